@@ -1,0 +1,21 @@
+"""The errors that a user can cause and mend.  A message says what, got, expected, next step."""
+
+
+class NcforceError(Exception):
+    """Anything that ends a command with one line instead of a traceback."""
+
+
+class InputError(NcforceError):
+    """An argument, file or combination of them that can't be used."""
+
+
+class ProtocolError(NcforceError):
+    """The other end of a socket broke i-PI's protocol or went away."""
+
+
+class ModelError(NcforceError):
+    """A model that can't be loaded, or lacks what was asked of it, or gave a non-finite number."""
+
+
+class RunError(NcforceError):
+    """A run that ended before its last step."""

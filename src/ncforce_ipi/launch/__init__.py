@@ -1,0 +1,1 @@
+"""i-PI and drivers as supervised processes."""

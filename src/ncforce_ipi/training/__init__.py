@@ -1,0 +1,1 @@
+"""Compact hybrid models: architecture, training, export to metatomic.  Imports torch."""

@@ -1,0 +1,30 @@
+"""Unit conversions.  Inside: A, eV, fs, u, K.  Atomic units live on the wire only.
+
+Constants are CODATA 2018 (Tiesinga et al., Rev. Mod. Phys. 93, 025010, 2021), as in ASE and scipy;
+all else is derived.
+"""
+
+import math
+
+# exact by the definition of the SI, 2019
+ELEMENTARY_CHARGE_C = 1.602176634e-19
+BOLTZMANN_J_PER_K = 1.380649e-23
+PLANCK_J_S = 6.62607015e-34
+SPEED_OF_LIGHT_M_PER_S = 299792458.0
+AVOGADRO_PER_MOL = 6.02214076e23
+# measured, CODATA 2018
+BOHR_A = 0.529177210903
+HARTREE_EV = 27.211386245988
+ATOMIC_MASS_KG = 1.66053906660e-27
+ELECTRON_MASS_KG = 9.1093837015e-31
+
+BOLTZMANN_EV_PER_K = BOLTZMANN_J_PER_K / ELEMENTARY_CHARGE_C
+HARTREE_PER_BOHR_EV_PER_A = HARTREE_EV / BOHR_A
+ATOMIC_TIME_FS = PLANCK_J_S / (2 * math.pi) / (HARTREE_EV * ELEMENTARY_CHARGE_C) * 1e15
+ATOMIC_VELOCITY_A_PER_FS = BOHR_A / ATOMIC_TIME_FS
+# kinetic energy: 1 u (A/fs)^2 in eV
+U_A2_PER_FS2_EV = ATOMIC_MASS_KG * 1e10 / ELEMENTARY_CHARGE_C
+# frequency: 1/fs as a wavenumber
+PER_FS_PER_CM = 1e15 / (100.0 * SPEED_OF_LIGHT_M_PER_S)
+PER_FS_THZ = 1e3
+EV_PER_A3_GPA = ELEMENTARY_CHARGE_C * 1e30 * 1e-9

@@ -1,0 +1,1 @@
+"""i-PI input templates and start structures, installed as package data."""
