@@ -1,0 +1,205 @@
+"""Reference frames: extended xyz files to pair lists to batches of fixed shape.
+
+Owns reading, neighbour lists and packing.  Knows no network and no loss.  Batches always have the
+same number of atoms and pairs (the rest is padding that contributes nothing), because a compiled
+training step is compiled for one shape.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import lzma
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ncforce_ipi.errors import InputError
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One labelled structure with its half list of pairs.
+
+    Attributes
+    ----------
+    types : ``(n_atoms,)``, atomic numbers
+    first, second : ``(n_pairs,)``, each pair once
+    vectors : ``(n_pairs, 3)``, A, from first to second
+    forces : ``(n_atoms, 3)``, eV/A
+    energy : eV
+    strain_gradient : ``(3, 3)``, eV, dE/dstrain = stress x volume
+    kind, temperature : how the frame was made: its label in the data file and K
+    """
+
+    types: Tensor
+    first: Tensor
+    second: Tensor
+    vectors: Tensor
+    forces: Tensor
+    energy: float
+    strain_gradient: Tensor
+    kind: str
+    temperature: float
+
+    def __len__(self) -> int:
+        return len(self.types)
+
+
+class Batch(NamedTuple):
+    """Frames as one graph, padded.  ``graph`` maps atoms to frames; padding belongs to the last."""
+
+    types: Tensor  # (n_atoms,)
+    first: Tensor  # (n_pairs,)
+    second: Tensor  # (n_pairs,)
+    vectors: Tensor  # (n_pairs, 3)
+    forces: Tensor  # (n_atoms, 3)
+    real: Tensor  # (n_atoms, 1), 1 for atoms and 0 for padding
+    graph: Tensor  # (n_atoms,)
+    energy: Tensor  # (n_graphs + 1,), relative to the shift per atom
+    strain_gradient: Tensor  # (n_graphs + 1, 3, 3)
+    sizes: Tensor  # (n_graphs + 1,), atoms; 0 for absent frames
+
+
+def read_atoms(path: Path) -> list:
+    """ASE atoms of an ``.xyz`` or ``.xyz.xz`` file (decompressed in memory first: ASE reads a
+    compressed stream line by line, sixty times slower)."""
+    from ase.io import read
+
+    if not path.is_file():
+        raise InputError(f"data file {path} not found; give the folder that holds it with --data")
+    if path.suffix == ".xz":
+        text = lzma.decompress(path.read_bytes()).decode()
+        return read(io.StringIO(text), ":", format="extxyz")
+    return read(path, ":", format="extxyz")
+
+
+def read_frames(path: Path, cutoff: float) -> list[Frame]:
+    """Frames of one data file, with pairs up to ``cutoff`` A."""
+    return [to_frame(atoms, cutoff) for atoms in read_atoms(path)]
+
+
+def to_frame(atoms, cutoff: float) -> Frame:
+    """Pairs and labels of one labelled ``ase.Atoms``."""
+    first, second, vectors = pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
+    stress = atoms.get_stress(voigt=False)
+    return Frame(
+        types=torch.tensor(atoms.numbers, dtype=torch.long),
+        first=torch.from_numpy(first),
+        second=torch.from_numpy(second),
+        vectors=torch.tensor(vectors, dtype=torch.float32),
+        forces=torch.tensor(atoms.get_forces(), dtype=torch.float32),
+        energy=float(atoms.get_potential_energy()),
+        strain_gradient=torch.tensor(stress * atoms.get_volume(), dtype=torch.float32),
+        kind=str(atoms.info.get("kind", "")),
+        temperature=float(atoms.info.get("T", np.nan)),
+    )
+
+
+def pairs(
+    positions: NDArray, cell: NDArray, pbc: NDArray, cutoff: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Each pair within ``cutoff`` once: indices ``(n_pairs,)`` and vectors ``(n_pairs, 3)``, A."""
+    from vesin import NeighborList
+
+    neighbours = NeighborList(cutoff=cutoff, full_list=False)
+    first, second, vectors = neighbours.compute(
+        points=positions, box=cell, periodic=pbc, quantities="ijD"
+    )
+    return first.astype(np.int64), second.astype(np.int64), vectors
+
+
+def data_hash(paths: Sequence[Path]) -> str:
+    """SHA-256 over the bytes of the data files, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def energy_shifts(frames: Sequence[Frame], species: Sequence[int]) -> Tensor:
+    """``(n_species,)``, eV per atom, float64: least-squares fit of the energies to compositions.
+
+    With one composition only (water) the fit is singular and least norm applies; what counts is
+    that the fitted energies match on average.
+    """
+    counts = np.array([[int((f.types == z).sum()) for z in species] for f in frames], dtype=float)
+    energies = np.array([f.energy for f in frames])
+    shifts, *_ = np.linalg.lstsq(counts, energies, rcond=None)
+    return torch.tensor(shifts, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Packer:
+    """The fixed shape of all batches: up to ``n_graphs`` frames of ``n_atoms`` atoms together."""
+
+    n_graphs: int
+    n_atoms: int
+    n_pairs: int
+    cutoff: float
+    shifts: Tensor
+    species_index: Tensor
+
+    def pack(self, frames: Sequence[Frame]) -> Batch:
+        """One batch; padding pairs have the length of the cutoff and so no weight."""
+        offsets = np.cumsum([0, *[len(f) for f in frames]])
+        missing_atoms = self.n_atoms - int(offsets[-1])
+        missing_pairs = self.n_pairs - sum(len(f.first) for f in frames)
+        missing_graphs = self.n_graphs + 1 - len(frames)
+        zero = torch.zeros(missing_pairs, dtype=torch.long)
+        far = torch.zeros(missing_pairs, 3)
+        far[:, 0] = self.cutoff
+        types = torch.cat([f.types for f in frames])
+        padding = types[:1].expand(missing_atoms)
+        relative = [f.energy - float(self.shifts[self.species_index[f.types]].sum()) for f in frames]
+        graph = [torch.full((len(f),), k) for k, f in enumerate(frames)]
+        return Batch(
+            types=torch.cat([types, padding]),
+            first=torch.cat([f.first + o for f, o in zip(frames, offsets, strict=False)] + [zero]),
+            second=torch.cat([f.second + o for f, o in zip(frames, offsets, strict=False)] + [zero]),
+            vectors=torch.cat([f.vectors for f in frames] + [far]),
+            forces=torch.cat([f.forces for f in frames] + [torch.zeros(missing_atoms, 3)]),
+            real=torch.cat([torch.ones(len(types), 1), torch.zeros(missing_atoms, 1)]),
+            graph=torch.cat([*graph, torch.full((missing_atoms,), self.n_graphs)]),
+            energy=torch.tensor([*relative, *[0.0] * missing_graphs]),
+            strain_gradient=torch.stack(
+                [f.strain_gradient for f in frames] + [torch.zeros(3, 3)] * missing_graphs
+            ),
+            sizes=torch.tensor([float(len(f)) for f in frames] + [0.0] * missing_graphs),
+        )
+
+
+class Sampler:
+    """Random batches from pools of frames, pools drawn with given weights; seeded."""
+
+    def __init__(
+        self, pools: Sequence[tuple[Sequence[Frame], float]], packer: Packer, seed: int
+    ) -> None:
+        self.pools = [pool for pool, weight in pools if weight > 0 and len(pool) > 0]
+        weights = np.array([weight for pool, weight in pools if weight > 0 and len(pool) > 0])
+        self.weights = weights / weights.sum()
+        self.packer = packer
+        self.random = np.random.default_rng(seed)
+
+    def draw(self) -> Batch:
+        """Frames of one pool until no atom budget, pair budget or graph is left."""
+        pool = self.pools[self.random.choice(len(self.pools), p=self.weights)]
+        chosen: list[Frame] = []
+        atoms = pairs = failures = 0
+        while len(chosen) < self.packer.n_graphs and failures < 8:
+            frame = pool[self.random.integers(len(pool))]
+            fits = atoms + len(frame) <= self.packer.n_atoms
+            if not fits or pairs + len(frame.first) > self.packer.n_pairs:
+                failures += 1
+                continue
+            chosen.append(frame)
+            atoms, pairs = atoms + len(frame), pairs + len(frame.first)
+            if atoms == self.packer.n_atoms:
+                break
+        return self.packer.pack(chosen)

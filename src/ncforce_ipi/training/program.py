@@ -1,0 +1,60 @@
+"""``ncforce train`` from end to end: recipe to checkpoint, curve, error table and exported model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ncforce_ipi import __version__
+from ncforce_ipi.training.dataset import data_hash
+from ncforce_ipi.training.fit import data_files, fit, read_recipe
+from ncforce_ipi.training.objective import Stage
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    recipe_path: Path,
+    folder: Path,
+    out: Path,
+    *,
+    stage: Stage,
+    initial: Path | None,
+    changes: dict[str, Any],
+    threads: int,
+    compiled: bool,
+) -> None:
+    """Run one stage and write everything that belongs to it into ``out``."""
+    recipe = read_recipe(recipe_path, changes)
+    files = data_files(recipe, folder)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "curve.csv").unlink(missing_ok=True)
+    torch.set_num_threads(threads)
+    provenance = {
+        "ncforce_ipi": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {threads} of {os.cpu_count()} cores",
+        "stage": stage,
+        "recipe": asdict(recipe),
+        "data_sha256": data_hash(files),
+        "data_files": [file.name for file in files],
+    }
+    (out / "training.json").write_text(json.dumps(provenance, indent=2) + "\n")
+    net = fit(recipe, folder, out, stage=stage, initial=initial, compiled=compiled)
+    if stage != "direct":
+        from ncforce_ipi.training.export import export
+
+        with warnings.catch_warnings():
+            # metatomic models are TorchScript; torch announces its successor at every use
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            export(net, out / "model.pt", name=recipe_path.parent.name, description=f"stage {stage}")
+        log.info("model written to %s", out / "model.pt")
