@@ -1,0 +1,278 @@
+"""``ncforce driver FAMILY``: serve a model's forces to an i-PI server.
+
+Owns options, log lines and the report; serving is ``ncforce_ipi.client``.  Imports the standard
+library and numpy, and one model library when the model is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import math
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi import __version__, client, sockets
+from ncforce_ipi.backend import ROLES, Backend, Kind, Role
+from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.evaluator import Evaluator
+from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.species import SYMBOLS, read_species
+
+FAMILIES = ("metatomic",)
+IPI_PREFIX = "/tmp/ipi_"  # where i-PI's own clients look for unix sockets
+DEFAULT_KINDS: dict[Role, Kind] = {"slow": "conservative", "fast": "direct"}
+
+log = logging.getLogger("ncforce_ipi.driver")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One sub-parser for each family of models: the common options and its own."""
+    families = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
+    for name in FAMILIES:
+        family = families.add_parser(name, help=f"a model of {name}")
+        _add_model(family)
+        _add_addresses(family)
+        _add_behaviour(family)
+        importlib.import_module(f"ncforce_ipi.drivers.{name}").add_arguments(family)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                        help="show the traceback of an error")  # fmt: skip
+    parser.add_argument("--model", required=True, help="model file, or name of a shipped model")
+    parser.add_argument("--role", required=True, choices=(*ROLES, "both"), help="force(s) to serve")
+    parser.add_argument("--structure", required=True, type=Path,
+                        help="the server's start structure; only its species are read")  # fmt: skip
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the model's first here")
+    parser.add_argument("--threads", type=_positive_int, default=1,
+                        help="CPU threads of the model (default 1: reproducible)")  # fmt: skip
+    parser.add_argument("--trust", action="store_true",
+                        help="load model formats that can run code (pickles)")  # fmt: skip
+
+
+def _add_addresses(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "addresses", f"Unix sockets PREFIX + ADDRESS (as i-PI's, PREFIX is {IPI_PREFIX}) or TCP."
+    )
+    group.add_argument("--socket-dir", type=Path, help="sockets are files of this directory")
+    group.add_argument("--sockets-prefix", default=IPI_PREFIX, help="begin of every socket path")
+    group.add_argument("--unix", metavar="ADDRESS", help="address of the one role that is served")
+    group.add_argument("--slow-address", default="slow", metavar="ADDRESS")
+    group.add_argument("--fast-address", default="fast", metavar="ADDRESS")
+    group.add_argument("--host", help="use TCP; i-PI's protocol has no authentication")
+    group.add_argument("--port", type=int, help="port of the one role that is served")
+    group.add_argument("--slow-port", type=int, metavar="PORT")
+    group.add_argument("--fast-port", type=int, metavar="PORT")
+    group.add_argument("--wait-s", type=_seconds, default=60.0, help="for a server not up yet")
+    group.add_argument("--idle-s", type=_seconds, default=3600.0,
+                       help="longest silence of a server before the driver gives up")  # fmt: skip
+
+
+def _add_behaviour(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("forces")
+    kinds = ("conservative", "direct")
+    group.add_argument("--slow-kind", choices=kinds, default=DEFAULT_KINDS["slow"])
+    group.add_argument("--fast-kind", choices=kinds, default=DEFAULT_KINDS["fast"])
+    group.add_argument("--direct-energy", action=argparse.BooleanOptionalAction, default=False,
+                       help="send an energy with direct forces (else 0)")  # fmt: skip
+    group.add_argument("--direct-virial", action=argparse.BooleanOptionalAction, default=False,
+                       help="send a virial with direct forces (else 0)")  # fmt: skip
+    group.add_argument("--keep-net-force", action="store_true",
+                       help="don't subtract the mean from direct forces")  # fmt: skip
+    group.add_argument("--mts", type=_positive_int, metavar="M",
+                       help="inner steps of an outer step, if known")  # fmt: skip
+    parser.add_argument("--report", type=Path, help="write counts and seconds to this JSON file")
+
+
+def _positive_int(text: str) -> int:
+    if not (text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected an integer >= 1, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected seconds >= 0, got {text!r}")
+    return value
+
+
+@dataclass(frozen=True)
+class Service:
+    """Which kind of force each role gives, where, for which atoms ``(n_atoms,)``."""
+
+    kinds: dict[Role, Kind]
+    addresses: dict[Role, sockets.Address]
+    numbers: NDArray[np.int32]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Load, connect, serve until the servers leave; 0 is a clean end."""
+    service = _service(args)
+    start = time.perf_counter()
+    with _termination() as stop:
+        backend: Backend = importlib.import_module(f"ncforce_ipi.drivers.{args.family}").load(args)
+        _check_species(backend, service.numbers, args.structure)
+        evaluator = Evaluator(
+            backend,
+            service.kinds,
+            direct_energy=args.direct_energy,
+            direct_virial=args.direct_virial,
+            keep_net_force=args.keep_net_force,
+            mts=args.mts,
+        )
+        digest = sha256(model_path(args.model))
+        _announce(args, service, f"{backend.description}, SHA-256 {digest:.12}")
+        record = _provenance(args, service, backend.description, digest)
+        record["load_s"] = time.perf_counter() - start
+        _serve(args, service, evaluator, stop, record)
+    return 0
+
+
+def _service(args: argparse.Namespace) -> Service:
+    roles: tuple[Role, ...] = ROLES if args.role == "both" else (args.role,)
+    addresses = {role: _address(args, role) for role in roles}
+    for address in addresses.values():
+        address.check()
+    if len(set(addresses.values())) < len(addresses):
+        raise InputError(f"both roles have the address {addresses['slow']}; give each its own")
+    kinds = {role: getattr(args, f"{role}_kind") for role in roles}
+    return Service(kinds, addresses, read_species(args.structure))
+
+
+def _address(args: argparse.Namespace, role: Role) -> sockets.Address:
+    """Where the server of ``role`` listens; ``--unix`` and ``--port`` are for a single role."""
+    single = args.role != "both"
+    if not single and (args.unix or args.port):
+        raise InputError(
+            "--unix and --port name one server and --role both needs two; "
+            "use --slow-address and --fast-address, or --slow-port and --fast-port"
+        )
+    if args.host or args.port or args.slow_port or args.fast_port:
+        port = getattr(args, f"{role}_port") or args.port
+        if not port:
+            raise InputError(f"no port for role {role}; give --{role}-port")
+        return sockets.Address(host=args.host or "localhost", port=port)
+    prefix = f"{args.socket_dir}/" if args.socket_dir else args.sockets_prefix
+    return sockets.Address(path=prefix + (args.unix or getattr(args, f"{role}_address")))
+
+
+@contextmanager
+def _termination() -> Iterator[socket.socket]:
+    """A socket that becomes readable on SIGTERM: no evaluation is cut in the middle."""
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    with reader, writer:
+        handler = signal.signal(signal.SIGTERM, lambda *_: None)
+        wakeup = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield reader
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _check_species(backend: Backend, numbers: NDArray[np.int32], structure: Path) -> None:
+    known = backend.species
+    if known is None or known.issuperset(numbers.tolist()):
+        return
+    unknown = sorted(set(numbers.tolist()) - known)
+    raise ModelError(
+        f"{structure} has {' '.join(SYMBOLS[number] for number in unknown)}, expected only species "
+        f"of {backend.description}: {' '.join(SYMBOLS[number] for number in sorted(known))}"
+    )
+
+
+def _announce(args: argparse.Namespace, service: Service, model: str) -> None:
+    """Say what is served, before anything is."""
+    log.info("model %s, %d thread(s)", model, args.threads)
+    for role, kind in service.kinds.items():
+        log.info(
+            "%s = %s forces of %d atoms at %s",
+            role, kind, len(service.numbers), service.addresses[role],
+        )  # fmt: skip
+    if "direct" in service.kinds.values():
+        log.info(
+            "direct forces: net force %s, energy %s, virial %s",
+            "kept" if args.keep_net_force else "removed",
+            "sent" if args.direct_energy else "sent as 0",
+            "sent" if args.direct_virial else "sent as 0",
+        )
+
+
+def _provenance(
+    args: argparse.Namespace, service: Service, model: str, digest: str
+) -> dict[str, object]:
+    """The head of the report: what is served, from which file, how."""
+    return {
+        "version": __version__,
+        "command": sys.argv,
+        "model": model,
+        "model_sha256": digest,
+        "threads": args.threads,
+        "n_atoms": len(service.numbers),
+        "kinds": service.kinds,
+        "addresses": {role: str(address) for role, address in service.addresses.items()},
+        "net_force_removed_from_direct": not args.keep_net_force,
+        "direct_energy_sent": args.direct_energy,
+        "direct_virial_sent": args.direct_virial,
+    }
+
+
+def _serve(
+    args: argparse.Namespace,
+    service: Service,
+    evaluator: Evaluator,
+    stop: socket.socket,
+    record: dict[str, object],
+) -> None:
+    """Connect, serve, and write the report however it ends."""
+    connections: list[client.Connection] = []
+    start = connected = time.perf_counter()
+    try:
+        for role, address in service.addresses.items():
+            sock = sockets.connect(address, args.wait_s, stop)
+            if sock is None:
+                record["end"] = "asked to stop"
+                return
+            connections.append(client.Connection(role, sock))
+        log.info("connected")
+        connected = time.perf_counter()
+        record["end"] = client.serve(
+            connections, service.numbers, evaluator, idle_s=args.idle_s, stop=stop
+        )
+        log.info("end: %s", record["end"])
+    except BaseException as err:
+        record["end"] = f"{type(err).__name__}: {err}"
+        raise
+    finally:
+        sockets.hang_up([connection.sock for connection in connections])
+        if args.report:
+            record["connect_s"] = connected - start
+            client.write_report(args.report, record | _timings(connections, connected))
+
+
+def _timings(connections: Sequence[client.Connection], connected: float) -> dict[str, object]:
+    """Counts and seconds of each role; the rest of the time was waiting for the servers."""
+    tallies = {connection.role: connection.tally for connection in connections}
+    total_s = time.perf_counter() - connected
+    busy_s = sum(tally.model_s + tally.wire_s for tally in tallies.values())
+    return {
+        "roles": {role: asdict(tally) for role, tally in tallies.items()},
+        "serve_s": total_s,
+        "wait_s": total_s - busy_s,
+    }
