@@ -1,7 +1,7 @@
 """Figures.  Owns how they look; takes arrays and results, reads no files and computes no physics.
 
-matplotlib's object-oriented interface (its Agg canvas writes the PNG): no pyplot, no window, no global state
-but the style, which holds only inside ``with style():``.  A figure of one's own::
+matplotlib's object-oriented interface, whose Agg canvas writes the PNG: no pyplot, no window, no
+global state but the style, which holds only inside ``with style():``.  A figure of one's own::
 
     with plots.style():
         figure, (axes,) = plots.figure(1)
@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -34,7 +36,7 @@ MEANING = {
 WIDTH_IN = 7.2
 PANEL_HEIGHT_IN = 2.9
 DOTS_PER_IN = 200
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 13.0,  # 6.5 points when the figure is set at half its width: one text column
     "axes.titlesize": 13.0,
     "axes.titlelocation": "left",
@@ -42,7 +44,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 1.0,
-    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
     "axes.xmargin": 0.0,

@@ -1,0 +1,158 @@
+"""Radial distribution functions g(r) of all pairs of species, streamed over frames.
+
+Owns the pair counts and their normalisation; distances come from vesin's neighbour list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+from numpy.typing import NDArray
+from vesin import NeighborList
+
+from ncforce_ipi.analysis.statistics import block_error
+from ncforce_ipi.errors import InputError
+
+FEWEST_BLOCKS = 4
+"""Fewer blocks than this and no error is given: the spread of three numbers says nothing."""
+
+
+@dataclass(frozen=True)
+class Rdf:
+    """g(r) of one pair of species.
+
+    Attributes
+    ----------
+    r_A : ``(n_bins,)``, A, bin centres
+    g : ``(n_bins,)``, dimensionless
+    error : ``(n_bins,)``, one standard error from blocks of frames; NaN with fewer than 4 blocks
+    n_frames : frames averaged
+    """
+
+    r_A: NDArray[np.float64]
+    g: NDArray[np.float64]
+    error: NDArray[np.float64]
+    n_frames: int
+
+
+def largest_r(cell: NDArray[np.float64]) -> float:
+    """Half the smallest height of the cell, A: up to there a distance has one image only.
+
+    The heights are V / |a_j x a_k| = 1 / |row i of the inverse transposed|.
+
+    Parameters
+    ----------
+    cell : ``(3, 3)``, A, one lattice vector a row
+    """
+    return float(0.5 / np.linalg.norm(np.linalg.inv(cell), axis=0).max())
+
+
+def pair_counts(
+    positions: NDArray[np.float64],
+    cell: NDArray[np.float64],
+    kinds: NDArray[np.int64],
+    edges: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Ordered pairs (i, j), i != j, of one frame in each bin of distance.
+
+    Parameters
+    ----------
+    positions : ``(n_atoms, 3)``, A, inside the cell or not
+    cell : ``(3, 3)``, A, one lattice vector a row
+    kinds : ``(n_atoms,)``, 0 ... n_kinds - 1
+    edges : ``(n_bins + 1,)``, A, even, from 0
+
+    Returns
+    -------
+    ``(n_kinds, n_kinds, n_bins)``, counts; a bin is closed below and open above
+    """
+    n_kinds, n_bins = int(kinds.max()) + 1, len(edges) - 1
+    neighbours = NeighborList(cutoff=float(edges[-1]), full_list=True)
+    i, j, distance = neighbours.compute(positions, cell, True, "ijd")
+    bins = (distance * (n_bins / edges[-1])).astype(np.int64)
+    flat = (kinds[i] * n_kinds + kinds[j]) * n_bins + bins
+    counts = np.bincount(flat[bins < n_bins], minlength=n_kinds * n_kinds * n_bins)
+    return counts.reshape(n_kinds, n_kinds, n_bins).astype(float)  # (kind of i, kind of j, bin)
+
+
+def radial_distributions(
+    blocks: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    species: NDArray[np.str_],
+    r_max_A: float,
+    n_bins: int,
+) -> dict[tuple[str, str], Rdf]:
+    """g(r) of every pair of species; memory is that of one block and one histogram a block.
+
+    g_ab(r) = < V n_ab(r) > / (N_a N_b' 4/3 pi (r_+^3 - r_-^3)), where n_ab counts ordered pairs
+    between the edges r_- and r_+ of a bin, V is the volume of the frame, N_b' = N_b for unlike
+    and N_a - 1 for like pairs.  With that, an ideal gas has g = 1 at every r and every N, and
+    rho_b integral of g 4 pi r^2 dr (rho_b = N_b'/V) is the number of neighbours exactly.
+    (freud's ``normalization_mode='finite_size'`` for like pairs, ``'exact'`` for unlike ones.)
+
+    Parameters
+    ----------
+    blocks : pairs of positions ``(n_frames, n_atoms, 3)``, A, and cells ``(n_frames, 3, 3)``, A
+    species : ``(n_atoms,)``, element symbols
+    r_max_A : A, at most half the smallest height of any frame's cell
+    n_bins : number of bins between 0 and ``r_max_A``
+
+    Returns
+    -------
+    For each pair of symbols in alphabetical order, like pairs of single atoms left out
+
+    Raises
+    ------
+    InputError
+        No frames, or ``r_max_A`` beyond half the smallest cell height.
+    """
+    symbols, kinds = np.unique(species, return_inverse=True)
+    edges = np.linspace(0.0, r_max_A, n_bins + 1)
+    sums, weights = [], []
+    for positions, cells in blocks:
+        _require_room(cells, r_max_A)
+        volumes = np.abs(np.linalg.det(cells))
+        frames = zip(positions, cells, volumes, strict=True)
+        sums.append(sum(v * pair_counts(x, cell, kinds, edges) for x, cell, v in frames))
+        weights.append(len(positions))
+    if not sums:
+        raise InputError(
+            "g(r): no frames; expected at least one: is the run shorter than a stride?"
+        )
+    n_frames = np.array(weights, dtype=float)
+    means = np.array(sums) / n_frames[:, None, None, None]  # (block, kind, kind, bin)
+    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
+    return {
+        (str(symbols[a]), str(symbols[b])): _normalised(
+            means[:, a, b] / shells, n_frames, pairs, edges
+        )
+        for a, b in combinations_with_replacement(range(len(symbols)), 2)
+        if (pairs := _ordered_pairs(kinds, a, b)) > 0
+    }
+
+
+def _ordered_pairs(kinds: NDArray[np.int64], a: int, b: int) -> int:
+    n_a, n_b = np.count_nonzero(kinds == a), np.count_nonzero(kinds == b)
+    return n_a * (n_b - 1 if a == b else n_b)
+
+
+def _normalised(
+    density: NDArray[np.float64], n_frames: NDArray[np.float64], pairs: int, edges: NDArray
+) -> Rdf:
+    blocks = density / pairs
+    g = np.tensordot(n_frames / n_frames.sum(), blocks, axes=1)
+    error = block_error(blocks, n_frames)
+    if len(blocks) < FEWEST_BLOCKS:
+        error = np.full_like(g, np.nan)
+    return Rdf(0.5 * (edges[1:] + edges[:-1]), g, error, int(n_frames.sum()))
+
+
+def _require_room(cells: NDArray[np.float64], r_max_A: float) -> None:
+    room_A = min(largest_r(cell) for cell in cells)
+    if not 0.0 < r_max_A <= room_A * (1.0 + 1e-12):
+        raise InputError(
+            f"g(r) up to {r_max_A:g} A; expected at most half the smallest height of the cell, "
+            f"{room_A:.4f} A: beyond, a pair has several images"
+        )

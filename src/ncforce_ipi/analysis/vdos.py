@@ -1,0 +1,169 @@
+"""Velocity spectrum c_vv(omega) of each species, streamed over blocks of frames.
+
+Owns the autocorrelation of velocities, its window and its normalisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.analysis.statistics import block_error
+from ncforce_ipi.analysis.temperature import degrees_of_freedom
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K, PER_FS_PER_CM, PER_FS_THZ, U_A2_PER_FS2_EV
+
+HYDROGEN_STRETCH_PER_CM = 3900.0
+"""Upper end of the X-H stretch bands of liquids and molecules."""
+FEWEST_BLOCKS = 4
+ATOMS_AT_ONCE = 256  # bounds the memory of the transforms, not the result
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """One-sided velocity spectra; the integral of each gives the species' temperature.
+
+    Attributes
+    ----------
+    wavenumber_per_cm : ``(n_frequencies,)``, 1/cm, from 0 to the Nyquist frequency
+    density : ``(n_frequencies,)``, K cm (K per 1/cm), for each species
+    error : ``(n_frequencies,)``, K cm, one standard error; NaN with fewer than 4 blocks
+    resolution_per_cm : width at half height, 1/cm, that the window gives to a sharp line
+    n_blocks : independent blocks of frames averaged
+    aliased : whether a band known for these species lies above the Nyquist frequency
+    """
+
+    wavenumber_per_cm: NDArray[np.float64]
+    density: dict[str, NDArray[np.float64]]
+    error: dict[str, NDArray[np.float64]]
+    resolution_per_cm: float
+    n_blocks: int
+    aliased: bool
+
+    @property
+    def nyquist_per_cm(self) -> float:
+        """Highest frequency that the frames can show, 1/cm."""
+        return float(self.wavenumber_per_cm[-1])
+
+    @property
+    def frequency_THz(self) -> NDArray[np.float64]:
+        """The same axis, ``(n_frequencies,)``, as a frequency nu = omega/2pi in THz."""
+        return self.wavenumber_per_cm / PER_FS_PER_CM * PER_FS_THZ
+
+
+def nyquist_per_cm(time_step_fs: float) -> float:
+    """1 / (2 dt) as a wavenumber, 1/cm; ``time_step_fs`` is the time between frames."""
+    return PER_FS_PER_CM / (2.0 * time_step_fs)
+
+
+def velocity_autocorrelation(
+    velocities: NDArray[np.float64], weights: NDArray[np.float64], n_lags: int
+) -> NDArray[np.float64]:
+    """C(k) = sum_i w_i < v_i(t) . v_i(t + k) >_t of one block.
+
+    By the Wiener-Khinchin theorem, padded with zeros so that no lag wraps around; the average at
+    lag k is over the n_frames - k pairs of frames that there are (unbiased).
+
+    Parameters
+    ----------
+    velocities : ``(n_frames, n_atoms, 3)``, any unit
+    weights : ``(n_atoms,)``, for instance masses
+    n_lags : number of lags, from 0 on; at most n_frames
+
+    Returns
+    -------
+    ``(n_lags,)``, unit of the weights times that of the velocities squared
+    """
+    n_frames, n_atoms, _ = velocities.shape
+    n_padded = 1 << (n_frames + n_lags - 1).bit_length()
+    power = np.zeros(n_padded // 2 + 1)
+    for first in range(0, n_atoms, ATOMS_AT_ONCE):
+        chosen = slice(first, first + ATOMS_AT_ONCE)
+        transform = np.fft.rfft(velocities[:, chosen], n_padded, axis=0)
+        power += np.einsum("fac,a->f", np.abs(transform) ** 2, weights[chosen])  # (frequency,)
+    correlation = np.fft.irfft(power, n_padded)[:n_lags]
+    return correlation / (n_frames - np.arange(n_lags))
+
+
+def velocity_spectra(
+    blocks: Iterable[NDArray[np.float64]],
+    species: NDArray[np.str_],
+    masses_u: NDArray[np.float64],
+    *,
+    time_step_fs: float,
+    n_lags: int,
+    fixed_com: bool = True,
+) -> Spectrum:
+    """c_vv(nu) of each species, normalised to its temperature.
+
+    S_s(nu) = 2 / (k_B dof_s) integral dt w(t) cos(2 pi nu t) sum_{i in s} m_i <v_i(0) . v_i(t)>
+    over -t_max < t < t_max, with Hann's window w(t) = cos^2(pi t / (2 t_max)), t_max = n_lags dt.
+    w(0) = 1, so the trapezoidal sum over the axis, from 0 to Nyquist, is exactly
+    T_s = 2 <K_s> / (k_B dof_s) of the frames used, for any window.  (S_s(0) = 12 N_s m_s D_s / (k_B dof_s)
+    with the diffusion coefficient D_s, where t_max exceeds the memory of the velocities.)
+    The window gives a line the width 1 / t_max at half height; the axis is eight times finer.
+    Frequencies above Nyquist fold back: ``aliased`` says where X-H stretches do.
+
+    Parameters
+    ----------
+    blocks : velocities ``(n_frames, n_atoms, 3)``, A/fs, each of at least ``n_lags`` frames
+    species : ``(n_atoms,)``, element symbols
+    masses_u : ``(n_atoms,)``, u
+    time_step_fs : fs, between frames
+    n_lags : lags of the correlation function, at least 2
+    fixed_com : as in `temperature.degrees_of_freedom`
+
+    Raises
+    ------
+    InputError
+        No block of ``n_lags`` frames.
+    """
+    symbols = [str(symbol) for symbol in np.unique(species)]
+    correlations, n_frames = [], []
+    for velocities in blocks:
+        if len(velocities) < max(n_lags, 2):  # the remainder at the end
+            continue
+        groups = [(species == symbol) for symbol in symbols]
+        correlations.append(
+            [velocity_autocorrelation(velocities[:, at], masses_u[at], n_lags) for at in groups]
+        )
+        n_frames.append(float(len(velocities)))
+    if not correlations or n_lags < 2:
+        raise InputError(
+            f"c_vv: no block of {max(n_lags, 2)} frames of velocities; run longer, "
+            "or write velocities more often"
+        )
+    dofs = [degrees_of_freedom(masses_u, species == s, fixed_com=fixed_com) for s in symbols]
+    kelvin = U_A2_PER_FS2_EV / (BOLTZMANN_EV_PER_K * np.array(dofs))
+    spectra = _cosine_transform(np.array(correlations) * kelvin[:, None], time_step_fs)
+    weights = np.array(n_frames)
+    mean = np.tensordot(weights / weights.sum(), spectra, axes=1)  # (species, frequency)
+    error = block_error(spectra, weights)
+    if len(spectra) < FEWEST_BLOCKS:
+        error = np.full_like(mean, np.nan)
+    nyquist = nyquist_per_cm(time_step_fs)
+    return Spectrum(
+        wavenumber_per_cm=np.linspace(0.0, nyquist, mean.shape[1]),
+        density=dict(zip(symbols, mean, strict=True)),
+        error=dict(zip(symbols, error, strict=True)),
+        resolution_per_cm=PER_FS_PER_CM / (n_lags * time_step_fs),
+        n_blocks=len(spectra),
+        aliased="H" in symbols and len(symbols) > 1 and nyquist < HYDROGEN_STRETCH_PER_CM,
+    )
+
+
+def _cosine_transform(
+    correlations: NDArray[np.float64], time_step_fs: float
+) -> NDArray[np.float64]:
+    """Windowed one-sided spectrum along the last axis (lags), per 1/cm; axis 8 times finer."""
+    n_lags = correlations.shape[-1]
+    window = np.cos(0.5 * np.pi * np.arange(n_lags) / n_lags) ** 2
+    n_padded = 4 << (2 * n_lags - 1).bit_length()
+    even = np.zeros((*correlations.shape[:-1], n_padded))
+    even[..., :n_lags] = correlations * window
+    even[..., -n_lags + 1 :] = even[..., n_lags - 1 : 0 : -1]  # C(-k) = C(k)
+    two_sided = np.fft.rfft(even, axis=-1).real * time_step_fs  # K fs
+    return 2.0 * two_sided / PER_FS_PER_CM  # K cm
