@@ -1,0 +1,120 @@
+"""Options that ``run``, ``input`` and ``compare`` share, and the job that they describe."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs import ENSEMBLES, SHIPPED_STRUCTURES, Recipe, Transport
+from ncforce_ipi.launch.job import Job, Service
+from ncforce_ipi.launch.supervise import Limits
+from ncforce_ipi.models import SHIPPED
+from ncforce_ipi.mts import Plan
+
+DEFAULTS: dict[str, Any] = {
+    "system": None,
+    "ensemble": "nve",
+    "timestep_fs": 0.5,
+    "temperature_K": 300.0,
+    "seed": 1,
+    "family": "metatomic",
+    "model": None,
+    "structure": None,
+    "device": None,
+    "threads": 1,
+    "driver_options": "",
+    "port": None,
+    "stall_s": 600.0,
+}
+DEFAULT_M = 8
+
+
+def add_system(parser: argparse.ArgumentParser) -> None:
+    """What is simulated and with which model.
+
+    Every default is None here, so that ``--resume`` can tell what was given; ``DEFAULTS`` fill in.
+    """
+    systems = ", ".join(sorted(SHIPPED_STRUCTURES))
+    add = parser.add_argument
+    add("system", nargs="?", metavar="SYSTEM",
+        help=f"shipped model and start structure: {systems}")  # fmt: skip
+    add("--model", help="model file instead of the shipped one")
+    add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
+    add("--ensemble", choices=ENSEMBLES, help="default nve")
+    add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
+    add("--temperature-K", dest="temperature_K", type=float, metavar="X",
+        help="of the start velocities, default 300 K")  # fmt: skip
+    add("--seed", type=int, metavar="N", help="of the start velocities, default 1")
+
+
+def add_driver(parser: argparse.ArgumentParser) -> None:
+    """How the forces are served."""
+    add = parser.add_argument
+    add("--family", help="model family of the driver, default metatomic")
+    add("--device", help="cpu, cuda, ...; default: the model's own choice")
+    add("--threads", type=int, metavar="N", help="CPU threads of the driver, default 1")
+    add("--driver-options", metavar="WORDS", help="more options of `ncforce driver`, in quotes")
+    add("--stall-s", type=float, metavar="X", help="give up after X s without a step, default 600")
+
+
+def given(args: argparse.Namespace) -> list[str]:
+    """Names of the shared options that the user gave."""
+    return [name for name in DEFAULTS if getattr(args, name, None) is not None]
+
+
+def fill(args: argparse.Namespace) -> None:
+    """Put the defaults in the place of what wasn't given."""
+    for name, value in DEFAULTS.items():
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)
+    if args.system is None and not (args.model and args.structure):
+        raise InputError("name a SYSTEM (water), or give --model and --structure")
+    if args.system is not None and args.system not in SHIPPED_STRUCTURES:
+        names = ", ".join(sorted(SHIPPED_STRUCTURES))
+        raise InputError(f"system {args.system!r} is not shipped; expected one of: {names}")
+    if args.system is not None and args.system in SHIPPED:
+        args.model = args.model or args.system
+    args.structure = args.structure or args.system
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """The plan of ``--forces``, ``--mts``, ``--timestep-fs`` and ``--time-ps``."""
+    mts = args.mts if args.mts is not None else (DEFAULT_M if args.forces == "mts" else 1)
+    return Plan.from_time(args.forces, mts, args.timestep_fs, args.time_ps)
+
+
+def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
+    """The input of a run of these steps."""
+    return Recipe(
+        steps,
+        args.ensemble,
+        args.temperature_K,
+        args.seed,
+        _absolute(args.model),
+        Transport(args.port),
+    )
+
+
+def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
+    """The whole job."""
+    if args.threads < 1:
+        raise InputError(f"threads must be 1 or more, got {args.threads}")
+    service = Service(
+        _absolute(args.model),
+        args.family,
+        args.device,
+        args.threads,
+        tuple(shlex.split(args.driver_options)),
+    )
+    limits = Limits(args.stall_s, getattr(args, "max_temperature_K", None))
+    return Job(directory, recipe(args, steps), _absolute(args.structure), service, limits)
+
+
+def _absolute(name_or_path: str) -> str:
+    """A shipped name as it is, a path made absolute: programs run in the run's directory."""
+    if name_or_path in SHIPPED or name_or_path in SHIPPED_STRUCTURES:
+        return name_or_path
+    return str(Path(name_or_path).expanduser().absolute())

@@ -1,0 +1,70 @@
+"""``ncforce run``: molecular dynamics from a start structure to its last step."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ncforce_ipi.cli import job as jobs
+from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.launch import run as runs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``ncforce run``."""
+    add = parser.add_argument
+    add("--out", required=True, type=Path, metavar="DIR", help="directory of the run")
+    add("--forces", choices=("slow", "fast", "mts"), help="default mts")
+    add("--mts", type=int, metavar="M", help="inner steps in an outer step, default 8")
+    add("--time-ps", type=float, metavar="X", help="physical time, default 1 ps")
+    add("--resume", action="store_true", help="continue the run in DIR; --time-ps may be longer")
+    add("--force", action="store_true", help="replace an earlier run in DIR")
+    jobs.add_system(parser)
+    jobs.add_driver(parser)
+    add("--port", type=int, metavar="N",
+        help="TCP on 127.0.0.1, ports N and N + 1, instead of unix sockets")  # fmt: skip
+    add("--max-temperature-K", dest="max_temperature_K", type=float, metavar="X",
+        help="stop a run that gets hotter")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start or continue; 0 only if the last step was done."""
+    outcome = _resume(args) if args.resume else _start(args)
+    ending, record = outcome.ending, outcome.record
+    if ending.signal is not None:
+        sys.stderr.write(
+            f"ncforce run: {ending.reason} after step {record['steps_done']} of "
+            f"{record['plan']['n_outer']}; go on with: ncforce run --resume --out {args.out}\n"
+        )
+        return 128 + ending.signal
+    if ending.state != "finished":
+        raise RunError(ending.reason)
+    sys.stdout.write(_summary(args.out, outcome) + "\n")
+    return 0
+
+
+def _start(args: argparse.Namespace) -> runs.Outcome:
+    jobs.fill(args)
+    args.forces = args.forces or "mts"
+    args.time_ps = 1.0 if args.time_ps is None else args.time_ps
+    return runs.start(jobs.job(args, jobs.plan(args), args.out), args.force)
+
+
+def _resume(args: argparse.Namespace) -> runs.Outcome:
+    fixed = [*jobs.given(args), *(name for name in ("forces", "mts") if getattr(args, name))]
+    fixed = [name for name in fixed if name != "system"]
+    if args.force or fixed:
+        names = ", ".join("--" + name.replace("_", "-") for name in (fixed or ["force"]))
+        raise InputError(f"--resume continues the run as it was begun; leave out {names}")
+    return runs.go_on(args.out, args.time_ps)
+
+
+def _summary(directory: Path, outcome: runs.Outcome) -> str:
+    plan, timings = outcome.job.recipe.plan, outcome.record["timings"]
+    speed = timings["ms_per_inner_step"]
+    pace = f", {speed:.1f} ms per inner step" if speed else ""
+    return (
+        f"{directory}: {plan.n_outer} outer steps of {plan.outer_step_fs:g} fs = "
+        f"{plan.time_ps:g} ps done{pace}; next: ncforce analyze {directory}"
+    )

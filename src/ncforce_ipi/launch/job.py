@@ -1,0 +1,146 @@
+"""What one run is asked to do, and the command lines of the two programs that do it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ncforce_ipi.errors import RunError
+from ncforce_ipi.inputs import STRUCTURE_FILE, Recipe, Transport
+from ncforce_ipi.launch.files import LOGS
+from ncforce_ipi.launch.supervise import Limits
+from ncforce_ipi.mts import Plan
+
+REPORT_FILE = f"{LOGS}/driver-report.json"
+WAIT_FOR_SERVER_S = 120
+
+
+@dataclass(frozen=True)
+class Service:
+    """How the forces are served.
+
+    Attributes
+    ----------
+    family : model family, a file of ``ipi_drivers``
+    model : name of a shipped model or path
+    options : further options of ``ncforce driver``
+    """
+
+    model: str
+    family: str = "metatomic"
+    device: str | None = None
+    threads: int = 1
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: where, what, with which forces, and when to give it up."""
+
+    directory: Path
+    recipe: Recipe
+    structure: str
+    service: Service
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def name(self) -> str:
+        """For messages and the progress bar."""
+        return self.directory.name or str(self.directory)
+
+
+def ipi_command(input_file: str, sockets: Path) -> list[str]:
+    """i-PI on an input of its directory, with unix sockets in ``sockets``."""
+    return [sys.executable, str(_ipi_program()), "-S", f"{sockets}/", input_file]
+
+
+def driver_command(job: Job, sockets: Path) -> list[str]:
+    """Our driver for all components of the plan; a fast-only run needs its energy."""
+    plan, service = job.recipe.plan, job.service
+    words = [sys.executable, "-m", "ncforce_ipi", "driver", service.family]
+    words += ["--model", service.model, "--structure", STRUCTURE_FILE, "--report", REPORT_FILE]
+    words += ["--role", "both" if plan.forces == "mts" else plan.forces]
+    words += ["--wait-s", str(WAIT_FOR_SERVER_S), "--threads", str(service.threads)]
+    words += _addresses(job.recipe.transport, plan, sockets)
+    if service.device:
+        words += ["--device", service.device]
+    if plan.forces == "mts":
+        words += ["--mts", str(plan.mts)]
+    if plan.forces == "fast":
+        words.append("--direct-energy")
+    return [*words, *service.options]
+
+
+def to_record(job: Job) -> dict[str, Any]:
+    """The part of ``run.json`` from which ``from_record`` makes the job again."""
+    plan, recipe, service = job.recipe.plan, job.recipe, job.service
+    return {
+        "plan": {
+            "forces": plan.forces,
+            "mts": plan.mts,
+            "inner_step_fs": plan.inner_step_fs,
+            "outer_step_fs": plan.outer_step_fs,
+            "n_outer": plan.n_outer,
+            "time_ps": plan.time_ps,
+        },
+        "ensemble": recipe.ensemble,
+        "temperature_K": recipe.temperature_K,
+        "seed": recipe.seed,
+        "structure": job.structure,
+        "driver": {
+            "family": service.family,
+            "model": service.model,
+            "device": service.device,
+            "threads": service.threads,
+            "options": list(service.options),
+            "port": recipe.transport.port,
+        },
+        "limits": {
+            "stall_s": job.limits.stall_s,
+            "max_temperature_K": job.limits.max_temperature_K,
+        },
+    }
+
+
+def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
+    """The job of an earlier run, from its ``run.json``."""
+    plan, driver = record["plan"], record["driver"]
+    recipe = Recipe(
+        Plan(plan["forces"], plan["mts"], plan["inner_step_fs"], plan["n_outer"]),
+        record["ensemble"],
+        record["temperature_K"],
+        record["seed"],
+        driver["model"],
+        Transport(driver["port"]),
+    )
+    service = Service(
+        driver["model"],
+        driver["family"],
+        driver["device"],
+        driver["threads"],
+        tuple(driver["options"]),
+    )
+    return Job(directory, recipe, record["structure"], service, Limits(**record["limits"]))
+
+
+def _addresses(transport: Transport, plan: Plan, sockets: Path) -> list[str]:
+    if transport.port is None:
+        return ["--socket-dir", str(sockets)]
+    words = ["--host", transport.host]
+    for name in plan.components:
+        words += [f"--{name}-port", str(transport.port_of(name))]
+    return words
+
+
+def _ipi_program() -> Path:
+    """i-PI's script beside our interpreter, or the one on the path."""
+    beside = Path(sysconfig.get_path("scripts")) / "i-pi"
+    found = beside if beside.is_file() else shutil.which("i-pi")
+    if not found:
+        raise RunError("i-pi isn't installed; pip install 'ncforce_ipi[run]'")
+    return Path(found)

@@ -1,0 +1,123 @@
+"""What a run has done so far, read from i-PI's ``simulation.out`` while it grows."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+COLUMN = re.compile(rb"# +column +(\d+) +--> ([^:]+?) *:")
+COLUMNS = ("step", "time{picosecond}", "conserved{electronvolt}", "temperature{kelvin}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of ``simulation.out``."""
+
+    step: int
+    time_ps: float
+    conserved_eV: float
+    temperature_K: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether energy and temperature are numbers."""
+        return math.isfinite(self.conserved_eV) and math.isfinite(self.temperature_K)
+
+
+@dataclass
+class RunningLine:
+    """Slope of a straight line through points that come one by one; memory doesn't grow.
+
+    Sums of deviations from the running means (Welford), so that a large constant energy doesn't
+    cost digits.
+    """
+
+    n: int = 0
+    mean_x: float = 0.0
+    mean_y: float = 0.0
+    s_xx: float = 0.0
+    s_xy: float = 0.0
+
+    def add(self, x: float, y: float) -> None:
+        """Take one more point."""
+        self.n += 1
+        dx = x - self.mean_x
+        self.mean_x += dx / self.n
+        self.mean_y += (y - self.mean_y) / self.n
+        self.s_xx += dx * (x - self.mean_x)
+        self.s_xy += dx * (y - self.mean_y)
+
+    @property
+    def slope(self) -> float:
+        """dy/dx; NaN with fewer than two different x."""
+        return self.s_xy / self.s_xx if self.s_xx > 0 else math.nan
+
+
+@dataclass
+class Follower:
+    """Reads the lines that i-PI has added since the last look; an unfinished line waits.
+
+    Attributes
+    ----------
+    first, last : first and last row of the file so far
+    fresh_step : step of the first row that was added while we watched (not read at the start)
+    fresh_s, last_s : our clock when that row and the last one were seen, seconds
+    """
+
+    path: Path
+    first: Row | None = None
+    last: Row | None = None
+    fresh_step: int | None = None
+    fresh_s: float = 0.0
+    last_s: float = field(default_factory=time.monotonic)
+    line: RunningLine = field(default_factory=RunningLine)
+    _offset: int = 0
+    _indices: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def step(self) -> int:
+        """Last outer step that is done; 0 before the first."""
+        return self.last.step if self.last else 0
+
+    def update(self) -> list[Row]:
+        """Rows that are new since the last call."""
+        rows = [self._row(line) for line in self._lines() if not self._is_header(line)]
+        for row in rows:
+            self.first = self.first or row
+            self.line.add(row.time_ps, row.conserved_eV)
+        if rows:
+            self.last = rows[-1]
+            self.last_s = time.monotonic()
+            if self.fresh_step is None:
+                self.fresh_step, self.fresh_s = rows[-1].step, self.last_s
+        return rows
+
+    def skip_old(self) -> None:
+        """Take what is there already, without counting it as progress."""
+        self.update()
+        self.fresh_step = None
+
+    def _lines(self) -> list[bytes]:
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            text = file.read()
+        end = text.rfind(b"\n") + 1
+        self._offset += end
+        return text[:end].splitlines()
+
+    def _is_header(self, line: bytes) -> bool:
+        if match := COLUMN.match(line):
+            self._indices[match[2].decode()] = int(match[1]) - 1
+        return line.startswith(b"#") or not line.strip()
+
+    def _row(self, line: bytes) -> Row:
+        numbers = line.split()
+        step, time_ps, conserved_eV, temperature_K = (
+            float(numbers[self._indices[name]]) for name in COLUMNS
+        )
+        return Row(int(step), time_ps, conserved_eV, temperature_K)

@@ -1,0 +1,144 @@
+"""``run.json``: what was run, with what, how far it came and how long it took."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ncforce_ipi import __version__
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch.files import RECORD_FILE, write_atomically
+from ncforce_ipi.launch.job import REPORT_FILE, Job, to_record
+from ncforce_ipi.launch.progress import Follower
+from ncforce_ipi.models import model_path, sha256
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Record = dict[str, Any]
+KEPT_OF_REPORT = (
+    "model", "kinds", "roles", "net_force_removed_from_direct", "direct_energy_sent",
+    "direct_virial_sent", "load_s", "serve_s", "end",
+)  # fmt: skip
+SOFTWARE = ("ipi", "numpy", "ase", "torch", "metatomic-torch", "metatensor-torch", "vesin")
+
+
+def new_record(job: Job, atoms: Atoms) -> Record:
+    """Record of a run that is about to start."""
+    return {
+        "version": __version__,
+        "command": command_line(),
+        "state": "running",
+        "reason": "",
+        "steps_done": 0,
+        **to_record(job),
+        "n_atoms": len(atoms),
+        "masses_u": masses(atoms),
+        "model": model_identity(job.service.model),
+        "software": software(),
+        "host": {"name": platform.node(), "machine": platform.machine()},
+        "timings": {},
+        "segments": [],
+    }
+
+
+def command_line() -> str:
+    """The words that started this program, as a shell would take them."""
+    return shlex.join(["ncforce", *sys.argv[1:]])
+
+
+def masses(atoms: Atoms) -> dict[str, float]:
+    """Mass of each species, u: those of ASE, which i-PI takes when it reads with ASE."""
+    pairs = zip(atoms.get_chemical_symbols(), atoms.get_masses(), strict=True)
+    return {symbol: float(mass) for symbol, mass in sorted(set(pairs))}
+
+
+def model_identity(name_or_path: str) -> dict[str, str]:
+    """Name, file name and SHA-256 of a model file."""
+    path = model_path(name_or_path)
+    if not path.is_file():
+        raise InputError(f"the file of model {name_or_path!r} is missing: {path}")
+    return {"name": name_or_path, "file": path.name, "sha256": sha256(path)}
+
+
+def software() -> dict[str, str]:
+    """Versions of Python and of the installed packages that decide the numbers."""
+    versions = {"python": platform.python_version()}
+    for name in SOFTWARE:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def read_record(directory: Path) -> Record:
+    """``run.json`` of a directory.
+
+    Raises
+    ------
+    InputError
+        There is none, or it isn't one of ours.
+    """
+    path = directory / RECORD_FILE
+    if not path.is_file():
+        raise InputError(f"{path} is missing: no run of ncforce is in {directory}")
+    try:
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+        record["plan"], record["driver"], record["limits"]
+    except (ValueError, KeyError, TypeError) as err:
+        raise InputError(f"{path} is no record of a run: {err!r}") from err
+    return record
+
+
+def save(directory: Path, record: Record) -> None:
+    """Write ``run.json`` in one piece."""
+    write_atomically(directory / RECORD_FILE, json.dumps(record, indent=2) + "\n")
+
+
+def segment(directory: Path, follower: Follower, notices: list[str]) -> Record:
+    """What one i-PI process did: steps, seconds between its first and last line, driver times.
+
+    ``integrator_s`` is what neither the model nor the wire took: i-PI, output, waiting.
+    """
+    first = follower.fresh_step if follower.fresh_step is not None else follower.step
+    wall_s = follower.last_s - follower.fresh_s if follower.step > first else 0.0
+    entry: Record = {"from_step": first, "to_step": follower.step, "wall_s": wall_s}
+    if notices:
+        entry["driver_deaths"] = notices
+    report = directory / REPORT_FILE
+    if report.is_file():
+        said = json.loads(report.read_text(encoding="utf-8"))
+        entry["driver_report"] = {key: said[key] for key in KEPT_OF_REPORT if key in said}
+    return entry
+
+
+def total_timings(segments: list[Record], mts: int) -> Record:
+    """Times of all segments together; None where a driver died without a report."""
+    wall_s = sum(entry["wall_s"] for entry in segments)
+    n_inner = mts * sum(entry["to_step"] - entry["from_step"] for entry in segments)
+    timings: Record = {
+        "wall_s": wall_s,
+        "model_s": None,
+        "wire_s": None,
+        "integrator_s": None,
+        "ms_per_inner_step": 1e3 * wall_s / n_inner if n_inner else None,
+    }
+    if any("driver_deaths" in entry or "driver_report" not in entry for entry in segments):
+        return timings
+    roles = [entry["driver_report"]["roles"] for entry in segments]
+    names = sorted({name for role in roles for name in role}, reverse=True)  # slow before fast
+    timings["model_s"] = {name: _sum(roles, name, "model_s") for name in names}
+    timings["wire_s"] = sum(_sum(roles, name, "wire_s") for name in names)
+    busy_s = sum(timings["model_s"].values()) + timings["wire_s"]
+    timings["integrator_s"] = max(0.0, wall_s - busy_s)
+    return timings
+
+
+def _sum(roles: list[Record], name: str, key: str) -> float:
+    return sum(role[name][key] for role in roles if name in role)

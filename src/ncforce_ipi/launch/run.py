@@ -1,0 +1,161 @@
+"""One run from its job to its end: directory, i-PI and driver, recovery, record."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs import INPUT_FILE, read_structure, write_input
+from ncforce_ipi.launch import provenance, resume
+from ncforce_ipi.launch.display import display
+from ncforce_ipi.launch.files import LOGS, locked, make_directory
+from ncforce_ipi.launch.job import (
+    REPORT_FILE,
+    Job,
+    driver_command,
+    from_record,
+    ipi_command,
+    to_record,
+)
+from ncforce_ipi.launch.processes import Child, ended
+from ncforce_ipi.launch.progress import Follower
+from ncforce_ipi.launch.provenance import Record
+from ncforce_ipi.launch.sockets import check_ports, private_directory
+from ncforce_ipi.launch.supervise import (
+    Driver,
+    Ending,
+    StopRequest,
+    Watch,
+    stop_requests,
+    wind_down,
+)
+from ncforce_ipi.mts import Plan
+
+MAX_RECOVERIES = 3
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended and its record, as it stands in ``run.json``."""
+
+    job: Job
+    ending: Ending
+    record: Record
+
+
+def start(job: Job, force: bool = False) -> Outcome:
+    """Run a job in a new directory (or with ``force`` in the place of an earlier run)."""
+    atoms = read_structure(job.structure)
+    check_ports(job.recipe.transport, job.recipe.plan.components)
+    record = provenance.new_record(job, atoms)
+    make_directory(job.directory, force)
+    write_input(job.directory, job.recipe, atoms)
+    return _run(job, record, INPUT_FILE)
+
+
+def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
+    """Continue the run in a directory, bitwise; ``time_ps`` is its new total time, if given."""
+    record = provenance.read_record(directory)
+    job = _extended(from_record(directory, record), time_ps)
+    _check_model(job, record)
+    n_outer = job.recipe.plan.n_outer
+    checkpoint = resume.best_checkpoint(directory)
+    if checkpoint and checkpoint.step == n_outer and record["state"] != "finished":
+        return _close(job, record, Ending("finished"), n_outer)  # its launcher was killed
+    check_ports(job.recipe.transport, job.recipe.plan.components)
+    with locked(directory):
+        input_file = resume.prepare(directory, n_outer)
+    record |= {"command": provenance.command_line(), "plan": to_record(job)["plan"]}
+    return _run(job, record, input_file)
+
+
+def _extended(job: Job, time_ps: float | None) -> Job:
+    if time_ps is None:
+        return job
+    old = job.recipe.plan
+    plan = Plan.from_time(old.forces, old.mts, old.inner_step_fs, time_ps)
+    return replace(job, recipe=replace(job.recipe, plan=plan))
+
+
+def _check_model(job: Job, record: Record) -> None:
+    now = provenance.model_identity(job.service.model)
+    if now["sha256"] != record["model"]["sha256"]:
+        raise InputError(
+            f"model {now['name']} is another file than when the run began (SHA-256 "
+            f"{now['sha256'][:12]}, expected {record['model']['sha256'][:12]}); start a new run"
+        )
+
+
+def _run(job: Job, record: Record, input_file: str) -> Outcome:
+    """Run to the end, and leave a true ``run.json`` however that comes."""
+    try:
+        with locked(job.directory) as lock, stop_requests() as request:
+            ending, step = _segments(job, record, input_file, lock, request)
+    except BaseException as err:
+        _close(job, record, Ending("failed", f"{type(err).__name__}: {err}"), record["steps_done"])
+        raise
+    return _close(job, record, ending, step)
+
+
+def _segments(
+    job: Job, record: Record, input_file: str, lock: int, request: StopRequest
+) -> tuple[Ending, int]:
+    """One i-PI process after another until one needs no successor; its ending and last step."""
+    for attempt in range(1 + MAX_RECOVERIES):
+        record |= {"state": "running", "reason": ""}
+        provenance.save(job.directory, record)
+        with private_directory(job.recipe.plan.components) as sockets:
+            watch, ending = _segment(job, input_file, sockets, lock, request, record)
+        progressed = watch.follower.fresh_step is not None
+        if not (ending.recoverable and progressed and attempt < MAX_RECOVERIES):
+            break
+        input_file = resume.prepare(job.directory, job.recipe.plan.n_outer)
+    return ending, watch.follower.step
+
+
+def _segment(
+    job: Job, input_file: str, sockets: Path, lock: int, request: StopRequest, record: Record
+) -> tuple[Watch, Ending]:
+    """One i-PI process and its driver, from start to end; adds its times to the record."""
+    directory, plan = job.directory, job.recipe.plan
+    (directory / REPORT_FILE).unlink(missing_ok=True)
+    (directory / "EXIT").unlink(missing_ok=True)  # i-PI would stop at once
+    follower = Follower(directory / resume.PROPERTIES_FILE)
+    follower.skip_old()
+    logs = directory / LOGS
+    with ExitStack() as stack:
+        server = Child(
+            "i-PI", ipi_command(input_file, sockets), directory, logs / "ipi.log",
+            ONE_THREAD, keep=[lock],
+        )  # fmt: skip
+        stack.enter_context(ended(server))
+
+        def driver() -> Child:
+            threads = {"OMP_NUM_THREADS": str(job.service.threads)}
+            command = driver_command(job, sockets)
+            child = Child("driver", command, directory, logs / "driver.log", threads)
+            stack.enter_context(ended(child))
+            return child
+
+        drivers = [Driver(driver, driver(), follower.step)]
+        watch = Watch(server, drivers, follower, plan.n_outer, job.limits, request)
+        with display(plan, record["n_atoms"], job.name) as shown:
+            ending = watch.until_the_end(shown)
+        wind_down(watch)
+        follower.update()
+    record["segments"].append(provenance.segment(directory, follower, watch.notices))
+    return watch, ending
+
+
+def _close(job: Job, record: Record, ending: Ending, steps_done: int) -> Outcome:
+    record |= {
+        "state": ending.state,
+        "reason": ending.reason,
+        "steps_done": steps_done,
+        "timings": provenance.total_timings(record["segments"], job.recipe.plan.mts),
+    }
+    provenance.save(job.directory, record)
+    return Outcome(job, ending, record)

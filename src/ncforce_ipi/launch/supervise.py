@@ -1,0 +1,207 @@
+"""Watches i-PI and its drivers until the run ends, for whatever reason.  Starts i-PI on nothing.
+
+i-PI waits forever for a driver, integrates NaN without a word and exits 0 after any soft exit, so
+each of these is looked for here.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Literal
+
+from ncforce_ipi.launch.display import Display
+from ncforce_ipi.launch.processes import TICK_S, Child
+from ncforce_ipi.launch.progress import Follower, Row
+
+State = Literal["finished", "stopped", "failed"]
+DEAD_THREAD = "Exception in thread"
+STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
+DRIVER_STOP_S = 20.0
+MAX_RESTARTS = 5
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run is given up.
+
+    Attributes
+    ----------
+    stall_s : longest time without a new outer step, seconds
+    max_temperature_K : a hotter run is stopped, K; None for no limit
+    """
+
+    stall_s: float = 600.0
+    max_temperature_K: float | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run, or the part of it that one i-PI process did, ended.
+
+    Attributes
+    ----------
+    state : "finished" (last step reached), "stopped" (on purpose), "failed"
+    reason : one line; empty for a finished run
+    signal : number of the signal that asked for it, if one did
+    recoverable : i-PI can go on from a checkpoint in a new process
+    """
+
+    state: State
+    reason: str = ""
+    signal: int | None = None
+    recoverable: bool = False
+
+
+@dataclass
+class Driver:
+    """A driver that can be started again, and the step at which it last was."""
+
+    start: Callable[[], Child]
+    child: Child
+    started_at: int = 0
+    restarts: int = 0
+
+
+@dataclass
+class StopRequest:
+    """Which signal asked the launcher to stop; the second one interrupts it at once."""
+
+    signum: int | None = None
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        if self.signum is not None:
+            raise KeyboardInterrupt
+        self.signum = signum
+
+
+@contextmanager
+def stop_requests() -> Iterator[StopRequest]:
+    """Note Ctrl-C, SIGTERM and a closed terminal instead of dying of them."""
+    request = StopRequest()
+    handlers = {signum: signal.signal(signum, request) for signum in STOP_SIGNALS}
+    try:
+        yield request
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+
+
+@dataclass
+class Watch:
+    """All that is looked at while i-PI runs."""
+
+    server: Child
+    drivers: Sequence[Driver]
+    follower: Follower
+    n_outer: int
+    limits: Limits
+    request: StopRequest
+    notices: list[str] = field(default_factory=list)
+
+    def until_the_end(self, display: Display) -> Ending:
+        """Look again and again; say how it ended.  Processes may still run then."""
+        while True:
+            rows = self.follower.update()
+            display.show(self.follower)
+            if ending := self._ending(rows):
+                return ending
+            time.sleep(TICK_S)
+
+    def _ending(self, rows: Sequence[Row]) -> Ending | None:
+        return (
+            self._unphysical(rows)
+            or self._server_ended()
+            or self._asked()
+            or self._deaf()
+            or self._driver_lost()
+            or self._stalled()
+        )
+
+    def _asked(self) -> Ending | None:
+        if self.request.signum is None:
+            return None
+        name = signal.Signals(self.request.signum).name
+        return Ending("stopped", f"stopped by {name}", signal=self.request.signum)
+
+    def _unphysical(self, rows: Sequence[Row]) -> Ending | None:
+        limit_K = self.limits.max_temperature_K
+        for row in rows:
+            at = f"at step {row.step}, {row.time_ps:.4g} ps"
+            if not row.finite:
+                return Ending("stopped", f"energy or temperature is not finite {at}")
+            if limit_K is not None and row.temperature_K > limit_K:
+                return Ending("stopped", f"{row.temperature_K:.0f} K passed {limit_K:.0f} K {at}")
+        return None
+
+    def _server_ended(self) -> Ending | None:
+        if self.server.code is None:
+            return None
+        self.follower.update()
+        if self.server.code == 0 and self.follower.step == self.n_outer:
+            return Ending("finished")
+        where = f"at step {self.follower.step} of {self.n_outer}"
+        return Ending("failed", f"{self.server.how_it_ended()} {where}: {self.server.last_words()}")
+
+    def _deaf(self) -> Ending | None:
+        """A dead polling thread: i-PI lives, but serves no driver any more."""
+        if DEAD_THREAD not in self.server.said():
+            return None
+        reason = f"a thread of i-PI died at step {self.follower.step} (log {self.server.log.name})"
+        return Ending("failed", f"{reason}: {self.server.last_words()}", recoverable=True)
+
+    def _driver_lost(self) -> Ending | None:
+        for driver in self.drivers:
+            child = driver.child
+            if child.code is None:
+                continue
+            if child.code == 0 and self.server.ends_within(STOP_S):
+                return self._server_ended()  # i-PI had told it to leave
+            why = f"{child.how_it_ended()} at step {self.follower.step}: {child.last_words()}"
+            if self.follower.step <= driver.started_at or driver.restarts >= MAX_RESTARTS:
+                return Ending("failed", why)
+            self.notices.append(why)
+            driver.child = driver.start()
+            driver.started_at = self.follower.step
+            driver.restarts += 1
+        return None
+
+    def _stalled(self) -> Ending | None:
+        silent_s = time.monotonic() - self.follower.last_s
+        if silent_s <= self.limits.stall_s:
+            return None
+        return Ending(
+            "failed",
+            f"no outer step after step {self.follower.step} for {silent_s:.0f} s; the last line of "
+            f"i-PI's log: {self.server.last_words()}",
+        )
+
+
+def wind_down(watch: Watch) -> None:
+    """Stop i-PI, which writes its checkpoint; then the drivers, which write their reports."""
+    server = watch.server
+    if watch.follower.fresh_step is None:
+        server.kill()  # nothing to save, and while i-PI awaits its first forces it can't stop
+    server.terminate()
+    step_s = _seconds_of_a_step(watch.follower)
+    if not server.ends_within(STOP_S + 3 * step_s):
+        for driver in watch.drivers:  # i-PI waits for an answer that doesn't come
+            driver.child.kill()
+        if not server.ends_within(STOP_S):
+            server.kill()
+    for driver in watch.drivers:
+        if not driver.child.ends_within(DRIVER_STOP_S):
+            driver.child.terminate()
+            driver.child.ends_within(DRIVER_STOP_S)
+        driver.child.kill()
+
+
+def _seconds_of_a_step(follower: Follower) -> float:
+    done = follower.step - (follower.fresh_step or 0)
+    return (follower.last_s - follower.fresh_s) / done if done > 0 else 0.0
