@@ -1,4 +1,4 @@
-"""Figures.  Owns how they look; takes arrays and results, reads no files and computes no physics.
+"""How figures look, and the few things that all of them are made of.  Takes arrays; no physics.
 
 matplotlib's object-oriented interface, whose Agg canvas writes the PNG: no pyplot, no window, no
 global state but the style, which holds only inside ``with style():``.  A figure of one's own::
@@ -12,15 +12,20 @@ global state but the style, which holds only inside ``with style():``.  A figure
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ncforce_ipi.analysis.drift import Drift
+from ncforce_ipi.analysis.statistics import with_error
 
 # Okabe and Ito's palette, told apart by colour-blind readers; black leads
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -66,9 +71,9 @@ def style() -> Iterator[None]:
         yield
 
 
-def colour(meaning: str) -> str:
-    """The fixed colour of a species, a kind of run or ``all``; black for a name without one."""
-    return MEANING.get(meaning, "#000000")
+def colour(meaning: str, rank: int = 0) -> str:
+    """The fixed colour of a species, a kind of run or ``all``; else the palette's ``rank``-th."""
+    return MEANING.get(meaning, PALETTE[rank % len(PALETTE)])
 
 
 def figure(
@@ -80,8 +85,47 @@ def figure(
     return drawing, list(panels.flat)
 
 
-def save(drawing: Figure, path: Path) -> Path:
-    """Write a figure as a PNG file; the folder is made where it is missing."""
+def save(drawing: Figure, path: Path, provenance: Iterable[str] = ()) -> Path:
+    """Write a figure as a PNG file, with lines of provenance in its metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, format="png")
+    drawing.savefig(path, format="png", metadata={"Description": "\n".join(provenance)})
     return path
+
+
+def band(
+    panel: Axes,
+    abscissa: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    shade: str,
+) -> None:
+    """A curve ``(n_points,)`` with the band of its error; no band where the error is NaN."""
+    panel.fill_between(abscissa, value - error, value + error, color=shade, alpha=0.3, linewidth=0)
+    panel.plot(abscissa, value, color=shade)
+
+
+def trend(panel: Axes, drift: Drift, unit: str, shade: str = "#D55E00") -> None:
+    """The fitted line, the band of its slope's 95 % interval, and both in words above the panel."""
+    time_ps = np.array([drift.start_ps, 0.5 * (drift.start_ps + drift.end_ps), drift.end_ps])
+    line = drift.at(time_ps)
+    panel.plot(time_ps, line, color=shade)
+    words = f"drift {drift.slope:.3g} {unit}, too short for an interval"
+    if np.isfinite(drift.ci95):
+        width = drift.ci95 * np.abs(time_ps - time_ps[1])
+        panel.fill_between(time_ps, line - width, line + width, color=shade, alpha=0.3, linewidth=0)
+        words = f"drift {with_error(drift.slope, drift.ci95)} {unit} (95 %)"
+    panel.set_title(words.replace("+-", "±"), color=shade)
+
+
+def mark(panel: Axes, x: float, y: float, text: str) -> None:
+    """Name a peak at its top, or at the panel's upper edge where it stands out of the panel."""
+    top = panel.get_ylim()[1]
+    beyond = y > 0.9 * top
+    panel.annotate(
+        f"{text} ↑" if beyond else text,
+        (x, 0.88 * top if beyond else y),
+        textcoords="offset points",
+        xytext=(6, 0) if beyond else (0, 5),
+        ha="left" if beyond else "center",
+        fontsize=12.0,
+    )

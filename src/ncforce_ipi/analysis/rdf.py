@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from vesin import NeighborList
 
+from ncforce_ipi.analysis.peaks import Peak, highest_peak
 from ncforce_ipi.analysis.statistics import block_error
 from ncforce_ipi.errors import InputError
 
@@ -101,14 +102,15 @@ def radial_distributions(
 
     Returns
     -------
-    For each pair of symbols in alphabetical order, like pairs of single atoms left out
+    For each pair of symbols, hydrogen last (OO, OH, HH); like pairs of single atoms left out
 
     Raises
     ------
     InputError
         No frames, or ``r_max_A`` beyond half the smallest cell height.
     """
-    symbols, kinds = np.unique(species, return_inverse=True)
+    symbols = sorted({str(symbol) for symbol in species}, key=lambda s: (s == "H", s))
+    kinds = np.array([symbols.index(str(symbol)) for symbol in species])
     edges = np.linspace(0.0, r_max_A, n_bins + 1)
     sums, weights = [], []
     for positions, cells in blocks:
@@ -125,16 +127,22 @@ def radial_distributions(
     means = np.array(sums) / n_frames[:, None, None, None]  # (block, kind, kind, bin)
     shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
     return {
-        (str(symbols[a]), str(symbols[b])): _normalised(
-            means[:, a, b] / shells, n_frames, pairs, edges
-        )
+        (symbols[a], symbols[b]): _normalised(means[:, a, b] / shells, n_frames, pairs, edges)
         for a, b in combinations_with_replacement(range(len(symbols)), 2)
         if (pairs := _ordered_pairs(kinds, a, b)) > 0
     }
 
 
+def main_peak(rdf: Rdf) -> Peak:
+    """Highest peak, A: in a liquid the first shell; for O-H and H-H of water the molecule's own.
+
+    Below 0.5 A nothing is a peak.
+    """
+    return highest_peak(rdf.r_A, rdf.g, 0.5, float(rdf.r_A[-1]))
+
+
 def _ordered_pairs(kinds: NDArray[np.int64], a: int, b: int) -> int:
-    n_a, n_b = np.count_nonzero(kinds == a), np.count_nonzero(kinds == b)
+    n_a, n_b = (int(np.count_nonzero(kinds == kind)) for kind in (a, b))
     return n_a * (n_b - 1 if a == b else n_b)
 
 

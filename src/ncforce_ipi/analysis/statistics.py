@@ -155,6 +155,14 @@ def half_width_95(standard_error: float, degrees_of_freedom: float) -> float:
     return float(stdtrit(degrees_of_freedom, 0.975)) * standard_error
 
 
+def with_error(value: float, error: float) -> str:
+    """``value +- error``, both to two digits of the error: ``0.123 +- 0.045``."""
+    if not (math.isfinite(error) and error > 0.0):
+        return f"{value:.4g} +- {error:.2g}"
+    digits = max(1 - math.floor(math.log10(error)), 0)
+    return f"{value:.{digits}f} +- {error:.{digits}f}"
+
+
 def require_finite(series: NDArray[np.float64], name: str) -> None:
     """Refuse an empty series or one with a value that isn't finite.
 

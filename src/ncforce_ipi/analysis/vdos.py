@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.peaks import NO_PEAK, Peak, highest_peak
 from ncforce_ipi.analysis.statistics import block_error
 from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
@@ -18,6 +19,8 @@ from ncforce_ipi.units import BOLTZMANN_EV_PER_K, PER_FS_PER_CM, PER_FS_THZ, U_A
 
 HYDROGEN_STRETCH_PER_CM = 3900.0
 """Upper end of the X-H stretch bands of liquids and molecules."""
+STRETCH_PER_CM = (3000.0, 4200.0)
+BEND_PER_CM = (1400.0, 1900.0)
 FEWEST_BLOCKS = 4
 ATOMS_AT_ONCE = 256  # bounds the memory of the transforms, not the result
 
@@ -102,8 +105,9 @@ def velocity_spectra(
     S_s(nu) = 2 / (k_B dof_s) integral dt w(t) cos(2 pi nu t) sum_{i in s} m_i <v_i(0) . v_i(t)>
     over -t_max < t < t_max, with Hann's window w(t) = cos^2(pi t / (2 t_max)), t_max = n_lags dt.
     w(0) = 1, so the trapezoidal sum over the axis, from 0 to Nyquist, is exactly
-    T_s = 2 <K_s> / (k_B dof_s) of the frames used, for any window.  (S_s(0) = 12 N_s m_s D_s / (k_B dof_s)
-    with the diffusion coefficient D_s, where t_max exceeds the memory of the velocities.)
+    T_s = 2 <K_s> / (k_B dof_s) of the frames used, for any window.  At zero frequency it is
+    12 N_s m_s D_s / (k_B dof_s) with the diffusion coefficient D_s, where t_max exceeds the memory
+    of the velocities.
     The window gives a line the width 1 / t_max at half height; the axis is eight times finer.
     Frequencies above Nyquist fold back: ``aliased`` says where X-H stretches do.
 
@@ -153,6 +157,19 @@ def velocity_spectra(
         n_blocks=len(spectra),
         aliased="H" in symbols and len(symbols) > 1 and nyquist < HYDROGEN_STRETCH_PER_CM,
     )
+
+
+def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
+    """``stretch`` and ``bend`` of hydrogen, 1/cm; empty without hydrogen.
+
+    The highest peaks in 3000-4200 and 1400-1900 1/cm.  No stretch where the spectrum is aliased:
+    what is seen there is a folded band.
+    """
+    if "H" not in spectrum.density:
+        return {}
+    axis, density = spectrum.wavenumber_per_cm, spectrum.density["H"]
+    stretch = NO_PEAK if spectrum.aliased else highest_peak(axis, density, *STRETCH_PER_CM)
+    return {"stretch": stretch, "bend": highest_peak(axis, density, *BEND_PER_CM)}
 
 
 def _cosine_transform(

@@ -1,0 +1,114 @@
+"""The figures of one run.  Owns what is drawn; how it looks is in `plots`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ncforce_ipi import plots
+from ncforce_ipi.analysis.rdf import Rdf, main_peak
+from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
+from ncforce_ipi.results import Results
+
+BEYOND_MOLECULE_A = 2.0
+"""g(r) is scaled to what lies beyond: the peaks of a molecule's own bonds are ten times higher."""
+
+
+def write_figures(results: Results, folder: Path, provenance: list[str]) -> list[Path]:
+    """Draw what the results hold into ``folder``; return the files written."""
+    with plots.style():
+        drawn = {"energy_temperature.png": energy_and_temperature(results)}
+        if results.rdfs:
+            drawn["rdf.png"] = radial_distributions(results.rdfs)
+        if results.spectrum is not None:
+            drawn["vdos.png"] = velocity_spectra(results.spectrum)
+        return [plots.save(figure, folder / name, provenance) for name, figure in drawn.items()]
+
+
+def energy_and_temperature(results: Results) -> Figure:
+    """Conserved quantity and temperatures over time, with the fitted drifts and their bands."""
+    figure, (energy, heat) = plots.figure(2, share_x=True)
+    black = plots.colour("all")
+    energy.plot(results.time_ps, results.conserved_meV, color=black, linewidth=1.0)
+    energy.set(ylabel="conserved, from start\n(meV/atom)")
+    heat.plot(results.time_ps, results.temperature_K, color=black, linewidth=1.0, label="all atoms")
+    if results.species is not None:
+        for rank, (symbol, values_K) in enumerate(results.species.values_K.items()):
+            time_ps, smooth_K = _running_mean(results.species.time_ps, values_K)
+            heat.plot(time_ps, smooth_K, color=plots.colour(symbol, rank), label=symbol)
+    heat.set(xlabel="time (ps)", ylabel="temperature (K)")
+    heat.legend(ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.98), borderaxespad=0.1)
+    if results.drift_conserved:
+        plots.trend(energy, results.drift_conserved, "meV/atom/ps")
+    if results.drift_temperature:
+        plots.trend(heat, results.drift_temperature, "K/ps")
+    for panel in (energy, heat):
+        _mark_times(panel, results)
+    return figure
+
+
+def radial_distributions(rdfs: Mapping[tuple[str, str], Rdf]) -> Figure:
+    """g(r), one panel a pair, with the band of one standard error and the peak's place."""
+    figure, panels = plots.figure(len(rdfs), share_x=True, height_in=2.3)
+    for rank, (panel, ((a, b), rdf)) in enumerate(zip(panels, rdfs.items(), strict=True)):
+        panel.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
+        plots.band(panel, rdf.r_A, rdf.g, rdf.error, plots.PALETTE[rank % len(plots.PALETTE)])
+        beyond = float(rdf.g[rdf.r_A > BEYOND_MOLECULE_A].max(initial=1.0))
+        panel.set(ylabel=f"$g_\\mathrm{{{a}{b}}}(r)$", ylim=(0.0, 1.3 * beyond))
+        peak = main_peak(rdf)
+        if np.isfinite(peak.position):
+            plots.mark(panel, peak.position, peak.height, f"{peak.position:.2f} Å")
+    panels[-1].set(xlabel="distance $r$ (Å)", xlim=(0.0, None))
+    return figure
+
+
+def velocity_spectra(spectrum: Spectrum) -> Figure:
+    """Velocity spectra, one panel a species, to the Nyquist frequency; THz on top."""
+    figure, panels = plots.figure(len(spectrum.density), share_x=True, height_in=2.6)
+    axis = spectrum.wavenumber_per_cm
+    for rank, (panel, (symbol, density)) in enumerate(
+        zip(panels, spectrum.density.items(), strict=True)
+    ):
+        plots.band(panel, axis, density, spectrum.error[symbol], plots.colour(symbol, rank))
+        panel.set(ylabel=f"$c_{{vv}}$ of {symbol} (K cm)", ylim=(0.0, 1.25 * float(density.max())))
+        if symbol == "H":
+            for name, peak in hydrogen_peaks(spectrum).items():
+                if np.isfinite(peak.position):
+                    plots.mark(panel, peak.position, peak.height, f"{name} {peak.position:.0f}")
+    panels[-1].set(xlabel="wavenumber (cm$^{-1}$)", xlim=(0.0, axis[-1]))
+    _second_axis(panels[0], spectrum)
+    words = f"resolution {spectrum.resolution_per_cm:.0f} cm$^{{-1}}$, "
+    words += f"Nyquist {spectrum.nyquist_per_cm:.0f} cm$^{{-1}}$"
+    words += ", ALIASED: X-H stretch folded back" if spectrum.aliased else ""
+    panels[-1].set_title(words, loc="right", fontsize=12.0)
+    return figure
+
+
+def _mark_times(panel: Axes, results: Results) -> None:
+    """Grey: the discarded start.  Dotted: the runaway.  The axis spans the run."""
+    panel.axvspan(0.0, results.options.discard_ps, color="0.9", linewidth=0, zorder=0)
+    if results.runaway_ps is not None:
+        panel.axvline(results.runaway_ps, color="0.4", linestyle=":", linewidth=1.2)
+    panel.set_xlim(0.0, max(float(results.time_ps[-1]), 1e-6))
+
+
+def _second_axis(panel: Axes, spectrum: Spectrum) -> None:
+    ratio = float(spectrum.frequency_THz[-1] / spectrum.wavenumber_per_cm[-1])
+    both_ways = (partial(np.multiply, ratio), partial(np.multiply, 1.0 / ratio))
+    top = panel.secondary_xaxis("top", functions=both_ways)
+    top.set(xlabel="frequency (THz)")
+
+
+def _running_mean(
+    time_ps: NDArray[np.float64], series: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Means over a fiftieth of the series, so that the species can be told apart by eye."""
+    width = max(len(series) // 50, 1)
+    kernel = np.full(width, 1.0 / width)
+    return np.convolve(time_ps, kernel, "valid"), np.convolve(series, kernel, "valid")

@@ -1,0 +1,217 @@
+"""Results as a table for people and as CSV and JSON files for programs.
+
+Owns names with units and how a number with its error is written.
+Every file says where it comes from: version, command, SHA-256 of the input and of the model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi import __version__
+from ncforce_ipi.analysis.drift import GIGAKELVIN_PER_S_PER_K_PER_PS, Drift
+from ncforce_ipi.analysis.peaks import Peak
+from ncforce_ipi.analysis.rdf import main_peak
+from ncforce_ipi.analysis.statistics import Mean, with_error
+from ncforce_ipi.analysis.vdos import hydrogen_peaks
+from ncforce_ipi.models import sha256
+from ncforce_ipi.results import Results
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where results come from.
+
+    Attributes
+    ----------
+    version : of this package
+    command : that made the results
+    input_sha256 : of the run's input.xml; empty where it is missing
+    model_sha256 : as run.json states it
+    """
+
+    version: str
+    command: str
+    input_sha256: str
+    model_sha256: str
+
+    @classmethod
+    def of(cls, results: Results, command: str) -> Provenance:
+        """Of these results."""
+        xml = results.facts.directory / "input.xml"
+        model = results.facts.record.get("model") or {}
+        return cls(
+            version=__version__,
+            command=command,
+            input_sha256=sha256(xml) if xml.is_file() else "",
+            model_sha256=str(model.get("sha256", "")),
+        )
+
+    def lines(self) -> list[str]:
+        """One ``key: value`` for each fact."""
+        return [f"{key}: {value}" for key, value in vars(self).items()]
+
+
+def summary(results: Results, provenance: Provenance) -> dict[str, Any]:
+    """Every number of the analysis under a key that states its unit; None where there is none."""
+    record, spectrum = results.facts.record, results.spectrum
+    numbers: dict[str, Any] = {
+        "provenance": vars(provenance),
+        "run_state": record.get("state"),
+        "plan": record.get("plan"),
+        "n_atoms": results.facts.n_atoms,
+        "time_ps": results.time_ps[-1],
+        "discarded_ps": results.options.discard_ps,
+        "runaway_ps": results.runaway_ps,
+        **_drift_numbers("drift_conserved", "meV_per_atom_per_ps", results.drift_conserved),
+        **_drift_numbers("drift_temperature", "K_per_ps", results.drift_temperature),
+        **_drift_numbers("drift_temperature", "1e9_K_per_s", _gigakelvin(results)),
+        "ms_per_inner_step": _ms_per_inner_step(results),
+    }
+    for name, mean in results.mean_temperatures.items():
+        numbers[f"temperature_{name}_K"] = mean.value
+        numbers[f"temperature_{name}_standard_error_K"] = mean.error
+    for (a, b), rdf in results.rdfs.items():
+        peak = main_peak(rdf)
+        numbers[f"g_{a}{b}_peak_A"] = peak.position
+        numbers[f"g_{a}{b}_peak_height"] = peak.height
+    if spectrum is not None:
+        for name, peak in hydrogen_peaks(spectrum).items():
+            numbers[f"cvv_H_{name}_per_cm"] = peak.position
+        numbers["nyquist_per_cm"] = spectrum.nyquist_per_cm
+        numbers["spectrum_resolution_per_cm"] = spectrum.resolution_per_cm
+        numbers["spectrum_aliased"] = spectrum.aliased
+    numbers["notes"] = list(results.notes)
+    return {key: _json_number(value) for key, value in numbers.items()}
+
+
+def table(results: Results) -> str:
+    """The same for people; drifts with their 95 % interval, means with one standard error."""
+    return "\n".join(f"{label:<34}{text}" for label, text in _lines(results))
+
+
+def write_files(results: Results, provenance: Provenance, folder: Path) -> list[Path]:
+    """Write summary.json, drift.csv, temperature.csv, rdf.csv and vdos.csv; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "summary.json"
+    text = json.dumps(summary(results, provenance), indent=2, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    written = [path]
+    for name, columns in _csv_columns(results).items():
+        written.append(_write_csv(folder / name, columns, provenance))
+    return written
+
+
+def _lines(results: Results) -> Iterable[tuple[str, str]]:
+    record, spectrum = results.facts.record, results.spectrum
+    plan = record.get("plan") or {}
+    yield (
+        "run",
+        f"{plan.get('forces', '?')} forces, M = {plan.get('mts', '?')}, "
+        f"{results.facts.n_atoms} atoms, {results.time_ps[-1]:.6g} ps "
+        f"({results.options.discard_ps:g} ps discarded), {record.get('state', '?')}",
+    )
+    if results.runaway_ps is not None:
+        yield "runaway", f"T > 1.5 x start at {results.runaway_ps:.3g} ps; drifts are from before"
+    yield "drift of the conserved quantity", _drift(results.drift_conserved, "meV/atom/ps")
+    yield "drift of the temperature", _drift(results.drift_temperature, "K/ps")
+    yield "", _drift(_gigakelvin(results), "1e9 K/s")
+    for name, mean in results.mean_temperatures.items():
+        yield f"temperature, {name}", _mean(mean, "K")
+    for (a, b), rdf in results.rdfs.items():
+        yield f"peak of g_{a}{b}(r)", _peak(main_peak(rdf), "A", 3)
+    if spectrum is not None:
+        for name, peak in hydrogen_peaks(spectrum).items():
+            yield f"{name} peak of c_vv, H", _peak(peak, "cm^-1", 0)
+        yield "resolution of c_vv", f"{spectrum.resolution_per_cm:.0f} cm^-1"
+        warning = ", ALIASED: the X-H stretch lies above" if spectrum.aliased else ""
+        yield "Nyquist frequency of c_vv", f"{spectrum.nyquist_per_cm:.0f} cm^-1{warning}"
+    per_step = _ms_per_inner_step(results)
+    yield "time per inner step", "not recorded" if per_step is None else f"{per_step:.2f} ms"
+    for note in results.notes:
+        yield "note", note
+
+
+def _gigakelvin(results: Results) -> Drift | None:
+    drift = results.drift_temperature
+    return None if drift is None else drift.scaled(GIGAKELVIN_PER_S_PER_K_PER_PS)
+
+
+def _ms_per_inner_step(results: Results) -> float | None:
+    return (results.facts.record.get("timings") or {}).get("ms_per_inner_step")
+
+
+def _drift_numbers(name: str, unit: str, drift: Drift | None) -> dict[str, float | None]:
+    slope, ci95 = (None, None) if drift is None else (drift.slope, drift.ci95)
+    return {f"{name}_{unit}": slope, f"{name}_ci95_{unit}": ci95}
+
+
+def _drift(drift: Drift | None, unit: str) -> str:
+    if drift is None:
+        return "too few samples"
+    if math.isnan(drift.ci95):
+        return f"{drift.slope:.3g} {unit} (run too short for an interval)"
+    return f"{with_error(drift.slope, drift.ci95)} {unit}"
+
+
+def _mean(mean: Mean, unit: str) -> str:
+    if math.isnan(mean.error):
+        return f"{mean.value:.4g} {unit} (too few independent samples for an error)"
+    return f"{with_error(mean.value, mean.error)} {unit}"
+
+
+def _peak(peak: Peak, unit: str, digits: int) -> str:
+    return "none" if math.isnan(peak.position) else f"{peak.position:.{digits}f} {unit}"
+
+
+def _csv_columns(results: Results) -> dict[str, dict[str, NDArray]]:
+    """Columns of each CSV file; what wasn't computed has no file."""
+    files: dict[str, dict[str, NDArray]] = {
+        "drift.csv": {
+            "time_ps": results.time_ps,
+            "conserved_minus_start_meV_per_atom": results.conserved_meV,
+            "temperature_K": results.temperature_K,
+        }
+    }
+    if results.species is not None:
+        values_K = results.species.values_K
+        files["temperature.csv"] = {"time_ps": results.species.time_ps} | {
+            f"temperature_{symbol}_K": values for symbol, values in values_K.items()
+        }
+    if results.rdfs:
+        files["rdf.csv"] = {"r_A": next(iter(results.rdfs.values())).r_A}
+        for (a, b), rdf in results.rdfs.items():
+            files["rdf.csv"] |= {f"g_{a}{b}": rdf.g, f"g_{a}{b}_standard_error": rdf.error}
+    spectrum = results.spectrum
+    if spectrum is not None:
+        axis = {"wavenumber_per_cm": spectrum.wavenumber_per_cm}
+        files["vdos.csv"] = axis | {"frequency_THz": spectrum.frequency_THz}
+        for symbol, density in spectrum.density.items():
+            files["vdos.csv"] |= {
+                f"cvv_{symbol}_K_cm": density,
+                f"cvv_{symbol}_standard_error_K_cm": spectrum.error[symbol],
+            }
+    return files
+
+
+def _write_csv(path: Path, columns: dict[str, NDArray], provenance: Provenance) -> Path:
+    """Comment lines with the provenance, one line of names, then the numbers."""
+    header = "\n".join([f"# {line}" for line in provenance.lines()] + [",".join(columns)])
+    rows = np.column_stack(list(columns.values()))
+    np.savetxt(path, rows, fmt="%.10g", delimiter=",", header=header, comments="")
+    return path
+
+
+def _json_number(value: Any) -> Any:
+    """JSON has no NaN: None; numpy's numbers become Python's."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,334 @@
+"""A run directory in, its results out: what ``ncforce analyze`` computes.
+
+Owns the order of things: which column and which frames feed which analysis, and what a run is too
+short for.  Knows i-PI's files through `outputs` only; writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.analysis.drift import FEWEST_SAMPLES, Drift, before_runaway, fit_drift
+from ncforce_ipi.analysis.rdf import Rdf, largest_r, radial_distributions
+from ncforce_ipi.analysis.statistics import Mean, mean_of, require_finite
+from ncforce_ipi.analysis.temperature import (
+    atom_masses,
+    kinetic_energy,
+    species_temperatures,
+    temperature,
+)
+from ncforce_ipi.analysis.vdos import Spectrum, velocity_spectra
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.outputs import Table, Trajectory, open_trajectory, read_properties
+
+log = logging.getLogger(__name__)
+
+PROPERTIES = "simulation.out"
+POSITIONS = "simulation.pos_0.extxyz"
+VELOCITIES = "simulation.vel_0.xyz"
+BIN_WIDTH_A = 0.02  # a fifth of the O-H peak's width
+FEWEST_FRAMES = 10
+FEWEST_LAGS = 16
+RDF_BLOCKS, RDF_BLOCK_FRAMES = 8, 256
+MASS_TOLERANCE = 5e-6
+"""Velocities with 6 digits and i-PI's unit table agree to 1e-6; wrong isotopes or tables don't."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose.
+
+    Attributes
+    ----------
+    discard_ps : time left out at the start of all statistics, ps
+    r_max_A : end of g(r), A; None for half the smallest height of the cell
+    lag_ps : longest lag of the velocity autocorrelation, ps; a quarter of a shorter run
+    """
+
+    discard_ps: float = 0.1
+    r_max_A: float | None = None
+    lag_ps: float = 1.0
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What ``run.json`` says of the run: the keys of that file that the analysis needs.
+
+    Attributes
+    ----------
+    directory : of the run
+    n_atoms : number of atoms
+    masses_u : mass of each species, u
+    temperature_K : of the ensemble and of the start, K
+    record : all of run.json
+    """
+
+    directory: Path
+    n_atoms: int
+    masses_u: dict[str, float]
+    temperature_K: float
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SpeciesTemperatures:
+    """Kinetic temperature of each species at the frames of the velocities.
+
+    Attributes
+    ----------
+    time_ps : ``(n_frames,)``, ps
+    values_K : ``(n_frames,)``, K, for each symbol
+    """
+
+    time_ps: NDArray[np.float64]
+    values_K: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that is computed of a run; None where files are missing or the run is too short.
+
+    Attributes
+    ----------
+    facts : of the run
+    options : that the results were computed with
+    time_ps : ``(n_samples,)``, ps, the whole run
+    conserved_meV : ``(n_samples,)``, meV/atom, less its first value
+    temperature_K : ``(n_samples,)``, K, all atoms
+    runaway_ps : time at which T passes 1.5 times the start temperature, ps; None if it doesn't
+    drift_conserved : meV/atom/ps, from the start (nothing has to relax) to a runaway
+    drift_temperature : K/ps, after the discarded start, to a runaway
+    mean_temperatures : ``all`` and each species, K
+    species : temperatures over time
+    rdfs : of each pair of species
+    spectrum : of the velocities
+    notes : what could not be computed or should be known, one sentence each
+    """
+
+    facts: RunFacts
+    options: Options
+    time_ps: NDArray[np.float64]
+    conserved_meV: NDArray[np.float64]
+    temperature_K: NDArray[np.float64]
+    runaway_ps: float | None
+    drift_conserved: Drift | None
+    drift_temperature: Drift | None
+    mean_temperatures: dict[str, Mean]
+    species: SpeciesTemperatures | None
+    rdfs: dict[tuple[str, str], Rdf]
+    spectrum: Spectrum | None
+    notes: tuple[str, ...]
+
+
+def analyse(directory: Path, options: Options) -> Results:
+    """Analyse a run directory; trajectories are streamed, one block of frames in memory.
+
+    Raises
+    ------
+    InputError
+        No run, no samples after ``discard_ps``, files that contradict each other, values that
+        aren't finite.
+    """
+    facts = read_facts(directory)
+    table = read_properties(directory / PROPERTIES)
+    time_ps = table.column("time", "picosecond")
+    conserved_meV = 1000.0 / facts.n_atoms * table.column("conserved", "electronvolt")
+    kinetic_eV = table.column("kinetic_md", "electronvolt")
+    for name, series in (("conserved", conserved_meV), ("kinetic_md", kinetic_eV)):
+        require_finite(series, f"{table.path}: {name}")
+    temperature_K = temperature(kinetic_eV, 3.0 * facts.n_atoms - 3.0)
+    used = time_ps >= options.discard_ps
+    if not used.any():
+        raise InputError(
+            f"{table.path} ends at {time_ps[-1]:g} ps; expected more than the "
+            f"{options.discard_ps:g} ps to discard: run longer, or give --discard-ps"
+        )
+    calm = before_runaway(temperature_K, facts.temperature_K)
+    notes: list[str] = []
+    clock = _Clock.of(table, options.discard_ps)
+    mean_temperatures = {"all": mean_of(temperature_K[used])}
+    species = spectrum = None
+    if (directory / VELOCITIES).is_file() and clock:
+        species, spectrum = _velocities(facts, table, clock, options, notes)
+        for symbol, values in species.values_K.items():
+            mean_temperatures[symbol] = mean_of(values)
+    else:
+        notes.append(f"no {VELOCITIES} or a single step: no temperatures per species, no spectrum")
+    return Results(
+        facts=facts,
+        options=options,
+        time_ps=time_ps,
+        conserved_meV=conserved_meV - conserved_meV[0],
+        temperature_K=temperature_K,
+        runaway_ps=None if calm.all() else float(time_ps[np.argmin(calm)]),
+        drift_conserved=_drift("conserved quantity", time_ps, conserved_meV, calm, notes),
+        drift_temperature=_drift("temperature", time_ps, temperature_K, used & calm, notes),
+        mean_temperatures=mean_temperatures,
+        species=species,
+        rdfs=_rdfs(facts, clock, options, notes),
+        spectrum=spectrum,
+        notes=tuple(notes),
+    )
+
+
+def read_facts(directory: Path) -> RunFacts:
+    """What ``run.json`` says.
+
+    Raises
+    ------
+    InputError
+        No such directory or file, or it lacks a key.
+    """
+    path = directory / "run.json"
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing; expected a directory made by 'ncforce run': give its name"
+        )
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return RunFacts(
+            directory=directory,
+            n_atoms=int(record["n_atoms"]),
+            masses_u={name: float(mass) for name, mass in record["masses_u"].items()},
+            temperature_K=float(record["temperature_K"]),
+            record=record,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        raise InputError(
+            f"{path}: {type(err).__name__} {err}; expected n_atoms, masses_u and temperature_K "
+            "as 'ncforce run' writes them"
+        ) from err
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Physical time of i-PI's steps: ``step_fs`` fs each, statistics from ``from_step`` on."""
+
+    step_fs: float
+    from_step: int
+
+    @classmethod
+    def of(cls, table: Table, discard_ps: float) -> _Clock | None:
+        """From the columns step and time; None with a single row."""
+        steps, time_ps = table.column("step"), table.column("time", "picosecond")
+        if len(steps) < 2:
+            return None
+        step_fs = 1000.0 * float((time_ps[-1] - time_ps[0]) / (steps[-1] - steps[0]))
+        return cls(step_fs, math.ceil(1000.0 * discard_ps / step_fs - 1e-6))
+
+
+def _drift(
+    name: str, time_ps: NDArray, series: NDArray, chosen: NDArray[np.bool_], notes: list[str]
+) -> Drift | None:
+    n_samples = np.count_nonzero(chosen)
+    if n_samples < FEWEST_SAMPLES:
+        notes.append(
+            f"no drift of the {name}: {n_samples} samples before the end or runaway, "
+            f"{FEWEST_SAMPLES} needed"
+        )
+        return None
+    drift = fit_drift(time_ps, series, up_to=chosen)
+    if math.isnan(drift.ci95):
+        notes.append(
+            f"no interval for the drift of the {name}: its residuals hold about "
+            f"{drift.n_independent:.0f} independent samples; run longer"
+        )
+    return drift
+
+
+def _open(facts: RunFacts, name: str) -> Trajectory:
+    trajectory = open_trajectory(facts.directory / name)
+    if len(trajectory.species) != facts.n_atoms:
+        raise InputError(
+            f"{trajectory.path} has {len(trajectory.species)} atoms; expected the {facts.n_atoms} "
+            "of run.json: are these files of one run?"
+        )
+    return trajectory
+
+
+def _velocities(
+    facts: RunFacts, table: Table, clock: _Clock, options: Options, notes: list[str]
+) -> tuple[SpeciesTemperatures, Spectrum | None]:
+    """Both things that velocities tell, in one pass over the file."""
+    trajectory = _open(facts, VELOCITIES)
+    masses_u = atom_masses(trajectory.species, facts.masses_u)
+    steps = trajectory.steps[trajectory.steps >= clock.from_step]
+    if len(steps) == 0:
+        raise InputError(f"{trajectory.path} ends before the {options.discard_ps:g} ps to discard")
+    step_fs = (
+        trajectory.stride(clock.from_step) * clock.step_fs if len(steps) > 1 else clock.step_fs
+    )
+    n_lags = int(min(1000.0 * options.lag_ps / step_fs, len(steps) / 4))
+    per_block = len(steps) // max(len(steps) // max(2 * n_lags, 1), 1)
+    series: dict[str, list[NDArray]] = {}
+    kinetic_eV: list[NDArray] = []
+
+    def stream() -> Iterator[NDArray[np.float64]]:
+        for block in trajectory.blocks(per_block, from_step=clock.from_step):
+            temperatures = species_temperatures(block.values, trajectory.species, masses_u)
+            for symbol, values in temperatures.items():
+                series.setdefault(symbol, []).append(values)
+            kinetic_eV.append(kinetic_energy(block.values, masses_u))
+            yield block.values
+
+    spectrum = None
+    if n_lags >= FEWEST_LAGS:
+        spectrum = velocity_spectra(
+            stream(), trajectory.species, masses_u, time_step_fs=step_fs, n_lags=n_lags
+        )
+    else:
+        notes.append(f"no spectrum: {len(steps)} frames of velocities, {4 * FEWEST_LAGS} needed")
+        for _ in stream():
+            pass
+    _check_masses(table, steps, np.concatenate(kinetic_eV))
+    values_K = {symbol: np.concatenate(parts) for symbol, parts in series.items()}
+    return SpeciesTemperatures(1e-3 * clock.step_fs * steps.astype(np.float64), values_K), spectrum
+
+
+def _check_masses(table: Table, steps: NDArray[np.int64], kinetic_eV: NDArray[np.float64]) -> None:
+    """Warn where our masses and velocities don't give the kinetic energy that i-PI wrote."""
+    in_table = np.isin(steps, table.column("step").astype(np.int64))
+    rows = np.searchsorted(table.column("step"), steps[in_table])
+    expected = table.column("kinetic_md", "electronvolt")[rows]
+    if not len(expected) or not expected.any():
+        return
+    off = float(kinetic_eV[in_table].sum() / expected.sum() - 1.0)
+    if abs(off) > MASS_TOLERANCE:
+        log.warning(
+            "kinetic energy of the velocities is off i-PI's by %.1e: are masses_u in run.json "
+            "those of the run?",
+            off,
+        )
+
+
+def _rdfs(
+    facts: RunFacts, clock: _Clock | None, options: Options, notes: list[str]
+) -> dict[tuple[str, str], Rdf]:
+    if not (facts.directory / POSITIONS).is_file():
+        notes.append(f"no {POSITIONS}: no g(r)")
+        return {}
+    trajectory = _open(facts, POSITIONS)
+    from_step = clock.from_step if clock else 0
+    n_frames = int(np.count_nonzero(trajectory.steps >= from_step))
+    if n_frames == 0:
+        notes.append(f"no g(r): {POSITIONS} has no frame after the discarded start")
+        return {}
+    if n_frames < FEWEST_FRAMES:
+        notes.append(f"g(r) from {n_frames} frames only: a snapshot, not an average")
+    per_block = min(max(n_frames // RDF_BLOCKS, 1), RDF_BLOCK_FRAMES)
+    first = next(trajectory.blocks(1, from_step=from_step))
+    r_max_A = options.r_max_A or BIN_WIDTH_A * math.floor(largest_r(first.cells[0]) / BIN_WIDTH_A)
+    blocks = (
+        (block.values, block.cells) for block in trajectory.blocks(per_block, from_step=from_step)
+    )
+    n_bins = max(round(r_max_A / BIN_WIDTH_A), 1)
+    return radial_distributions(blocks, trajectory.species, r_max_A, n_bins)
