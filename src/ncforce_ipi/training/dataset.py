@@ -13,14 +13,12 @@ import lzma
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from ncforce_ipi.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,14 @@ class Batch(NamedTuple):
     sizes: Tensor  # (n_graphs + 1,), atoms; 0 for absent frames
 
 
-def read_atoms(path: Path) -> list:
-    """ASE atoms of an ``.xyz`` or ``.xyz.xz`` file (decompressed in memory first: ASE reads a
-    compressed stream line by line, sixty times slower)."""
+def read_atoms(path: Path) -> Any:
+    """List of ``ase.Atoms`` of an ``.xyz`` or ``.xyz.xz`` file.
+
+    A compressed file is decompressed in memory first: ASE reads a compressed stream line by line,
+    sixty times slower.
+    """
     from ase.io import read
 
-    if not path.is_file():
-        raise InputError(f"data file {path} not found; give the folder that holds it with --data")
     if path.suffix == ".xz":
         text = lzma.decompress(path.read_bytes()).decode()
         return read(io.StringIO(text), ":", format="extxyz")
@@ -85,7 +84,7 @@ def read_frames(path: Path, cutoff: float) -> list[Frame]:
     return [to_frame(atoms, cutoff) for atoms in read_atoms(path)]
 
 
-def to_frame(atoms, cutoff: float) -> Frame:
+def to_frame(atoms: Any, cutoff: float) -> Frame:
     """Pairs and labels of one labelled ``ase.Atoms``."""
     first, second, vectors = pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
     stress = atoms.get_stress(voigt=False)
@@ -157,12 +156,16 @@ class Packer:
         far[:, 0] = self.cutoff
         types = torch.cat([f.types for f in frames])
         padding = types[:1].expand(missing_atoms)
-        relative = [f.energy - float(self.shifts[self.species_index[f.types]].sum()) for f in frames]
+        relative = [
+            f.energy - float(self.shifts[self.species_index[f.types]].sum()) for f in frames
+        ]
         graph = [torch.full((len(f),), k) for k, f in enumerate(frames)]
         return Batch(
             types=torch.cat([types, padding]),
             first=torch.cat([f.first + o for f, o in zip(frames, offsets, strict=False)] + [zero]),
-            second=torch.cat([f.second + o for f, o in zip(frames, offsets, strict=False)] + [zero]),
+            second=torch.cat(
+                [f.second + o for f, o in zip(frames, offsets, strict=False)] + [zero]
+            ),
             vectors=torch.cat([f.vectors for f in frames] + [far]),
             forces=torch.cat([f.forces for f in frames] + [torch.zeros(missing_atoms, 3)]),
             real=torch.cat([torch.ones(len(types), 1), torch.zeros(missing_atoms, 1)]),
@@ -193,7 +196,7 @@ class Sampler:
         chosen: list[Frame] = []
         atoms = pairs = failures = 0
         while len(chosen) < self.packer.n_graphs and failures < 8:
-            frame = pool[self.random.integers(len(pool))]
+            frame = pool[int(self.random.integers(len(pool)))]
             fits = atoms + len(frame) <= self.packer.n_atoms
             if not fits or pairs + len(frame.first) > self.packer.n_pairs:
                 failures += 1

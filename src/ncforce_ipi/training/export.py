@@ -7,7 +7,7 @@ stress are what the caller obtains by differentiating the energy, as every metat
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional  # noqa: UP035  metatomic checks for these very types
+from typing import Dict, List, Optional
 
 import torch
 from metatensor.torch import Labels, TensorBlock, TensorMap
@@ -27,11 +27,10 @@ from ncforce_ipi.training.hybrid import HybridNet
 class HybridModel(torch.nn.Module):
     """``HybridNet`` behind metatomic's interface: systems in, tensor maps out."""
 
-    def __init__(self, net: HybridNet, periodic_stress: bool = True) -> None:
+    def __init__(self, net: HybridNet) -> None:
         super().__init__()
         self.net = net
         self.cutoff = net.cutoff
-        self.has_direct = periodic_stress
 
     def requested_neighbor_lists(self) -> List[NeighborListOptions]:
         """Each pair once, nothing beyond the cutoff."""

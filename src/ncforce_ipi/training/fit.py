@@ -111,7 +111,13 @@ def load_pools(recipe: Recipe, folder: Path) -> list[tuple[list[Frame], float]]:
 def data_files(recipe: Recipe, folder: Path) -> list[Path]:
     """The files that a recipe reads, in order, without repeats."""
     stems = [name.partition(":")[0] for name in [*recipe.pools, recipe.validation]]
-    return [folder / f"{stem}.xyz.xz" for stem in dict.fromkeys(stems)]
+    files = [folder / f"{stem}.xyz.xz" for stem in dict.fromkeys(stems)]
+    for file in files:
+        if not file.is_file():
+            raise InputError(
+                f"data file {file} not found; give the folder that holds it with --data"
+            )
+    return files
 
 
 def make_packer(recipe: Recipe, frames: Sequence[Frame], shifts: Tensor, net: HybridNet) -> Packer:
@@ -203,8 +209,9 @@ def _schedule(recipe: Recipe, k: int) -> float:
 
 
 def _optimisers(recipe: Recipe, net: HybridNet) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al., 2024; orthogonalised momentum) for weight matrices, Adam for the rest."""
-    matrices, rest = [], []
+    """Muon (orthogonalised momentum; Jordan et al., 2024) for matrices, Adam for the rest."""
+    matrices: list[Tensor] = []
+    rest: list[Tensor] = []
     for name, parameter in net.named_parameters():
         is_matrix = parameter.ndim == 2 and min(parameter.shape) > 4 and "embedding" not in name
         (matrices if is_matrix else rest).append(parameter)

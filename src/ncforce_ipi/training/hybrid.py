@@ -45,6 +45,11 @@ class HybridNet(nn.Module):
         Number of radial functions: Gaussians of ``exp(r_min - r)``, dense at bond lengths.
     """
 
+    species_index: Tensor  # (largest atomic number + 1,): position among the species, -1 = unknown
+    centres: Tensor  # (n_radial,)
+    energy_shift: Tensor  # (n_species,), eV, float64
+    energy_scale: Tensor
+
     def __init__(
         self,
         species: list[int],
@@ -128,10 +133,9 @@ class Interaction(nn.Module):
         )
         self.source = nn.Linear(channels, channels, bias=False)
         self.mix = nn.Linear(channels, 2 * channels, bias=False)
-        self.update = nn.Sequential(
-            nn.Linear(3 * channels, 2 * channels), nn.SiLU(), nn.Linear(2 * channels, 2 * channels)
-        )
-        nn.init.normal_(self.update[2].weight, std=0.02)
+        last = nn.Linear(2 * channels, 2 * channels)
+        nn.init.normal_(last.weight, std=0.02)
+        self.update = nn.Sequential(nn.Linear(3 * channels, 2 * channels), nn.SiLU(), last)
 
     def forward(
         self,

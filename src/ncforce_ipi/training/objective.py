@@ -78,9 +78,7 @@ def terms(model: BothHeads, parameters: dict[str, Tensor], batch: Batch, stage: 
     stress_loss = _stress_loss(direct_pairs, batch)
     if not differentiable:
         return torch.stack([zero, zero, direct_loss, zero, zero, stress_loss])
-    (pairs,) = torch.autograd.grad(
-        (energies * batch.real[:, 0]).sum(), vectors, create_graph=True
-    )
+    (pairs,) = torch.autograd.grad((energies * batch.real[:, 0]).sum(), vectors, create_graph=True)
     conservative = scatter(pairs, batch)
     totals = torch.zeros_like(batch.energy).index_add(0, batch.graph, energies * batch.real[:, 0])
     present = (batch.sizes > 0).to(totals.dtype)

@@ -1,4 +1,4 @@
-"""``ncforce train`` from end to end: recipe to checkpoint, curve, error table and exported model."""
+"""``ncforce train`` from end to end: recipe in; checkpoint, curve and exported model out."""
 
 from __future__ import annotations
 
@@ -56,5 +56,7 @@ def train(
         with warnings.catch_warnings():
             # metatomic models are TorchScript; torch announces its successor at every use
             warnings.filterwarnings("ignore", category=DeprecationWarning)
-            export(net, out / "model.pt", name=recipe_path.parent.name, description=f"stage {stage}")
+            export(
+                net, out / "model.pt", name=recipe_path.parent.name, description=f"stage {stage}"
+            )
         log.info("model written to %s", out / "model.pt")

@@ -1,0 +1,168 @@
+"""Numbers of a model card: errors by temperature, O-H stiffness of both forces, cost of a call.
+
+    python benchmarks/model_card.py --model water --data benchmarks/training/water/test.xyz.xz
+
+Everything is evaluated through the driver's backend, i.e. what a run would get.  Prints Markdown
+tables; ``--json FILE`` keeps the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from ncforce_ipi.drivers import metatomic
+
+from ncforce_ipi.backend import Backend, Structure, Wanted
+from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.training.dataset import read_atoms
+
+BOTH = Wanted(frozenset({"conservative", "direct"}), direct_virial=True)
+CONSERVATIVE = Wanted(frozenset({"conservative"}))
+DIRECT = Wanted(frozenset({"direct"}))
+
+
+def structure(atoms, positions=None) -> Structure:
+    x = atoms.positions if positions is None else positions
+    return Structure(atoms.numbers.astype(np.int32), x.copy(), atoms.cell.array.copy())
+
+
+def frame_errors(backend: Backend, atoms) -> dict[str, np.ndarray]:
+    """Errors of one frame: forces eV/A, energy eV/atom, stress eV/A^3."""
+    found = backend.evaluate(structure(atoms), BOTH)
+    slow, fast, true = found["conservative"], found["direct"], atoms.get_forces()
+    volume, stress = atoms.get_volume(), atoms.get_stress(voigt=False)
+    return {
+        "conservative": slow.forces - true,
+        "direct": fast.forces - true,
+        "difference": fast.forces - slow.forces,
+        "energy": np.array([slow.energy - atoms.get_potential_energy()]) / len(atoms),
+        "stress_conservative": -slow.virial / volume - stress,
+        "stress_direct": -fast.virial / volume - stress,
+        "force": true,
+    }
+
+
+def error_table(backend: Backend, frames) -> list[dict[str, float]]:
+    """One row per temperature, the last for all: RMSE and MAE of forces, RMSE of the rest."""
+    errors = [(a.info["T"], frame_errors(backend, a)) for a in frames]
+    temperatures = sorted({t for t, _ in errors})
+    rows = []
+    for t in [*temperatures, None]:
+        chosen = [e for u, e in errors if t is None or u == t]
+        joined = {k: np.concatenate([e[k].ravel() for e in chosen]) for k in chosen[0]}
+        row = {"temperature_K": t, "n_frames": len(chosen)}
+        for key in ("conservative", "direct", "difference", "force"):
+            row[f"{key}_rmse_meV_per_A"] = 1e3 * rms(joined[key])
+            row[f"{key}_mae_meV_per_A"] = 1e3 * float(np.abs(joined[key]).mean())
+        row["energy_rmse_meV_per_atom"] = 1e3 * rms(joined["energy"])
+        row["stress_conservative_rmse_meV_per_A3"] = 1e3 * rms(joined["stress_conservative"])
+        row["stress_direct_rmse_meV_per_A3"] = 1e3 * rms(joined["stress_direct"])
+        rows.append(row)
+    return rows
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(x**2)))
+
+
+def stiffness(backend: Backend, frames, step_A: float = 0.01) -> dict[str, float]:
+    """k = -dF.u/dx of each H moved along its O-H bond by +-``step_A``, of both forces.
+
+    At 0.01 A the rounding of float32 forces (1e-5 eV/A) stays below 0.001 eV/A^2 and the cubic
+    term of the central difference below 0.1 % of k.
+    """
+    slow, fast = [], []
+    for atoms in frames:
+        oxygen = np.flatnonzero(atoms.numbers == 8)
+        for h in np.flatnonzero(atoms.numbers == 1):
+            vectors = atoms.get_distances(h, oxygen, mic=True, vector=True)
+            nearest = vectors[np.linalg.norm(vectors, axis=1).argmin()]
+            unit = -nearest / np.linalg.norm(nearest)
+            k = {"conservative": 0.0, "direct": 0.0}
+            for sign in (1, -1):
+                x = atoms.positions.copy()
+                x[h] += sign * step_A * unit
+                for kind, e in backend.evaluate(structure(atoms, x), BOTH).items():
+                    k[kind] -= sign * float(e.forces[h] @ unit) / (2 * step_A)
+            slow.append(k["conservative"])
+            fast.append(k["direct"])
+    ratio = np.array(slow) / np.array(fast) - 1
+    return {
+        "n_bonds": len(ratio),
+        "k_slow_mean_eV_per_A2": float(np.mean(slow)),
+        "k_fast_mean_eV_per_A2": float(np.mean(fast)),
+        "ratio_minus_1_mean": float(ratio.mean()),
+        "abs_ratio_minus_1_mean": float(np.abs(ratio).mean()),
+        "abs_ratio_minus_1_p95": float(np.percentile(np.abs(ratio), 95)),
+        "abs_ratio_minus_1_max": float(np.abs(ratio).max()),
+    }
+
+
+def cost(backend: Backend, atoms, n: int = 40) -> dict[str, float]:
+    """Median ms of a call, the three kinds in turn on slightly moving atoms."""
+    random, times = np.random.default_rng(0), {"direct": [], "conservative": [], "both": []}
+    for _ in range(n + 10):
+        moved = structure(atoms, atoms.positions + random.normal(0, 1e-3, atoms.positions.shape))
+        for name, wanted in (("direct", DIRECT), ("conservative", CONSERVATIVE), ("both", BOTH)):
+            start = time.perf_counter()
+            backend.evaluate(moved, wanted)
+            times[name].append(time.perf_counter() - start)
+    medians = {k: 1e3 * float(np.median(v[10:])) for k, v in times.items()}
+    ratio = np.array(times["conservative"][10:]) / np.array(times["direct"][10:])
+    result = {f"{k}_ms": v for k, v in medians.items()}
+    return {"n_atoms": len(atoms), **result, "conservative_over_direct": float(np.median(ratio))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="water")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device")
+    parser.add_argument("--stiffness-frames", type=int, default=20)
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    args.variant, args.extensions, args.direct_virial = None, None, True
+    backend = metatomic.load(args)
+    frames = [a for a in read_atoms(args.data) if a.info.get("kind") == "md"]
+    cold = [a for a in frames if a.info["T"] == 300]
+    small = sorted(cold, key=len)
+    picked = small[:: max(1, len(small) // args.stiffness_frames)][: args.stiffness_frames]
+    result = {
+        "model_sha256": sha256(model_path(args.model)),
+        "errors": error_table(backend, frames),
+        "stiffness_OH_300K": stiffness(backend, picked),
+        "cost": cost(backend, max(cold, key=len)),
+    }
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+    show(result)
+
+
+def show(result: dict) -> None:
+    columns = {
+        "T / K": "temperature_K",
+        "frames": "n_frames",
+        "conservative": "conservative_rmse_meV_per_A",
+        "direct": "direct_rmse_meV_per_A",
+        "direct - conservative": "difference_rmse_meV_per_A",
+        "force itself": "force_rmse_meV_per_A",
+        "energy": "energy_rmse_meV_per_atom",
+        "stress (cons.)": "stress_conservative_rmse_meV_per_A3",
+        "stress (direct)": "stress_direct_rmse_meV_per_A3",
+    }
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
+    for row in result["errors"]:
+        cells = ["all" if row[key] is None else f"{row[key]:.4g}" for key in columns.values()]
+        print("| " + " | ".join(cells) + " |")
+    for name in ("stiffness_OH_300K", "cost"):
+        print(f"\n{name}: " + ", ".join(f"{k} {v:.4g}" for k, v in result[name].items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""Training: batches, loss terms, compiled against eager, stages, the exported model."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import lzma
+from io import StringIO
+
+import numpy as np
+import pytest
+import torch
+from ase.io import write
+from ncforce_ipi.drivers import metatomic
+
+from ncforce_ipi.backend import Structure, Wanted
+from ncforce_ipi.cli import main
+from ncforce_ipi.training.dataset import Packer, Sampler, energy_shifts
+from ncforce_ipi.training.hybrid import HybridNet
+from ncforce_ipi.training.objective import TERMS, BothHeads, make_step, predict, terms
+
+from .conftest import CUTOFF_A, labelled_water
+
+RECIPE = """
+species = [1, 8]
+channels = 8
+layers = 2
+head_channels = 8
+n_radial = 8
+atoms_per_batch = 48
+n_steps = 6
+validate_every = 3
+validation = "val"
+[pools]
+"train:md" = 1.0
+[weights]
+energy = [1.0, 1.0]
+conservative = [1.0, 1.0]
+direct = [1.0, 1.0]
+difference = [0.0, 1.0]
+"""
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(1)
+    return HybridNet([1, 8], CUTOFF_A, channels=8, layers=2, head_channels=8, n_radial=8)
+
+
+def packer(net, frames, n_graphs=2, spare_atoms=0):
+    shifts = energy_shifts(frames, [1, 8])
+    n_atoms = n_graphs * len(frames[0]) + spare_atoms
+    n_pairs = n_graphs * max(len(f.first) for f in frames) + 40
+    return Packer(n_graphs, n_atoms, n_pairs, CUTOFF_A, shifts, net.species_index)
+
+
+def test_padding_changes_nothing(net, frames):
+    exact = packer(net, frames[:2]).pack(frames[:2])
+    padded = packer(net, frames[:2], n_graphs=3, spare_atoms=7).pack(frames[:2])
+    weights = dict(BothHeads(net).named_parameters())
+    a = terms(BothHeads(net), weights, exact, "scratch")
+    b = terms(BothHeads(net), weights, padded, "scratch")
+    # the shifts are fitted to the same frames; what is left is the order of single-precision sums
+    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_a_batch_of_two_is_the_two_alone(net, frames):
+    both = predict(net, packer(net, frames[:2]).pack(frames[:2]))
+    alone = [predict(net, packer(net, frames[:2], n_graphs=1).pack([f])) for f in frames[:2]]
+    n = len(frames[0])
+    for kind in ("conservative", "direct"):
+        found = getattr(both, kind)
+        for k, single in enumerate(alone):
+            torch.testing.assert_close(
+                found[k * n : (k + 1) * n], getattr(single, kind), rtol=1e-5, atol=1e-6
+            )
+
+
+def test_compiled_step_is_the_eager_step(net, frames):
+    pack = packer(net, frames)
+    values = [p.detach() for p in BothHeads(net).parameters()]
+    batch, weights = pack.pack(frames[:2]), torch.ones(len(TERMS))
+    example = pack.pack(frames[2:])
+    eager = make_step(net, "scratch", example, compiled=False)(values, batch, weights)
+    fast = make_step(net, "scratch", example, compiled=True)(values, batch, weights)
+    torch.testing.assert_close(fast[1], eager[1], rtol=1e-5, atol=0)
+    for a, b in zip(fast[0], eager[0], strict=True):
+        # single precision; gradients that cancel are compared with the largest of their tensor
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max() + 1e-3))
+
+
+def test_direct_stage_leaves_the_energy_head_alone(net, frames):
+    step = make_step(net, "direct", packer(net, frames).pack(frames[:2]), compiled=False)
+    values = [p.detach() for p in BothHeads(net).parameters()]
+    gradients, _, found = step(values, packer(net, frames).pack(frames[:2]), torch.ones(len(TERMS)))
+    by_name = dict(zip([n for n, _ in BothHeads(net).named_parameters()], gradients, strict=True))
+    assert all(float(g.abs().max()) == 0 for n, g in by_name.items() if ".energy." in n)
+    assert float(by_name["net.direct.out.weight"].abs().max()) > 0
+    assert found[TERMS.index("conservative")] == 0
+
+
+def test_sampler_is_seeded_and_never_over_budget(net, frames):
+    pack = packer(net, frames)
+    first = [Sampler([(frames, 1.0)], pack, 7).draw().vectors for _ in range(2)]
+    torch.testing.assert_close(first[0], first[1], rtol=0, atol=0)
+    batch = Sampler([(frames, 1.0)], pack, 8).draw()
+    assert batch.types.shape == (pack.n_atoms,)
+    assert batch.first.shape == (pack.n_pairs,)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, seeds in (("train", range(4)), ("val", range(4, 6))):
+        text = StringIO()
+        write(text, [labelled_water(s) for s in seeds], format="extxyz")
+        (tmp_path / f"{name}.xyz.xz").write_bytes(lzma.compress(text.getvalue().encode()))
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(folder):
+    recipe, direct, tuned = folder / "recipe.toml", folder / "direct", folder / "tuned"
+    common = ["train", str(recipe), "--no-compile"]
+    assert main([*common, "--stage", "direct", "--out", str(direct)]) == 0
+    start = str(direct / "checkpoint.pt")
+    assert main([*common, "--stage", "finetune", "--init", start, "--out", str(tuned)]) == 0
+    with (tuned / "curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["3", "6"]
+    assert len(json.loads((tuned / "training.json").read_text())["data_sha256"]) == 64
+
+    args = argparse.Namespace(
+        model=str(tuned / "model.pt"),
+        device="cpu",
+        threads=1,
+        variant=None,
+        extensions=None,
+        direct_virial=True,
+    )
+    backend = metatomic.load(args)
+    atoms = labelled_water(4)
+    structure = Structure(atoms.numbers, atoms.positions, atoms.cell.array)
+    wanted = Wanted(frozenset({"conservative", "direct"}), direct_virial=True)
+    found = backend.evaluate(structure, wanted)
+    saved = torch.load(tuned / "checkpoint.pt", weights_only=True)
+    net = HybridNet([1, 8], CUTOFF_A, channels=8, layers=2, head_channels=8, n_radial=8)
+    net.load_state_dict(saved["weights"])
+    from ncforce_ipi.training.dataset import to_frame
+
+    frame = to_frame(atoms, CUTOFF_A)
+    pack = Packer(1, len(frame), len(frame.first), CUTOFF_A, net.energy_shift, net.species_index)
+    expected = predict(net, pack.pack([frame]))
+    # single precision, forces of order 0.1 eV/A
+    for kind in ("conservative", "direct"):
+        np.testing.assert_allclose(
+            found[kind].forces, getattr(expected, kind).numpy(), rtol=0, atol=1e-5
+        )
+    shift = float(net.energy_shift[net.species_index[frame.types]].sum())
+    assert found["conservative"].energy == pytest.approx(
+        float(expected.energies[0]) + shift, abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--stage", "finetune", "--out", "new"], "add --init checkpoint.pt"),
+        (["--out", "."], "add --force"),
+        (["--out", "new", "--data", "nowhere"], "not found"),
+    ],
+)
+def test_bad_input_is_one_line(folder, monkeypatch, capsys, words, line):
+    monkeypatch.chdir(folder)
+    assert main(["train", "recipe.toml", "--no-compile", *words]) == 2
+    error = capsys.readouterr().err.strip()
+    assert line in error.splitlines()[-1]
+
+
+def test_unknown_key_in_a_recipe_is_named(folder, capsys):
+    recipe = folder / "recipe.toml"
+    recipe.write_text("chanels = 3\n" + RECIPE)
+    assert main(["train", str(recipe), "--out", str(folder / "new")]) == 2
+    assert "chanels" in capsys.readouterr().err
