@@ -95,14 +95,15 @@ def serve(
         if stop is not None:
             selector.register(stop, selectors.EVENT_READ)
         while len(ends) < len(connections):
+            if stopping and all(connection.structure is None for connection in connections):
+                return "asked to stop"
             ready = [key.data for key, _ in selector.select(LAST_WORDS_S if stopping else idle_s)]
+            if stopping and not ready:
+                return "asked to stop, with a request unfinished"
+            _check_silence(ready, idle_s)
             if None in ready and stop is not None:
                 selector.unregister(stop)
                 stopping = True
-            pending = any(connection.structure is not None for connection in connections)
-            if stopping and not (pending and ready):
-                return "asked to stop"
-            _check_silence(ready, idle_s)
             for connection in filter(None, ready):
                 if end := _answer(connection, numbers, evaluator):
                     ends[connection.role] = end
