@@ -36,7 +36,7 @@ MEANING = {
     "fast": "#D55E00",
     "mts": "#009E73",
     "all": "#000000",
-    "line": "#000000",
+    "line": "#009E73",
 }
 WIDTH_IN = 7.2
 PANEL_HEIGHT_IN = 2.9
@@ -104,7 +104,7 @@ def band(
     panel.plot(abscissa, value, color=shade)
 
 
-def trend(panel: Axes, drift: Drift, unit: str, shade: str = "#D55E00") -> None:
+def trend(panel: Axes, drift: Drift, unit: str, shade: str = MEANING["line"]) -> None:
     """The fitted line, the band of its slope's 95 % interval, and both in words above the panel."""
     time_ps = np.array([drift.start_ps, 0.5 * (drift.start_ps + drift.end_ps), drift.end_ps])
     line = drift.at(time_ps)
@@ -125,7 +125,7 @@ def mark(panel: Axes, x: float, y: float, text: str) -> None:
         f"{text} ↑" if beyond else text,
         (x, 0.88 * top if beyond else y),
         textcoords="offset points",
-        xytext=(6, 0) if beyond else (0, 5),
+        xytext=(9, 0) if beyond else (0, 5),
         ha="left" if beyond else "center",
         fontsize=12.0,
     )

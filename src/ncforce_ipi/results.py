@@ -152,6 +152,7 @@ def analyse(directory: Path, options: Options) -> Results:
             f"{table.path} ends at {time_ps[-1]:g} ps; expected more than the "
             f"{options.discard_ps:g} ps to discard: run longer, or give --discard-ps"
         )
+    conserved_meV = conserved_meV - conserved_meV[0]
     calm = before_runaway(temperature_K, facts.temperature_K)
     notes: list[str] = []
     clock = _Clock.of(table, options.discard_ps)
@@ -167,7 +168,7 @@ def analyse(directory: Path, options: Options) -> Results:
         facts=facts,
         options=options,
         time_ps=time_ps,
-        conserved_meV=conserved_meV - conserved_meV[0],
+        conserved_meV=conserved_meV,
         temperature_K=temperature_K,
         runaway_ps=None if calm.all() else float(time_ps[np.argmin(calm)]),
         drift_conserved=_drift("conserved quantity", time_ps, conserved_meV, calm, notes),
@@ -239,8 +240,8 @@ def _drift(
     drift = fit_drift(time_ps, series, up_to=chosen)
     if math.isnan(drift.ci95):
         notes.append(
-            f"no interval for the drift of the {name}: its residuals hold about "
-            f"{drift.n_independent:.0f} independent samples; run longer"
+            f"no interval for the drift of the {name}: its deviations from a line remember the "
+            "whole run; run longer"
         )
     return drift
 

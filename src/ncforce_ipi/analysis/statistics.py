@@ -159,8 +159,9 @@ def with_error(value: float, error: float) -> str:
     """``value +- error``, both to two digits of the error: ``0.123 +- 0.045``."""
     if not (math.isfinite(error) and error > 0.0):
         return f"{value:.4g} +- {error:.2g}"
-    digits = max(1 - math.floor(math.log10(error)), 0)
-    return f"{value:.{digits}f} +- {error:.{digits}f}"
+    digits = 1 - math.floor(math.log10(error))
+    shown = max(digits, 0)
+    return f"{round(value, digits):.{shown}f} +- {round(error, digits):.{shown}f}"
 
 
 def require_finite(series: NDArray[np.float64], name: str) -> None:

@@ -1,0 +1,129 @@
+"""g(r): the ideal gas, a crystal's shells, freud on the same frames."""
+
+import freud
+import numpy as np
+import pytest
+
+from ncforce_ipi.analysis.rdf import largest_r, main_peak, pair_counts, radial_distributions
+from ncforce_ipi.errors import InputError
+
+TRICLINIC_A = np.array([[12.0, 0.0, 0.0], [3.0, 11.0, 0.0], [-2.0, 4.0, 13.0]])
+
+
+def gas(n_frames: int, n_atoms: int, cell: np.ndarray, seed: int) -> np.ndarray:
+    """Uniform positions, (n_frames, n_atoms, 3), partly outside the cell."""
+    fractions = np.random.default_rng(seed).uniform(-1.0, 2.0, size=(n_frames, n_atoms, 3))
+    return (fractions @ cell).astype(np.float32).astype(float)  # what freud's float32 can hold
+
+
+def in_blocks(positions: np.ndarray, cell: np.ndarray, size: int):
+    for start in range(0, len(positions), size):
+        block = positions[start : start + size]
+        yield block, np.broadcast_to(cell, (len(block), 3, 3))
+
+
+def test_ideal_gas_is_one_even_for_few_atoms_in_a_triclinic_cell():
+    species = np.array(["O"] * 4 + ["H"] * 6)
+    r_max_A = largest_r(TRICLINIC_A)
+    positions = gas(4000, 10, TRICLINIC_A, seed=1)
+    found = radial_distributions(in_blocks(positions, TRICLINIC_A, 200), species, r_max_A, 8)
+    assert list(found) == [("O", "O"), ("O", "H"), ("H", "H")]
+    for rdf in found.values():
+        # from the second bin on there are > 500 pairs a bin; 4.5 errors for 21 bins at once
+        assert np.all(np.abs(rdf.g[1:] - 1.0) < 4.5 * rdf.error[1:])
+        # r^3 weighs the bins as their volumes: the mean over all pairs, good to 1 %
+        volumes = np.diff(np.linspace(0.0, r_max_A, 9) ** 3)
+        assert np.average(rdf.g, weights=volumes) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("pair", [("O", "O"), ("O", "H")])
+def test_equals_freud(pair):
+    species = np.array(["O"] * 60 + ["H"] * 90)
+    r_max_A, n_bins = 5.0, 40  # bins of 1/8: exact in freud's float32
+    positions = gas(3, 150, TRICLINIC_A, seed=2)
+    found = radial_distributions(in_blocks(positions, TRICLINIC_A, 1), species, r_max_A, n_bins)
+    like = pair[0] == pair[1]
+    theirs = freud.density.RDF(n_bins, r_max_A, normalization_mode="exact")
+    box = freud.box.Box.from_matrix(TRICLINIC_A.T)
+    for frame in positions:
+        first, second = (box.wrap(frame[species == symbol]) for symbol in pair)
+        neighbours = {"mode": "ball", "r_max": r_max_A, "exclude_ii": like}
+        theirs.compute((box, second), query_points=first, neighbors=neighbours, reset=False)
+    # freud's 'exact' divides like pairs by N^2 where we divide by N (N - 1)
+    expected = theirs.rdf * (60.0 / 59.0 if like else 1.0)
+    # freud computes in float32; the same pairs are in the same bins, or it would be off by 1e-3
+    np.testing.assert_allclose(found[pair].g, expected, rtol=1e-6)
+
+
+def test_shells_of_a_crystal_are_counted_through_all_faces():
+    spacing_A = 2.0
+    points = np.arange(5) * spacing_A
+    positions = np.stack(np.meshgrid(points, points, points), axis=-1).reshape(1, 125, 3)
+    cell = np.eye(3) * 5 * spacing_A
+    counts = pair_counts(
+        positions[0], cell, np.zeros(125, dtype=np.int64), np.linspace(0.0, 5.0, 51)
+    )[0, 0]
+    # simple cubic: 6 at a, 12 at sqrt(2) a, 8 at sqrt(3) a, 6 at 2a, 24 at sqrt(5) a
+    shells = {20: 6, 28: 12, 34: 8, 40: 6, 44: 24}
+    # a distance on a bin's edge may fall on either side of it
+    for index, neighbours in shells.items():
+        assert counts[index - 1 : index + 1].sum() == neighbours * 125
+    assert counts.sum() == sum(shells.values()) * 125 + 24 * 125  # and 24 at sqrt(6) a = 4.899 A
+
+
+def test_volume_is_that_of_each_frame():
+    species = np.array(["O"] * 20)
+    small, large = np.eye(3) * 10.0, np.eye(3) * 12.0
+    positions = np.concatenate([gas(2000, 20, small, seed=3), gas(2000, 20, large, seed=4)])
+    cells = np.concatenate([np.broadcast_to(c, (2000, 3, 3)) for c in (small, large)])
+    blocks = ((positions[i::40], cells[i::40]) for i in range(40))
+    rdf = radial_distributions(blocks, species, 5.0, 5)[("O", "O")]
+    assert rdf.g[-1] == pytest.approx(1.0, abs=4.5 * rdf.error[-1])
+    assert rdf.error[-1] < 0.01
+
+
+def test_few_blocks_have_no_error_and_remainders_count():
+    species = np.array(["O"] * 20)
+    positions = gas(7, 20, TRICLINIC_A, seed=5)
+    whole = radial_distributions(in_blocks(positions, TRICLINIC_A, 7), species, 5.0, 10)
+    parts = radial_distributions(in_blocks(positions, TRICLINIC_A, 3), species, 5.0, 10)
+    np.testing.assert_allclose(whole[("O", "O")].g, parts[("O", "O")].g, rtol=1e-12)
+    assert parts[("O", "O")].n_frames == 7
+    assert np.isnan(parts[("O", "O")].error).all()
+
+
+def test_single_atom_has_no_like_pairs():
+    positions = gas(2, 3, TRICLINIC_A, seed=6)
+    species = np.array(["O", "H", "H"])
+    found = radial_distributions(in_blocks(positions, TRICLINIC_A, 1), species, 5.0, 10)
+    assert list(found) == [("O", "H"), ("H", "H")]
+
+
+def test_peak_is_the_distance_of_a_dimer():
+    rng = np.random.default_rng(8)
+    separation_A = rng.normal(1.234, 0.05, size=400)
+    positions = np.zeros((400, 2, 3))
+    positions[:, 1, 0] = separation_A
+    blocks = in_blocks(positions, np.eye(3) * 10.0, 100)
+    rdf = radial_distributions(blocks, np.array(["O", "H"]), 5.0, 250)[("O", "H")]
+    # 400 samples of width 0.05: 0.0025 for the mean, some times more for a histogram's top
+    assert main_peak(rdf).position == pytest.approx(1.234, abs=0.02)
+
+
+def test_half_the_smallest_height():
+    assert largest_r(np.diag([10.0, 12.0, 14.0])) == pytest.approx(5.0)
+    volume = np.linalg.det(TRICLINIC_A)
+    a, b, c = TRICLINIC_A
+    heights = [volume / np.linalg.norm(np.cross(*rows)) for rows in ((b, c), (c, a), (a, b))]
+    assert largest_r(TRICLINIC_A) == pytest.approx(0.5 * min(heights), rel=1e-12)
+
+
+def test_too_large_a_distance_is_refused():
+    blocks = in_blocks(gas(1, 3, np.eye(3) * 10.0, seed=9), np.eye(3) * 10.0, 1)
+    with pytest.raises(InputError, match=r"up to 5\.1 A; expected at most .* 5\.0000 A"):
+        radial_distributions(blocks, np.array(["O"] * 3), 5.1, 10)
+
+
+def test_no_frames_are_refused():
+    with pytest.raises(InputError, match="no frames"):
+        radial_distributions(iter(()), np.array(["O"] * 3), 5.0, 10)

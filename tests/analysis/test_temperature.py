@@ -1,0 +1,72 @@
+"""Temperatures per species: Maxwell's velocities with the centre of mass at rest."""
+
+import numpy as np
+import pytest
+
+from ncforce_ipi.analysis.temperature import (
+    atom_masses,
+    degrees_of_freedom,
+    kinetic_energy,
+    species_temperatures,
+    temperature,
+)
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.units import ATOMIC_MASS_KG, BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
+
+SPECIES = np.array(["O", "H", "H"] * 2)
+MASSES_U = np.array([15.999, 1.008, 1.008] * 2)
+TEMPERATURE_K = 300.0
+
+
+def maxwell(n_frames: int, *, fixed_com: bool) -> np.ndarray:
+    rng = np.random.default_rng(7)
+    variance = BOLTZMANN_EV_PER_K * TEMPERATURE_K / (U_A2_PER_FS2_EV * MASSES_U)
+    velocities = rng.normal(size=(n_frames, 6, 3)) * np.sqrt(variance)[:, None]
+    if fixed_com:
+        velocities -= np.einsum("a,fac->fc", MASSES_U / MASSES_U.sum(), velocities)[:, None]
+    return velocities
+
+
+def test_kinetic_energy_of_one_atom_in_si_units():
+    # 1000 m/s = 0.01 A/fs; m v^2 / 2 in J over the elementary charge
+    velocities = np.array([[[0.01, 0.0, 0.0]]])
+    expected = 0.5 * 15.999 * ATOMIC_MASS_KG * 1000.0**2 / 1.602176634e-19
+    assert kinetic_energy(velocities, np.array([15.999]))[0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_temperature_of_a_known_energy():
+    kinetic_eV = np.array([0.5 * BOLTZMANN_EV_PER_K * 300.0 * 573.0])
+    assert temperature(kinetic_eV, 573.0)[0] == pytest.approx(300.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("fixed_com", [True, False])
+def test_every_species_has_the_temperature_of_the_velocities(fixed_com):
+    velocities = maxwell(40_000, fixed_com=fixed_com)
+    found = species_temperatures(velocities, SPECIES, MASSES_U, fixed_com=fixed_com)
+    assert list(found) == ["H", "O"]
+    for values in found.values():
+        # independent frames: 4 standard errors (about 1 K, 0.6 K)
+        tolerance = 4.0 * values.std() / np.sqrt(len(values))
+        assert values.mean() == pytest.approx(TEMPERATURE_K, abs=tolerance)
+
+
+def test_oxygen_would_be_cold_if_the_fixed_centre_were_forgotten():
+    values = species_temperatures(
+        maxwell(40_000, fixed_com=True), SPECIES, MASSES_U, fixed_com=False
+    )["O"]
+    share = 15.999 / 18.015  # of the three lost degrees of freedom, in six of two oxygens
+    assert values.mean() == pytest.approx(TEMPERATURE_K * (1.0 - share / 2.0), rel=0.015)
+
+
+def test_shares_of_the_fixed_centre_add_up_to_three():
+    parts = [degrees_of_freedom(MASSES_U, SPECIES == symbol) for symbol in "HO"]
+    assert sum(parts) == pytest.approx(3 * 6 - 3, rel=1e-14)
+    assert degrees_of_freedom(MASSES_U, SPECIES == "O", fixed_com=False) == 6.0
+
+
+def test_masses_come_from_the_run():
+    assert atom_masses(SPECIES, {"H": 1.0, "O": 16.0}).tolist() == [16.0, 1.0, 1.0] * 2
+    with pytest.raises(InputError, match=r"mass of O: got None; expected .*run\.json"):
+        atom_masses(SPECIES, {"H": 1.0})
+    with pytest.raises(InputError, match="mass of H: got 0.0"):
+        atom_masses(SPECIES, {"H": 0.0, "O": 16.0})

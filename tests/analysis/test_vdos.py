@@ -1,0 +1,138 @@
+"""c_vv: an oscillator's line, white noise, the integral that is the temperature."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ncforce_ipi.analysis.temperature import species_temperatures
+from ncforce_ipi.analysis.vdos import (
+    hydrogen_peaks,
+    nyquist_per_cm,
+    velocity_autocorrelation,
+    velocity_spectra,
+)
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K, PER_FS_PER_CM, U_A2_PER_FS2_EV
+
+STEP_FS = 4.0
+SPECIES = np.array(["O", "H", "H"])
+MASSES_U = np.array([15.999, 1.008, 1.008])
+
+
+def oscillators(n_frames: int, wavenumber_per_cm: float, seed: int = 1) -> np.ndarray:
+    """Independent harmonic oscillators at 300 K, (n_frames, 3, 3), A/fs."""
+    rng = np.random.default_rng(seed)
+    omega_per_fs = 2.0 * np.pi * wavenumber_per_cm / PER_FS_PER_CM
+    amplitude = np.sqrt(2.0 * BOLTZMANN_EV_PER_K * 300.0 / (U_A2_PER_FS2_EV * MASSES_U))
+    phase = rng.uniform(0.0, 2.0 * np.pi, size=(3, 3))
+    time_fs = STEP_FS * np.arange(n_frames)
+    return amplitude[:, None] * np.cos(omega_per_fs * time_fs[:, None, None] + phase)
+
+
+def spectra(velocities, *, n_lags=250, block=500, step_fs=STEP_FS, species=SPECIES):
+    blocks = (velocities[i : i + block] for i in range(0, len(velocities), block))
+    return velocity_spectra(
+        blocks, species, MASSES_U, time_step_fs=step_fs, n_lags=n_lags, fixed_com=False
+    )
+
+
+@pytest.mark.parametrize("wavenumber_per_cm", [1650.0, 3456.7])
+def test_oscillator_has_its_peak_at_its_frequency(wavenumber_per_cm):
+    spectrum = spectra(oscillators(4000, wavenumber_per_cm))
+    name = "bend" if wavenumber_per_cm < 3000 else "stretch"
+    # the line is 33 cm^-1 wide, symmetric, and its top is found on an axis of 4 cm^-1
+    found = hydrogen_peaks(spectrum)[name].position
+    assert found == pytest.approx(wavenumber_per_cm, abs=0.5)
+
+
+def test_line_has_the_width_that_the_window_gives():
+    spectrum = spectra(oscillators(4000, 2000.0))
+    density, axis = spectrum.density["H"], spectrum.wavenumber_per_cm
+    above = axis[density > 0.5 * density.max()]
+    assert spectrum.resolution_per_cm == pytest.approx(PER_FS_PER_CM / 1000.0)
+    # the axis' spacing at both sides
+    assert np.ptp(above) == pytest.approx(spectrum.resolution_per_cm, abs=2 * axis[1])
+
+
+def test_integral_is_the_temperature_of_the_frames():
+    velocities = oscillators(2000, 1234.0) + 0.001 * np.random.default_rng(2).normal(
+        size=(2000, 3, 3)
+    )
+    spectrum = spectra(velocities)
+    temperatures = species_temperatures(velocities, SPECIES, MASSES_U, fixed_com=False)
+    for symbol, density in spectrum.density.items():
+        integral_K = np.trapezoid(density, spectrum.wavenumber_per_cm)
+        # an identity of the discrete transform: only rounding
+        assert integral_K == pytest.approx(temperatures[symbol].mean(), rel=1e-12)
+
+
+def test_oscillator_integrates_to_its_temperature():
+    velocities = oscillators(5000, 1000.0)
+    spectrum = spectra(velocities)
+    # the mean of cos^2 over 667 periods: 1/2 to a part in a few thousand
+    integral_K = np.trapezoid(spectrum.density["O"], spectrum.wavenumber_per_cm)
+    assert integral_K == pytest.approx(300.0, rel=2e-3)
+
+
+def test_white_noise_is_flat():
+    rng = np.random.default_rng(3)
+    scale = np.sqrt(BOLTZMANN_EV_PER_K * 300.0 / (U_A2_PER_FS2_EV * MASSES_U))
+    velocities = rng.normal(size=(50_000, 3, 3)) * scale[:, None]
+    spectrum = spectra(velocities, n_lags=20, block=1000)
+    level = 300.0 / spectrum.nyquist_per_cm
+    for symbol, density in spectrum.density.items():
+        # five errors of the block averages: about 80 independent points times two species
+        assert np.all(np.abs(density - level) < 5.0 * spectrum.error[symbol])
+        assert spectrum.error[symbol].max() < 0.1 * level
+
+
+def test_autocorrelation_is_the_direct_sum():
+    rng = np.random.default_rng(4)
+    velocities, weights = rng.normal(size=(41, 5, 3)), rng.uniform(1.0, 2.0, size=5)
+    direct = [
+        np.einsum("fac,fac,a->", velocities[: 41 - k], velocities[k:], weights) / (41 - k)
+        for k in range(41)
+    ]
+    found = velocity_autocorrelation(velocities, weights, 41)
+    np.testing.assert_allclose(found, direct, atol=1e-12)  # rounding of the FFT
+
+
+def test_atoms_are_summed_in_parts_without_a_trace():
+    rng = np.random.default_rng(5)
+    velocities, weights = rng.normal(size=(20, 600, 3)), np.ones(600)
+    parts = velocity_autocorrelation(velocities[:, :300], weights[:300], 10)
+    parts += velocity_autocorrelation(velocities[:, 300:], weights[300:], 10)
+    np.testing.assert_allclose(
+        velocity_autocorrelation(velocities, weights, 10), parts, rtol=1e-11
+    )
+
+
+def test_nyquist_frequencies_of_the_outer_steps():
+    # STYLE's figures: 4169 cm^-1 at 4 fs, 2085 at 8 fs
+    assert nyquist_per_cm(4.0) == pytest.approx(4169.5, abs=0.1)
+    assert nyquist_per_cm(8.0) == pytest.approx(2084.8, abs=0.1)
+    spectrum = spectra(oscillators(1000, 500.0))
+    assert spectrum.nyquist_per_cm == pytest.approx(4169.5, abs=0.1)
+    assert spectrum.frequency_THz[-1] == pytest.approx(125.0, rel=1e-12)  # 1 / (2 x 4 fs)
+
+
+def test_spectrum_that_folds_the_stretch_says_so():
+    assert not spectra(oscillators(1000, 500.0)).aliased
+    folded = spectra(oscillators(1000, 500.0), step_fs=5.0)
+    assert folded.aliased  # 3336 cm^-1 < 3900
+    assert math.isnan(hydrogen_peaks(folded)["stretch"].position)
+    metal = spectra(oscillators(1000, 500.0), step_fs=5.0, species=np.array(["Al"] * 3))
+    assert not metal.aliased
+    assert hydrogen_peaks(metal) == {}
+
+
+def test_few_blocks_have_no_error_and_the_remainder_is_left_out():
+    spectrum = spectra(oscillators(1200, 800.0))
+    assert spectrum.n_blocks == 2
+    assert np.isnan(spectrum.error["H"]).all()
+
+
+def test_too_few_frames_are_refused():
+    with pytest.raises(InputError, match="no block of 250 frames"):
+        spectra(oscillators(100, 500.0))
