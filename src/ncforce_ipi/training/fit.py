@@ -27,7 +27,7 @@ from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.training.dataset import Frame, Packer, Sampler, energy_shifts, read_frames
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS, BothHeads, Stage, Step, make_step
-from ncforce_ipi.training.report import accuracy
+from ncforce_ipi.training.report import accuracy, energy_error
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,20 @@ def fit(
     log.info("%d frames, %d held out; stage %s", len(everything), len(held_out), stage)
     step = make_step(net, stage, sampler.draw(), compiled=compiled)
     step([p.detach() for p in BothHeads(net).parameters()], sampler.draw(), recipe.loss_weights(0))
-    return _loop(recipe, net, step, sampler, held_out, packer, out, stage)
+    trained = _loop(recipe, net, step, sampler, held_out, packer, out, stage)
+    if stage != "direct":
+        centre_energies(trained, everything, packer)
+        _save(out, trained, recipe, stage)
+    return trained
+
+
+def centre_energies(net: HybridNet, frames: Sequence[Frame], packer: Packer) -> None:
+    """Take the mean energy error per atom over ``frames`` into the shift; forces don't notice.
+
+    Averaging the weights leaves an offset that depends on where the optimiser was wandering.
+    """
+    errors = [energy_error(net, frame, packer) for frame in frames]
+    net.energy_shift -= sum(errors) / len(errors)
 
 
 def _loop(
@@ -279,6 +292,10 @@ def _record(
             writer.writeheader()
         writer.writerow(row)
     log.info("  ".join(f"{k} {v}" for k, v in row.items() if k in _SHOWN))
+    _save(out, net, recipe, stage)
+
+
+def _save(out: Path, net: HybridNet, recipe: Recipe, stage: Stage) -> None:
     partial = out / "checkpoint.partial"
     torch.save({"weights": net.state_dict(), "recipe": asdict(recipe), "stage": stage}, partial)
     partial.replace(out / "checkpoint.pt")

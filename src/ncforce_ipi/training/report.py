@@ -33,8 +33,17 @@ def accuracy(net: HybridNet, frames: Sequence[Frame], packer: Packer) -> dict[st
         sums["direct"] += float(((found.direct - frame.forces) ** 2).sum())
         sums["difference"] += float(((found.direct - found.conservative) ** 2).sum())
         components += 3 * len(frame)
-        shift = float(packer.shifts[packer.species_index[frame.types]].sum())
-        energies.append((float(found.energies[0]) + shift - frame.energy) / len(frame))
+        energies.append(_energy_error(found, frame, packer))
     errors = {f"{k}_meV_per_A": 1e3 * float(np.sqrt(v / components)) for k, v in sums.items()}
     errors["energy_meV_per_atom"] = 1e3 * float(np.sqrt(np.mean(np.square(energies))))
     return errors
+
+
+def energy_error(net: HybridNet, frame: Frame, packer: Packer) -> float:
+    """(E - E_ref) / n_atoms of one frame, eV."""
+    return _energy_error(evaluate(net, frame, packer), frame, packer)
+
+
+def _energy_error(found: Forces, frame: Frame, packer: Packer) -> float:
+    shift = float(packer.shifts[packer.species_index[frame.types]].sum())
+    return (float(found.energies[0]) + shift - frame.energy) / len(frame)
