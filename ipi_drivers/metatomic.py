@@ -65,6 +65,10 @@ def load(args: argparse.Namespace) -> MetatomicBackend:
         first = str(err).strip().splitlines()[0]
         raise ModelError(f"{path} can't be loaded as a metatomic model: {first}") from err
     device = _pick_device(model.capabilities().supported_devices, args.device)
+    if device == "cpu":
+        # TorchScript else rewrites its graphs after the first calls, and the last bits of a force
+        # depend on how often it was asked: a resumed run wouldn't be bitwise the uninterrupted one
+        torch.jit.set_fusion_strategy([])
     backend = MetatomicBackend(model.to(device), device, path.name, args.variant)
     if args.direct_virial and not backend.stress_name:
         raise ModelError(f"{path.name} has no output non_conservative_stress for --direct-virial")
