@@ -32,7 +32,10 @@ def write_figures(results: Results, folder: Path, provenance: list[str]) -> list
 
 
 def energy_and_temperature(results: Results) -> Figure:
-    """Conserved quantity and temperatures over time, with the fitted drifts and their bands."""
+    """Conserved quantity and temperatures over time, with the fitted drifts and their bands.
+
+    Grey: the discarded start.  Dotted: the runaway, where the fits end.
+    """
     figure, (energy, heat) = plots.figure(2, share_x=True)
     black = plots.colour("all")
     energy.plot(results.time_ps, results.conserved_meV, color=black, linewidth=1.0)
@@ -48,8 +51,11 @@ def energy_and_temperature(results: Results) -> Figure:
         plots.trend(energy, results.drift_conserved, "meV/atom/ps")
     if results.drift_temperature:
         plots.trend(heat, results.drift_temperature, "K/ps")
+    heat.axvspan(0.0, results.options.discard_ps, color="0.9", linewidth=0, zorder=0)
     for panel in (energy, heat):
-        _mark_times(panel, results)
+        if results.runaway_ps is not None:
+            panel.axvline(results.runaway_ps, color="0.4", linestyle=":", linewidth=1.2)
+    heat.set_xlim(0.0, max(float(results.time_ps[-1]), 1e-6))
     return figure
 
 
@@ -88,14 +94,6 @@ def velocity_spectra(spectrum: Spectrum) -> Figure:
     words += ", ALIASED: X-H stretch folded back" if spectrum.aliased else ""
     panels[-1].set_title(words, loc="right", fontsize=12.0)
     return figure
-
-
-def _mark_times(panel: Axes, results: Results) -> None:
-    """Grey: the discarded start.  Dotted: the runaway.  The axis spans the run."""
-    panel.axvspan(0.0, results.options.discard_ps, color="0.9", linewidth=0, zorder=0)
-    if results.runaway_ps is not None:
-        panel.axvline(results.runaway_ps, color="0.4", linestyle=":", linewidth=1.2)
-    panel.set_xlim(0.0, max(float(results.time_ps[-1]), 1e-6))
 
 
 def _second_axis(panel: Axes, spectrum: Spectrum) -> None:

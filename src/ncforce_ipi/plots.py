@@ -114,7 +114,7 @@ def trend(panel: Axes, drift: Drift, unit: str, shade: str = MEANING["line"]) ->
         width = drift.ci95 * np.abs(time_ps - time_ps[1])
         panel.fill_between(time_ps, line - width, line + width, color=shade, alpha=0.3, linewidth=0)
         words = f"drift {with_error(drift.slope, drift.ci95)} {unit} (95 %)"
-    panel.set_title(words.replace("+-", "±"), color=shade)
+    panel.set_title(words.replace("+-", "±"), color=shade, loc="left")
 
 
 def mark(panel: Axes, x: float, y: float, text: str) -> None:

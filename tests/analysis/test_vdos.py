@@ -103,9 +103,7 @@ def test_atoms_are_summed_in_parts_without_a_trace():
     velocities, weights = rng.normal(size=(20, 600, 3)), np.ones(600)
     parts = velocity_autocorrelation(velocities[:, :300], weights[:300], 10)
     parts += velocity_autocorrelation(velocities[:, 300:], weights[300:], 10)
-    np.testing.assert_allclose(
-        velocity_autocorrelation(velocities, weights, 10), parts, rtol=1e-11
-    )
+    np.testing.assert_allclose(velocity_autocorrelation(velocities, weights, 10), parts, rtol=1e-11)
 
 
 def test_nyquist_frequencies_of_the_outer_steps():
@@ -125,6 +123,12 @@ def test_spectrum_that_folds_the_stretch_says_so():
     metal = spectra(oscillators(1000, 500.0), step_fs=5.0, species=np.array(["Al"] * 3))
     assert not metal.aliased
     assert hydrogen_peaks(metal) == {}
+
+
+def test_ripple_of_a_window_is_no_band():
+    peaks = hydrogen_peaks(spectra(oscillators(1000, 3600.0), n_lags=50, block=100))
+    assert math.isnan(peaks["bend"].position)
+    assert peaks["stretch"].position == pytest.approx(3600.0, abs=20.0)  # a line of 167 cm^-1
 
 
 def test_few_blocks_have_no_error_and_the_remainder_is_left_out():

@@ -21,6 +21,8 @@ HYDROGEN_STRETCH_PER_CM = 3900.0
 """Upper end of the X-H stretch bands of liquids and molecules."""
 STRETCH_PER_CM = (3000.0, 4200.0)
 BEND_PER_CM = (1400.0, 1900.0)
+LOWEST_PEAK = 0.02
+"""A maximum below this share of the whole spectrum's is a ripple of the window, not a band."""
 FEWEST_BLOCKS = 4
 ATOMS_AT_ONCE = 256  # bounds the memory of the transforms, not the result
 
@@ -162,14 +164,21 @@ def velocity_spectra(
 def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
     """``stretch`` and ``bend`` of hydrogen, 1/cm; empty without hydrogen.
 
-    The highest peaks in 3000-4200 and 1400-1900 1/cm.  No stretch where the spectrum is aliased:
-    what is seen there is a folded band.
+    The highest peaks in 3000-4200 and 1400-1900 1/cm, NaN where there is none of 2 % of the
+    spectrum's own maximum.  No stretch where the spectrum is aliased: what is seen there is a
+    folded band.
     """
     if "H" not in spectrum.density:
         return {}
     axis, density = spectrum.wavenumber_per_cm, spectrum.density["H"]
-    stretch = NO_PEAK if spectrum.aliased else highest_peak(axis, density, *STRETCH_PER_CM)
-    return {"stretch": stretch, "bend": highest_peak(axis, density, *BEND_PER_CM)}
+    peaks = {
+        "stretch": highest_peak(axis, density, *STRETCH_PER_CM),
+        "bend": highest_peak(axis, density, *BEND_PER_CM),
+    }
+    if spectrum.aliased:
+        peaks["stretch"] = NO_PEAK
+    lowest = LOWEST_PEAK * float(density.max())
+    return {name: peak if peak.height > lowest else NO_PEAK for name, peak in peaks.items()}
 
 
 def _cosine_transform(

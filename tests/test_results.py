@@ -1,0 +1,140 @@
+"""A synthetic run directory whose every number is known."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from ncforce_ipi.analysis.rdf import main_peak
+from ncforce_ipi.analysis.vdos import hydrogen_peaks
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.results import Options, analyse
+
+from .synthetic_run import DRIFT_MEV_PER_ATOM_PER_PS, write_record, write_run
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("results") / "run"
+    write_run(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def results(directory):
+    return analyse(directory, Options())
+
+
+def test_drift_of_the_conserved_quantity(results):
+    drift = results.drift_conserved
+    assert drift.slope == pytest.approx(DRIFT_MEV_PER_ATOM_PER_PS, abs=2.0 * drift.ci95)
+    # 0.1 meV of noise over 81 atoms in 4 ps
+    assert 0.0 < drift.ci95 < 1e-3
+
+
+def test_temperatures(results):
+    # harmonic motion at 300 K; 81 atoms keep their random phases: 300 K within a few per cent
+    assert set(results.mean_temperatures) == {"all", "H", "O"}
+    for mean in results.mean_temperatures.values():
+        assert mean.value == pytest.approx(300.0, rel=0.05)
+    assert results.species.time_ps[0] == pytest.approx(0.1)
+    assert results.runaway_ps is None
+
+
+def test_all_atoms_are_the_weighted_mean_of_the_species(results):
+    n_o, n_h = 27, 54
+    share_o = 3.0 * 15.999 / 18.015
+    dof_o, dof_h = 3 * n_o - share_o, 3 * n_h - (3.0 - share_o)
+    values_K = results.species.values_K
+    whole_K = (dof_o * values_K["O"] + dof_h * values_K["H"]) / (dof_o + dof_h)
+    # velocities with 6 digits
+    np.testing.assert_allclose(whole_K, results.temperature_K[25:], rtol=2e-6)
+
+
+def test_peaks(results):
+    # noise of 0.05 A a coordinate lengthens the bond by 0.05^2 x 2 / 0.98 and blurs it
+    assert main_peak(results.rdfs[("O", "H")]).position == pytest.approx(0.98, abs=0.02)
+    # 54 oscillators of 3600 cm^-1 with a spread of 36
+    assert hydrogen_peaks(results.spectrum)["stretch"].position == pytest.approx(3600.0, abs=25.0)
+
+
+def test_spectrum_and_velocities_agree(results):
+    spectrum = results.spectrum
+    for symbol, density in spectrum.density.items():
+        integral_K = np.trapezoid(density, spectrum.wavenumber_per_cm)
+        # the blocks leave out a remainder of less than one part in a hundred
+        assert integral_K == pytest.approx(results.mean_temperatures[symbol].value, rel=0.01)
+
+
+def test_masses_that_are_not_the_runs_are_noticed(tmp_path, directory, caplog):
+    with caplog.at_level(logging.WARNING):
+        analyse(directory, Options())
+    assert caplog.text == ""
+    write_run(tmp_path / "run", n_outer=100)
+    write_record(tmp_path / "run", 81, masses_u={"H": 1.00794, "O": 15.9994})
+    with caplog.at_level(logging.WARNING):
+        analyse(tmp_path / "run", Options())
+    assert "are masses_u in run.json those of the run?" in caplog.text
+
+
+def test_runaway_ends_the_fits(tmp_path):
+    write_run(tmp_path / "run", heating=0.3)  # T grows as exp(0.6 t/ps): 1.5 times at 0.68 ps
+    results = analyse(tmp_path / "run", Options())
+    assert results.runaway_ps == pytest.approx(np.log(1.5) / 0.6, abs=0.15)
+    assert results.drift_temperature.end_ps < results.runaway_ps
+    assert results.drift_temperature.slope == pytest.approx(300.0 * 0.6, rel=0.5)
+
+
+def test_short_run_says_what_it_is_too_short_for(tmp_path):
+    write_run(tmp_path / "run", n_outer=30)
+    results = analyse(tmp_path / "run", Options())
+    assert results.drift_temperature is None
+    assert results.spectrum is None
+    text = " ".join(results.notes)
+    assert "no drift of the temperature: 6 samples" in text
+    assert "no spectrum: 6 frames of velocities, 64 needed" in text
+    assert "g(r) from 2 frames only" in text
+
+
+def test_run_of_one_row(tmp_path):
+    write_run(tmp_path / "run", n_outer=0)
+    results = analyse(tmp_path / "run", Options(discard_ps=0.0))
+    assert results.drift_conserved is None
+    assert np.isnan(results.mean_temperatures["all"].error)
+
+
+def test_run_without_trajectories_keeps_its_drift(tmp_path):
+    write_run(tmp_path / "run")
+    for name in ("simulation.pos_0.extxyz", "simulation.vel_0.xyz"):
+        (tmp_path / "run" / name).unlink()
+    results = analyse(tmp_path / "run", Options())
+    assert results.drift_conserved is not None
+    assert (results.species, results.spectrum, results.rdfs) == (None, None, {})
+    assert len(results.notes) == 2
+
+
+def test_files_of_two_runs_are_refused(tmp_path):
+    write_run(tmp_path / "run", n_outer=100)
+    write_record(tmp_path / "run", 80)
+    with pytest.raises(InputError, match=r"has 81 atoms; expected the 80 of run\.json"):
+        analyse(tmp_path / "run", Options())
+
+
+def test_run_that_ends_before_the_discarded_time_is_refused(tmp_path):
+    write_run(tmp_path / "run", n_outer=10)
+    with pytest.raises(InputError, match=r"ends at 0\.04 ps; expected more than the 0\.1 ps"):
+        analyse(tmp_path / "run", Options())
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ("{}", "KeyError 'n_atoms'; expected n_atoms, masses_u and temperature_K"),
+        ("not json", "JSONDecodeError"),
+        ('{"n_atoms": 3, "masses_u": {"H": null}, "temperature_K": 1}', "TypeError"),
+    ],
+)
+def test_broken_record_is_refused(tmp_path, record, message):
+    (tmp_path / "run.json").write_text(record)
+    with pytest.raises(InputError, match=message):
+        analyse(tmp_path, Options())
