@@ -82,6 +82,7 @@ def test_runaway_ends_the_fits(tmp_path):
     results = analyse(tmp_path / "run", Options())
     assert results.runaway_ps == pytest.approx(np.log(1.5) / 0.6, abs=0.15)
     assert results.drift_temperature.end_ps < results.runaway_ps
+    assert results.drift_conserved.end_ps == results.drift_temperature.end_ps
     assert results.drift_temperature.slope == pytest.approx(300.0 * 0.6, rel=0.5)
 
 

@@ -10,6 +10,7 @@ from ncforce_ipi.analysis.drift import (
     before_runaway,
     fit_drift,
 )
+from ncforce_ipi.analysis.statistics import long_run
 from ncforce_ipi.errors import InputError
 
 from .test_statistics import ar1
@@ -48,6 +49,14 @@ def test_an_interval_blind_to_memory_would_not_cover():
         naive = drift.ci95 * math.sqrt(drift.n_independent / drift.n_samples)
         inside += abs(drift.slope - 3.0) < naive
     assert inside / 200 < 0.5
+
+
+def test_both_parameters_of_the_line_are_accounted_for():
+    value = 300.0 + 3.0 * TIME_PS + ar1(np.random.default_rng(13), 2000, 40.0)
+    drift = fit_drift(TIME_PS, value)
+    residuals = value - drift.at(TIME_PS)
+    assert drift.n_independent == pytest.approx(long_run(residuals, 2).n_independent, rel=1e-9)
+    assert drift.n_independent < 0.98 * long_run(residuals, 1).n_independent
 
 
 def test_slope_is_found_within_its_interval_and_called_significant():
