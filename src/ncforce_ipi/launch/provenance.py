@@ -35,6 +35,7 @@ def new_record(job: Job, atoms: Atoms) -> Record:
         "command": command_line(),
         "state": "running",
         "reason": "",
+        "unphysical": False,
         "steps_done": 0,
         **to_record(job),
         "n_atoms": len(atoms),

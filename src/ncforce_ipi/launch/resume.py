@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import INPUT_FILE, PREFIX
 from ncforce_ipi.launch.files import write_atomically
+from ncforce_ipi.launch.momenta import undo_constraint
 
 RESUME_FILE = "resume.xml"
 PROPERTIES_FILE = f"{PREFIX}.out"
@@ -64,6 +65,8 @@ def prepare(directory: Path, total_steps: int) -> str:
         )
     source = checkpoint.path if checkpoint else directory / INPUT_FILE
     text = with_total_steps(source.read_text(encoding="utf-8"), total_steps)
+    if source.name != RESUME_FILE:  # there it has been done
+        text = undo_constraint(text)
     write_atomically(directory / RESUME_FILE, text)
     for name in WRITTEN_BY_IPI:  # they live on in resume.xml; i-PI would rename, not replace them
         (directory / name).unlink(missing_ok=True)

@@ -154,6 +154,7 @@ def _close(job: Job, record: Record, ending: Ending, steps_done: int) -> Outcome
     record |= {
         "state": ending.state,
         "reason": ending.reason,
+        "unphysical": ending.unphysical,
         "steps_done": steps_done,
         "timings": provenance.total_timings(record["segments"], job.recipe.plan.mts),
     }

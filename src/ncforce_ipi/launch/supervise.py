@@ -20,6 +20,7 @@ from ncforce_ipi.launch.progress import Follower, Row
 
 State = Literal["finished", "stopped", "failed"]
 DEAD_THREAD = "Exception in thread"
+NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave
 STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
 DRIVER_STOP_S = 20.0
 MAX_RESTARTS = 5
@@ -50,12 +51,14 @@ class Ending:
     reason : one line; empty for a finished run
     signal : number of the signal that asked for it, if one did
     recoverable : i-PI can go on from a checkpoint in a new process
+    unphysical : energy, temperature or forces ran away; there is nothing to go on with
     """
 
     state: State
     reason: str = ""
     signal: int | None = None
     recoverable: bool = False
+    unphysical: bool = False
 
 
 @dataclass
@@ -135,9 +138,9 @@ class Watch:
         for row in rows:
             at = f"at step {row.step}, {row.time_ps:.4g} ps"
             if not row.finite:
-                return Ending("stopped", f"energy or temperature is not finite {at}")
+                return _runaway(f"energy or temperature {NOT_FINITE} {at}")
             if limit_K is not None and row.temperature_K > limit_K:
-                return Ending("stopped", f"{row.temperature_K:.0f} K passed {limit_K:.0f} K {at}")
+                return _runaway(f"{row.temperature_K:.0f} K passed {limit_K:.0f} K {at}")
         return None
 
     def _server_ended(self) -> Ending | None:
@@ -164,6 +167,8 @@ class Watch:
             if child.code == 0 and self.server.ends_within(STOP_S):
                 return self._server_ended()  # i-PI had told it to leave
             why = f"{child.how_it_ended()} at step {self.follower.step}: {child.last_words()}"
+            if NOT_FINITE in child.last_words():
+                return _runaway(why)
             if self.follower.step <= driver.started_at or driver.restarts >= MAX_RESTARTS:
                 return Ending("failed", why)
             self.notices.append(why)
@@ -181,6 +186,10 @@ class Watch:
             f"no outer step after step {self.follower.step} for {silent_s:.0f} s; the last line of "
             f"i-PI's log: {self.server.last_words()}",
         )
+
+
+def _runaway(reason: str) -> Ending:
+    return Ending("stopped", reason, unphysical=True)
 
 
 def wind_down(watch: Watch) -> None:

@@ -1,0 +1,179 @@
+"""A comparison as a table for people, CSV and JSON for programs, and figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from ncforce_ipi import plots
+from ncforce_ipi.analysis.drift import Drift
+from ncforce_ipi.analysis.statistics import Mean, with_error
+from ncforce_ipi.comparison import Entry, ratio_to_fast
+
+SHADES = {"slow": "#0072B2", "fast": "#D55E00"}
+
+
+def rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """One record for each run; every key states its unit, None where there is no number."""
+    return [
+        {
+            "run": entry.name,
+            "forces": entry.forces,
+            "M": entry.mts,
+            "state": entry.record["state"],
+            "reason": entry.record["reason"],
+            "time_ps": float(entry.time_ps[-1]),
+            "runaway_ps": entry.runaway_ps,
+            **_drift_numbers("drift_conserved", "meV_per_atom_per_ps", entry.drift_conserved),
+            **_drift_numbers("drift_temperature", "K_per_ps", entry.drift_temperature),
+            "temperature_split": entry.split_name,
+            "temperature_split_K": entry.split.value if entry.split else None,
+            "temperature_split_standard_error_K": _number(
+                entry.split.error if entry.split else None
+            ),
+            "ms_per_inner_step": entry.ms_per_inner_step,
+            "model_ms_per_inner_step": entry.model_ms_per_inner_step,
+            "ratio_to_fast": ratio_to_fast(entry, entries),
+        }
+        for entry in entries
+    ]
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """Aligned columns; drifts with their 95 % interval, the split with one standard error."""
+    split_name = entries[0].split_name if entries else ""
+    head = ["run", "ps", "drift, meV/atom/ps", "drift of T, K/ps", f"{split_name}, K",
+            "ms/inner step", "ratio to fast", ""]  # fmt: skip
+    lines = [head, *(_cells(entry, entries) for entry in entries)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def write_files(entries: Sequence[Entry], provenance: dict[str, str], folder: Path) -> list[Path]:
+    """Write compare.json, compare.csv and the figures; return their paths."""
+    records = rows(entries)
+    written = [folder / "compare.json", folder / "compare.csv"]
+    text = json.dumps({"provenance": provenance, "runs": records}, indent=2, allow_nan=False)
+    written[0].write_text(text + "\n", encoding="utf-8")
+    written[1].write_text(_csv(records, provenance), encoding="utf-8")
+    lines = [f"{key}: {value}" for key, value in provenance.items()]
+    with plots.style():
+        written.append(_draw_runs(entries, folder / "compare.png", lines))
+        if sum(entry.forces == "mts" for entry in entries) > 1:
+            written.append(_draw_drifts(entries, folder / "drift_of_M.png", lines))
+    return written
+
+
+def _cells(entry: Entry, entries: Sequence[Entry]) -> list[str]:
+    ratio, speed = ratio_to_fast(entry, entries), entry.ms_per_inner_step
+    return [
+        entry.label,
+        f"{entry.time_ps[-1]:.4g}",
+        _text(entry.drift_conserved),
+        _text(entry.drift_temperature),
+        _text(entry.split),
+        f"{speed:.1f}" if speed else "-",
+        f"{ratio:.2f}" if ratio else "-",
+        _remark(entry),
+    ]
+
+
+def _text(result: Drift | Mean | None) -> str:
+    if result is None:
+        return "-"
+    if isinstance(result, Drift):
+        value, error = result.slope, result.ci95
+    else:
+        value, error = result.value, result.error
+    return with_error(value, error) if math.isfinite(error) else f"{value:.3g}"
+
+
+def _remark(entry: Entry) -> str:
+    remarks = [str(entry.record["reason"])] if entry.record["state"] != "finished" else []
+    if entry.runaway_ps is not None:
+        remarks.append(f"drifts until T > 1.5 x start at {entry.runaway_ps:.3g} ps")
+    return "; ".join(remarks)
+
+
+def _csv(records: Sequence[dict[str, Any]], provenance: dict[str, str]) -> str:
+    text = io.StringIO()
+    text.writelines(f"# {key}: {value}\n" for key, value in provenance.items())
+    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def _draw_runs(entries: Sequence[Entry], path: Path, provenance: Sequence[str]) -> Path:
+    """Conserved quantity and temperature of all runs over time."""
+    figure, (energy, heat) = plots.figure(2, share_x=True)
+    for rank, entry in enumerate(entries):
+        shade = _shade(entry, rank)
+        energy.plot(entry.time_ps, entry.conserved_meV, color=shade, label=entry.label)
+        heat.plot(entry.time_ps, entry.temperature_K, color=shade, linewidth=1.0)
+    _symmetric_log(energy, 1.0)
+    energy.set(ylabel="conserved, from start\n(meV/atom)")
+    energy.legend(loc="upper left", ncols=2)
+    heat.set(xlabel="time (ps)", ylabel="temperature (K)")
+    return plots.save(figure, path, provenance)
+
+
+def _draw_drifts(entries: Sequence[Entry], path: Path, provenance: Sequence[str]) -> Path:
+    """Drift of the conserved quantity over M; runs with one force as horizontal lines."""
+    figure, (panel,) = plots.figure(1, height_in=4.0)
+    several = [entry for entry in entries if entry.forces == "mts" and entry.drift_conserved]
+    drifts = [entry.drift_conserved for entry in several if entry.drift_conserved]
+    panel.errorbar(
+        [entry.mts for entry in several],
+        [drift.slope for drift in drifts],
+        yerr=np.nan_to_num([drift.ci95 for drift in drifts]),
+        fmt="o-",
+        color=plots.colour("mts"),
+        capsize=3,
+        label="MTS",
+    )
+    for entry in entries:
+        if entry.forces != "mts" and entry.drift_conserved:
+            shade = SHADES[entry.forces]
+            panel.axhline(entry.drift_conserved.slope, color=shade, ls="--", label=entry.label)
+    panel.axhspan(-0.5, 0.5, color="0.9", linewidth=0, zorder=0, label="within 0.5")
+    _symmetric_log(panel, 0.1)
+    panel.set_xticks([entry.mts for entry in several])
+    panel.set_xmargin(0.05)
+    panel.set(xlabel="M, inner steps in an outer step", ylabel="drift (meV/atom/ps)")
+    panel.legend(loc="upper left")
+    return plots.save(figure, path, provenance)
+
+
+def _symmetric_log(panel: Axes, linear: float) -> None:
+    """Decades on both sides of zero, straight within ``linear``."""
+    panel.set_yscale("symlog", linthresh=linear)
+
+
+def _shade(entry: Entry, rank: int) -> str:
+    if entry.forces in SHADES:
+        return SHADES[entry.forces]
+    others = [shade for shade in plots.PALETTE if shade not in SHADES.values()]
+    return others[rank % len(others)]
+
+
+def _drift_numbers(name: str, unit: str, drift: Drift | None) -> dict[str, float | None]:
+    return {
+        f"{name}_{unit}": drift.slope if drift else None,
+        f"{name}_ci95_{unit}": _number(drift.ci95 if drift else None),
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
