@@ -12,7 +12,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +20,7 @@ from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 
-if TYPE_CHECKING:
-    import torch
-
-NO_VIRIAL = np.full((3, 3), np.nan)
+Tensor = Any  # torch.Tensor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def load(args: argparse.Namespace) -> MetatomicBackend:
     """Load ``args.model`` (a path or a shipped model's name) onto ``args.device``.
 
-    Uses ``args.variant``, ``args.extensions``, ``args.threads`` and ``args.direct_virial`` too.
-
     Raises
     ------
     ModelError
@@ -44,35 +39,34 @@ def load(args: argparse.Namespace) -> MetatomicBackend:
         that is asked for is missing.
     """
     path = model_path(args.model)
-    if args.threads:
-        os.environ["OMP_NUM_THREADS"] = str(args.threads)  # vesin reads it, and torch at import
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)  # vesin reads it, and torch at import
+    model = _load_file(path, args.extensions)
+    device = _pick_device(model.capabilities().supported_devices, args.device)
+    backend = MetatomicBackend(model.to(device), device, path.name, args.variant)
+    if args.direct_energy and not backend.energy_name:
+        raise ModelError(f"{path.name} has no output energy for --direct-energy")
+    if args.direct_virial and not backend.stress_name:
+        raise ModelError(f"{path.name} has no output non_conservative_stress for --direct-virial")
+    backend.make_reproducible(args.threads)
+    return backend
+
+
+def _load_file(path: Path, extensions: Path | None) -> Any:
     try:
-        import metatomic.torch as mta
-        import torch
-        import vesin.metatomic  # noqa: F401
+        from metatomic.torch import load_atomistic_model
+        from vesin import metatomic as _  # noqa: F401  ask for it now, not at the first structure
     except ImportError as err:
         raise ModelError(
             f"metatomic models need torch, metatomic-torch and vesin: {err}; "
             "pip install 'ncforce_ipi[metatomic]'"
         ) from err
-    if args.threads:
-        torch.set_num_threads(args.threads)
     try:
-        with warnings.catch_warnings():  # of deprecated output names, which both are served here
-            warnings.filterwarnings("ignore", message=".*is deprecated.*")
-            model = mta.load_atomistic_model(path, extensions_directory=args.extensions)
+        with warnings.catch_warnings():  # of a deprecated output name: both names are served here
+            warnings.filterwarnings("ignore", message=".*is deprecated")
+            return load_atomistic_model(path, extensions_directory=extensions)
     except (RuntimeError, ValueError) as err:
-        first = str(err).strip().splitlines()[0]
-        raise ModelError(f"{path} can't be loaded as a metatomic model: {first}") from err
-    device = _pick_device(model.capabilities().supported_devices, args.device)
-    if device == "cpu":
-        # TorchScript else rewrites its graphs after the first calls, and the last bits of a force
-        # depend on how often it was asked: a resumed run wouldn't be bitwise the uninterrupted one
-        torch.jit.set_fusion_strategy([])
-    backend = MetatomicBackend(model.to(device), device, path.name, args.variant)
-    if args.direct_virial and not backend.stress_name:
-        raise ModelError(f"{path.name} has no output non_conservative_stress for --direct-virial")
-    return backend
+        why = _one_line(err)
+        raise ModelError(f"{path} can't be loaded as a metatomic model: {why}") from err
 
 
 def _pick_device(supported: list[str], asked: str | None) -> str:
@@ -80,8 +74,7 @@ def _pick_device(supported: list[str], asked: str | None) -> str:
     import torch
 
     here = ["cpu"] + ["cuda"] * torch.cuda.is_available()
-    wanted = [asked] if asked else supported
-    for device in wanted:
+    for device in [asked] if asked else supported:
         if device.split(":")[0] in here and device.split(":")[0] in supported:
             return device
     raise ModelError(
@@ -98,98 +91,89 @@ class MetatomicBackend:
     """
 
     def __init__(self, model: Any, device: str, name: str, variant: str | None) -> None:
+        import metatomic.torch
         import torch
         from vesin.metatomic import neighbor_lists_for_model
 
         capabilities = model.capabilities()
         suffix = f"/{variant}" if variant else ""
-        known = capabilities.outputs
-        self.energy_name = _present(f"energy{suffix}", known)
-        self.force_name = _present(f"non_conservative_force{suffix}", known)
-        self.stress_name = _present(f"non_conservative_stress{suffix}", known)
+        names = ("energy", "non_conservative_force", "non_conservative_stress")
+        self.energy_name, self.force_name, self.stress_name = (
+            name + suffix if name + suffix in capabilities.outputs else "" for name in names
+        )
         kinds: dict[Kind, str] = {"conservative": self.energy_name, "direct": self.force_name}
         self.kinds: frozenset[Kind] = frozenset(kind for kind, output in kinds.items() if output)
         if not self.kinds:
             raise ModelError(
                 f"{name} has neither energy{suffix} nor non_conservative_force{suffix}; "
-                f"its outputs are {', '.join(sorted(known))}"
+                f"its outputs are {', '.join(sorted(capabilities.outputs))}"
             )
         self.species: frozenset[int] | None = frozenset(capabilities.atomic_types)
         self.description = f"{name} (metatomic, {device}, {capabilities.dtype})"
+        self._torch, self._metatomic = torch, metatomic.torch
         self._model = model
         self._device = device
         self._dtype = {"float32": torch.float32, "float64": torch.float64}[capabilities.dtype]
         self._neighbors = neighbor_lists_for_model("Angstrom", model, skin=0.0)
 
+    def make_reproducible(self, threads: int) -> None:
+        """On a CPU, the same bits from the first call on; TorchScript would fuse in later ones."""
+        self._torch.set_num_threads(threads)
+        if self._device == "cpu":
+            self._torch.jit.set_fusion_strategy([])
+
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One forward pass for all that is wanted; a backward pass only for conservative forces."""
-        import torch
-
         if missing := wanted.kinds - self.kinds:
             raise ModelError(f"{self.description} has no {' and no '.join(sorted(missing))} forces")
         conservative = "conservative" in wanted.kinds
-        with torch.set_grad_enabled(conservative):
-            positions, strain, system = self._system(structure, conservative)
-            outputs = self._run(system, wanted)
         result: dict[Kind, Evaluation] = {}
-        if conservative:
-            result["conservative"] = self._differentiate(outputs, positions, strain)
+        try:
+            with self._torch.set_grad_enabled(conservative):
+                positions, strain, system = self._system(structure, conservative)
+                outputs = self._run(system, wanted)
+            if conservative:
+                result["conservative"] = self._differentiate(outputs, positions, strain)
+        except (RuntimeError, ValueError) as err:
+            raise ModelError(f"{self.description} failed: {_one_line(err)}") from err
         if "direct" in wanted.kinds:
             result["direct"] = self._read_direct(outputs, structure.cell, wanted)
         return result
 
-    def _system(
-        self, structure: Structure, with_grad: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    def _system(self, structure: Structure, with_grad: bool) -> tuple[Tensor, Tensor, Any]:
         """Positions, strain and the metatomic system that depends on both."""
-        import torch
-        from metatomic.torch import System
-
-        def tensor(array: np.ndarray) -> torch.Tensor:
-            return torch.tensor(array, dtype=self._dtype, device=self._device)
-
-        positions = tensor(structure.positions)
-        cell = tensor(structure.cell)
-        strain = torch.eye(3, dtype=self._dtype, device=self._device)
-        strained, strained_cell = positions, cell
-        if with_grad:
-            positions.requires_grad_()
-            strain.requires_grad_()
-            strained, strained_cell = positions @ strain, cell @ strain
+        torch, options = self._torch, {"dtype": self._dtype, "device": self._device}
+        positions = torch.tensor(structure.positions, requires_grad=with_grad, **options)
+        strain = torch.eye(3, requires_grad=with_grad, **options)
+        cell = torch.tensor(structure.cell, **options)
         types = torch.tensor(structure.numbers, dtype=torch.int32, device=self._device)
         periodic = torch.tensor(structure.cell.any(axis=1), device=self._device)
-        system = System(types, strained, strained_cell, periodic)
+        strained = (positions @ strain, cell @ strain) if with_grad else (positions, cell)
+        system = self._metatomic.System(types, *strained, periodic)
         for neighbors in self._neighbors:
             neighbors.add_neighbor_list(system)
         return positions, strain, system
 
     def _run(self, system: Any, wanted: Wanted) -> Mapping[str, Any]:
         """Call the model for the outputs that ``wanted`` needs and no others."""
-        from metatomic.torch import ModelEvaluationOptions, ModelOutput
-
+        output = self._metatomic.ModelOutput
         asked = {}
         direct = "direct" in wanted.kinds
         if "conservative" in wanted.kinds or (direct and wanted.direct_energy):
-            asked[self.energy_name] = ModelOutput(unit="eV", sample_kind="system")
+            asked[self.energy_name] = output(unit="eV", sample_kind="system")
         if direct:
-            asked[self.force_name] = ModelOutput(unit="eV/Angstrom", sample_kind="atom")
+            asked[self.force_name] = output(unit="eV/Angstrom", sample_kind="atom")
         if direct and wanted.direct_virial:
-            asked[self.stress_name] = ModelOutput(unit="eV/Angstrom^3", sample_kind="system")
-        options = ModelEvaluationOptions(length_unit="Angstrom", outputs=asked)
-        try:
-            return self._model([system], options, check_consistency=False)
-        except (RuntimeError, ValueError) as err:
-            last = str(err).strip().splitlines()[-1]
-            raise ModelError(f"{self.description} failed: {last}") from err
+            asked[self.stress_name] = output(unit="eV/Angstrom^3", sample_kind="system")
+        options = self._metatomic.ModelEvaluationOptions(length_unit="Angstrom", outputs=asked)
+        return self._model([system], options, check_consistency=False)
 
     def _differentiate(
-        self, outputs: Mapping[str, Any], positions: torch.Tensor, strain: torch.Tensor
+        self, outputs: Mapping[str, Any], positions: Tensor, strain: Tensor
     ) -> Evaluation:
-        """F = -dE/dr, W = -dE/dstrain at zero strain (positions and cell rows times 1 + strain)."""
-        import torch
-
+        """F = -dE/dr, W = -dE/dstrain at no strain: r and the cell's rows are times 1 + strain."""
         energy = outputs[self.energy_name].block().values
-        forces, virial = torch.autograd.grad(-energy.sum(), (positions, strain))
+        forces, virial = self._torch.autograd.grad(-energy.sum(), (positions, strain))
         w = _numpy(virial)
         return Evaluation(_numpy(energy).item(), _numpy(forces), 0.5 * (w + w.T))
 
@@ -198,7 +182,7 @@ class MetatomicBackend:
     ) -> Evaluation:
         """The model's own force, energy and stress; W = -stress x volume."""
         forces = _numpy(outputs[self.force_name].block().values).reshape(-1, 3)
-        energy, virial = float("nan"), NO_VIRIAL
+        energy, virial = np.nan, np.full((3, 3), np.nan)
         if wanted.direct_energy:
             energy = _numpy(outputs[self.energy_name].block().values).item()
         if wanted.direct_virial:
@@ -207,9 +191,11 @@ class MetatomicBackend:
         return Evaluation(energy, forces, virial)
 
 
-def _present(name: str, outputs: Mapping[str, Any]) -> str:
-    return name if name in outputs else ""
-
-
-def _numpy(values: torch.Tensor) -> np.ndarray:
+def _numpy(values: Tensor) -> np.ndarray:
     return values.detach().cpu().double().numpy()
+
+
+def _one_line(err: Exception) -> str:
+    """The sense of torch's error: the last line that isn't of a C++ stack."""
+    stack = ("frame #", "Exception raised from", "<omitting")
+    return [line for line in str(err).splitlines() if line and not line.startswith(stack)][-1]
