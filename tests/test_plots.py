@@ -29,8 +29,11 @@ def test_style_holds_inside_its_block_only():
     assert mpl.rcParams["font.size"] == before
 
 
-def test_figures_need_no_pyplot():
-    code = "import sys, ncforce_ipi.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+def test_figures_need_no_pyplot_and_no_model_library():
+    code = (
+        "import sys, ncforce_ipi.figures; "
+        "sys.exit(bool({'matplotlib.pyplot', 'torch'} & set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -88,3 +91,11 @@ def test_peak_out_of_the_panel_is_marked_at_its_edge(results):
     bond = texts["$g_\\mathrm{OH}(r)$"]
     assert bond.get_text() == "0.98 Å ↑"
     assert bond.xy[1] < bond.axes.get_ylim()[1]
+
+
+def test_long_series_are_thinned():
+    series = np.arange(25_001.0)
+    time_ps, values = plots.thin(0.1 * series, series)
+    assert 3500 <= len(values) <= 4000
+    np.testing.assert_array_equal(time_ps, 0.1 * values)
+    assert len(plots.thin(series[:4000])[0]) == 4000

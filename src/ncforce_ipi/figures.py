@@ -38,9 +38,10 @@ def energy_and_temperature(results: Results) -> Figure:
     """
     figure, (energy, heat) = plots.figure(2, share_x=True)
     black = plots.colour("all")
-    energy.plot(results.time_ps, results.conserved_meV, color=black, linewidth=1.0)
+    energy.plot(*plots.thin(results.time_ps, results.conserved_meV), color=black, linewidth=1.0)
     energy.set(ylabel="conserved, from start\n(meV/atom)")
-    heat.plot(results.time_ps, results.temperature_K, color=black, linewidth=1.0, label="all atoms")
+    all_atoms = plots.thin(results.time_ps, results.temperature_K)
+    heat.plot(*all_atoms, color="0.65", linewidth=1.0, label="all atoms")
     if results.species is not None:
         for rank, (symbol, values_K) in enumerate(results.species.values_K.items()):
             time_ps, smooth_K = _running_mean(results.species.time_ps, values_K)
@@ -105,8 +106,8 @@ def _second_axis(panel: Axes, spectrum: Spectrum) -> None:
 
 def _running_mean(
     time_ps: NDArray[np.float64], series: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> list[NDArray[np.float64]]:
     """Means over a fiftieth of the series, so that the species can be told apart by eye."""
     width = max(len(series) // 50, 1)
     kernel = np.full(width, 1.0 / width)
-    return np.convolve(time_ps, kernel, "valid"), np.convolve(series, kernel, "valid")
+    return plots.thin(*(np.convolve(values, kernel, "valid") for values in (time_ps, series)))

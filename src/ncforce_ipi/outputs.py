@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import math
 import re
+import warnings
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,29 +191,36 @@ def read_properties(path: Path) -> Table:
     if not path.is_file():
         raise InputError(f"{path} is missing; expected i-PI's properties file: is this a run?")
     header: dict[int, tuple[str, str]] = {}
-    rows: list[str] = []
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if line.startswith("#"):
-                _read_header(path, line, header)
-            else:
-                rows.append(line)
-    if not header:
-        raise InputError(f"{path} has no '# column 1 --> name' header; expected i-PI's properties")
-    columns = [header[number] for number in sorted(header)]
-    complete = [row for row in rows if row.endswith("\n") and len(row.split()) == len(columns)]
-    if len(complete) < len(rows):
-        log.warning("%s: %d incomplete line(s) left out", path, len(rows) - len(complete))
-    if not complete:
+    with path.open(encoding="utf-8", errors="replace") as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "loadtxt: input contained no data", UserWarning)
+        try:
+            values = np.loadtxt(_complete_rows(path, file, header), ndmin=2)
+        except ValueError as err:
+            raise InputError(f"{path}: not a table of numbers: {err}") from err
+    if not values.size:
         raise InputError(f"{path} has a header but no complete row: has the run made a step?")
-    try:
-        values = np.loadtxt(complete, ndmin=2)
-    except ValueError as err:
-        raise InputError(f"{path}: not a table of numbers: {err}") from err
-    names, column_units = (tuple(words) for words in zip(*columns, strict=True))
+    names, column_units = zip(*(header[number] for number in sorted(header)), strict=True)
     if "step" in names:
         values = values[_last_of_each(values[:, names.index("step")])]
     return Table(path, names, column_units, values)
+
+
+def _complete_rows(path: Path, file: TextIO, header: dict[int, tuple[str, str]]) -> Iterator[str]:
+    """Rows with a number for each column of the header, which is filled on the way."""
+    n_cut = 0
+    for line in file:
+        if line.startswith("#"):
+            _read_header(path, line, header)
+        elif not header:
+            break
+        elif line.endswith("\n") and len(line.split()) == len(header):
+            yield line
+        else:
+            n_cut += 1
+    if not header:
+        raise InputError(f"{path} has no '# column 1 --> name' header; expected i-PI's properties")
+    if n_cut:
+        log.warning("%s: %d incomplete line(s) left out", path, n_cut)
 
 
 def open_trajectory(path: Path) -> Trajectory:
@@ -227,21 +236,20 @@ def open_trajectory(path: Path) -> Trajectory:
     if not path.is_file():
         raise InputError(f"{path} is missing; expected a trajectory written by i-PI")
     with path.open("rb") as file:
-        steps, spans, n_cut = _index(path, file)
+        found, n_cut = _index(path, file)
         if n_cut:
             log.warning("%s: %d cut frame(s) left out", path, n_cut)
-        if not steps:
+        if not found:
             raise InputError(f"{path} holds no complete frame written by i-PI")
-        file.seek(spans[0][0])
-        _, comment, *lines = file.read(spans[0][1]).splitlines()
+        frames = np.array(found, dtype=np.int64).reshape(-1, 3)  # (frame, step | byte | size)
+        file.seek(frames[0, 1])
+        _, comment, *lines = file.read(frames[0, 2]).splitlines()
     match = _QUANTITY.search(comment)
     if match is None:
         raise InputError(f"{path}: {comment!r} states no positions or velocities with a unit")
     species = np.array([line.split(maxsplit=1)[0].decode() for line in lines])
-    all_steps = np.array(steps, dtype=np.int64)
-    kept = _last_of_each(all_steps)
-    where = np.array(spans, dtype=np.int64)[kept]
-    return Trajectory(path, match[1].decode(), species, all_steps[kept], where)
+    frames = frames[_last_of_each(frames[:, 0])]
+    return Trajectory(path, match[1].decode(), species, frames[:, 0], frames[:, 1:])
 
 
 def _read_header(path: Path, line: str, header: dict[int, tuple[str, str]]) -> None:
@@ -266,10 +274,9 @@ def _last_of_each(steps: NDArray) -> NDArray[np.bool_]:
     return np.append(steps[:-1] < later[1:], True)
 
 
-def _index(path: Path, file: BinaryIO) -> tuple[list[int], list[tuple[int, int]], int]:
-    """Steps, byte spans (first, size) of the complete frames, and the number of cut ones."""
-    steps: list[int] = []
-    spans: list[tuple[int, int]] = []
+def _index(path: Path, file: BinaryIO) -> tuple[array[int], int]:
+    """Step, first byte and size of each complete frame in turn, and the number of cut frames."""
+    found = array("q")  # three numbers a frame: a list of tuples would take ten times as much
     n_cut, position, count = 0, 0, file.readline()
     n_atoms = _atom_count(path, count)
     while count:
@@ -289,12 +296,11 @@ def _index(path: Path, file: BinaryIO) -> tuple[list[int], list[tuple[int, int]]
         step = _STEP.search(comment)
         whole = len(lines) == n_atoms and lines[-1].endswith(b"\n")
         if whole and step and (not following or following.strip().isdigit()):
-            steps.append(int(step[1]))
-            spans.append((position, size))
+            found.extend((int(step[1]), position, size))
         else:
             n_cut += 1
         position, count = position + size, following
-    return steps, spans, n_cut
+    return found, n_cut
 
 
 def _atom_count(path: Path, line: bytes) -> int:

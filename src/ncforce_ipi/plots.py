@@ -41,6 +41,7 @@ MEANING = {
 WIDTH_IN = 7.2
 PANEL_HEIGHT_IN = 2.9
 DOTS_PER_IN = 200
+MOST_POINTS = 4000  # three for each dot of the width
 STYLE: dict[Any, Any] = {
     "font.size": 13.0,  # 6.5 points when the figure is set at half its width: one text column
     "axes.titlesize": 13.0,
@@ -104,6 +105,12 @@ def band(
     panel.plot(abscissa, value, color=shade)
 
 
+def thin(*series: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Every n-th sample of series of one length, so that about 4000 points are drawn."""
+    every = -(-len(series[0]) // MOST_POINTS)
+    return [values[::every] for values in series]
+
+
 def trend(panel: Axes, drift: Drift, unit: str, shade: str = MEANING["line"]) -> None:
     """The fitted line, the band of its slope's 95 % interval, and both in words above the panel."""
     time_ps = np.array([drift.start_ps, 0.5 * (drift.start_ps + drift.end_ps), drift.end_ps])
@@ -125,7 +132,7 @@ def mark(panel: Axes, x: float, y: float, text: str) -> None:
         f"{text} ↑" if beyond else text,
         (x, 0.88 * top if beyond else y),
         textcoords="offset points",
-        xytext=(9, 0) if beyond else (0, 5),
+        xytext=(9, 0) if beyond else (0, 9),
         ha="left" if beyond else "center",
         fontsize=12.0,
     )

@@ -11,7 +11,6 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
-from vesin import NeighborList
 
 from ncforce_ipi.analysis.peaks import Peak, highest_peak
 from ncforce_ipi.analysis.statistics import block_error
@@ -70,6 +69,8 @@ def pair_counts(
     -------
     ``(n_kinds, n_kinds, n_bins)``, counts; a bin is closed below and open above
     """
+    from vesin import NeighborList  # it loads torch where that is installed: not at import
+
     n_kinds, n_bins = int(kinds.max()) + 1, len(edges) - 1
     neighbours = NeighborList(cutoff=float(edges[-1]), full_list=True)
     i, j, distance = neighbours.compute(positions, cell, True, "ijd")
