@@ -126,14 +126,14 @@ def main() -> None:
     parser.add_argument("--stiffness-frames", type=int, default=20)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    args.variant, args.extensions, args.direct_virial = None, None, True
-    backend = metatomic.load(args)
+    path = model_path(args.model)
+    backend = metatomic.open_model(path, device=args.device, threads=args.threads)
     frames = [a for a in read_atoms(args.data) if a.info.get("kind") == "md"]
     cold = [a for a in frames if a.info["T"] == 300]
     small = sorted(cold, key=len)
     picked = small[:: max(1, len(small) // args.stiffness_frames)][: args.stiffness_frames]
     result = {
-        "model_sha256": sha256(model_path(args.model)),
+        "model_sha256": sha256(path),
         "errors": error_table(backend, frames),
         "stiffness_OH_300K": stiffness(backend, picked),
         "cost": cost(backend, max(cold, key=len)),

@@ -30,24 +30,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load(args: argparse.Namespace) -> MetatomicBackend:
-    """Load ``args.model`` (a path or a shipped model's name) onto ``args.device``.
+    """Load the model that the options of ``ncforce driver metatomic`` name.
 
     Raises
     ------
     ModelError
-        metatomic is missing, the file is no metatomic model, the device isn't there, or an output
-        that is asked for is missing.
+        As `open_model`, or an output that is asked for is missing.
     """
     path = model_path(args.model)
-    os.environ["OMP_NUM_THREADS"] = str(args.threads)  # vesin reads it, and torch at import
-    model = _load_file(path, args.extensions)
-    device = _pick_device(model.capabilities().supported_devices, args.device)
-    backend = MetatomicBackend(model.to(device), device, path.name, args.variant)
+    backend = open_model(
+        path,
+        device=args.device,
+        threads=args.threads,
+        variant=args.variant,
+        extensions=args.extensions,
+    )
     if args.direct_energy and not backend.energy_name:
         raise ModelError(f"{path.name} has no output energy for --direct-energy")
     if args.direct_virial and not backend.stress_name:
         raise ModelError(f"{path.name} has no output non_conservative_stress for --direct-virial")
-    backend.make_reproducible(args.threads)
+    return backend
+
+
+def open_model(
+    path: Path,
+    *,
+    device: str | None = None,
+    threads: int = 1,
+    variant: str | None = None,
+    extensions: Path | None = None,
+) -> MetatomicBackend:
+    """Load a model file; ``device`` None is the first of the model's devices that is here.
+
+    Raises
+    ------
+    ModelError
+        metatomic is missing, the file is no metatomic model, or the device isn't there.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # vesin reads it, and torch at import
+    model = _load_file(path, extensions)
+    chosen = _pick_device(model.capabilities().supported_devices, device)
+    backend = MetatomicBackend(model.to(chosen), chosen, path.name, variant)
+    backend.make_reproducible(threads)
     return backend
 
 

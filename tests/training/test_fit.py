@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import lzma
@@ -130,15 +129,7 @@ def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(fold
     assert [row["step"] for row in rows] == ["3", "6"]
     assert len(json.loads((tuned / "training.json").read_text())["data_sha256"]) == 64
 
-    args = argparse.Namespace(
-        model=str(tuned / "model.pt"),
-        device="cpu",
-        threads=1,
-        variant=None,
-        extensions=None,
-        direct_virial=True,
-    )
-    backend = metatomic.load(args)
+    backend = metatomic.open_model(tuned / "model.pt", device="cpu")
     atoms = labelled_water(4)
     structure = Structure(atoms.numbers, atoms.positions, atoms.cell.array)
     wanted = Wanted(frozenset({"conservative", "direct"}), direct_virial=True)

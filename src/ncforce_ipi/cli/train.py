@@ -10,10 +10,16 @@ from ncforce_ipi.errors import InputError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce train``."""
-    parser.add_argument("recipe", type=Path, help="TOML file, e.g. benchmarks/training/water/recipe.toml")
-    parser.add_argument("--data", type=Path, help="folder of the data files (default: the recipe's)")
+    parser.add_argument(
+        "recipe", type=Path, help="TOML file, e.g. benchmarks/training/water/recipe.toml"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="folder of the data files (default: the recipe's)"
+    )
     parser.add_argument("--stage", choices=("direct", "finetune", "scratch"), default="scratch")
-    parser.add_argument("--init", type=Path, help="checkpoint.pt to start from (finetune needs one)")
+    parser.add_argument(
+        "--init", type=Path, help="checkpoint.pt to start from (finetune needs one)"
+    )
     parser.add_argument("--n-steps", type=int, help="training steps instead of the recipe's")
     parser.add_argument("--seed", type=int, help="seed instead of the recipe's")
     parser.add_argument("--threads", type=int, default=1)
@@ -27,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
     if args.out.exists() and not args.force:
         raise InputError(f"{args.out} exists; choose another --out or add --force")
     if args.stage == "finetune" and args.init is None:
-        raise InputError("--stage finetune starts from a --stage direct run: add --init checkpoint.pt")
+        raise InputError(
+            "--stage finetune starts from a --stage direct run: add --init checkpoint.pt"
+        )
     if args.init is not None and not args.init.is_file():
         raise InputError(f"--init {args.init} not found; give the checkpoint.pt of an earlier run")
     from ncforce_ipi.training.program import train
