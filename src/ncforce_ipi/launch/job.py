@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import RunError
-from ncforce_ipi.inputs import STRUCTURE_FILE, Recipe, Transport
+from ncforce_ipi.inputs import INPUT_FILE, STRUCTURE_FILE, Recipe, Transport
 from ncforce_ipi.launch.files import LOGS
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.mts import Plan
 
 REPORT_FILE = f"{LOGS}/driver-report.json"
 WAIT_FOR_SERVER_S = 120
+PROGRAM = (sys.executable, "-m", "ncforce_ipi")
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,16 @@ class Job:
 
 
 def ipi_command(input_file: str, sockets: Path) -> list[str]:
-    """i-PI on an input of its directory, with unix sockets in ``sockets``."""
-    return [sys.executable, str(_ipi_program()), "-S", f"{sockets}/", input_file]
+    """i-PI on an input or checkpoint of its directory, with unix sockets in ``sockets``."""
+    if input_file == INPUT_FILE:
+        return [sys.executable, str(_ipi_program()), "-S", f"{sockets}/", input_file]
+    return [sys.executable, "-m", "ncforce_ipi.launch.continuation", f"{sockets}/", input_file]
 
 
 def driver_command(job: Job, sockets: Path) -> list[str]:
     """Our driver for all components of the plan; a fast-only run needs its energy."""
     plan, service = job.recipe.plan, job.service
-    words = [sys.executable, "-m", "ncforce_ipi", "driver", service.family]
+    words = [*PROGRAM, "driver", service.family]
     words += ["--model", service.model, "--structure", STRUCTURE_FILE, "--report", REPORT_FILE]
     words += ["--role", "both" if plan.forces == "mts" else plan.forces]
     words += ["--wait-s", str(WAIT_FOR_SERVER_S), "--threads", str(service.threads)]

@@ -31,11 +31,12 @@ class Row:
 class RunningLine:
     """Slope of a straight line through points that come one by one; memory doesn't grow.
 
-    Sums of deviations from the running means (Welford), so that a large constant energy doesn't
-    cost digits.
+    Sums of deviations from the first point and from the running means (Welford), so that a large
+    constant energy doesn't cost digits.
     """
 
     n: int = 0
+    origin: float = 0.0
     mean_x: float = 0.0
     mean_y: float = 0.0
     s_xx: float = 0.0
@@ -43,6 +44,9 @@ class RunningLine:
 
     def add(self, x: float, y: float) -> None:
         """Take one more point."""
+        if self.n == 0:
+            self.origin = y
+        y -= self.origin
         self.n += 1
         dx = x - self.mean_x
         self.mean_x += dx / self.n

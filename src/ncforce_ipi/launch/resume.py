@@ -17,7 +17,6 @@ from xml.etree import ElementTree
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import INPUT_FILE, PREFIX
 from ncforce_ipi.launch.files import write_atomically
-from ncforce_ipi.launch.momenta import undo_constraint
 
 RESUME_FILE = "resume.xml"
 PROPERTIES_FILE = f"{PREFIX}.out"
@@ -65,8 +64,6 @@ def prepare(directory: Path, total_steps: int) -> str:
         )
     source = checkpoint.path if checkpoint else directory / INPUT_FILE
     text = with_total_steps(source.read_text(encoding="utf-8"), total_steps)
-    if source.name != RESUME_FILE:  # there it has been done
-        text = undo_constraint(text)
     write_atomically(directory / RESUME_FILE, text)
     for name in WRITTEN_BY_IPI:  # they live on in resume.xml; i-PI would rename, not replace them
         (directory / name).unlink(missing_ok=True)
@@ -134,9 +131,10 @@ def _frames_backwards(path: Path) -> Generator[tuple[int, bytes], None, None]:
         while (comment := text.rfind(b"Step:", 0, end)) >= 0:
             comment = text.rfind(b"\n", 0, comment)  # end of the line with the number of atoms
             start = text.rfind(b"\n", 0, comment) + 1
-            frame = text[start:end]
-            if frame.endswith(b"\n") and frame.count(b"\n") == int(text[start:comment]) + 2:
-                yield start, frame
+            lines = text[start:end].split(b"\n")
+            n_lines = int(text[start:comment]) + 2
+            if len(lines) > n_lines:  # the last piece is what follows the last end of line
+                yield start, b"\n".join(lines[:n_lines]) + b"\n"
             end = start
 
 

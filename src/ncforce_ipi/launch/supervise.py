@@ -22,7 +22,7 @@ State = Literal["finished", "stopped", "failed"]
 DEAD_THREAD = "Exception in thread"
 NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave
 STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
-DRIVER_STOP_S = 20.0
+DRIVER_STOP_S = 5.0
 MAX_RESTARTS = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

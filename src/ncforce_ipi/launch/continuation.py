@@ -1,0 +1,61 @@
+"""``python -m ncforce_ipi.launch.continuation SOCKETS_PREFIX CHECKPOINT``: i-PI, continued bitwise.
+
+Does what the program ``i-pi`` does, and one thing more.  Whenever i-PI 3.3.1 starts, it removes the
+momentum of the centre of mass, p - m v with v = sum(p) / sum(m).  After a restart that is once more
+than in the uninterrupted run; rounding lets v be 1e-21 instead of 0, momenta change in their last
+bits, and the two runs part.  So the momenta of the checkpoint are put back before the first step.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.errors import RunError
+
+if TYPE_CHECKING:
+    from ipi.engine.simulation import Simulation
+
+
+def main(sockets_prefix: str, checkpoint: str) -> None:
+    """Run i-PI from a checkpoint to its last step or a soft exit."""
+    from ipi.engine.simulation import Simulation
+    from ipi.utils.softexit import softexit
+
+    path = Path(checkpoint)
+    with path.open(encoding="utf-8") as file:
+        simulation = Simulation.load_from_xml(
+            file, request_banner=True, sockets_prefix=sockets_prefix
+        )
+    put_back(simulation, read_momenta(path))
+    softexit.hard_exit = True  # as the program i-pi has it: end once RESTART is written
+    simulation.run()
+    softexit.trigger(status=simulation.exit_status, message=simulation.exit_message)
+
+
+def read_momenta(checkpoint: Path) -> list[NDArray[np.float64]]:
+    """Momenta of each system in a checkpoint, ``(n_beads * n_atoms * 3,)``, atomic units."""
+    systems = ElementTree.parse(checkpoint).getroot().findall("system")
+    texts = [system.findtext("beads/p") for system in systems]
+    return [np.array(text.strip(" []\n").split(","), np.float64) for text in texts if text]
+
+
+def put_back(simulation: Simulation, momenta: list[NDArray[np.float64]]) -> None:
+    """Give every system of a simulation these momenta.  None of them: a start, not a restart."""
+    if not momenta:
+        return
+    if len(momenta) != len(simulation.syslist):
+        raise RunError(
+            f"the checkpoint has momenta of {len(momenta)} of {len(simulation.syslist)} systems"
+        )
+    for system, values in zip(simulation.syslist, momenta, strict=True):
+        system.beads.p[:] = values.reshape(system.beads.p.shape)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,107 @@
+"""``ncforce driver analytic``: our driver with a model that needs no library, and faults on order.
+
+Molecules of harmonic bonds O-H, O-H and H-H.  The direct forces add a twist around z to each
+molecule, which does work on a closed loop.  Environment:
+
+NCFORCE_TEST_FAULT
+    File with ``what n``; at the n-th evaluation the file is removed and ``what`` happens: ``die``,
+    ``deaf`` (die with a request unread), ``nan``.
+NCFORCE_TEST_TWIST
+    Strength of the twist, eV/A^2 (0.01 if not given).
+NCFORCE_TEST_SLEEP_S
+    Seconds before each evaluation.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from ncforce_ipi import cli, protocol
+from ncforce_ipi.backend import Evaluation
+from ncforce_ipi.cli import driver
+
+BONDS = ((0, 1, 25.0, 0.96), (0, 2, 25.0, 0.96), (1, 2, 6.0, 1.51))  # eV/A^2, A
+
+
+class Analytic:
+    """See the module."""
+
+    kinds = frozenset({"conservative", "direct"})
+    species = frozenset({1, 8})
+    description = "analytic"
+
+    def __init__(self):
+        self.n = 0
+        self.twist = float(os.environ.get("NCFORCE_TEST_TWIST", "0.01"))
+        self.sleep_s = float(os.environ.get("NCFORCE_TEST_SLEEP_S", "0"))
+
+    def evaluate(self, structure, wanted):
+        """Fulfil ``Backend``."""
+        self.n += 1
+        time.sleep(self.sleep_s)
+        scale = np.nan if fault("nan", self.n) else 1.0
+        if fault("die", self.n):
+            os._exit(3)
+        energy, forces = harmonic(structure.positions)
+        result = {
+            kind: Evaluation(energy, scale * forces, np.zeros((3, 3))) for kind in wanted.kinds
+        }
+        if "direct" in result:
+            molecules = structure.positions.reshape(-1, 3, 3)
+            arms = molecules - molecules.mean(axis=1, keepdims=True)
+            turned = np.stack([-arms[..., 1], arms[..., 0], 0 * arms[..., 2]], axis=-1)
+            direct = scale * (forces + self.twist * turned.reshape(-1, 3))
+            result["direct"] = Evaluation(energy, direct, np.zeros((3, 3)))
+        return result
+
+
+def harmonic(positions):
+    """Energy, eV, and forces ``(n_atoms, 3)``, eV/A, of molecules that aren't wrapped."""
+    atoms = positions.reshape(-1, 3, 3)
+    forces, energy = np.zeros_like(atoms), 0.0
+    for a, b, k, r0 in BONDS:
+        bond = atoms[:, b] - atoms[:, a]
+        r = np.linalg.norm(bond, axis=1)
+        energy += 0.5 * k * float(np.sum((r - r0) ** 2))
+        pull = (k * (r - r0) / r)[:, None] * bond
+        forces[:, a] += pull
+        forces[:, b] -= pull
+    return energy, forces.reshape(-1, 3)
+
+
+def fault(what, n):
+    """Whether ``what`` is due at the n-th evaluation; it happens once."""
+    path = Path(os.environ.get("NCFORCE_TEST_FAULT", "/nonexistent"))
+    if not path.is_file() or path.read_text().split() != [what, str(n)]:
+        return False
+    path.unlink()
+    return True
+
+
+def main():
+    """The program ``ncforce`` with this one family of models."""
+    backend = Analytic()
+    receive_posdata = protocol.receive_posdata
+
+    def receive(*arguments):
+        structure = receive_posdata(*arguments)
+        if fault("deaf", backend.n):
+            time.sleep(0.1)  # GETFORCE is in the socket by now
+            os._exit(3)
+        return structure
+
+    protocol.receive_posdata = receive
+    family = ModuleType("ncforce_ipi.drivers.analytic")
+    family.add_arguments = lambda parser: None
+    family.load = lambda args: backend
+    sys.modules[family.__name__] = family
+    driver.FAMILIES = ("analytic",)
+    return cli.main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

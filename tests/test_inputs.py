@@ -1,0 +1,221 @@
+"""Generated input: what it means, that i-PI takes it, and what is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+
+from ncforce_ipi import cli
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs import (
+    Recipe,
+    Strides,
+    Transport,
+    input_xml,
+    read_structure,
+    write_input,
+)
+from ncforce_ipi.mts import Plan
+
+
+def recipe(forces="mts", mts=8, **changes):
+    plan = Plan.from_time(forces, mts if forces == "mts" else 1, 0.5, 1.0)
+    return Recipe(plan, "nve", 300.0, 7, **changes)
+
+
+def parsed(**changes):
+    return ElementTree.fromstring(input_xml(recipe(**changes), ["H", "O"]))
+
+
+def text(root, path):
+    found = root.findtext(path)
+    assert found is not None, path
+    return found.strip()
+
+
+def numbers(root, path):
+    return [float(word) for word in text(root, path).strip("[] ").split(",")]
+
+
+def test_mts_means_the_paper_s_split():
+    root = parsed()
+    forces = root.findall("system/forces/force")
+    assert [force.get("forcefield") for force in forces] == ["slow", "fast"]
+    assert [text(force, "mts_weights") for force in forces] == ["[1, 0]", "[-1, 1]"]
+    dynamics = root.find("system/motion/dynamics")
+    assert dynamics.get("mode") == "nve"
+    assert text(dynamics, "nmts") == "[1, 8]"
+    assert dynamics.find("timestep").get("units") == "femtosecond"
+    assert numbers(dynamics, "timestep") == [4.0]  # i-PI's timestep is the outer step
+    assert text(root, "system/motion/fixcom") == "True"
+    assert numbers(root, "total_steps") == [250]
+
+
+@pytest.mark.parametrize("forces", ["slow", "fast"])
+def test_one_force(forces):
+    root = parsed(forces=forces)
+    (force,) = root.findall("system/forces/force")
+    assert force.get("forcefield") == forces
+    assert text(force, "mts_weights") == "[1]"
+    assert text(root, "system/motion/dynamics/nmts") == "[1]"
+    assert numbers(root, "system/motion/dynamics/timestep") == [0.5]
+    assert numbers(root, "total_steps") == [2000]
+    assert [socket.get("name") for socket in root.findall("ffsocket")] == [forces]
+
+
+def test_checkpoints_carry_all_digits():
+    root = parsed()
+    written = root.get("floatformat") % 0.1
+    assert float(written) == 0.1
+    files = [check.get("filename") for check in root.findall("output/checkpoint")]
+    assert files == ["checkpoint", "checkpoint_older"]
+
+
+def test_start_velocities_and_temperature():
+    root = parsed()
+    velocities = root.find("system/initialize/velocities")
+    assert (velocities.get("mode"), velocities.get("units")) == ("thermal", "kelvin")
+    assert float(velocities.text) == 300.0
+    assert numbers(root, "system/ensemble/temperature") == [300.0]
+    assert numbers(root, "prng/seed") == [7]
+
+
+def test_every_property_states_its_unit():
+    words = text(parsed(), "output/properties").strip("[]").split(",")
+    names = [word.strip() for word in words]
+    assert names == [
+        "step", "time{picosecond}", "conserved{electronvolt}", "temperature{kelvin}",
+        "temperature(H){kelvin}", "temperature(O){kelvin}", "kinetic_md{electronvolt}",
+        "potential{electronvolt}", "pot_component(0){electronvolt}",
+        "pot_component(1){electronvolt}",
+    ]  # fmt: skip
+    trajectories = [item.text.strip() for item in parsed().findall("output/trajectory")]
+    assert trajectories == ["positions{ase}", "velocities{m/s}"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "strides"),
+    [
+        (Plan("slow", 1, 0.5, 1), (40, 8, 400)),
+        (Plan("mts", 3, 0.5, 1), (13, 2, 133)),
+        (Plan("mts", 8, 0.5, 1), (5, 1, 50)),
+        (Plan("mts", 16, 0.5, 1), (2, 1, 25)),
+        (Plan("slow", 1, 50.0, 1), (1, 1, 4)),
+    ],
+)
+def test_strides(plan, strides):
+    found = Strides.of(plan)
+    assert (found.position, found.velocity, found.checkpoint) == strides
+
+
+def test_transports():
+    unix = parsed().findall("ffsocket")
+    assert [(s.get("mode"), text(s, "address")) for s in unix] == [
+        ("unix", "slow"),
+        ("unix", "fast"),
+    ]
+    inet = parsed(transport=Transport(31415)).findall("ffsocket")
+    assert [(s.get("mode"), text(s, "address")) for s in inet] == [("inet", "127.0.0.1")] * 2
+    assert [text(s, "port") for s in inet] == ["31415", "31416"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "--role both --structure init.xyz --mts 8"),
+        ({"forces": "slow"}, "--role slow --structure init.xyz"),
+        ({"forces": "fast"}, "--role fast --structure init.xyz --direct-energy"),
+        (
+            {"transport": Transport(31415)},
+            "--role both --structure init.xyz --host 127.0.0.1 --slow-port 31415 "
+            "--fast-port 31416 --mts 8",
+        ),
+    ],
+)
+def test_the_commands_by_hand(changes, words):
+    lines = input_xml(recipe(**changes), ["H", "O"]).splitlines()
+    assert "<?first  i-pi input.xml ?>" in lines
+    assert f"<?second ncforce driver metatomic --model water {words} ?>" in lines
+
+
+@pytest.mark.parametrize("forces", ["slow", "fast", "mts"])
+def test_ipi_takes_it(forces, tmp_path):
+    atoms = read_structure("water")
+    write_input(tmp_path, recipe(forces), atoms)
+    code = (
+        "from ipi.engine.simulation import Simulation as S\n"
+        "s = S.load_from_xml(open('input.xml'), custom_verbosity='quiet', read_only=True)\n"
+        "d, b = s.syslist[0].motion, s.syslist[0].beads\n"
+        "print('=', b.natoms, d.fixcom, d.dt * 0.02418884, list(d.nmts), s.tsteps, b.q[0, 0])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    said = done.stdout.split("= ")[-1]
+    n_atoms, fixcom, rest = said.split(maxsplit=2)
+    assert (n_atoms, fixcom) == ("192", "True")
+    outer_fs, rest = rest.split(maxsplit=1)
+    assert float(outer_fs) == pytest.approx(4.0 if forces == "mts" else 0.5, rel=1e-6)  # i-PI's fs
+    assert rest.startswith("[np.int64(1), np.int64(8)]" if forces == "mts" else "[np.int64(1)]")
+    x_A = float(said.split()[-1]) * 0.529177210903
+    assert x_A == pytest.approx(atoms.positions[0, 0], rel=1e-6)  # i-PI's unit table
+
+
+def test_water_is_64_molecules():
+    atoms = read_structure("water")
+    assert atoms.symbols.formula.count() == {"O": 64, "H": 128}
+    bonds = np.sort(atoms.get_all_distances(mic=True)[atoms.numbers == 8][:, atoms.numbers == 1])
+    assert bonds[:, :2].max() < 1.25 < 1.3 < bonds[:, 2].min()  # two own H, then a gap
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: recipe(transport=Transport(0)), "port must lie between 1 and 65534, got 0"),
+        (lambda: Recipe(Plan("slow", 1, 0.5, 1), "nvx", 300.0, 1), "ensemble is nve, got 'nvx'"),
+        (lambda: Recipe(Plan("slow", 1, 0.5, 1), "nve", 0.0, 1), "positive, got 0.0 K"),
+        (lambda: Recipe(Plan("slow", 1, 0.5, 1), "nve", 300.0, -1), "seed must lie between 0"),
+        (lambda: read_structure("ice"), "'ice' is neither a file nor a shipped system"),
+    ],
+)
+def test_refusals(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("atoms", "message"),
+    [
+        (Atoms("OH2", [[0, 0, 0], [1, 0, 0], [0, 1, 0]]), "has no periodic cell"),
+        (
+            Atoms("OH2", [[0, 0, 0], [0.096, 0, 0], [0, 0.096, 0]], cell=[1.2] * 3, pbc=True),
+            "0.096 A apart; expected more than 0.5 A: is the file in another unit than A",
+        ),
+    ],
+)
+def test_odd_structures(atoms, message, tmp_path):
+    ase.io.write(tmp_path / "odd.xyz", atoms, format="extxyz")
+    with pytest.raises(InputError, match=message):
+        read_structure(str(tmp_path / "odd.xyz"))
+
+
+def test_a_file_that_is_no_structure(tmp_path):
+    (tmp_path / "x.xyz").write_text("hello\n")
+    with pytest.raises(InputError, match="ASE can't read a structure from"):
+        read_structure(str(tmp_path / "x.xyz"))
+
+
+def test_ncforce_input(tmp_path, capsys):
+    words = ["input", "water", "--mts", "4", "--out", str(tmp_path / "new")]
+    assert cli.main(words) == 0
+    names = capsys.readouterr().out.split()
+    assert [Path(name).name for name in names] == ["input.xml", "init.xyz"]
+    assert text(ElementTree.parse(names[0]).getroot(), "system/motion/dynamics/nmts") == "[1, 4]"
+    assert cli.main(words) == 2
+    assert "exist; choose another --out or use --force" in capsys.readouterr().err
+    assert cli.main([*words, "--force"]) == 0
