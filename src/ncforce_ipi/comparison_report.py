@@ -10,15 +10,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.ticker import FuncFormatter
 
 from ncforce_ipi import plots
 from ncforce_ipi.analysis.drift import Drift
 from ncforce_ipi.analysis.statistics import Mean, with_error
 from ncforce_ipi.comparison import Entry, ratio_to_fast
 
-SHADES = {"slow": "#0072B2", "fast": "#D55E00"}
+GOOD_DRIFT = 0.5  # meV/atom/ps, shaded: 2 K/ps, as an atom holds about 3 k_B T
+WIDE = 20.0
 
 
 def rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -118,54 +122,63 @@ def _csv(records: Sequence[dict[str, Any]], provenance: dict[str, str]) -> str:
 def _draw_runs(entries: Sequence[Entry], path: Path, provenance: Sequence[str]) -> Path:
     """Conserved quantity and temperature of all runs over time."""
     figure, (energy, heat) = plots.figure(2, share_x=True)
-    for rank, entry in enumerate(entries):
-        shade = _shade(entry, rank)
+    shades = _shades(entries)
+    for entry in entries:
+        shade = shades[entry.name]
         energy.plot(entry.time_ps, entry.conserved_meV, color=shade, label=entry.label)
-        heat.plot(entry.time_ps, entry.temperature_K, color=shade, linewidth=1.0)
-    _symmetric_log(energy, 1.0)
+        heat.plot(entry.time_ps, entry.temperature_K, color=shade, linewidth=0.9)
+    _signed_scale(energy, np.concatenate([entry.conserved_meV for entry in entries]))
     energy.set(ylabel="conserved, from start\n(meV/atom)")
-    energy.legend(loc="upper left", ncols=2)
     heat.set(xlabel="time (ps)", ylabel="temperature (K)")
+    figure.legend(loc="outside upper center", ncols=3)
     return plots.save(figure, path, provenance)
 
 
 def _draw_drifts(entries: Sequence[Entry], path: Path, provenance: Sequence[str]) -> Path:
     """Drift of the conserved quantity over M; runs with one force as horizontal lines."""
     figure, (panel,) = plots.figure(1, height_in=4.0)
-    several = [entry for entry in entries if entry.forces == "mts" and entry.drift_conserved]
-    drifts = [entry.drift_conserved for entry in several if entry.drift_conserved]
+    drifts = {e.mts: e.drift_conserved for e in entries if e.forces == "mts" and e.drift_conserved}
+    slopes = [drift.slope for drift in drifts.values()]
     panel.errorbar(
-        [entry.mts for entry in several],
-        [drift.slope for drift in drifts],
-        yerr=np.nan_to_num([drift.ci95 for drift in drifts]),
+        list(drifts),
+        slopes,
+        yerr=np.nan_to_num([drift.ci95 for drift in drifts.values()]),
         fmt="o-",
         color=plots.colour("mts"),
         capsize=3,
-        label="MTS",
+        label="MTS, with 95 % interval",
     )
     for entry in entries:
         if entry.forces != "mts" and entry.drift_conserved:
-            shade = SHADES[entry.forces]
-            panel.axhline(entry.drift_conserved.slope, color=shade, ls="--", label=entry.label)
-    panel.axhspan(-0.5, 0.5, color="0.9", linewidth=0, zorder=0, label="within 0.5")
-    _symmetric_log(panel, 0.1)
-    panel.set_xticks([entry.mts for entry in several])
+            slopes.append(entry.drift_conserved.slope)
+            shade = plots.colour(entry.forces)
+            panel.axhline(slopes[-1], color=shade, linestyle="--", label=entry.label)
+    panel.axhspan(-GOOD_DRIFT, GOOD_DRIFT, color="0.9", linewidth=0, zorder=0)
+    _signed_scale(panel, np.array(slopes))
+    panel.set_xticks(list(drifts))
     panel.set_xmargin(0.05)
     panel.set(xlabel="M, inner steps in an outer step", ylabel="drift (meV/atom/ps)")
-    panel.legend(loc="upper left")
+    figure.legend(loc="outside upper center", ncols=3)
     return plots.save(figure, path, provenance)
 
 
-def _symmetric_log(panel: Axes, linear: float) -> None:
-    """Decades on both sides of zero, straight within ``linear``."""
-    panel.set_yscale("symlog", linthresh=linear)
+def _signed_scale(panel: Axes, values: np.ndarray) -> None:
+    """Decades on both sides of zero where values span them, with plain numbers at the ticks."""
+    sizes = np.abs(values[values != 0.0])
+    if len(sizes) and sizes.max() > WIDE * max(np.median(sizes), GOOD_DRIFT):
+        panel.set_yscale("symlog", linthresh=1.0)
+        panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _shade(entry: Entry, rank: int) -> str:
-    if entry.forces in SHADES:
-        return SHADES[entry.forces]
-    others = [shade for shade in plots.PALETTE if shade not in SHADES.values()]
-    return others[rank % len(others)]
+def _shades(entries: Sequence[Entry]) -> dict[str, str]:
+    """Fixed colours for one force; shades from dark to light for MTS in the order of M."""
+    several = [entry.name for entry in entries if entry.forces == "mts"]
+    shades = {entry.name: plots.colour(entry.forces) for entry in entries}
+    if len(several) > 1:
+        places = np.linspace(0.0, 0.9, len(several))
+        scale = mpl.colormaps["viridis"]
+        shades |= {name: to_hex(scale(x)) for name, x in zip(several, places, strict=True)}
+    return shades
 
 
 def _drift_numbers(name: str, unit: str, drift: Drift | None) -> dict[str, float | None]:
