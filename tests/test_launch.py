@@ -73,6 +73,7 @@ class TestSockets:
     def test_private_directory(self):
         with sockets.private_directory(("slow", "fast")) as directory:
             assert directory.stat().st_mode & 0o777 == 0o700
+            assert len(directory.name) == len(sockets.PREFIX) + sockets.RANDOM_CHARACTERS
         assert not directory.exists()
 
     @pytest.mark.parametrize(("n_bytes", "fits"), [(107, True), (108, False)])
@@ -92,7 +93,7 @@ class TestSockets:
             other.listen()
             port = other.getsockname()[1]
             with pytest.raises(InputError, match=f"port {port} of 127.0.0.1 for the slow forces"):
-                sockets.check_ports(Transport(port), ("slow", "fast"))
+                sockets.check_addresses(Transport(port), ("slow", "fast"))
 
 
 class TestDirectory:

@@ -271,6 +271,16 @@ def test_bad_input_is_one_line_and_makes_nothing(ncforce, words, message):
     assert not Path("new").exists()
 
 
+def test_a_long_socket_path_is_refused_before_anything_is_made(ncforce, tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    code, said = ncforce(*mts("new"))
+    assert code == 2
+    assert "bytes, expected at most 107; set TMPDIR to a shorter directory" in said.err
+    assert not Path("new").exists()
+
+
 def test_an_old_run_is_not_overwritten(ncforce, straight):
     before = {path: path.read_bytes() for path in Path(straight).iterdir() if path.is_file()}
     code, said = ncforce(*mts("straight"))

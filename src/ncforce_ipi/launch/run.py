@@ -22,7 +22,7 @@ from ncforce_ipi.launch.job import (
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.launch.provenance import Record
-from ncforce_ipi.launch.sockets import check_ports, private_directory
+from ncforce_ipi.launch.sockets import check_addresses, private_directory
 from ncforce_ipi.launch.supervise import (
     Driver,
     Ending,
@@ -49,7 +49,7 @@ class Outcome:
 def start(job: Job, force: bool = False) -> Outcome:
     """Run a job in a new directory (or with ``force`` in the place of an earlier run)."""
     atoms = read_structure(job.structure)
-    check_ports(job.recipe.transport, job.recipe.plan.components)
+    check_addresses(job.recipe.transport, job.recipe.plan.components)
     record = provenance.new_record(job, atoms)
     make_directory(job.directory, force)
     write_input(job.directory, job.recipe, atoms)
@@ -65,7 +65,7 @@ def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
     checkpoint = resume.best_checkpoint(directory)
     if checkpoint and checkpoint.step == n_outer and record["state"] != "finished":
         return _close(job, record, Ending("finished"), n_outer)  # its launcher was killed
-    check_ports(job.recipe.transport, job.recipe.plan.components)
+    check_addresses(job.recipe.transport, job.recipe.plan.components)
     with locked(directory):
         input_file = resume.prepare(directory, n_outer)
     record |= {"command": provenance.command_line(), "plan": to_record(job)["plan"]}

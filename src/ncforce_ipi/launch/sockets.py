@@ -12,15 +12,16 @@ from pathlib import Path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import Transport
 
+PREFIX = "ncf-"
+RANDOM_CHARACTERS = 8  # that mkdtemp appends
 MAX_PATH_BYTES = 107  # of sockaddr_un on Linux, without the final zero
 
 
 @contextmanager
 def private_directory(names: tuple[str, ...]) -> Iterator[Path]:
     """A new directory of mode 0700 for sockets of these names; gone when the block is left."""
-    directory = Path(tempfile.mkdtemp(prefix="ncf-"))  # mkdtemp: 0700
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))  # mkdtemp: 0700
     try:
-        check_length(directory, names)
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -36,9 +37,10 @@ def check_length(directory: Path, names: tuple[str, ...]) -> None:
         )
 
 
-def check_ports(transport: Transport, names: tuple[str, ...]) -> None:
-    """Refuse a TCP port that another program listens on; i-PI would die of it."""
+def check_addresses(transport: Transport, names: tuple[str, ...]) -> None:
+    """Refuse, before anything is made, addresses on which i-PI couldn't listen."""
     if transport.port is None:
+        check_length(Path(tempfile.gettempdir()) / f"{PREFIX}{'x' * RANDOM_CHARACTERS}", names)
         return
     for name in names:
         port = transport.port_of(name)
