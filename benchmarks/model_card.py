@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from ncforce_ipi.drivers import metatomic
 
 from ncforce_ipi.backend import Backend, Structure, Wanted
+from ncforce_ipi.drivers import metatomic
 from ncforce_ipi.models import model_path, sha256
 from ncforce_ipi.training.dataset import read_atoms
 

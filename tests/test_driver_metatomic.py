@@ -22,6 +22,7 @@ from metatomic.torch import (  # noqa: E402
     ModelOutput,
     System,
 )
+
 from ncforce_ipi.drivers import metatomic  # noqa: E402
 
 STRUCTURE = Structure(np.array([8, 1], np.int32), np.eye(3)[:2], np.zeros((3, 3)))

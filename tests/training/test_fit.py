@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from ase.io import write
-from ncforce_ipi.drivers import metatomic
 
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.cli import main
+from ncforce_ipi.drivers import metatomic
 from ncforce_ipi.training.dataset import Packer, Sampler, energy_shifts
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS, BothHeads, make_step, predict, terms

@@ -1,0 +1,127 @@
+"""The shipped water model: standard names, loaded by stock engines, as good as its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.units import Bohr, Hartree
+from metatomic.torch import load_atomistic_model
+from metatomic_ase import MetatomicCalculator
+
+from ncforce_ipi.backend import Structure, Wanted
+from ncforce_ipi.drivers import metatomic
+from ncforce_ipi.models import SHIPPED, model_path, sha256
+from ncforce_ipi.training.dataset import read_atoms
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "benchmarks" / "training" / "water" / "test.xyz.xz"
+BOTH = Wanted(frozenset({"conservative", "direct"}), direct_energy=True, direct_virial=True)
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return metatomic.open_model(model_path("water"), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Some MD frames of the test set at 300 K, of 96 and 192 atoms."""
+    cold = [a for a in read_atoms(DATA) if a.info["kind"] == "md" and a.info["T"] == 300]
+    return cold[::6]
+
+
+def structure(atoms):
+    return Structure(atoms.numbers, atoms.positions.copy(), atoms.cell.array.copy())
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_the_card_is_of_this_file(name):
+    path = model_path(name)
+    assert sha256(path) in path.with_suffix(".md").read_text()
+
+
+def test_standard_output_names():
+    model = load_atomistic_model(model_path("water"))
+    names = set(model.capabilities().outputs)
+    assert {"energy", "non_conservative_force", "non_conservative_stress"} <= names
+
+
+@pytest.mark.filterwarnings("ignore:.*is deprecated:DeprecationWarning")
+@pytest.mark.parametrize(("direct", "kind"), [(False, "conservative"), (True, "direct")])
+def test_metatomic_calculator_gives_the_same(backend, frames, direct, kind):
+    atoms = frames[0].copy()
+    atoms.calc = MetatomicCalculator(
+        model_path("water"), device="cpu", non_conservative=direct, check_consistency=True
+    )
+    found = backend.evaluate(structure(atoms), BOTH)[kind]
+    # float32: forces of some eV/A carry 1e-6, sums over 40 neighbours some more
+    np.testing.assert_allclose(atoms.get_forces(), found.forces, rtol=0, atol=1e-5)
+    assert atoms.get_potential_energy() == pytest.approx(found.energy, abs=1e-5)
+    stress = atoms.get_stress(voigt=False) * atoms.get_volume()
+    np.testing.assert_allclose(stress, -found.virial, rtol=0, atol=1e-3)  # of terms of 100 eV
+
+
+# i-PI 3.3.1 asks for the old name of the direct force, and metatomic says so
+@pytest.mark.filterwarnings("ignore:the 'non_conservative_forces' output name is deprecated")
+@pytest.mark.parametrize(("direct", "kind"), [(False, "conservative"), (True, "direct")])
+def test_stock_ipi_loads_it(backend, frames, tmp_path, direct, kind):
+    from ase.io import write
+    from ipi.pes.metatomic import MetatomicDriver
+
+    atoms = frames[0]
+    template = tmp_path / "template.xyz"
+    write(template, atoms, columns=["symbols", "positions"])
+    stock = MetatomicDriver(
+        template=str(template), model=str(model_path("water")), non_conservative=direct
+    )
+    found = backend.evaluate(structure(atoms), BOTH)[kind]
+    energy, forces, virial, _ = stock.compute_structure(
+        atoms.cell.array.T / Bohr, atoms.positions / Bohr
+    )
+    # i-PI's Angstrom is off by 1e-8: enough to flip the last bit of a float32 position, which is
+    # 1e-6 A at 10 A and moves a force along O-H (50 eV/A^2) by 5e-5 eV/A
+    np.testing.assert_allclose(forces * Hartree / Bohr, found.forces, rtol=0, atol=1e-4)
+    assert energy * Hartree == pytest.approx(found.energy, abs=1e-5)
+    np.testing.assert_allclose(virial * Hartree, found.virial, rtol=0, atol=1e-3)
+
+
+def test_accuracy_on_held_out_frames(backend, frames):
+    """The bars that the model was trained for, meV/A and meV/atom; the card has the full table."""
+    errors = {"conservative": [], "direct": [], "difference": [], "energy": []}
+    for atoms in frames:
+        found = backend.evaluate(structure(atoms), BOTH)
+        slow, fast = found["conservative"], found["direct"]
+        errors["conservative"].append(slow.forces - atoms.get_forces())
+        errors["direct"].append(fast.forces - atoms.get_forces())
+        errors["difference"].append(fast.forces - slow.forces)
+        energy_error = (slow.energy - atoms.get_potential_energy()) / len(atoms)
+        errors["energy"].append(np.array([[energy_error]]))
+    rmse = {k: 1e3 * np.sqrt(np.mean(np.concatenate(v) ** 2)) for k, v in errors.items()}
+    assert rmse["conservative"] <= 60
+    assert rmse["direct"] <= 75
+    assert rmse["difference"] <= 30
+    assert rmse["energy"] <= 1.5
+
+
+def test_both_forces_are_equally_stiff_along_OH(backend, frames):
+    """|k_slow / k_fast - 1| <= 0.05, the margin that M = 8 asks for in the stretch."""
+    atoms, step_A = frames[0], 0.01
+    oxygen = np.flatnonzero(atoms.numbers == 8)
+    for h in np.flatnonzero(atoms.numbers == 1)[:8]:
+        vectors = atoms.get_distances(h, oxygen, mic=True, vector=True)
+        bond = vectors[np.linalg.norm(vectors, axis=1).argmin()]
+        unit = bond / np.linalg.norm(bond)
+        force = {}
+        for sign in (1, -1):
+            moved = structure(atoms)
+            moved.positions[h] += sign * step_A * unit
+            for kind, found in backend.evaluate(moved, BOTH).items():
+                force[kind, sign] = found.forces[h] @ unit
+        slow, fast = (
+            -(force[kind, 1] - force[kind, -1]) / (2 * step_A)
+            for kind in ("conservative", "direct")
+        )
+        assert 30 < slow < 90  # eV/A^2: 47 at 3700 cm^-1; a short bond is much stiffer
+        assert slow == pytest.approx(fast, rel=0.05)
