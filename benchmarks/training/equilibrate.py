@@ -2,7 +2,7 @@
 
     python benchmarks/training/equilibrate.py START.xyz --model water --out water.xyz
 
-Langevin dynamics by ASE: 1 ps with a friction of 1/(50 fs), then 4 ps with 1/(500 fs).
+Langevin dynamics by ASE: 0.5 ps with a friction of 1/(50 fs), then 1.5 ps with 1/(200 fs).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from metatomic_ase import MetatomicCalculator
 
 from ncforce_ipi.models import model_path, sha256
 
-STAGES = ((1000.0, 50.0), (4000.0, 500.0))  # length and inverse friction, fs
+STAGES = ((500.0, 50.0), (1500.0, 200.0))  # length and inverse friction, fs
 
 
 def main() -> None:

@@ -153,6 +153,21 @@ def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(fold
     )
 
 
+def test_distillation_moves_the_direct_head_towards_the_conservative_force(folder):
+    recipe, start, end = folder / "recipe.toml", folder / "start", folder / "end"
+    assert main(["train", str(recipe), "--no-compile", "--out", str(start)]) == 0
+    checkpoint = str(start / "checkpoint.pt")
+    words = ["--stage", "distil", "--init", checkpoint, "--n-steps", "60", "--out", str(end)]
+    assert main(["train", str(recipe), *words]) == 0
+    weights = [torch.load(d / "checkpoint.pt", weights_only=True)["weights"] for d in (start, end)]
+    changed = {k for k in weights[0] if not torch.equal(weights[0][k], weights[1][k])}
+    assert changed
+    assert all(name.startswith("direct.") for name in changed)
+    with (end / "curve.csv").open() as file:
+        difference = [float(row["val_difference_meV_per_A"]) for row in csv.DictReader(file)]
+    assert difference[-1] < 0.9 * difference[0]
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

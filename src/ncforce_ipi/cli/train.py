@@ -16,10 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, help="folder of the data files (default: the recipe's)"
     )
-    parser.add_argument("--stage", choices=("direct", "finetune", "scratch"), default="scratch")
     parser.add_argument(
-        "--init", type=Path, help="checkpoint.pt to start from (finetune needs one)"
+        "--stage", choices=("scratch", "direct", "finetune", "distil"), default="scratch"
     )
+    parser.add_argument("--init", type=Path, help="checkpoint.pt to start from (finetune, distil)")
     parser.add_argument("--n-steps", type=int, help="training steps instead of the recipe's")
     parser.add_argument("--seed", type=int, help="seed instead of the recipe's")
     parser.add_argument("--threads", type=int, default=1)
@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     """Train, write checkpoint, curve, provenance and the exported model."""
     if args.out.exists() and not args.force:
         raise InputError(f"{args.out} exists; choose another --out or add --force")
-    if args.stage == "finetune" and args.init is None:
+    if args.stage in ("finetune", "distil") and args.init is None:
         raise InputError(
-            "--stage finetune starts from a --stage direct run: add --init checkpoint.pt"
+            f"--stage {args.stage} starts from an earlier run: add --init checkpoint.pt"
         )
     if args.init is not None and not args.init.is_file():
         raise InputError(f"--init {args.init} not found; give the checkpoint.pt of an earlier run")

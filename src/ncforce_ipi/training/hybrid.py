@@ -14,9 +14,10 @@ pair), and with it forces and virial alike::
 
 *Direct*: the head predicts such pair forces without differentiating.  Back-propagation through a
 PaiNN layer yields, for each pair, a multiple of the unit vector plus a gated sum of atomic vectors;
-the head has that same form, antisymmetric under the exchange of the two atoms::
+the head has that same form, antisymmetric under the exchange of the two atoms (``U``, ``x``:
+vectors and scalars of one atom)::
 
-    f_ij = phi_ij u_ij + sum_c w_ijc (U_ic - U_jc)        phi, w symmetric in (i, j)
+    f_ij = phi_ij u_ij + sum_c w_ijc (U_ic x_jc - U_jc x_ic)    phi, w symmetric in (i, j)
 
 Hence the direct force is rotation-equivariant, its net force is zero, and its virial costs nothing.
 It is not a gradient of anything: its Jacobian is not symmetric.
@@ -89,17 +90,22 @@ class HybridNet(nn.Module):
         ``types`` ``(n_atoms,)`` atomic numbers; ``i``, ``j`` ``(n_pairs,)``, each pair once;
         ``vectors`` ``(n_pairs, 3)``, A, from ``i`` to ``j``.
         """
+        unit, radial, envelope = self.pair_geometry(vectors)
+        h = self.embedding(self.species_index[types])
+        v = torch.zeros(h.shape[0], 3, h.shape[1], dtype=h.dtype, device=h.device)
+        for layer in self.layers:
+            h, v = layer(h, v, i, j, unit, radial, envelope)
+        return h, v, unit, radial, envelope
+
+    def pair_geometry(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of all pairs: unit vectors ``(n_pairs, 3)``, radial functions, envelope."""
         distance = torch.sqrt((vectors * vectors).sum(1, keepdim=True))
         unit = vectors / distance
         envelope = 0.5 * (1.0 + torch.cos(math.pi / self.cutoff * distance.clamp(max=self.cutoff)))
         radial = envelope * torch.exp(
             -self.beta * (torch.exp(self.r_min - distance) - self.centres) ** 2
         )
-        h = self.embedding(self.species_index[types])
-        v = torch.zeros(h.shape[0], 3, h.shape[1], dtype=h.dtype, device=h.device)
-        for layer in self.layers:
-            h, v = layer(h, v, i, j, unit, radial, envelope)
-        return h, v, unit, radial, envelope
+        return unit, radial, envelope
 
     def atom_energies(self, h: Tensor) -> Tensor:
         """``(n_atoms,)``, eV, without the shift per species."""
@@ -172,12 +178,20 @@ class Interaction(nn.Module):
 
 
 class DirectHead(nn.Module):
-    """Antisymmetric pair forces from the atomic features of the two ends."""
+    """Antisymmetric pair forces from the atomic features of the two ends.
+
+    Like back-propagation, which it stands in for, it first turns the features of each atom into
+    adjoints (``atoms``: nonlinear, cheap, once an atom) and then combines those of two atoms.
+    """
 
     def __init__(self, channels: int, width: int, n_radial: int) -> None:
         super().__init__()
         self.scalars = nn.Linear(channels, width, bias=False)
         self.vectors = nn.Linear(channels, width, bias=False)
+        last = nn.Linear(width, 3 * width)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.atoms = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), last)
         self.radial = nn.Linear(n_radial, width)
         self.along = nn.Linear(width, width, bias=False)
         self.hidden = nn.Linear(width, width)
@@ -193,9 +207,12 @@ class DirectHead(nn.Module):
         radial: Tensor,
         envelope: Tensor,
     ) -> Tensor:
-        s, big_u = self.scalars(h), self.vectors(v)
-        difference = big_u[i] - big_u[j]  # (pairs, 3, width)
-        along = (difference * unit[:, :, None]).sum(1)
+        correction, gain, partner = self.atoms(h).chunk(3, dim=1)
+        s = self.scalars(h) + correction
+        adjoint = self.vectors(v) * (1.0 + gain)[:, None, :]
+        partner = 1.0 + partner
+        difference = adjoint[i] * partner[j][:, None, :] - adjoint[j] * partner[i][:, None, :]
+        along = (difference * unit[:, :, None]).sum(1)  # (pairs, width)
         x = nn.functional.silu(s[i] + s[j] + self.radial(radial) + self.along(along))
         x = self.out(nn.functional.silu(self.hidden(x))) * envelope
         return x[:, :1] * unit + (x[:, 1:][:, None, :] * difference).sum(2)

@@ -27,7 +27,7 @@ from torch.func import functional_call
 from ncforce_ipi.training.dataset import Batch
 from ncforce_ipi.training.hybrid import HybridNet
 
-Stage = Literal["direct", "finetune", "scratch"]
+Stage = Literal["scratch", "direct", "finetune", "distil"]
 TERMS = ("energy", "conservative", "direct", "difference", "pair", "stress")
 # parameters, batch, weights (6,) -> gradients, loss, terms (6,)
 Step = Callable[[list[Tensor], Batch, Tensor], tuple[list[Tensor], Tensor, Tensor]]

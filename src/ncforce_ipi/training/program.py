@@ -15,8 +15,10 @@ import torch
 
 from ncforce_ipi import __version__
 from ncforce_ipi.training.dataset import data_hash
-from ncforce_ipi.training.fit import data_files, fit, read_recipe
+from ncforce_ipi.training.distil import distil
+from ncforce_ipi.training.fit import fit
 from ncforce_ipi.training.objective import Stage
+from ncforce_ipi.training.recipe import data_files, read_recipe
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,10 @@ def train(
         "data_files": [file.name for file in files],
     }
     (out / "training.json").write_text(json.dumps(provenance, indent=2) + "\n")
-    net = fit(recipe, folder, out, stage=stage, initial=initial, compiled=compiled)
+    if stage == "distil" and initial is not None:
+        net = distil(recipe, folder, out, initial=initial)
+    else:
+        net = fit(recipe, folder, out, stage=stage, initial=initial, compiled=compiled)
     if stage != "direct":
         from ncforce_ipi.training.export import export
 

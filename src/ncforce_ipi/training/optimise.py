@@ -1,0 +1,74 @@
+"""How weights move: Muon and Adam, one schedule, and the running average that is kept."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from ncforce_ipi.training.hybrid import HybridNet
+from ncforce_ipi.training.recipe import Recipe
+
+
+class Optimisation:
+    """Steps of a set of parameters by given gradients.
+
+    Matrices move by Muon (orthogonalised momentum; Jordan et al., 2024), all else by Adam.  The
+    rates rise linearly and fall along a cosine to zero; the norm of all gradients is bounded.
+
+    Parameters
+    ----------
+    recipe
+        Learning rates, warm-up, number of steps, bound and averaging.
+    named
+        The parameters to train, by their names in the network.
+    """
+
+    def __init__(self, recipe: Recipe, named: Iterable[tuple[str, torch.nn.Parameter]]) -> None:
+        self._recipe = recipe
+        self._parameters = dict(named)
+        matrices: list[Tensor] = []
+        rest: list[Tensor] = []
+        for name, parameter in self._parameters.items():
+            is_matrix = parameter.ndim == 2 and min(parameter.shape) > 4 and "embedding" not in name
+            (matrices if is_matrix else rest).append(parameter)
+        muon = torch.optim.Muon(matrices, lr=recipe.learning_rate_matrices, weight_decay=0.0)
+        self._optimisers = [muon, torch.optim.Adam(rest, lr=recipe.learning_rate_rest)]
+        self._rates = [recipe.learning_rate_matrices, recipe.learning_rate_rest]
+        self._average = [value.clone() for value in self.values()]
+        self._done = 0
+
+    def values(self) -> list[Tensor]:
+        """The parameters now, without history."""
+        return [parameter.detach() for parameter in self._parameters.values()]
+
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """Move by the gradients, in the order of `values`, and update the average."""
+        k = self._done
+        for optimiser, rate in zip(self._optimisers, self._rates, strict=True):
+            optimiser.param_groups[0]["lr"] = rate * self._schedule(k)
+        norm = torch.sqrt(torch.stack([(g * g).sum() for g in gradients]).sum())
+        scale = (self._recipe.gradient_norm / norm).clamp(max=1.0)
+        for parameter, gradient in zip(self._parameters.values(), gradients, strict=True):
+            parameter.grad = gradient * scale
+        for optimiser in self._optimisers:
+            optimiser.step()
+        keep = min(self._recipe.averaging, k / (k + 20))  # forgets the start
+        torch._foreach_lerp_(self._average, self.values(), 1 - keep)
+        self._done += 1
+
+    def averaged(self, net: HybridNet) -> HybridNet:
+        """A copy of the network with the running average in the place of these parameters."""
+        result = copy.deepcopy(net)
+        known = dict(result.named_parameters())
+        with torch.no_grad():
+            for name, value in zip(self._parameters, self._average, strict=True):
+                known[name].copy_(value)
+        return result
+
+    def _schedule(self, k: int) -> float:
+        cosine = 0.5 * (1 + math.cos(math.pi * k / self._recipe.n_steps))
+        return min(1.0, (k + 1) / self._recipe.warmup_steps) * cosine + 1e-4

@@ -1,0 +1,154 @@
+"""What determines a training, and the files that it reads and writes.
+
+A recipe is a TOML file; what it may hold is the dataclass ``Recipe``.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.training.dataset import Frame, read_frames
+from ncforce_ipi.training.hybrid import HybridNet
+from ncforce_ipi.training.objective import TERMS
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that determines a training, given the data.
+
+    Loss weights are those of ``objective``'s terms (energy in eV, forces in eV/A); a pair
+    ``[start, end]`` is interpolated linearly over the run.  ``pools`` gives, for each data file and
+    kind of frame (``"train:md"``), the share of batches drawn from it.
+    """
+
+    species: list[int]
+    pools: dict[str, float]
+    validation: str
+    cutoff_A: float = 4.5
+    channels: int = 64
+    layers: int = 3
+    head_channels: int = 64
+    n_radial: int = 24
+    atoms_per_batch: int = 192
+    frames_per_batch: int = 2
+    n_steps: int = 60_000
+    warmup_steps: int = 200
+    learning_rate_matrices: float = 0.01
+    learning_rate_rest: float = 0.002
+    gradient_norm: float = 1.0
+    averaging: float = 0.999
+    seed: int = 0
+    validate_every: int = 2_000
+    weights: dict[str, list[float]] = field(default_factory=dict)
+
+    def network(self) -> HybridNet:
+        """A network of this recipe with random weights (seeded)."""
+        torch.manual_seed(self.seed)
+        return HybridNet(
+            self.species,
+            self.cutoff_A,
+            self.channels,
+            self.layers,
+            self.head_channels,
+            self.n_radial,
+        )
+
+    def loss_weights(self, progress: float) -> Tensor:
+        """``(6,)``: the weight of each term at ``progress`` in [0, 1]."""
+        pairs = [self.weights.get(term, [0.0, 0.0]) for term in TERMS]
+        return torch.tensor([a + (b - a) * progress for a, b in pairs])
+
+
+def read_recipe(path: Path, changes: dict[str, Any] | None = None) -> Recipe:
+    """A recipe file, with ``changes`` from the command line on top."""
+    import tomllib
+
+    if not path.is_file():
+        raise InputError(f"recipe {path} not found; give a TOML file, e.g. water/recipe.toml")
+    try:
+        values = tomllib.loads(path.read_text())
+        recipe = Recipe(**values)
+        return replace(recipe, **{k: v for k, v in (changes or {}).items() if v is not None})
+    except (tomllib.TOMLDecodeError, TypeError) as err:
+        raise InputError(f"recipe {path}: {err}; see ncforce_ipi.training.recipe.Recipe") from err
+
+
+def load_pools(recipe: Recipe, folder: Path) -> list[tuple[list[Frame], float]]:
+    """Frames of every pool with its weight."""
+    files: dict[str, list[Frame]] = {}
+    pools = []
+    for name, weight in recipe.pools.items():
+        stem, _, kind = name.partition(":")
+        if stem not in files:
+            files[stem] = read_frames(folder / f"{stem}.xyz.xz", recipe.cutoff_A)
+        frames = [f for f in files[stem] if kind in ("", f.kind)]
+        if not frames:
+            raise InputError(f"pool {name!r} of the recipe is empty: no frame of kind {kind!r}")
+        pools.append((frames, weight))
+    return pools
+
+
+def data_files(recipe: Recipe, folder: Path) -> list[Path]:
+    """The files that a recipe reads, in order, without repeats."""
+    stems = [name.partition(":")[0] for name in [*recipe.pools, recipe.validation]]
+    files = [folder / f"{stem}.xyz.xz" for stem in dict.fromkeys(stems)]
+    for file in files:
+        if not file.is_file():
+            raise InputError(
+                f"data file {file} not found; give the folder that holds it with --data"
+            )
+    return files
+
+
+def load_held_out(recipe: Recipe, folder: Path) -> list[Frame]:
+    """The validation frames."""
+    return load_pools(replace(recipe, pools={recipe.validation: 1.0}), folder)[0][0]
+
+
+def read_initial(recipe: Recipe, checkpoint: Path) -> HybridNet:
+    """The network of an earlier stage; parts that it didn't have yet start as they are made."""
+    net = recipe.network()
+    net.load_state_dict(torch.load(checkpoint, weights_only=True)["weights"], strict=False)
+    return net
+
+
+def record(
+    out: Path, row: dict[str, float | str], net: HybridNet, recipe: Recipe, stage: str
+) -> None:
+    """Append to the curve, replace the checkpoint (never leaving a half-written one)."""
+    curve = out / "curve.csv"
+    fresh = not curve.exists()
+    with curve.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row))
+        if fresh:
+            writer.writeheader()
+        writer.writerow(row)
+    log.info("  ".join(f"{k} {v}" for k, v in row.items() if k in _SHOWN))
+    save(out, net, recipe, stage)
+
+
+def save(out: Path, net: HybridNet, recipe: Recipe, stage: str) -> None:
+    """Write ``checkpoint.pt``, in one move."""
+    partial = out / "checkpoint.partial"
+    torch.save({"weights": net.state_dict(), "recipe": asdict(recipe), "stage": stage}, partial)
+    partial.replace(out / "checkpoint.pt")
+
+
+_SHOWN = (
+    "step",
+    "cpu_s",
+    "val_conservative_meV_per_A",
+    "val_direct_meV_per_A",
+    "val_difference_meV_per_A",
+    "val_energy_meV_per_atom",
+)
