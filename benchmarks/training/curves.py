@@ -64,18 +64,19 @@ def main() -> None:
 
 
 def draw(scratch: dict[str, np.ndarray], staged: dict[str, np.ndarray], switch_s: float) -> Figure:
-    figure = Figure(figsize=(7.0, 3.0), layout="constrained")
-    axes = figure.subplots(1, 3, sharex=True)
+    figure = Figure(figsize=(8.0, 3.0), layout="constrained")
+    axes = figure.subplots(1, 3, sharex=True, sharey=True)
     for ax, (name, column) in zip(axes, COLUMNS.items(), strict=True):
-        ax.loglog(scratch["cpu_s"], scratch[column], color="#0072B2", label="from scratch")
-        ax.loglog(
+        ax.plot(scratch["cpu_s"], scratch[column], color="#0072B2", label="from scratch")
+        ax.plot(
             staged["cpu_s"], staged[column], color="#D55E00", ls="--", label="direct, then both"
         )
         ax.axvline(switch_s, color="0.7", lw=0.8, zorder=0)
         ax.set_title(name if name != "difference" else "direct $-$ conservative", fontsize=10)
-        ax.set_xlabel("processor time / s")
-    axes[0].set_ylabel("validation RMSE / (meV/Å)")
-    axes[0].legend(frameon=False, fontsize=8)
+        ax.set_xlabel("processor time (s)")
+        ax.set_ylim(15, 90)  # an untrained energy head has 1000 meV/A
+    axes[0].set_ylabel("validation RMSE (meV/Å)")
+    axes[1].legend(frameon=False, fontsize=8)
     return figure
 
 
