@@ -54,7 +54,7 @@ def error_table(backend: Backend, frames) -> list[dict[str, float]]:
     for t in [*temperatures, None]:
         chosen = [e for u, e in errors if t is None or u == t]
         joined = {k: np.concatenate([e[k].ravel() for e in chosen]) for k in chosen[0]}
-        row = {"temperature_K": t, "n_frames": len(chosen)}
+        row = {"temperature_K": None if t is None else float(t), "n_frames": len(chosen)}
         for key in ("conservative", "direct", "difference", "force"):
             row[f"{key}_rmse_meV_per_A"] = 1e3 * rms(joined[key])
             row[f"{key}_mae_meV_per_A"] = 1e3 * float(np.abs(joined[key]).mean())
@@ -138,9 +138,9 @@ def main() -> None:
         "stiffness_OH_300K": stiffness(backend, picked),
         "cost": cost(backend, max(cold, key=len)),
     }
+    show(result)
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n")
-    show(result)
 
 
 def show(result: dict) -> None:
