@@ -237,7 +237,8 @@ def test_compare_keeps_a_run_that_heats_up(ncforce, monkeypatch):
         entry["run"]: entry for entry in json.loads(Path("all/compare.json").read_text())["runs"]
     }
     assert data["fast"]["state"] == "stopped"
-    assert data["fast"]["time_ps"] < 0.08
+    # so fast a model may have reached the end before the launcher looked
+    assert data["fast"]["runaway_ps"] < 0.08
     assert data["fast"]["drift_conserved_meV_per_atom_per_ps"] > 100
     assert abs(data["slow"]["drift_conserved_meV_per_atom_per_ps"]) < 10
     starts = {np.loadtxt(f"all/{name}/simulation.out")[0, 6] for name in data}
