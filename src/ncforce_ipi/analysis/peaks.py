@@ -30,7 +30,12 @@ NO_PEAK = Peak(math.nan, math.nan)
 
 
 def highest_peak(
-    abscissa: NDArray[np.float64], ordinate: NDArray[np.float64], low: float, high: float
+    abscissa: NDArray[np.float64],
+    ordinate: NDArray[np.float64],
+    low: float,
+    high: float,
+    *,
+    n_smooth: int = 1,
 ) -> Peak:
     """The highest maximum with ``low <= abscissa <= high``, refined by a parabola.
 
@@ -42,7 +47,11 @@ def highest_peak(
     abscissa : ``(n_points,)``, rising and even
     ordinate : ``(n_points,)``
     low, high : range, unit of the abscissa
+    n_smooth : odd number of points of a running mean that shows where the peak is in noisy data;
+        the parabola goes through the points themselves
     """
+    points = ordinate
+    ordinate = np.convolve(points, np.full(n_smooth, 1.0 / n_smooth), mode="same")
     inside = np.flatnonzero((abscissa >= low) & (abscissa <= high) & np.isfinite(ordinate))
     if len(inside) < 3:
         return NO_PEAK
@@ -54,7 +63,7 @@ def highest_peak(
     last = min(int(below[below > top].min(initial=len(ordinate))) - 1, int(inside[-1]))
     chosen = slice(min(first, top - 1), max(last, top + 1) + 1)
     offset = abscissa[chosen] - abscissa[top]
-    curvature, slope, height = np.polyfit(offset, ordinate[chosen], 2)
+    curvature, slope, height = np.polyfit(offset, points[chosen], 2)
     if not curvature < 0.0:
         return NO_PEAK
     shift = -slope / (2.0 * curvature)
