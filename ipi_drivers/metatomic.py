@@ -8,6 +8,8 @@ torch and metatomic are imported when a model is loaded, not before.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import os
 import warnings
 from collections.abc import Mapping
@@ -68,11 +70,24 @@ def open_model(
         metatomic is missing, the file is no metatomic model, or the device isn't there.
     """
     os.environ["OMP_NUM_THREADS"] = str(threads)  # vesin reads it, and torch at import
+    _keep_memory()
     model = _load_file(path, extensions)
     chosen = _pick_device(model.capabilities().supported_devices, device)
     backend = MetatomicBackend(model.to(chosen), chosen, path.name, variant)
     backend.make_reproducible(threads)
     return backend
+
+
+def _keep_memory() -> None:
+    """Let glibc keep freed memory instead of giving it back to the system after each evaluation.
+
+    Tensors of some MB are otherwise mapped and faulted in anew at every call, which doubled the
+    time of a direct evaluation of 192 atoms (36 ms against 17).  Other C libraries: no effect.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD: 32 MB, the most that glibc takes
+        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
 
 
 def _load_file(path: Path, extensions: Path | None) -> Any:
