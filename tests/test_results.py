@@ -88,7 +88,7 @@ def test_runaway_ends_the_fits(tmp_path):
 
 def test_short_run_says_what_it_is_too_short_for(tmp_path):
     write_run(tmp_path / "run", n_outer=30)
-    results = analyse(tmp_path / "run", Options())
+    results = analyse(tmp_path / "run", Options(discard_ps=0.1))
     assert results.drift_temperature is None
     assert results.spectrum is None
     text = " ".join(results.notes)
@@ -124,7 +124,15 @@ def test_files_of_two_runs_are_refused(tmp_path):
 def test_run_that_ends_before_the_discarded_time_is_refused(tmp_path):
     write_run(tmp_path / "run", n_outer=10)
     with pytest.raises(InputError, match=r"ends at 0\.04 ps; expected more than the 0\.1 ps"):
-        analyse(tmp_path / "run", Options())
+        analyse(tmp_path / "run", Options(discard_ps=0.1))
+
+
+def test_by_default_a_short_run_loses_a_tenth_and_a_long_one_a_tenth_of_a_picosecond(tmp_path):
+    for n_outer, discarded_ps in ((20, 0.008), (400, 0.1)):  # of 4 fs
+        write_run(tmp_path / str(n_outer), n_outer=n_outer)
+        assert analyse(tmp_path / str(n_outer), Options()).discarded_ps == pytest.approx(
+            discarded_ps
+        )
 
 
 @pytest.mark.parametrize(

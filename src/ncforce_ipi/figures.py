@@ -52,7 +52,7 @@ def energy_and_temperature(results: Results) -> Figure:
         plots.trend(energy, results.drift_conserved, "meV/atom/ps")
     if results.drift_temperature:
         plots.trend(heat, results.drift_temperature, "K/ps")
-    heat.axvspan(0.0, results.options.discard_ps, color="0.9", linewidth=0, zorder=0)
+    heat.axvspan(0.0, results.discarded_ps, color="0.9", linewidth=0, zorder=0)
     for panel in (energy, heat):
         if results.runaway_ps is not None:
             panel.axvline(results.runaway_ps, color="0.4", linestyle=":", linewidth=1.2)

@@ -69,7 +69,7 @@ def summary(results: Results, provenance: Provenance) -> dict[str, Any]:
         "plan": record.get("plan"),
         "n_atoms": results.facts.n_atoms,
         "time_ps": results.time_ps[-1],
-        "discarded_ps": results.options.discard_ps,
+        "discarded_ps": results.discarded_ps,
         "runaway_ps": results.runaway_ps,
         **_drift_numbers("drift_conserved", "meV_per_atom_per_ps", results.drift_conserved),
         **_drift_numbers("drift_temperature", "K_per_ps", results.drift_temperature),
@@ -117,7 +117,7 @@ def _lines(results: Results) -> Iterable[tuple[str, str]]:
         "run",
         f"{plan.get('forces', '?')} forces, M = {plan.get('mts', '?')}, "
         f"{results.facts.n_atoms} atoms, {results.time_ps[-1]:.6g} ps "
-        f"({results.options.discard_ps:g} ps discarded), {record.get('state', '?')}",
+        f"({results.discarded_ps:g} ps discarded), {record.get('state', '?')}",
     )
     if results.runaway_ps is not None:
         yield "runaway", f"T > 1.5 x start at {results.runaway_ps:.3g} ps; drifts are from before"

@@ -36,6 +36,7 @@ PROPERTIES = "simulation.out"
 POSITIONS = "simulation.pos_0.extxyz"
 VELOCITIES = "simulation.vel_0.xyz"
 BIN_WIDTH_A = 0.02  # a fifth of the O-H peak's width
+DISCARD_PS = 0.1  # kinetic and potential energy of a new start have shared by then
 FEWEST_FRAMES = 10
 FEWEST_LAGS = 16
 RDF_BLOCKS, RDF_BLOCK_FRAMES = 8, 256
@@ -49,12 +50,13 @@ class Options:
 
     Attributes
     ----------
-    discard_ps : time left out at the start of all statistics, ps
+    discard_ps : time left out at the start of all statistics, ps; None for a tenth of the run, at
+        most `DISCARD_PS`
     r_max_A : end of g(r), A; None for half the smallest height of the cell
     lag_ps : longest lag of the velocity autocorrelation, ps; a quarter of a shorter run
     """
 
-    discard_ps: float = 0.1
+    discard_ps: float | None = None
     r_max_A: float | None = None
     lag_ps: float = 1.0
 
@@ -100,7 +102,7 @@ class Results:
     Attributes
     ----------
     facts : of the run
-    options : that the results were computed with
+    discarded_ps : time left out at the start, ps
     time_ps : ``(n_samples,)``, ps, the whole run
     conserved_meV : ``(n_samples,)``, meV/atom, less its first value
     temperature_K : ``(n_samples,)``, K, all atoms
@@ -115,7 +117,7 @@ class Results:
     """
 
     facts: RunFacts
-    options: Options
+    discarded_ps: float
     time_ps: NDArray[np.float64]
     conserved_meV: NDArray[np.float64]
     temperature_K: NDArray[np.float64]
@@ -146,16 +148,19 @@ def analyse(directory: Path, options: Options) -> Results:
     for name, series in (("conserved", conserved_meV), ("kinetic_md", kinetic_eV)):
         require_finite(series, f"{table.path}: {name}")
     temperature_K = temperature(kinetic_eV, 3.0 * facts.n_atoms - 3.0)
-    used = time_ps >= options.discard_ps
+    discard_ps = options.discard_ps
+    if discard_ps is None:
+        discard_ps = min(DISCARD_PS, 0.1 * float(time_ps[-1]))
+    used = time_ps >= discard_ps
     if not used.any():
         raise InputError(
             f"{table.path} ends at {time_ps[-1]:g} ps; expected more than the "
-            f"{options.discard_ps:g} ps to discard: run longer, or give --discard-ps"
+            f"{discard_ps:g} ps to discard: run longer, or give --discard-ps"
         )
     conserved_meV = conserved_meV - conserved_meV[0]
     calm = before_runaway(temperature_K, facts.temperature_K)
     notes: list[str] = []
-    clock = _Clock.of(table, options.discard_ps)
+    clock = _Clock.of(table, discard_ps)
     mean_temperatures = {"all": mean_of(temperature_K[used])}
     species = spectrum = None
     if (directory / VELOCITIES).is_file() and clock:
@@ -166,7 +171,7 @@ def analyse(directory: Path, options: Options) -> Results:
         notes.append(f"no {VELOCITIES} or a single step: no temperatures per species, no spectrum")
     return Results(
         facts=facts,
-        options=options,
+        discarded_ps=discard_ps,
         time_ps=time_ps,
         conserved_meV=conserved_meV,
         temperature_K=temperature_K,
@@ -264,7 +269,7 @@ def _velocities(
     masses_u = atom_masses(trajectory.species, facts.masses_u)
     steps = trajectory.steps[trajectory.steps >= clock.from_step]
     if len(steps) == 0:
-        raise InputError(f"{trajectory.path} ends before the {options.discard_ps:g} ps to discard")
+        raise InputError(f"{trajectory.path} ends before the start to discard; give --discard-ps")
     step_fs = (
         trajectory.stride(clock.from_step) * clock.step_fs if len(steps) > 1 else clock.step_fs
     )

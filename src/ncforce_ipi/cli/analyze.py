@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ncforce_ipi import figures, report
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.results import Options, analyse
+from ncforce_ipi.results import DISCARD_PS, Options, analyse
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--discard-ps",
         type=float,
-        default=chosen.discard_ps,
-        help="time left out at the start, ps (default %(default)s)",
+        help=f"time left out at the start, ps (default: a tenth, at most {DISCARD_PS:g} ps)",
     )
     parser.add_argument(
         "--r-max-A",
@@ -57,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    if not args.discard_ps >= 0.0:
+    if args.discard_ps is not None and not args.discard_ps >= 0.0:
         raise InputError(f"--discard-ps {args.discard_ps:g}; expected 0 or more")
     if not args.lag_ps > 0.0:
         raise InputError(f"--lag-ps {args.lag_ps:g}; expected a positive time in ps")
