@@ -1,45 +1,51 @@
-"""What every driver file must fulfil; one more line in ``DRIVERS`` for each family."""
-
-import argparse
-import importlib
+"""What every driver file must fulfil; the models are in ``tests/drivers``, a module a family."""
 
 import numpy as np
 import pytest
 
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.errors import ModelError
+from tests.drivers import find_cases, is_missing
 
-DRIVERS = ("metatomic",)
-BOTH = Wanted(frozenset(["conservative", "direct"]), direct_energy=True, direct_virial=True)
 CONSERVATIVE = Wanted(frozenset(["conservative"]))
 DIRECT = Wanted(frozenset(["direct"]))
 STEP_A = 1e-4  # central differences: error ~ STEP^2 F'' / 6 ~ 1e-8 eV/A, rounding ~ 1e-11 eV / STEP
 
 
-@pytest.fixture(scope="module", params=DRIVERS)
-def driver(request):
-    return importlib.import_module(f"ncforce_ipi.drivers.{request.param}")
+def parameter(case):
+    """A case, skipped where its library isn't."""
+    skip = pytest.mark.skipif(is_missing(case.library), reason=f"needs {case.library}")
+    return pytest.param(case, id=f"{case.family}-{case.name}", marks=skip)
+
+
+@pytest.fixture(scope="module", params=[parameter(case) for case in find_cases()])
+def case(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def make(driver, random_model):
-    """Load a random model of float32 or float64 through the driver."""
+def make(case, tmp_path_factory):
+    """Load the case's model in one of its types."""
+    loaded = {}
 
-    def load(dtype="float64", **changes):
-        parser = argparse.ArgumentParser()
-        driver.add_arguments(parser)
-        args = parser.parse_args([])
-        common = {"model": str(random_model(dtype)), "device": "cpu", "threads": 1}
-        common |= {"direct_energy": False, "direct_virial": False}
-        vars(args).update(common | changes)
-        return driver.load(args)
+    def load(dtype):
+        if dtype not in loaded:
+            loaded[dtype] = case.load(tmp_path_factory.getbasetemp(), dtype)
+        return loaded[dtype]
 
     return load
 
 
 @pytest.fixture(scope="module")
-def backend(make):
-    return make()
+def backend(case, make):
+    return make(case.dtypes[-1])
+
+
+@pytest.fixture(params=["conservative", "direct"])
+def kind(request, case):
+    if request.param not in case.kinds:
+        pytest.skip(f"{case.family}-{case.name} has no {request.param} forces")
+    return request.param
 
 
 @pytest.fixture
@@ -65,175 +71,224 @@ def moved(structure, positions=None, cell=None):
     )
 
 
-def energy(backend, structure):
-    return backend.evaluate(structure, CONSERVATIVE)["conservative"].energy
+def strained(structure, strain):
+    return moved(structure, structure.positions @ strain, structure.cell @ strain)
 
 
-def slope(backend, structure, change):
-    """Derivative of the energy along ``change(structure, step)``."""
-    up, down = (energy(backend, change(structure, step)) for step in (STEP_A, -STEP_A))
+def slope(backend, change):
+    """Derivative of the energy along ``change(step)``, a structure."""
+    up, down = (
+        backend.evaluate(change(step), CONSERVATIVE)["conservative"].energy
+        for step in (STEP_A, -STEP_A)
+    )
     return (up - down) / (2 * STEP_A)
 
 
-def negative_gradient(backend, structure):
-    forces = np.zeros_like(structure.positions)
-    for atom, axis in np.ndindex(forces.shape):
-
-        def change(structure, step, atom=atom, axis=axis):
-            positions = structure.positions.copy()
-            positions[atom, axis] += step
-            return moved(structure, positions)
-
-        forces[atom, axis] = -slope(backend, structure, change)
-    return forces
+def directions(structure):
+    """Six random unit vectors ``(6, n_atoms, 3)``: a wrong force shows along any of them."""
+    vectors = np.random.default_rng(1).normal(size=(6, *structure.positions.shape))
+    return vectors / np.linalg.norm(vectors, axis=(1, 2), keepdims=True)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_shapes_and_types(make, crystal, dtype):
-    result = make(dtype).evaluate(crystal, BOTH)
-    assert set(result) == {"conservative", "direct"}
-    for evaluation in result.values():
-        assert isinstance(evaluation.energy, float)
-        assert evaluation.forces.shape == crystal.positions.shape
-        assert evaluation.virial.shape == (3, 3)
-        assert evaluation.forces.dtype == evaluation.virial.dtype == np.float64
-        np.testing.assert_array_equal(evaluation.virial, evaluation.virial.T)
+@pytest.fixture
+def negative_slopes(case, backend, crystal):
+    """-dE/ds along each of the directions, ``(6,)``, eV/A."""
+    if "conservative" not in case.kinds:
+        pytest.skip(f"{case.family}-{case.name} has no conservative forces")
+    return np.array(
+        [
+            -slope(backend, lambda step, d=d: moved(crystal, crystal.positions + step * d))
+            for d in directions(crystal)
+        ]
+    )
 
 
-def test_what_the_backend_says_of_itself(backend):
-    assert backend.kinds == {"conservative", "direct"}
-    assert backend.species == {1, 8}
+def test_shapes_and_types(case, make, crystal):
+    for dtype in case.dtypes:
+        result = make(dtype).evaluate(crystal, case.everything)
+        assert set(result) == case.kinds
+        for evaluation in result.values():
+            assert isinstance(evaluation.energy, float)
+            assert evaluation.forces.shape == crystal.positions.shape
+            assert evaluation.virial.shape == (3, 3)
+            assert evaluation.forces.dtype == evaluation.virial.dtype == np.float64
+            np.testing.assert_array_equal(evaluation.virial, evaluation.virial.T)
+
+
+def test_all_that_is_wanted_is_finite(case, backend, crystal):
+    for kind, evaluation in backend.evaluate(crystal, case.everything).items():
+        assert np.isfinite(evaluation.forces).all()
+        if kind == "conservative" or case.direct_energy:
+            assert np.isfinite(evaluation.energy)
+        if kind == "conservative" or case.direct_virial:
+            assert np.isfinite(evaluation.virial).all()
+
+
+def test_what_the_backend_says_of_itself(case, backend):
+    assert backend.kinds == case.kinds
+    assert backend.species is None or backend.species >= {1, 8}
     assert "\n" not in backend.description
 
 
-def test_inputs_are_not_changed(backend, crystal):
+def test_a_kind_that_the_model_lacks(case, backend, crystal):
+    for kind in {"conservative", "direct"} - case.kinds:
+        with pytest.raises(ModelError, match=f"has no {kind} forces") as caught:
+            backend.evaluate(crystal, Wanted(frozenset([kind])))
+        assert "\n" not in str(caught.value)
+
+
+def test_inputs_are_not_changed(case, backend, crystal):
     copies = [array.copy() for array in (crystal.numbers, crystal.positions, crystal.cell)]
-    backend.evaluate(crystal, BOTH)
+    backend.evaluate(crystal, case.everything)
     for array, copy in zip((crystal.numbers, crystal.positions, crystal.cell), copies, strict=True):
         np.testing.assert_array_equal(array, copy)
 
 
-def test_inputs_may_be_read_only(backend, crystal):
+def test_inputs_may_be_read_only(case, backend, crystal):
     for array in (crystal.numbers, crystal.positions, crystal.cell):
         array.flags.writeable = False
-    backend.evaluate(crystal, BOTH)
+    backend.evaluate(crystal, case.everything)
 
 
-def test_results_are_kept_when_the_next_structure_comes(backend, crystal):
-    first = backend.evaluate(crystal, BOTH)["direct"].forces
+def test_results_are_kept_when_the_next_structure_comes(case, backend, crystal, kind):
+    first = backend.evaluate(crystal, case.everything)[kind].forces
     copy = first.copy()
-    backend.evaluate(moved(crystal, crystal.positions + 0.1 * crystal.positions**2), BOTH)
+    backend.evaluate(moved(crystal, crystal.positions + 0.05), case.everything)
+    backend.evaluate(moved(crystal, crystal.positions * 1.02), case.everything)
     np.testing.assert_array_equal(first, copy)
 
 
-def test_what_is_not_wanted_is_nan(backend, crystal):
+def test_a_direct_force_alone(case, backend, crystal):
+    if "direct" not in case.kinds:
+        pytest.skip("needs direct forces")
     result = backend.evaluate(crystal, DIRECT)
     assert set(result) == {"direct"}
     assert np.isnan(result["direct"].energy)
     assert np.isnan(result["direct"].virial).all()
 
 
-def test_the_conservative_force_is_minus_the_gradient(backend, crystal):
+def test_the_conservative_force_is_minus_the_gradient(backend, crystal, negative_slopes):
     forces = backend.evaluate(crystal, CONSERVATIVE)["conservative"].forces
-    np.testing.assert_allclose(forces, negative_gradient(backend, crystal), atol=1e-7)  # STEP_A
+    projected = np.einsum("dia,ia->d", directions(crystal), forces)
+    np.testing.assert_allclose(projected, negative_slopes, atol=1e-6)  # STEP_A
 
 
-def test_the_direct_force_is_not(backend, crystal):
+def test_the_direct_force_is_not(case, backend, crystal, negative_slopes):
+    if "direct" not in case.kinds:
+        pytest.skip("needs direct forces")
     forces = backend.evaluate(crystal, DIRECT)["direct"].forces
-    difference = np.abs(forces - negative_gradient(backend, crystal)).max()
-    assert difference > 1e-3  # random weights: of the order of the forces, 0.01 to 1 eV/A
+    projected = np.einsum("dia,ia->d", directions(crystal), forces)
+    # random weights or a known curl: of the order of the forces, 0.01 to 1 eV/A
+    assert np.abs(projected - negative_slopes).max() > 1e-3
 
 
-def test_the_virial_is_minus_the_strain_derivative(backend, crystal):
+def test_the_virial_is_minus_the_strain_derivative(case, backend, crystal):
+    if "conservative" not in case.kinds:
+        pytest.skip("needs conservative forces")
     numeric = np.zeros((3, 3))
     for a, b in np.ndindex(3, 3):
-
-        def change(structure, step, a=a, b=b):
-            strain = np.eye(3)
-            strain[a, b] += 0.5 * step
-            strain[b, a] += 0.5 * step
-            return moved(structure, structure.positions @ strain, structure.cell @ strain)
-
-        numeric[a, b] = -slope(backend, crystal, change)
+        unit = np.zeros((3, 3))
+        unit[a, b] += 0.5
+        unit[b, a] += 0.5
+        numeric[a, b] = -slope(
+            backend, lambda step, unit=unit: strained(crystal, np.eye(3) + step * unit)
+        )
     virial = backend.evaluate(crystal, CONSERVATIVE)["conservative"].virial
-    np.testing.assert_allclose(virial, numeric, atol=1e-6)  # as STEP_A, times lengths of 10 A
+    np.testing.assert_allclose(virial, numeric, atol=1e-5)  # as STEP_A, times lengths of 10 A
 
 
-def test_joint_evaluation_is_each_alone(backend, crystal):
-    joint = backend.evaluate(crystal, BOTH)
-    alone = backend.evaluate(crystal, CONSERVATIVE)["conservative"]
-    direct = backend.evaluate(crystal, DIRECT)["direct"]
-    # rounding of float64; a graph with gradients may add in another order
-    np.testing.assert_allclose(joint["conservative"].forces, alone.forces, atol=1e-12)
-    np.testing.assert_allclose(joint["direct"].forces, direct.forces, atol=1e-12)
-    assert joint["direct"].energy == pytest.approx(alone.energy, abs=1e-11)
+def test_joint_evaluation_is_each_alone(case, backend, crystal):
+    joint = backend.evaluate(crystal, case.everything)
+    for kind in case.kinds:
+        alone = backend.evaluate(crystal, case.wanted(kind))[kind]
+        # a graph with gradients may add in another order
+        np.testing.assert_allclose(joint[kind].forces, alone.forces, atol=case.rounding)
+        np.testing.assert_allclose(joint[kind].virial, alone.virial, atol=case.rounding)
+        np.testing.assert_allclose(joint[kind].energy, alone.energy, atol=case.rounding)
 
 
-@pytest.mark.parametrize("wanted", [CONSERVATIVE, DIRECT, BOTH])
-def test_a_structure_gives_the_same_bits_whatever_came_before(make, crystal, wanted):
-    backend = make("float32")
-    first = backend.evaluate(crystal, wanted)
-    for k in range(4):
-        backend.evaluate(moved(crystal, crystal.positions * (1 + 0.01 * k)), wanted)
-        again = backend.evaluate(crystal, wanted)
-        for kind, evaluation in first.items():
-            np.testing.assert_array_equal(again[kind].forces, evaluation.forces)
+def test_a_structure_gives_the_same_bits_whatever_came_before(case, make, crystal, kind):
+    if not case.repeatable:
+        pytest.skip("the model draws random numbers")
+    backend = make(case.dtypes[0])
+    first = backend.evaluate(crystal, case.wanted(kind))[kind]
+    for k in range(3):
+        backend.evaluate(moved(crystal, crystal.positions * (1 + 0.01 * k)), case.wanted(kind))
+        again = backend.evaluate(crystal, case.wanted(kind))[kind]
+        np.testing.assert_array_equal(again.forces, first.forces)
 
 
 @pytest.mark.parametrize("shifts", [(1, 0, 0), (0, -2, 1)])
-def test_translation_through_the_boundary(backend, crystal, shifts):
+def test_translation_through_the_boundary(case, backend, crystal, shifts):
     """Moving all atoms, or one atom by a lattice vector, changes nothing."""
     everywhere = crystal.positions + np.array([3.0, -2.0, 7.0])
     image = crystal.positions.copy()
     image[0] += np.array(shifts) @ crystal.cell
-    expected = backend.evaluate(crystal, BOTH)
+    expected = backend.evaluate(crystal, case.everything)
     for positions in (everywhere, image):
-        result = backend.evaluate(moved(crystal, positions), BOTH)
+        result = backend.evaluate(moved(crystal, positions), case.everything)
         for kind, evaluation in expected.items():
-            # rounding of positions of 10 A: 1e-15, times stiffnesses of 100 eV/A^2
-            np.testing.assert_allclose(result[kind].forces, evaluation.forces, atol=1e-10)
-            np.testing.assert_allclose(result[kind].virial, evaluation.virial, atol=1e-10)
+            np.testing.assert_allclose(result[kind].forces, evaluation.forces, atol=case.rounding)
+            np.testing.assert_allclose(result[kind].virial, evaluation.virial, atol=case.rounding)
 
 
-def test_a_molecule_without_a_cell_is_one_in_a_large_cell(backend, molecules):
+def test_a_molecule_without_a_cell_is_one_in_a_large_cell(case, backend, molecules):
+    wanted = Wanted(case.kinds)
+    if case.needs_cell:
+        with pytest.raises(ModelError, match="cell") as caught:
+            backend.evaluate(molecules, wanted)
+        assert "\n" not in str(caught.value)
+        return
     boxed = moved(molecules, molecules.positions + 20.0, np.eye(3) * 50.0)
-    expected = backend.evaluate(boxed, BOTH)
-    wanted = Wanted(frozenset(["conservative", "direct"]))
+    expected = backend.evaluate(boxed, wanted)
     result = backend.evaluate(molecules, wanted)
-    for kind in result:  # tolerance: as for the translation
-        np.testing.assert_allclose(result[kind].forces, expected[kind].forces, atol=1e-10)
-    conservative = result["conservative"]
-    assert conservative.energy == pytest.approx(expected["conservative"].energy, abs=1e-10)
-    np.testing.assert_allclose(conservative.virial, expected["conservative"].virial, atol=1e-10)
+    for kind in result:
+        np.testing.assert_allclose(result[kind].forces, expected[kind].forces, atol=case.rounding)
+    if "conservative" in result:
+        found, boxed_ = result["conservative"], expected["conservative"]
+        np.testing.assert_allclose(found.energy, boxed_.energy, atol=case.rounding)
+        np.testing.assert_allclose(found.virial, boxed_.virial, atol=case.rounding)
 
 
-def test_a_cell_of_one_atom(backend):
+def test_a_cell_of_one_atom(case, backend):
     """No force by symmetry; eight cells in one have eight times the energy."""
+    if case.truncates:
+        pytest.skip("neighbours at equal distances are chosen arbitrarily")
     one = Structure(np.array([8], np.int32), np.array([[0.3, 0.2, 0.1]]), np.eye(3) * 3.1)
     corners = np.array(list(np.ndindex(2, 2, 2))) * 3.1
     eight = Structure(np.full(8, 8, np.int32), corners + 0.2, np.eye(3) * 6.2)
-    result = backend.evaluate(one, BOTH)
-    for evaluation in result.values():  # sums of terms of 1 eV/A that cancel: rounding
-        np.testing.assert_allclose(evaluation.forces, 0.0, atol=1e-12)
-    supercell = backend.evaluate(eight, BOTH)
-    for kind in result:  # rounding, of sums of 10 eV
-        assert supercell[kind].energy == pytest.approx(8 * result[kind].energy, abs=1e-10)
-        np.testing.assert_allclose(supercell[kind].virial, 8 * result[kind].virial, atol=1e-10)
+    result = backend.evaluate(one, case.everything)
+    for evaluation in result.values():  # terms of 1 eV/A that cancel
+        np.testing.assert_allclose(evaluation.forces, 0.0, atol=case.rounding)
+    supercell = backend.evaluate(eight, case.everything)
+    for kind in result:
+        tolerance = {"rtol": 0, "atol": 10 * case.rounding}  # sums of 10 eV
+        np.testing.assert_allclose(supercell[kind].energy, 8 * result[kind].energy, **tolerance)
+        np.testing.assert_allclose(supercell[kind].virial, 8 * result[kind].virial, **tolerance)
 
 
-def test_a_lonely_atom(backend):
-    result = backend.evaluate(
-        Structure(np.array([1], np.int32), np.zeros((1, 3)), np.zeros((3, 3))),
-        Wanted(frozenset(["conservative", "direct"])),
-    )
+def test_a_lonely_atom(case, backend):
+    cell = np.eye(3) * 60.0 if case.needs_cell else np.zeros((3, 3))
+    atom = Structure(np.array([1], np.int32), np.full((1, 3), 30.0), cell)
+    if case.needs_neighbors:
+        with pytest.raises(ModelError, match="neighbour") as caught:
+            backend.evaluate(atom, Wanted(case.kinds))
+        assert "\n" not in str(caught.value)
+        return
+    result = backend.evaluate(atom, Wanted(case.kinds))
     for evaluation in result.values():
-        np.testing.assert_array_equal(evaluation.forces, 0.0)
-    assert np.isfinite(result["conservative"].energy)
+        np.testing.assert_allclose(evaluation.forces, 0.0, atol=case.rounding)
+    if "conservative" in result:
+        assert np.isfinite(result["conservative"].energy)
 
 
-def test_a_species_that_the_model_does_not_know(backend, molecules):
-    numbers = molecules.numbers.copy()
-    numbers[0] = 79
-    with pytest.raises(ModelError, match="79") as caught:
-        backend.evaluate(Structure(numbers, molecules.positions, molecules.cell), CONSERVATIVE)
+def test_a_species_that_the_model_does_not_know(case, backend, crystal):
+    if backend.species is None:
+        pytest.skip("the model doesn't say which species it knows")
+    unknown = max(set(range(1, 119)) - backend.species)
+    numbers = crystal.numbers.copy()
+    numbers[0] = unknown
+    structure = Structure(numbers, crystal.positions, crystal.cell)
+    with pytest.raises(ModelError, match=str(unknown)) as caught:
+        backend.evaluate(structure, Wanted(case.kinds))
     assert "\n" not in str(caught.value)

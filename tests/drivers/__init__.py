@@ -1,0 +1,103 @@
+"""The models that the driver contract is run with: one module for each family, named like it.
+
+Each module has ``CASES``, a tuple of ``Case``.  A new family needs its file of ``ipi_drivers``, a
+line in ``cli.families.FAMILIES`` and such a module; nothing here imports a model library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncforce_ipi.backend import Backend, Kind, Wanted
+from ncforce_ipi.cli import driver
+
+DEMANDED = "NCFORCE_TEST_FAMILIES"  # families, in one string, that must be there: no skipping
+
+
+@dataclass(frozen=True)
+class Case:
+    """One model, and what may be asked of it.
+
+    Attributes
+    ----------
+    family, name
+        On the command line, and in the test's name.
+    library
+        Module that must be importable; empty: none.
+    words
+        ``words(directory, dtype)``: the options of ``ncforce driver FAMILY``, ``--model`` first.
+        A model file is made in ``directory``, which all cases share, unless it is there already.
+    kinds, dtypes
+        Kinds of force; floating-point types, the most precise last.
+    rounding
+        Of forces, eV/A, and virials and energies, eV, between equivalent structures in the most
+        precise type: 1e-10 is that of float64 with positions of 10 A and stiffnesses of 100 eV/A^2.
+    direct_energy, direct_virial
+        Whether these come with direct forces.
+    repeatable
+        The same structure gives the same bits.
+    needs_cell, needs_neighbors
+        A molecule without a cell, an atom without a neighbour, is refused in one line.
+    truncates
+        Only the nearest neighbours count, so that equal distances make an arbitrary choice.
+    """
+
+    family: str
+    name: str
+    library: str
+    words: Callable[[Path, str], list[str]]
+    kinds: frozenset[Kind]
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    rounding: float = 1e-10
+    direct_energy: bool = True
+    direct_virial: bool = True
+    repeatable: bool = True
+    needs_cell: bool = False
+    needs_neighbors: bool = False
+    truncates: bool = False
+
+    @property
+    def everything(self) -> Wanted:
+        """All that the model can give."""
+        return self.wanted(*self.kinds)
+
+    def wanted(self, *kinds: Kind) -> Wanted:
+        """These kinds with what comes with them."""
+        direct = "direct" in kinds
+        return Wanted(
+            frozenset(kinds), direct and self.direct_energy, direct and self.direct_virial
+        )
+
+    def load(self, directory: Path, dtype: str | None = None) -> Backend:
+        """The model, as ``ncforce driver`` loads it."""
+        words = self.words(directory, dtype or self.dtypes[-1])
+        return load(self.family, *words)
+
+
+def load(family: str, *words: str) -> Backend:
+    """What ``ncforce driver FAMILY WORDS`` loads."""
+    parser = argparse.ArgumentParser()
+    driver.add_arguments(parser)
+    common = ["--role", "slow", "--structure", "not read", "--device", "cpu"]
+    args = parser.parse_args([family, *words, *common])
+    return importlib.import_module(f"ncforce_ipi.drivers.{family}").load(args)
+
+
+def find_cases() -> list[Case]:
+    """Every case of every family; with NCFORCE_TEST_FAMILIES, of those alone."""
+    demanded = os.environ.get(DEMANDED, "").split() or driver.FAMILIES
+    modules = (importlib.import_module(f"{__name__}.{family}") for family in demanded)
+    return [case for module in modules for case in module.CASES]
+
+
+def is_missing(library: str) -> bool:
+    """Whether a case is to be skipped: its library isn't here, and isn't demanded."""
+    if not library or os.environ.get(DEMANDED):
+        return False
+    return importlib.util.find_spec(library) is None
