@@ -12,9 +12,9 @@ SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "ipi_drivers").glob("*
 BLOCKED = ("ase", "ipi", "torch", "scipy", "matplotlib", "rich", "chemfiles", "metatomic",
            "metatensor", "vesin", "vesin_torch", "metatomic_ase")  # fmt: skip
 DRIVER_SIDE = ("ncforce_ipi.cli", "ncforce_ipi.cli.driver", "ncforce_ipi.client",
-               "ncforce_ipi.evaluator", "ncforce_ipi.protocol", "ncforce_ipi.sockets",
-               "ncforce_ipi.species", "ncforce_ipi.models", "ncforce_ipi.backend",
-               "ncforce_ipi.drivers.metatomic")  # fmt: skip
+               "ncforce_ipi.evaluator", "ncforce_ipi.joint", "ncforce_ipi.protocol",
+               "ncforce_ipi.sockets", "ncforce_ipi.species", "ncforce_ipi.models",
+               "ncforce_ipi.backend", "ncforce_ipi.drivers.metatomic")  # fmt: skip
 BLOCKER = f"""
 import sys
 class Blocker:

@@ -1,25 +1,35 @@
 """From a loaded model to the forces of a role.
 
-Owns which kind of force serves which role, the removal of the net force, and the check that all
-numbers are finite.  Knows no socket and no model library.
+Owns which kind of force serves which role, when both are evaluated at once, the removal of the net
+force, and the check that all numbers are finite.  Knows no socket and no model library.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Wanted
 from ncforce_ipi.errors import ModelError
+from ncforce_ipi.joint import Counts, Memory
+
+
+@dataclass
+class Calls:
+    """Calls of the model: for one kind of force, and for both at once."""
+
+    single: int = 0
+    joint: int = 0
 
 
 class Evaluator:
     """Turns (structure, role) into the evaluation that is sent.
 
-    The seam between connections and model: it sees every request of both roles in order, so that
-    one forward pass may later serve the fast and the slow request of the same positions.
+    The seam between connections and model: where it serves both roles, it sees every request in
+    order, and one call of the model gives the fast force and the slow force that will be asked for
+    at the same positions (``ncforce_ipi.joint``).
 
     Parameters
     ----------
@@ -32,7 +42,9 @@ class Evaluator:
     keep_net_force
         Whether the mean force stays in direct forces; it is subtracted otherwise.
     mts
-        Fast requests for each slow one, where it is known: what joint evaluation will go by.
+        Fast requests for each slow one, where it is known; learnt otherwise.
+    joint
+        Whether two roles are evaluated at once where that is expected to save a call.
     """
 
     def __init__(
@@ -44,6 +56,7 @@ class Evaluator:
         direct_virial: bool = False,
         keep_net_force: bool = False,
         mts: int | None = None,
+        joint: bool = True,
     ) -> None:
         for role, kind in kinds.items():
             if kind not in backend.kinds:
@@ -51,25 +64,59 @@ class Evaluator:
                     f"{backend.description} has no {kind} forces, which role {role} needs; "
                     f"it has {' and '.join(sorted(backend.kinds))} forces"
                 )
+        self.calls = Calls()
         self._backend = backend
-        self._wanted = {
-            role: Wanted(frozenset([kind]), direct_energy, direct_virial)
-            for role, kind in kinds.items()
-        }
         self._kinds = kinds
+        self._direct = {"direct_energy": direct_energy, "direct_virial": direct_virial}
         self._keep_net_force = keep_net_force
-        self._mts = mts
+        self._memory = Memory(kinds, mts) if joint and len(kinds) == 2 else None
         self._steps = dict.fromkeys(kinds, 0)
+
+    @property
+    def counts(self) -> Counts | None:
+        """How joint evaluation did; None where there is none."""
+        return self._memory.counts if self._memory else None
 
     def evaluate(self, structure: Structure, role: Role) -> Evaluation:
         """Forces of ``role``, fit for the wire: finite, with 0 for what was not asked for."""
-        kind, wanted = self._kinds[role], self._wanted[role]
-        evaluation = self._backend.evaluate(structure, wanted)[kind]
-        if kind == "direct":
-            evaluation = self._finish_direct(evaluation, wanted)
+        kind = self._kinds[role]
+        if self._memory is None:
+            evaluation = self._call(structure, frozenset([kind]))[kind]
+        else:
+            evaluation = self._remembered(self._memory, structure, role)
         _check_finite(evaluation, f"{kind} {{}} of role {role} at evaluation {self._steps[role]}")
         self._steps[role] += 1
         return evaluation
+
+    def _remembered(self, memory: Memory, structure: Structure, role: Role) -> Evaluation:
+        point, kinds = memory.visit(structure, role)
+        if kinds:
+            memory.remember(point, structure, self._try_both(structure, kinds, role), role)
+        evaluation = point.results[self._kinds[role]]
+        memory.settle(point)
+        return evaluation
+
+    def _try_both(
+        self, structure: Structure, kinds: frozenset[Kind], role: Role
+    ) -> dict[Kind, Evaluation]:
+        """All ``kinds``; if they fail together (out of memory), what was really asked for."""
+        try:
+            return self._call(structure, kinds)
+        except ModelError:
+            if len(kinds) == 1:
+                raise
+        return self._call(structure, frozenset([self._kinds[role]]))
+
+    def _call(self, structure: Structure, kinds: frozenset[Kind]) -> dict[Kind, Evaluation]:
+        wanted = Wanted(kinds, **self._direct)
+        results = dict(self._backend.evaluate(structure, wanted))
+        if len(kinds) == 1:
+            self.calls.single += 1
+        else:
+            self.calls.joint += 1
+        if "direct" in results:
+            results["direct"] = self._finish_direct(results["direct"], wanted)
+        return results
 
     def _finish_direct(self, evaluation: Evaluation, wanted: Wanted) -> Evaluation:
         forces = evaluation.forces

@@ -92,6 +92,9 @@ def _add_behaviour(parser: argparse.ArgumentParser) -> None:
                        help="don't subtract the mean from direct forces")  # fmt: skip
     group.add_argument("--mts", type=_positive_int, metavar="M",
                        help="inner steps of an outer step, if known")  # fmt: skip
+    group.add_argument("--joint", action=argparse.BooleanOptionalAction, default=True,
+                       help="role both: one model call for both forces of an outer point "
+                       "(never changes a force)")  # fmt: skip
     parser.add_argument("--report", type=Path, help="write counts and seconds to this JSON file")
 
 
@@ -134,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
             direct_virial=args.direct_virial,
             keep_net_force=args.keep_net_force,
             mts=args.mts,
+            joint=args.joint,
         )
         digest = sha256(model_path(args.model))
         _announce(args, service, f"{backend.description}, SHA-256 {digest:.12}")
@@ -256,6 +260,7 @@ def _serve(
             connections, service.numbers, evaluator, idle_s=args.idle_s, stop=stop
         )
         log.info("end: %s", record["end"])
+        _log_joint(evaluator)
     except BaseException as err:
         record["end"] = f"{type(err).__name__}: {err}"
         raise
@@ -263,7 +268,24 @@ def _serve(
         sockets.hang_up([connection.sock for connection in connections])
         if args.report:
             record["connect_s"] = connected - start
-            client.write_report(args.report, record | _timings(connections, connected))
+            record |= _timings(connections, connected) | _joint_record(evaluator)
+            client.write_report(args.report, record)
+
+
+def _joint_record(evaluator: Evaluator) -> dict[str, object]:
+    """Calls of the model, and how joint evaluation did; null where one role was served."""
+    counts = evaluator.counts
+    return {"calls": asdict(evaluator.calls), "joint": asdict(counts) if counts else None}
+
+
+def _log_joint(evaluator: Evaluator) -> None:
+    if counts := evaluator.counts:
+        log.info(
+            "joint evaluation: %d hits, %d misses, %d wasted; %d model calls for both forces, "
+            "%d for one",
+            counts.hits, counts.misses, counts.wasted,
+            evaluator.calls.joint, evaluator.calls.single,
+        )  # fmt: skip
 
 
 def _timings(connections: Sequence[client.Connection], connected: float) -> dict[str, object]:

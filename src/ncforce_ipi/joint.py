@@ -1,0 +1,258 @@
+"""Which request will be followed by one of the other role at the same positions.
+
+Owns what is remembered of recent requests, the prediction made from it, and the counts that say
+how good it was.  Knows no model and no socket.  A prediction may only cost time: an evaluation is
+handed out again only at bitwise the positions, cell and species for which it was made.
+
+i-PI's multiple-time-step integrator asks for the fast force after each of M inner steps and, where
+an outer step ends, for the slow force at the same positions::
+
+    fast0 slow0 fast1 fast2 ... fastM slowM fastM+1 ...
+
+A *point* is one configuration that was asked about; a trajectory goes from point to point.  Each
+point carries its phase, the inner steps since its trajectory's last outer point; the phase at which
+slow requests come is M.  Several beads or replicas come in any order.  A new point is the
+successor of the nearest point that still lacks one: one step moves atoms by less than what lies
+between two beads, and beads that start at the same positions are one point with several successors.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.backend import ROLES, Evaluation, Kind, Role, Structure
+
+MARKED_ATOMS = 64  # evenly spaced ones, by which points are told apart and distances taken
+FAR_A = 1.0  # an atom that crossed the boundary must not outweigh all others
+MAX_POINTS = 1024  # 1.5 kB each
+STALE_AFTER = 64  # requests, and four for each trajectory: then a point has no successor any more
+MAX_KEPT_BYTES = 1 << 28  # of remembered evaluations
+JUDGED, PROBE = (
+    16,
+    16,
+)  # outcomes that decide whether to predict; how often to try if it doesn't pay
+OTHER: dict[Role, Role] = {"slow": "fast", "fast": "slow"}
+
+
+@dataclass
+class Counts:
+    """What joint evaluation saved and cost.
+
+    Attributes
+    ----------
+    hits : second requests at a point (usually the slow one) that were answered from memory
+    misses : second requests that were evaluated, and slow requests where no fast one came
+    wasted : joint evaluations of which one force was never asked for
+    repeated : requests of the same role at the same positions, answered from memory
+    """
+
+    hits: int = 0
+    misses: int = 0
+    wasted: int = 0
+    repeated: int = 0
+
+
+@dataclass(eq=False)
+class Point:
+    """One configuration: who asked about it, and what of it is remembered."""
+
+    marks: NDArray[np.float64]
+    phase: int | None
+    structure: Structure | None = None
+    results: dict[Kind, Evaluation] = field(default_factory=dict)
+    asked: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
+    joint_by: Role | None = None
+    successors: int = 0
+    born: int = 0
+
+    @property
+    def lacks_successor(self) -> bool:
+        """Whether a trajectory that stood here hasn't gone on yet."""
+        return max(self.asked.values()) > self.successors
+
+    @property
+    def kept_bytes(self) -> int:
+        """Size of what is remembered."""
+        n_arrays = len(self.results) + (self.structure is not None)
+        return 0 if self.structure is None else n_arrays * self.structure.positions.nbytes
+
+
+class Memory:
+    """Recent points, and the prediction.  Time and memory are bounded by the constants above.
+
+    Parameters
+    ----------
+    kinds
+        Kind of force of both roles.
+    mts
+        First guess of M; it is learnt from the requests anyway.
+    """
+
+    def __init__(self, kinds: Mapping[Role, Kind], mts: int | None = None) -> None:
+        self.counts = Counts()
+        self._kinds = kinds
+        self._mts = mts
+        self._points: OrderedDict[bytes, Point] = OrderedDict()
+        self._open: dict[int, Point] = {}  # those that lack a successor, the oldest first
+        self._requests = 0
+        self._claimed: deque[bool] = deque(maxlen=JUDGED)
+        self._withheld = 0
+        self._slow_leads = True
+        self._kept_bytes = 0
+
+    def visit(self, structure: Structure, role: Role) -> tuple[Point, frozenset[Kind]]:
+        """The point of this request, and the kinds to evaluate now: none if it is remembered."""
+        self._requests += 1
+        marks = _marks(structure)
+        key = marks.tobytes() + structure.cell.tobytes()
+        point = self._points.get(key)
+        if point is None:
+            point = self._succeed(key, marks)
+        elif point.structure is not None and not _same(point.structure, structure):
+            self._forget(point)
+        first = not any(point.asked.values())
+        gone = not first and not point.lacks_successor
+        evaluate = self._plan(point, role, first)
+        self._count(point, role, remembered=not evaluate)
+        if role == "slow":
+            self._end_outer_step(point, gone)
+        if gone:  # another trajectory was mistaken for the one that still is here
+            point.successors = max(point.asked.values()) - 1
+        if point.lacks_successor:
+            self._open[id(point)] = point
+        self._close_stale()
+        return point, evaluate
+
+    def remember(
+        self, point: Point, structure: Structure, results: Mapping[Kind, Evaluation], role: Role
+    ) -> None:
+        """Keep what was evaluated for ``role`` until it is asked for or the trajectory goes on."""
+        self._kept_bytes -= point.kept_bytes
+        point.structure = structure
+        point.results.update(results)
+        if len(results) > 1:
+            point.joint_by = role
+        self._kept_bytes += point.kept_bytes
+
+    def settle(self, point: Point) -> None:
+        """Let go of what nobody will ask for again, now that a request at ``point`` is answered."""
+        if point.asked["slow"] == point.asked["fast"]:
+            self._forget(point)
+        for kept in self._points.values() if self._kept_bytes > MAX_KEPT_BYTES else ():
+            if self._kept_bytes > MAX_KEPT_BYTES:
+                self._forget(kept)
+
+    def _succeed(self, key: bytes, marks: NDArray[np.float64]) -> Point:
+        """A new point, one step after the nearest that lacks a successor."""
+        parent = self._nearest(marks)
+        phase = None
+        if parent is not None:
+            parent.successors += 1
+            phase = None if parent.phase is None else parent.phase + 1
+            if not parent.lacks_successor:
+                self._close(parent)
+        point = self._points[key] = Point(marks, phase, born=self._requests)
+        while len(self._points) > MAX_POINTS:
+            self._close(self._points.popitem(last=False)[1])
+        return point
+
+    def _nearest(self, marks: NDArray[np.float64]) -> Point | None:
+        same_size = [point for point in self._open.values() if point.marks.shape == marks.shape]
+        if len(same_size) < 2:
+            return same_size[0] if same_size else None
+        away = np.abs(np.stack([point.marks for point in same_size]) - marks)
+        return same_size[int(np.argmin(np.minimum(away, FAR_A).sum(axis=(1, 2))))]
+
+    def _plan(self, point: Point, role: Role, first: bool) -> frozenset[Kind]:
+        """The kinds to evaluate for this request."""
+        own, other = self._kinds[role], self._kinds[OTHER[role]]
+        if own in point.results:
+            return frozenset()
+        if first and self._expects_other(point, role):
+            return frozenset([own, other])
+        return frozenset([own])
+
+    def _expects_other(self, point: Point, role: Role) -> bool:
+        """Whether the other role will ask about this new point too."""
+        if role == "slow":
+            return self._slow_leads
+        begins = len(self._points) == 1  # a run begins at an outer point
+        return (begins or point.phase == self._mts is not None) and self._pays()
+
+    def _pays(self) -> bool:
+        """Whether half of the last predictions came true; if not, only now and then.
+
+        With F the cost of a slow over that of a fast evaluation, a true prediction saves F - 1 + 1
+        and a false one costs F - 1: it pays where more than (F - 1)/F of them are true.
+        """
+        if len(self._claimed) < JUDGED or 2 * sum(self._claimed) >= JUDGED:
+            return True
+        self._withheld += 1
+        return self._withheld % PROBE == 0
+
+    def _count(self, point: Point, role: Role, remembered: bool) -> None:
+        """Book a request before it is added to those of its point."""
+        if point.asked[role]:
+            self.counts.repeated += remembered
+        elif point.asked[OTHER[role]]:
+            self.counts.hits += remembered
+            self.counts.misses += not remembered
+            if point.joint_by == "fast":
+                self._claimed.append(True)
+            point.joint_by = None
+            self._slow_leads |= role == "fast"
+        point.asked[role] += 1
+
+    def _end_outer_step(self, point: Point, gone: bool) -> None:
+        """A slow request: the phase here is M, unless the point was thought to be left."""
+        if point.phase and not gone:
+            self._mts = point.phase
+        point.phase = 0
+
+    def _close_stale(self) -> None:
+        """Trajectories that went elsewhere, to another driver say."""
+        oldest = next(iter(self._open.values()), None)
+        if oldest and self._requests - oldest.born > STALE_AFTER + 4 * len(self._open):
+            self._close(oldest)
+
+    def _close(self, point: Point) -> None:
+        """The trajectory has gone on: what is left here was evaluated in vain."""
+        self._open.pop(id(point), None)
+        if point.joint_by:
+            self.counts.wasted += 1
+            if point.joint_by == "fast":
+                self._claimed.append(False)
+            else:
+                self._slow_leads = False
+        if not point.asked["fast"]:
+            self.counts.misses += 1
+        point.joint_by = None
+        self._forget(point)
+
+    def _forget(self, point: Point) -> None:
+        self._kept_bytes -= point.kept_bytes
+        point.structure = None
+        point.results.clear()
+
+
+def _marks(structure: Structure) -> NDArray[np.float64]:
+    """``(n_marked, 3)``, A: positions of at most ``MARKED_ATOMS`` atoms."""
+    stride = -(-len(structure.positions) // MARKED_ATOMS) or 1
+    return structure.positions[::stride].copy()
+
+
+def _same(one: Structure, other: Structure) -> bool:
+    """Whether all bits are equal (0.0 and -0.0 differ, as they may to a model)."""
+    return all(
+        left is right or left.tobytes() == right.tobytes()
+        for left, right in (
+            (one.positions, other.positions),
+            (one.cell, other.cell),
+            (one.numbers, other.numbers),
+        )
+    )
