@@ -5,7 +5,7 @@ molecule, which does work on a closed loop.  Environment:
 
 NCFORCE_TEST_FAULT
     File with ``what n``; at the n-th evaluation the file is removed and ``what`` happens: ``die``,
-    ``deaf`` (die with a request unread), ``nan``.
+    ``kill`` (by SIGKILL), ``deaf`` (die with a request unread), ``nan``.
 NCFORCE_TEST_TWIST
     Strength of the twist, eV/A^2 (0.01 if not given).
 NCFORCE_TEST_SLEEP_S
@@ -13,6 +13,7 @@ NCFORCE_TEST_SLEEP_S
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ class Analytic:
     kinds = frozenset({"conservative", "direct"})
     species = frozenset({1, 8})
     description = "analytic"
+    source = None
 
     def __init__(self):
         self.n = 0
@@ -46,6 +48,8 @@ class Analytic:
         scale = np.nan if fault("nan", self.n) else 1.0
         if fault("die", self.n):
             os._exit(3)
+        if fault("kill", self.n):
+            os.kill(os.getpid(), signal.SIGKILL)
         energy, forces = harmonic(structure.positions)
         result = {
             kind: Evaluation(energy, scale * forces, np.zeros((3, 3))) for kind in wanted.kinds

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "device": None,
     "threads": 1,
     "driver_options": "",
+    "drivers": None,
     "port": None,
     "stall_s": 600.0,
 }
@@ -54,8 +55,12 @@ def add_driver(parser: argparse.ArgumentParser) -> None:
     """How the forces are served."""
     add = parser.add_argument
     add("--family", help="model family of the driver, default metatomic")
-    add("--device", help="cpu, cuda, ...; default: the model's own choice")
-    add("--threads", type=int, metavar="N", help="CPU threads of the driver, default 1")
+    add("--device", metavar="NAME[,NAME]",
+        help="cpu, cuda, or cuda:0,cuda:1 for a driver on each; default: the model's own choice",
+        )  # fmt: skip
+    add("--drivers", type=int, metavar="K",
+        help="driver processes; default: one, or one for each device")  # fmt: skip
+    add("--threads", type=int, metavar="N", help="CPU threads of each driver, default 1")
     add("--driver-options", metavar="WORDS", help="more options of `ncforce driver`, in quotes")
     add("--stall-s", type=float, metavar="X", help="give up after X s without a step, default 600")
 
@@ -108,6 +113,7 @@ def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
         args.device,
         args.threads,
         tuple(shlex.split(args.driver_options)),
+        args.drivers,
     )
     limits = Limits(args.stall_s, getattr(args, "max_temperature_K", None))
     return Job(directory, recipe(args, steps), _absolute(args.structure), service, limits)

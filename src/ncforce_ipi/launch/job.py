@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ncforce_ipi.errors import RunError
+from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import INPUT_FILE, STRUCTURE_FILE, Recipe, Transport
 from ncforce_ipi.launch.files import LOGS
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.mts import Plan
 
-REPORT_FILE = f"{LOGS}/driver-report.json"
+MAX_DRIVERS = 1024
 WAIT_FOR_SERVER_S = 120
 PROGRAM = (sys.executable, "-m", "ncforce_ipi")
 
@@ -29,7 +29,10 @@ class Service:
     ----------
     family : model family, a file of ``ipi_drivers``
     model : name of a shipped model or path
+    device : one device, or several with commas, which the drivers take in turn
+    threads : CPU threads of each driver
     options : further options of ``ncforce driver``
+    drivers : how many processes serve every role; None for one, or one for each device
     """
 
     model: str
@@ -37,6 +40,23 @@ class Service:
     device: str | None = None
     threads: int = 1
     options: tuple[str, ...] = ()
+    drivers: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.drivers is not None and not 1 <= self.drivers <= MAX_DRIVERS:
+            raise InputError(f"drivers must lie between 1 and {MAX_DRIVERS}, got {self.drivers}")
+        if "" in self.devices:
+            raise InputError(f"device {self.device!r} has an empty name; expected cuda:0,cuda:1")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Every device that is named; none if the model chooses."""
+        return () if self.device is None else tuple(self.device.split(","))
+
+    @property
+    def n_drivers(self) -> int:
+        """How many driver processes there are."""
+        return self.drivers or len(self.devices) or 1
 
 
 @dataclass(frozen=True)
@@ -62,16 +82,28 @@ def ipi_command(input_file: str, sockets: Path) -> list[str]:
     return [sys.executable, "-m", "ncforce_ipi.launch.continuation", f"{sockets}/", input_file]
 
 
-def driver_command(job: Job, sockets: Path) -> list[str]:
-    """Our driver for all components of the plan; a fast-only run needs its energy."""
+def driver_names(job: Job) -> list[str]:
+    """Names of the drivers in messages and of their files: driver, or driver-1, driver-2 ..."""
+    n = job.service.n_drivers
+    return ["driver"] if n == 1 else [f"driver-{index + 1}" for index in range(n)]
+
+
+def report_file(name: str) -> str:
+    """Where the driver of this name writes its report, in the directory of the run."""
+    return f"{LOGS}/{name}-report.json"
+
+
+def driver_command(job: Job, sockets: Path, index: int = 0) -> list[str]:
+    """The index-th driver, for all components of the plan; a fast-only run needs its energy."""
     plan, service = job.recipe.plan, job.service
     words = [*PROGRAM, "driver", service.family]
-    words += ["--model", service.model, "--structure", STRUCTURE_FILE, "--report", REPORT_FILE]
+    words += ["--model", service.model, "--structure", STRUCTURE_FILE]
+    words += ["--report", report_file(driver_names(job)[index])]
     words += ["--role", "both" if plan.forces == "mts" else plan.forces]
     words += ["--wait-s", str(WAIT_FOR_SERVER_S), "--threads", str(service.threads)]
     words += _addresses(job.recipe.transport, plan, sockets)
-    if service.device:
-        words += ["--device", service.device]
+    if service.devices:
+        words += ["--device", service.devices[index % len(service.devices)]]
     if plan.forces == "mts":
         words += ["--mts", str(plan.mts)]
     if plan.forces == "fast":
@@ -101,6 +133,7 @@ def to_record(job: Job) -> dict[str, Any]:
             "device": service.device,
             "threads": service.threads,
             "options": list(service.options),
+            "drivers": service.drivers,
             "port": recipe.transport.port,
         },
         "limits": {
@@ -127,6 +160,7 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         driver["device"],
         driver["threads"],
         tuple(driver["options"]),
+        driver.get("drivers"),  # records of version 0.1.0 have none
     )
     return Job(directory, recipe, record["structure"], service, Limits(**record["limits"]))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.files import RECORD_FILE, write_atomically
-from ncforce_ipi.launch.job import REPORT_FILE, Job, to_record
+from ncforce_ipi.launch.job import Job, driver_names, report_file, to_record
 from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.models import model_path, sha256
 
@@ -102,25 +102,41 @@ def save(directory: Path, record: Record) -> None:
     write_atomically(directory / RECORD_FILE, json.dumps(record, indent=2) + "\n")
 
 
-def segment(directory: Path, follower: Follower, notices: list[str]) -> Record:
+def segment(job: Job, follower: Follower, notices: list[str]) -> Record:
     """What one i-PI process did: steps, seconds between its first and last line, driver times.
 
-    ``integrator_s`` is what neither the model nor the wire took: i-PI, output, waiting.
+    The report of the drivers is there only if each of them left one: a killed one didn't.
     """
     first = follower.fresh_step if follower.fresh_step is not None else follower.step
     wall_s = follower.last_s - follower.fresh_s if follower.step > first else 0.0
     entry: Record = {"from_step": first, "to_step": follower.step, "wall_s": wall_s}
     if notices:
         entry["driver_deaths"] = notices
-    report = directory / REPORT_FILE
-    if report.is_file():
-        said = json.loads(report.read_text(encoding="utf-8"))
-        entry["driver_report"] = {key: said[key] for key in KEPT_OF_REPORT if key in said}
+    paths = [job.directory / report_file(name) for name in driver_names(job)]
+    if all(path.is_file() for path in paths):
+        entry["driver_report"] = together([json.loads(path.read_text("utf-8")) for path in paths])
     return entry
 
 
+def together(reports: list[Record]) -> Record:
+    """One report of several drivers: what the first says, with the sums of what they counted."""
+    merged = {key: reports[0][key] for key in KEPT_OF_REPORT if key in reports[0]}
+    merged["drivers"] = len(reports)
+    roles: dict[str, Record] = {}
+    for report in reports:
+        for name, tally in report.get("roles", {}).items():
+            role = roles.setdefault(name, {})
+            for key, value in tally.items():
+                role[key] = role[key] + value if key in role else value
+    return merged | ({"roles": roles} if roles else {})
+
+
 def total_timings(segments: list[Record], mts: int) -> Record:
-    """Times of all segments together; None where a driver died without a report."""
+    """Times of all segments together; None where a driver died without a report.
+
+    ``integrator_s`` is what neither the model nor the wire took: i-PI, output, waiting.  None with
+    several drivers, which may work at the same time.
+    """
     wall_s = sum(entry["wall_s"] for entry in segments)
     n_inner = mts * sum(entry["to_step"] - entry["from_step"] for entry in segments)
     timings: Record = {
@@ -132,12 +148,14 @@ def total_timings(segments: list[Record], mts: int) -> Record:
     }
     if any("driver_deaths" in entry or "driver_report" not in entry for entry in segments):
         return timings
-    roles = [entry["driver_report"]["roles"] for entry in segments]
+    reports = [entry["driver_report"] for entry in segments]
+    roles = [report.get("roles", {}) for report in reports]
     names = sorted({name for role in roles for name in role}, reverse=True)  # slow before fast
     timings["model_s"] = {name: _sum(roles, name, "model_s") for name in names}
     timings["wire_s"] = sum(_sum(roles, name, "wire_s") for name in names)
-    busy_s = sum(timings["model_s"].values()) + timings["wire_s"]
-    timings["integrator_s"] = max(0.0, wall_s - busy_s)
+    if all(report.get("drivers", 1) == 1 for report in reports):
+        busy_s = sum(timings["model_s"].values()) + timings["wire_s"]
+        timings["integrator_s"] = max(0.0, wall_s - busy_s)
     return timings
 
 

@@ -1,9 +1,10 @@
-"""One run from its job to its end: directory, i-PI and driver, recovery, record."""
+"""One run from its job to its end: directory, i-PI and drivers, recovery, record."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
@@ -12,11 +13,12 @@ from ncforce_ipi.launch import provenance, resume
 from ncforce_ipi.launch.display import display
 from ncforce_ipi.launch.files import LOGS, locked, make_directory
 from ncforce_ipi.launch.job import (
-    REPORT_FILE,
     Job,
     driver_command,
+    driver_names,
     from_record,
     ipi_command,
+    report_file,
     to_record,
 )
 from ncforce_ipi.launch.processes import Child, ended
@@ -119,9 +121,10 @@ def _segments(
 def _segment(
     job: Job, input_file: str, sockets: Path, lock: int, request: StopRequest, record: Record
 ) -> tuple[Watch, Ending]:
-    """One i-PI process and its driver, from start to end; adds its times to the record."""
-    directory, plan = job.directory, job.recipe.plan
-    (directory / REPORT_FILE).unlink(missing_ok=True)
+    """One i-PI process and its drivers, from start to end; adds its times to the record."""
+    directory, plan, names = job.directory, job.recipe.plan, driver_names(job)
+    for name in names:
+        (directory / report_file(name)).unlink(missing_ok=True)
     (directory / "EXIT").unlink(missing_ok=True)  # i-PI would stop at once
     follower = Follower(directory / resume.PROPERTIES_FILE)
     follower.skip_old()
@@ -133,20 +136,21 @@ def _segment(
         )  # fmt: skip
         stack.enter_context(ended(server))
 
-        def driver() -> Child:
+        def driver(index: int) -> Child:
             threads = {"OMP_NUM_THREADS": str(job.service.threads)}
-            command = driver_command(job, sockets)
-            child = Child("driver", command, directory, logs / "driver.log", threads)
-            stack.enter_context(ended(child))
-            return child
+            command, log = driver_command(job, sockets, index), logs / f"{names[index]}.log"
+            return stack.enter_context(ended(Child(names[index], command, directory, log, threads)))
 
-        drivers = [Driver(driver, driver(), follower.step)]
+        drivers = [
+            Driver(partial(driver, index), driver(index), follower.step)
+            for index in range(len(names))
+        ]
         watch = Watch(server, drivers, follower, plan.n_outer, job.limits, request)
         with display(plan, record["n_atoms"], job.name) as shown:
             ending = watch.until_the_end(shown)
         wind_down(watch)
         follower.update()
-    record["segments"].append(provenance.segment(directory, follower, watch.notices))
+    record["segments"].append(provenance.segment(job, follower, watch.notices))
     return watch, ending
 
 

@@ -63,12 +63,29 @@ class Ending:
 
 @dataclass
 class Driver:
-    """A driver that can be started again, and the step at which it last was."""
+    """A driver that can be started again.
+
+    Attributes
+    ----------
+    started_at : step at which it last was started
+    restarts : how often it was started again
+    left_s : our clock when it was first seen to have left of its own accord, seconds
+    lost : it ended and isn't started again
+    """
 
     start: Callable[[], Child]
     child: Child
     started_at: int = 0
     restarts: int = 0
+    left_s: float | None = None
+    lost: bool = False
+
+    def again(self, step: int) -> None:
+        """Start it anew at this step."""
+        self.child = self.start()
+        self.started_at = step
+        self.restarts += 1
+        self.left_s = None
 
 
 @dataclass
@@ -160,22 +177,36 @@ class Watch:
         return Ending("failed", f"{reason}: {self.server.last_words()}", recoverable=True)
 
     def _driver_lost(self) -> Ending | None:
+        """Start dead drivers again; the end only when none is left that could serve."""
         for driver in self.drivers:
-            child = driver.child
-            if child.code is None:
+            if driver.lost or driver.child.code is None or self._may_be_the_end(driver):
                 continue
-            if child.code == 0 and self.server.ends_within(STOP_S):
-                return self._server_ended()  # i-PI had told it to leave
-            why = f"{child.how_it_ended()} at step {self.follower.step}: {child.last_words()}"
-            if NOT_FINITE in child.last_words():
+            said = driver.child.last_words()
+            why = f"{driver.child.how_it_ended()} at step {self.follower.step}: {said}"
+            if NOT_FINITE in said:
                 return _runaway(why)
-            if self.follower.step <= driver.started_at or driver.restarts >= MAX_RESTARTS:
+            if self._worth_a_restart(driver):
+                driver.again(self.follower.step)
+            else:
+                driver.lost = True
+            if all(other.lost for other in self.drivers):
                 return Ending("failed", why)
             self.notices.append(why)
-            driver.child = driver.start()
-            driver.started_at = self.follower.step
-            driver.restarts += 1
         return None
+
+    def _may_be_the_end(self, driver: Driver) -> bool:
+        """Whether it left because i-PI had told it to, which then ends too, within a bound."""
+        if driver.child.code != 0:
+            return False
+        if driver.left_s is None:
+            driver.left_s = time.monotonic()
+        return time.monotonic() - driver.left_s < STOP_S
+
+    def _worth_a_restart(self, driver: Driver) -> bool:
+        """A driver that a signal ended may do better; one that gave up at once would again."""
+        killed = driver.child.code is not None and driver.child.code < 0
+        progress = self.follower.step > driver.started_at
+        return (killed or progress) and driver.restarts < MAX_RESTARTS
 
     def _stalled(self) -> Ending | None:
         silent_s = time.monotonic() - self.follower.last_s

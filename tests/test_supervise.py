@@ -1,0 +1,113 @@
+"""What the launcher does about drivers that end: restarts, their bound, and when it gives up."""
+
+import pytest
+
+from ncforce_ipi.launch import supervise
+from ncforce_ipi.launch.supervise import Driver, Limits, StopRequest, Watch
+
+KILLED, FAILED, LEFT = -9, 1, 0
+
+
+class Process:
+    """A child as far as the watch looks at one."""
+
+    def __init__(self, name, code=None, words="it said nothing"):
+        self.name, self.code, self.words = name, code, words
+
+    def how_it_ended(self):
+        return f"{self.name} ended with {self.code}"
+
+    def last_words(self):
+        return self.words
+
+    def said(self):
+        return self.words
+
+
+class Progress:
+    """A follower at a step that the test sets."""
+
+    def __init__(self):
+        self.step, self.last_s = 0, float("inf")
+
+    def update(self):
+        return []
+
+
+class Bench:
+    """A watch over a server and n drivers that never really run."""
+
+    def __init__(self, n):
+        self.started = []
+        self.progress = Progress()
+        self.server = Process("i-PI")
+        drivers = [
+            Driver(lambda index=index: self.start(index), Process(f"driver-{index}"))
+            for index in range(n)
+        ]
+        self.watch = Watch(self.server, drivers, self.progress, 100, Limits(), StopRequest())
+
+    def start(self, index):
+        self.started.append(index)
+        return Process(f"driver-{index}")
+
+    def ends(self, index, code, words="it said nothing"):
+        """The index-th driver ends; how the run then ends, None if it goes on."""
+        child = self.watch.drivers[index].child
+        child.code, child.words = code, words
+        return self.watch._driver_lost()
+
+
+def test_a_killed_driver_is_started_again_a_bounded_number_of_times():
+    bench = Bench(1)
+    for _ in range(supervise.MAX_RESTARTS):
+        assert bench.ends(0, KILLED) is None
+    assert bench.started == [0] * supervise.MAX_RESTARTS
+    ending = bench.ends(0, KILLED)
+    assert (ending.state, ending.reason) == (
+        "failed", "driver-0 ended with -9 at step 0: it said nothing",
+    )  # fmt: skip
+    assert len(bench.watch.notices) == supervise.MAX_RESTARTS
+
+
+def test_a_driver_that_gives_up_at_once_is_not_started_again():
+    ending = Bench(1).ends(0, FAILED, "no such model")
+    assert ending.state == "failed"
+    assert ending.reason.endswith("no such model")
+
+
+def test_a_driver_that_gives_up_after_progress_is_started_again():
+    bench = Bench(1)
+    bench.progress.step = 3
+    assert bench.ends(0, FAILED) is None
+    assert bench.started == [0]
+    assert bench.ends(0, FAILED).state == "failed"  # it came no further
+
+
+def test_the_run_goes_on_with_the_drivers_that_are_left():
+    bench = Bench(2)
+    assert bench.ends(0, FAILED, "out of memory") is None
+    assert bench.started == []
+    assert bench.watch._driver_lost() is None  # once lost is lost: one notice, no restart
+    assert bench.watch.notices == ["driver-0 ended with 1 at step 0: out of memory"]
+    assert bench.ends(1, FAILED, "no device").reason.endswith("no device")
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_forces_that_are_not_finite_end_the_run_with_any_number_of_drivers(n):
+    bench = Bench(n)
+    bench.progress.step = 7
+    ending = bench.ends(0, FAILED, "force is not finite: atom 3")
+    assert (ending.state, ending.unphysical) == ("stopped", True)
+
+
+def test_a_driver_that_left_in_peace_waits_for_the_end_of_i_pi(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(supervise.time, "monotonic", lambda: now[0])
+    bench = Bench(1)
+    bench.progress.step = 5
+    assert bench.ends(0, LEFT) is None
+    assert bench.started == []
+    now[0] += supervise.STOP_S + 1  # i-PI lives: somebody else had stopped the driver
+    assert bench.watch._driver_lost() is None
+    assert bench.started == [0]
