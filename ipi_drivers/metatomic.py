@@ -22,6 +22,7 @@ from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 
+FORCES = "conservative, direct: what the file has"
 Tensor = Any  # torch.Tensor
 
 
@@ -75,6 +76,7 @@ def open_model(
     chosen = _pick_device(model.capabilities().supported_devices, device)
     backend = MetatomicBackend(model.to(chosen), chosen, path.name, variant)
     backend.make_reproducible(threads)
+    backend.source = path
     return backend
 
 
@@ -149,6 +151,7 @@ class MetatomicBackend:
             )
         self.species: frozenset[int] | None = frozenset(capabilities.atomic_types)
         self.description = f"{name} (metatomic, {device}, {capabilities.dtype})"
+        self.source: Path | None = None
         self._torch, self._metatomic = torch, metatomic.torch
         self._model = model
         self._device = device

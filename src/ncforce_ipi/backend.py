@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -71,11 +72,13 @@ class Backend(Protocol):
     kinds : the kinds of force that the model has
     species : atomic numbers that it knows; None if it doesn't say
     description : one line for the log: name, device, dtype
+    source : the file that was loaded, for its SHA-256; None if there is none (formulas, ASE's own)
     """
 
     kinds: frozenset[Kind]
     species: frozenset[int] | None
     description: str
+    source: Path | None
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """Evaluate the wanted kinds in as few model calls as possible; inputs aren't changed.

@@ -38,6 +38,11 @@ class Case:
     rounding
         Of forces, eV/A, and virials and energies, eV, between equivalent structures in the most
         precise type: 1e-10 is that of float64 with positions of 10 A and stiffnesses of 100 eV/A^2.
+    step_A, slope_error
+        Of the finite differences of the energy: an error of STEP^2 F'' / 6 ~ 1e-8 eV/A and of the
+        energy's rounding / STEP; virials may be off by ten times that, lengths being of 10 A.
+    says_species
+        It says which species it knows.
     direct_energy, direct_virial
         Whether these come with direct forces.
     repeatable
@@ -55,12 +60,20 @@ class Case:
     kinds: frozenset[Kind]
     dtypes: tuple[str, ...] = ("float32", "float64")
     rounding: float = 1e-10
+    step_A: float = 1e-4
+    slope_error: float = 1e-6
+    says_species: bool = True
     direct_energy: bool = True
     direct_virial: bool = True
     repeatable: bool = True
     needs_cell: bool = False
     needs_neighbors: bool = False
     truncates: bool = False
+
+    @property
+    def label(self) -> str:
+        """Family and model."""
+        return f"{self.family}-{self.name}"
 
     @property
     def everything(self) -> Wanted:

@@ -20,6 +20,4 @@ def words(directory: Path, dtype: str) -> list[str]:
     return ["--model", str(path)]
 
 
-CASES = (
-    Case("metatomic", "hybrid", "metatomic", words, frozenset(["conservative", "direct"])),
-)
+CASES = (Case("metatomic", "hybrid", "metatomic", words, frozenset(["conservative", "direct"])),)

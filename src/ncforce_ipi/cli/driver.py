@@ -7,7 +7,6 @@ library and numpy, and one model library when the model is loaded.
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import math
 import signal
@@ -24,12 +23,13 @@ from numpy.typing import NDArray
 
 from ncforce_ipi import __version__, client, sockets
 from ncforce_ipi.backend import ROLES, Backend, Kind, Role
+from ncforce_ipi.cli import families
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.evaluator import Evaluator
-from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.models import sha256
 from ncforce_ipi.species import SYMBOLS, read_species
 
-FAMILIES = ("metatomic",)
+FAMILIES = families.FAMILIES
 IPI_PREFIX = "/tmp/ipi_"  # where i-PI's own clients look for unix sockets
 DEFAULT_KINDS: dict[Role, Kind] = {"slow": "conservative", "fast": "direct"}
 
@@ -38,19 +38,21 @@ log = logging.getLogger("ncforce_ipi.driver")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-parser for each family of models: the common options and its own."""
-    families = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
+    parser.add_argument("--list", action=families.ListFamilies,
+                        help="show families: which are here, what installs the others")  # fmt: skip
+    names = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
     for name in FAMILIES:
-        family = families.add_parser(name, help=f"a model of {name}")
+        family = names.add_parser(name, help=f"a model of {name}")
         _add_model(family)
         _add_addresses(family)
         _add_behaviour(family)
-        importlib.import_module(f"ncforce_ipi.drivers.{name}").add_arguments(family)
+        families.module(name).add_arguments(family)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
                         help="show the traceback of an error")  # fmt: skip
-    parser.add_argument("--model", required=True, help="model file, or name of a shipped model")
+    parser.add_argument("--model", required=True, help="model file, or a name the family knows")
     parser.add_argument("--role", required=True, choices=(*ROLES, "both"), help="force(s) to serve")
     parser.add_argument("--structure", required=True, type=Path,
                         help="the server's start structure; only its species are read")  # fmt: skip
@@ -128,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
     service = _service(args)
     start = time.perf_counter()
     with _termination() as stop:
-        backend: Backend = importlib.import_module(f"ncforce_ipi.drivers.{args.family}").load(args)
+        backend: Backend = families.module(args.family).load(args)
         _check_species(backend, service.numbers, args.structure)
         evaluator = Evaluator(
             backend,
@@ -139,8 +141,8 @@ def run(args: argparse.Namespace) -> int:
             mts=args.mts,
             joint=args.joint,
         )
-        digest = sha256(model_path(args.model))
-        _announce(args, service, f"{backend.description}, SHA-256 {digest:.12}")
+        digest = sha256(backend.source) if backend.source else None
+        _announce(args, service, f"{backend.description}, SHA-256 {digest or 'of no file':.12}")
         record = _provenance(args, service, backend.description, digest)
         record["load_s"] = time.perf_counter() - start
         _serve(args, service, evaluator, stop, record)
@@ -219,7 +221,7 @@ def _announce(args: argparse.Namespace, service: Service, model: str) -> None:
 
 
 def _provenance(
-    args: argparse.Namespace, service: Service, model: str, digest: str
+    args: argparse.Namespace, service: Service, model: str, digest: str | None
 ) -> dict[str, object]:
     """The head of the report: what is served, from which file, how."""
     return {

@@ -1,0 +1,161 @@
+"""What loading a model has in common in all families: threads, devices, trust, missing libraries.
+
+Knows no model library; torch is touched only where it is imported already.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi.backend import Backend, Structure, Wanted
+from ncforce_ipi.errors import InputError, ModelError
+
+REQUIREMENTS = Path(__file__).parent / "requirements"
+
+
+def install_command(family: str) -> str:
+    """What a user types to get the family's library into the environment that is in use."""
+    return f"{sys.executable} -m pip install -r {REQUIREMENTS / family}.txt"
+
+
+def missing(family: str, err: ImportError) -> ModelError:
+    """The error for a library that isn't installed, or not completely."""
+    return ModelError(f"models of {family} need their library: {err}; {install_command(family)}")
+
+
+def prepare(threads: int) -> None:
+    """Say how many threads torch may use, before it is imported; let glibc keep freed memory.
+
+    Tensors of some MB are otherwise mapped and faulted in anew at every call.
+    """
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    with contextlib.suppress(OSError, AttributeError):  # other C libraries: no effect
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD: 32 MB, the most that glibc takes
+        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
+
+
+def make_reproducible(threads: int, device: str) -> None:
+    """On a CPU, the same bits from the first call on; TorchScript would fuse in later ones."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if device == "cpu":
+        torch.jit.set_fusion_strategy([])
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep a library's own messages and warnings off the terminal while it is imported or used."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def pick_device(asked: str | None) -> str:
+    """The device that is asked for, or the GPU if there is one, or the CPU.
+
+    Raises
+    ------
+    ModelError
+        There is no such device here.
+    """
+    import torch
+
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    here = ["cpu", *["cuda"] * bool(n_gpus), *[f"cuda:{k}" for k in range(n_gpus)]]
+    device = asked or ("cuda" if n_gpus else "cpu")
+    if device not in here:
+        raise ModelError(f"device {device} isn't here, expected one of {', '.join(here)}")
+    return device
+
+
+def require_trust(path: Path, trusted: bool) -> None:
+    """Refuse a file that can run code when it is loaded, unless the user has said to trust it."""
+    if not trusted:
+        raise InputError(
+            f"{path} is a pickle, which can run any code when it is loaded; "
+            "add --trust if you know where it comes from"
+        )
+
+
+def check_request(backend: Backend, structure: Structure, wanted: Wanted) -> None:
+    """Refuse kinds of force and species that a model doesn't have.
+
+    Raises
+    ------
+    ModelError
+        One line that names them.
+    """
+    if lacking := wanted.kinds - backend.kinds:
+        raise ModelError(f"{backend.description} has no {' and no '.join(sorted(lacking))} forces")
+    if backend.species is None:
+        return
+    known = np.isin(structure.numbers, np.fromiter(backend.species, int))
+    if not known.all():
+        unknown = " ".join(str(number) for number in np.unique(structure.numbers[~known]))
+        raise ModelError(f"{backend.description} doesn't know atomic number {unknown}")
+
+
+def parse_object(text: str, what: str) -> dict[str, Any]:
+    """The JSON object in ``text``; ``what`` it is, for the message.
+
+    Raises
+    ------
+    InputError
+        It is not JSON, or no object.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as err:
+        raise InputError(f"{what} is not JSON: {err}; got {text[:80]!r}") from err
+    if not isinstance(value, dict):
+        raise InputError(f'{what}: expected an object, {{"name": value}}, got {text[:80]!r}')
+    return value
+
+
+def periodicity(structure: Structure) -> bool:
+    """Whether the structure is periodic in three directions; False: in none.
+
+    Raises
+    ------
+    ModelError
+        It is periodic in one or two, of which most model libraries make nothing sound.
+    """
+    n_vectors = int(structure.cell.any(axis=1).sum())
+    if n_vectors not in (0, 3):
+        raise ModelError(
+            f"expected three lattice vectors or none, got {n_vectors}; "
+            "give a vacuum a long lattice vector"
+        )
+    return n_vectors == 3
+
+
+def open_virial(structure: Structure, forces: np.ndarray) -> np.ndarray:
+    """Virial ``(3, 3)``, eV, without a cell: W = sum_i r_i F_i, exact where forces sum to zero."""
+    w = (structure.positions - structure.positions.mean(axis=0)).T @ forces
+    return 0.5 * (w + w.T)
+
+
+def symmetric(virial: np.ndarray) -> np.ndarray:
+    """The symmetric part ``(3, 3)``, in float64: what the wire carries."""
+    w = np.asarray(virial, np.float64).reshape(3, 3)
+    return 0.5 * (w + w.T)
+
+
+def one_line(err: BaseException) -> str:
+    """The last line of an error that isn't of a C++ stack."""
+    stack = ("frame #", "Exception raised from", "<omitting")
+    lines = [line for line in str(err).splitlines() if line.strip() and not line.startswith(stack)]
+    return lines[-1].strip() if lines else type(err).__name__

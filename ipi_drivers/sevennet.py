@@ -1,0 +1,149 @@
+"""SevenNet: the names of its package (7net-0, ...) and checkpoint files.
+
+Owns the way from a structure to SevenNet's graph and back.  The network is called itself, without
+the calculator.  Forces are conservative.  float32 is what SevenNet computes in; float64 is ours,
+for derivatives of forces: the same weights, with one-hot vectors cast behind SevenNet's back.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.errors import InputError, ModelError
+
+from . import loading
+
+FORCES = "conservative"
+IN_WHEEL = ("0", "0_11jul2024", "0_11july2024", "0_22may2024", "l3i5", "mf-0")
+STRESS_ORDER = np.array([[0, 3, 5], [3, 1, 4], [5, 4, 2]])  # of xx, yy, zz, xy, yz, zx
+LEAST_VOLUME_A3 = 1e-3  # what SevenNet divides by where there is no cell
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that only SevenNet models have."""
+    parser.add_argument("--modal", help="fidelity of a multi-fidelity model, e.g. PBE of 7net-mf-0")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+
+
+def load(args: argparse.Namespace) -> SevenNetBackend:
+    """Load a checkpoint by its name or from a file.
+
+    Raises
+    ------
+    InputError
+        It needs ``--trust`` or ``--modal``: those in the wheel don't need the first.
+    ModelError
+        sevenn is missing, or there is no such model or device.
+    """
+    _check_trust(args.model, args.trust)
+    loading.prepare(args.threads)
+    checkpoint, model = _load(args.model)
+    modals = list(model.modal_map or [])
+    if (modals and args.modal not in modals) or (args.modal and not modals):
+        raise InputError(
+            f"--modal: {args.model} has {', '.join(modals) or 'none'}, got {args.modal or 'none'}"
+        )
+    device = loading.pick_device(args.device)
+    loading.make_reproducible(args.threads, device)
+    return SevenNetBackend(args, checkpoint, model, device)
+
+
+def _check_trust(model: str, trusted: bool) -> None:
+    """Checkpoints are pickles; the package's own came with the code that is run anyway."""
+    name = model.lower().removeprefix("sevennet-").removeprefix("7net-")
+    if Path(model).is_file() or name not in IN_WHEEL:
+        loading.require_trust(Path(model), trusted)
+
+
+def _load(model: str) -> tuple[Any, Any]:
+    try:
+        with loading.quiet():
+            from sevenn.util import load_checkpoint
+    except ImportError as err:
+        raise loading.missing("sevennet", err) from err
+    try:
+        with loading.quiet():
+            checkpoint = load_checkpoint(model)
+            return checkpoint, checkpoint.build_model()
+    except Exception as err:  # unpickling raises anything
+        raise ModelError(
+            f"{model} can't be loaded by SevenNet: {loading.one_line(err)}; "
+            "expected a checkpoint file or a name like 7net-0"
+        ) from err
+
+
+class SevenNetBackend:
+    """A loaded SevenNet model; see ``ncforce_ipi.backend.Backend``."""
+
+    kinds: frozenset[Kind] = frozenset(["conservative"])
+
+    def __init__(self, args: argparse.Namespace, checkpoint: Any, model: Any, device: str) -> None:
+        import torch
+        from sevenn import _keys
+
+        self._torch, self._keys = torch, _keys
+        self.species: frozenset[int] | None = frozenset(checkpoint.config[_keys.TYPE_MAP])
+        self.source: Path | None = Path(checkpoint.checkpoint_path)
+        self.description = f"{args.model} (SevenNet, {device}, {args.dtype})"
+        self._cutoff = float(checkpoint.config[_keys.CUTOFF])
+        self._modal, self._device, self._dtype = args.modal, device, getattr(torch, args.dtype)
+        self._model = model.to(device=device, dtype=self._dtype).eval()
+        self._model.set_is_batch_data(False)
+        if args.dtype == "float64":
+            _cast_one_hot(model)
+
+    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
+        """Energy, forces and virial: W = volume x SevenNet's stress, of which ASE's is minus."""
+        loading.check_request(self, structure, wanted)
+        try:
+            with loading.quiet():
+                out = self._model(self._graph(structure))
+        except (RuntimeError, ValueError) as err:
+            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
+        energy, forces, stress = (
+            out[key].detach().cpu().double().numpy()
+            for key in (self._keys.PRED_TOTAL_ENERGY, self._keys.PRED_FORCE, self._keys.PRED_STRESS)
+        )
+        volume = max(abs(np.linalg.det(structure.cell)), LEAST_VOLUME_A3)
+        return {"conservative": Evaluation(energy.item(), forces, stress[STRESS_ORDER] * volume)}
+
+    def _graph(self, structure: Structure) -> Any:
+        """SevenNet's own neighbour list, made anew: its order depends on the structure alone."""
+        from ase import Atoms
+        from sevenn.atom_graph_data import AtomGraphData
+        from sevenn.train.dataload import unlabeled_atoms_to_graph
+
+        periodic = loading.periodicity(structure)
+        atoms = Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=periodic)
+        arrays = unlabeled_atoms_to_graph(atoms, self._cutoff)
+        tensors = {
+            key: self._torch.as_tensor(
+                value, dtype=self._dtype if value.dtype.kind == "f" else None, device=self._device
+            )
+            for key, value in arrays.items()
+            if isinstance(value, np.ndarray)
+        }
+        graph = AtomGraphData(**tensors)
+        if self._modal:
+            graph[self._keys.DATA_MODALITY] = self._modal
+        return graph
+
+
+def _cast_one_hot(model: Any) -> None:
+    """SevenNet makes one-hot vectors of float32, whatever its weights are."""
+
+    def cast(module: Any, inputs: Any, data: Any) -> Any:
+        for key in (module.key_output, module.key_additional_output):
+            if key is not None:
+                data[key] = data[key].double()
+        return data
+
+    for module in model.modules():
+        if type(module).__name__ == "OnehotEmbedding":
+            module.register_forward_hook(cast)
