@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.joint import Counts, Memory
+from ncforce_ipi.species import SYMBOLS
 
 
 @dataclass
@@ -90,11 +92,11 @@ class Evaluator:
 
     def _remembered(self, memory: Memory, structure: Structure, role: Role) -> Evaluation:
         point, kinds = memory.visit(structure, role)
-        if kinds:
-            memory.remember(point, structure, self._try_both(structure, kinds, role), role)
-        evaluation = point.results[self._kinds[role]]
-        memory.settle(point)
-        return evaluation
+        if not kinds:
+            return point.results[self._kinds[role]]
+        results = self._try_both(structure, kinds, role)
+        memory.remember(point, structure, results, role)
+        return results[self._kinds[role]]
 
     def _try_both(
         self, structure: Structure, kinds: frozenset[Kind], role: Role
@@ -126,6 +128,18 @@ class Evaluator:
             energy=evaluation.energy if wanted.direct_energy else 0.0,
             virial=evaluation.virial if wanted.direct_virial else np.zeros((3, 3)),
         )
+
+
+def check_species(backend: Backend, numbers: NDArray[np.int32], structure: object) -> None:
+    """Raise ModelError if the model doesn't know all of ``numbers``, read from ``structure``."""
+    known = backend.species
+    if known is None or known.issuperset(numbers.tolist()):
+        return
+    unknown = sorted(set(numbers.tolist()) - known)
+    raise ModelError(
+        f"{structure} has {' '.join(SYMBOLS[number] for number in unknown)}, expected only species "
+        f"of {backend.description}: {' '.join(SYMBOLS[number] for number in sorted(known))}"
+    )
 
 
 def _check_finite(evaluation: Evaluation, what: str) -> None:

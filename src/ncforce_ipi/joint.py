@@ -138,14 +138,16 @@ class Memory:
         if len(results) > 1:
             point.joint_by = role
         self._kept_bytes += point.kept_bytes
+        self._keep_within_bounds()
 
-    def settle(self, point: Point) -> None:
-        """Let go of what nobody will ask for again, now that a request at ``point`` is answered."""
-        if point.asked["slow"] == point.asked["fast"]:
-            self._forget(point)
-        for kept in self._points.values() if self._kept_bytes > MAX_KEPT_BYTES else ():
-            if self._kept_bytes > MAX_KEPT_BYTES:
-                self._forget(kept)
+    def _keep_within_bounds(self) -> None:
+        """Forget, oldest first, what both roles have got, then all else."""
+        if self._kept_bytes <= MAX_KEPT_BYTES:
+            return
+        kept = [point for point in self._points.values() if point.structure is not None]
+        kept.sort(key=lambda point: point.asked["slow"] != point.asked["fast"])
+        while self._kept_bytes > MAX_KEPT_BYTES:
+            self._forget(kept.pop(0))
 
     def _succeed(self, key: bytes, marks: NDArray[np.float64]) -> Point:
         """A new point, one step after the nearest that lacks a successor."""

@@ -99,20 +99,51 @@ def receive_posdata(sock: socket.socket, numbers: NDArray[np.int32]) -> Structur
         The server sends another number of atoms, or a non-finite position or cell.
     """
     head = _receive(sock, 148)  # h, its inverse, n_atoms
-    cell = np.frombuffer(head, np.float64, count=9).reshape(3, 3).T * BOHR_A  # columns to rows
+    h = np.frombuffer(head, np.float64, count=9).reshape(3, 3)
     n_atoms = int(np.frombuffer(head, np.int32, count=1, offset=144)[0])
     if n_atoms != len(numbers):
-        raise ProtocolError(
-            f"the server sends {n_atoms} atoms, expected {len(numbers)} as in --structure; "
-            "start the driver with the structure that the server starts from"
-        )
+        raise ProtocolError(_n_atoms_message(n_atoms, len(numbers)))
     data = _receive(sock, 24 * n_atoms)
-    positions = np.frombuffer(data, np.float64).reshape(n_atoms, 3) * BOHR_A
-    if not (np.isfinite(positions).all() and np.isfinite(cell).all()):
+    return from_wire(h, np.frombuffer(data, np.float64).reshape(n_atoms, 3), numbers)
+
+
+def from_wire(
+    h: NDArray[np.float64], positions: NDArray[np.float64], numbers: NDArray[np.int32]
+) -> Structure:
+    """A structure as the server has it: ``h`` ``(3, 3)`` and ``(n_atoms, 3)``, Bohr.
+
+    Raises
+    ------
+    ProtocolError
+        Another number of atoms than ``numbers`` has, or a non-finite position or cell.
+    """
+    if len(positions) != len(numbers):
+        raise ProtocolError(_n_atoms_message(len(positions), len(numbers)))
+    cell = np.ascontiguousarray(h.T * BOHR_A)  # columns to rows
+    structure = Structure(numbers, positions * BOHR_A, cell)
+    if not (np.isfinite(structure.positions).all() and np.isfinite(cell).all()):
         raise ProtocolError(
             "the server sends a position or cell that is not finite; its run has already diverged"
         )
-    return Structure(numbers, positions, np.ascontiguousarray(cell))
+    return structure
+
+
+def to_wire(evaluation: Evaluation) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Energy, forces ``(n_atoms, 3)`` and virial ``(3, 3)`` in Hartree and Bohr.
+
+    Raises
+    ------
+    ModelError
+        Energy, forces or virial are not finite: the wire carries finite numbers only.
+    """
+    numbers = (evaluation.energy, evaluation.forces, evaluation.virial)
+    if not all(np.isfinite(number).all() for number in numbers):
+        raise ModelError("a number that is not finite can't be sent; evaluate it or send 0")
+    return (
+        evaluation.energy / HARTREE_EV,
+        evaluation.forces / HARTREE_PER_BOHR_EV_PER_A,
+        (evaluation.virial / HARTREE_EV).T,
+    )
 
 
 def send_header(sock: socket.socket, header: str) -> None:
@@ -126,27 +157,26 @@ def send_forces(sock: socket.socket, evaluation: Evaluation, extras: str = "") -
 
 
 def encode_forces(evaluation: Evaluation, extras: str = "") -> bytes:
-    """The bytes of FORCEREADY; the wire carries finite numbers only.
-
-    Raises
-    ------
-    ModelError
-        Energy, forces or virial are not finite.
-    """
-    numbers = (evaluation.energy, evaluation.forces, evaluation.virial)
-    if not all(np.isfinite(number).all() for number in numbers):
-        raise ModelError("a number that is not finite can't be sent; evaluate it or send 0")
+    """The bytes of FORCEREADY; ModelError as from ``to_wire``."""
+    energy, forces, virial = to_wire(evaluation)
     text = extras.encode("utf-8")
     return b"".join(
         (
             _header("FORCEREADY"),
-            np.float64(evaluation.energy / HARTREE_EV).tobytes(),
-            np.int32(len(evaluation.forces)).tobytes(),
-            (evaluation.forces / HARTREE_PER_BOHR_EV_PER_A).astype(np.float64).tobytes(),
-            (evaluation.virial / HARTREE_EV).astype(np.float64).T.tobytes(),
+            np.float64(energy).tobytes(),
+            np.int32(len(forces)).tobytes(),
+            forces.astype(np.float64, copy=False).tobytes(),
+            virial.astype(np.float64, copy=False).tobytes(),
             np.int32(len(text)).tobytes(),
             text,
         )
+    )
+
+
+def _n_atoms_message(got: int, expected: int) -> str:
+    return (
+        f"the server sends {got} atoms, expected {expected} as in --structure; "
+        "start the driver with the structure that the server starts from"
     )
 
 
