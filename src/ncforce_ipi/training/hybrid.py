@@ -13,11 +13,18 @@ pair), and with it forces and virial alike::
     F_i = sum_j G_ij - sum_j G_ji                 virial = - sum_ij  G_ij (x) r_ij
 
 *Direct*: the head predicts such pair forces without differentiating.  Back-propagation through a
-PaiNN layer yields, for each pair, a multiple of the unit vector plus a gated sum of atomic vectors;
-the head has that same form, antisymmetric under the exchange of the two atoms (``U``, ``x``:
-vectors and scalars of one atom)::
+PaiNN layer yields, for each pair, products of a feature of one atom with an adjoint of the other
+times a function of the distance, along the pair, and gated atomic vectors across it.  The head has
+that same form, antisymmetric under the exchange of the two atoms (``U`` vectors, ``x``, ``y``,
+``z`` scalars of one atom, made from the features of all layers; ``phi``, ``w`` symmetric in
+``(i, j)``)::
 
-    f_ij = phi_ij u_ij + sum_c w_ijc (U_ic x_jc - U_jc x_ic)    phi, w symmetric in (i, j)
+    f_ij = [phi_ij + sum_c R_c(r_ij) (y_ic x_jc + y_jc x_ic)] u_ij
+           + sum_c w_ijc (U_ic z_jc - U_jc z_ic)
+
+The products matter: of heads trained alike on the conservative force of one and the same network
+(3000 steps), one without them had an error of 34 meV/A, one with them 28, and 27 with the features
+of all layers instead of the last; message passing inside the head gained nothing further.
 
 Hence the direct force is rotation-equivariant, its net force is zero, and its virial costs nothing.
 It is not a gradient of anything: its Jacobian is not symmetric.
@@ -49,7 +56,6 @@ class HybridNet(nn.Module):
     species_index: Tensor  # (largest atomic number + 1,): position among the species, -1 = unknown
     centres: Tensor  # (n_radial,)
     energy_shift: Tensor  # (n_species,), eV, float64
-    energy_scale: Tensor
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class HybridNet(nn.Module):
     ) -> None:
         super().__init__()
         self.cutoff = cutoff
+        self.channels = channels
         self.r_min = r_min
         index = torch.full((max(species) + 1,), -1, dtype=torch.long)
         index[torch.tensor(species)] = torch.arange(len(species))
@@ -71,7 +78,6 @@ class HybridNet(nn.Module):
         self.register_buffer("centres", torch.linspace(lowest, 1.0, n_radial))
         self.beta = (2.0 / n_radial * (1.0 - lowest)) ** -2
         self.register_buffer("energy_shift", torch.zeros(len(species), dtype=torch.float64))
-        self.register_buffer("energy_scale", torch.ones(()))
 
         self.embedding = nn.Embedding(len(species), channels)
         self.layers = nn.ModuleList(
@@ -80,22 +86,27 @@ class HybridNet(nn.Module):
         self.energy = nn.Sequential(
             nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, 1)
         )
-        self.direct = DirectHead(channels, head_channels, n_radial)
+        self.direct = DirectHead(layers * channels, head_channels, n_radial)
 
     def trunk(
         self, types: Tensor, i: Tensor, j: Tensor, vectors: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Atomic scalars ``(n_atoms, C)`` and vectors ``(n_atoms, 3, C)``; pair terms for the head.
+        """Atomic scalars ``(n_atoms, L C)``, vectors ``(n_atoms, 3, L C)``, and pair geometry.
 
+        The features of all ``L`` layers stand side by side, those of the last layer at the end.
         ``types`` ``(n_atoms,)`` atomic numbers; ``i``, ``j`` ``(n_pairs,)``, each pair once;
         ``vectors`` ``(n_pairs, 3)``, A, from ``i`` to ``j``.
         """
         unit, radial, envelope = self.pair_geometry(vectors)
         h = self.embedding(self.species_index[types])
         v = torch.zeros(h.shape[0], 3, h.shape[1], dtype=h.dtype, device=h.device)
+        scalars: list[Tensor] = []
+        equivariants: list[Tensor] = []
         for layer in self.layers:
             h, v = layer(h, v, i, j, unit, radial, envelope)
-        return h, v, unit, radial, envelope
+            scalars.append(h)
+            equivariants.append(v)
+        return torch.cat(scalars, dim=1), torch.cat(equivariants, dim=2), unit, radial, envelope
 
     def pair_geometry(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of all pairs: unit vectors ``(n_pairs, 3)``, radial functions, envelope."""
@@ -109,7 +120,7 @@ class HybridNet(nn.Module):
 
     def atom_energies(self, h: Tensor) -> Tensor:
         """``(n_atoms,)``, eV, without the shift per species."""
-        return self.energy(h)[:, 0] * self.energy_scale
+        return self.energy(h[:, -self.channels :])[:, 0]
 
     def pair_forces(
         self,
@@ -181,19 +192,23 @@ class DirectHead(nn.Module):
     """Antisymmetric pair forces from the atomic features of the two ends.
 
     Like back-propagation, which it stands in for, it first turns the features of each atom into
-    adjoints (``atoms``: nonlinear, cheap, once an atom) and then combines those of two atoms.
+    adjoints (``atoms``: nonlinear, cheap, once an atom) and then multiplies those of one atom with
+    features of the other.
     """
 
     def __init__(self, channels: int, width: int, n_radial: int) -> None:
         super().__init__()
         self.scalars = nn.Linear(channels, width, bias=False)
         self.vectors = nn.Linear(channels, width, bias=False)
-        last = nn.Linear(width, 3 * width)
+        last = nn.Linear(width, 4 * width)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         self.atoms = nn.Sequential(nn.Linear(channels, width), nn.SiLU(), last)
+        self.feature = nn.Linear(channels, width)
         self.radial = nn.Linear(n_radial, width)
+        self.product_radial = nn.Linear(n_radial, width)
         self.along = nn.Linear(width, width, bias=False)
+        self.product = nn.Linear(width, width, bias=False)
         self.hidden = nn.Linear(width, width)
         self.out = nn.Linear(width, width + 1)
 
@@ -207,12 +222,14 @@ class DirectHead(nn.Module):
         radial: Tensor,
         envelope: Tensor,
     ) -> Tensor:
-        correction, gain, partner = self.atoms(h).chunk(3, dim=1)
-        s = self.scalars(h) + correction
-        adjoint = self.vectors(v) * (1.0 + gain)[:, None, :]
-        partner = 1.0 + partner
-        difference = adjoint[i] * partner[j][:, None, :] - adjoint[j] * partner[i][:, None, :]
+        correction, gain, partner, adjoint = self.atoms(h).chunk(4, dim=1)
+        s, x, z = self.scalars(h) + correction, self.feature(h), 1.0 + partner
+        u = self.vectors(v) * (1.0 + gain)[:, None, :]
+        difference = u[i] * z[j][:, None, :] - u[j] * z[i][:, None, :]  # (pairs, 3, width)
         along = (difference * unit[:, :, None]).sum(1)  # (pairs, width)
-        x = nn.functional.silu(s[i] + s[j] + self.radial(radial) + self.along(along))
-        x = self.out(nn.functional.silu(self.hidden(x))) * envelope
-        return x[:, :1] * unit + (x[:, 1:][:, None, :] * difference).sum(2)
+        product = (adjoint[i] * x[j] + adjoint[j] * x[i]) * self.product_radial(radial)
+        hidden = s[i] + s[j] + self.radial(radial) + self.along(along) + self.product(product)
+        hidden = self.hidden(nn.functional.silu(hidden))
+        out = self.out(nn.functional.silu(hidden)) * envelope
+        radial_force = out[:, :1] + product.sum(1, keepdim=True) * envelope
+        return radial_force * unit + (out[:, 1:][:, None, :] * difference).sum(2)

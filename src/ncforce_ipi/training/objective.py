@@ -7,8 +7,8 @@ respect to the pair vectors gives the conservative pair forces (see ``hybrid``).
 ``energy``      mean over frames of ((E - E_ref) / n_atoms)^2, eV^2
 ``conservative`` mean over components of (F_c - F_ref)^2, (eV/A)^2
 ``direct``      the same for the direct force
-``difference``  the same for direct minus conservative, the conservative one held fixed: the two
-                forces of a multiple-time-step pair must agree, above all in stiff bonds
+``difference``  the same for direct minus conservative, and both move: the two forces of a
+                multiple-time-step pair must agree, above all in stiff bonds
 ``pair``        sum over pairs of (f_ij - G_ij)^2 / (3 n_atoms), G_ij held fixed: the direct head
                 learns what back-propagation would have given, pair by pair
 ``stress``      mean of (stress x volume / n_atoms - reference)^2, eV^2, of both heads
@@ -88,7 +88,7 @@ def terms(model: BothHeads, parameters: dict[str, Tensor], batch: Batch, stage: 
             (present * per_atom**2).sum() / present.sum(),
             _mean_square(conservative - batch.forces, batch.real, n_components),
             direct_loss,
-            _mean_square(direct - conservative.detach(), batch.real, n_components),
+            _mean_square(direct - conservative, batch.real, n_components),
             ((direct_pairs - pairs.detach()) ** 2).sum() / n_components,
             stress_loss + _stress_loss(pairs, batch),
         ]
