@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from ncforce_ipi import __version__, client, sockets
 from ncforce_ipi.backend import ROLES, Backend, Kind, Role
 from ncforce_ipi.cli import families
-from ncforce_ipi.errors import InputError, ModelError
-from ncforce_ipi.evaluator import Evaluator
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.evaluator import Evaluator, check_species
 from ncforce_ipi.models import sha256
-from ncforce_ipi.species import SYMBOLS, read_species
+from ncforce_ipi.species import read_species
 
 FAMILIES = families.FAMILIES
 IPI_PREFIX = "/tmp/ipi_"  # where i-PI's own clients look for unix sockets
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     with _termination() as stop:
         backend: Backend = families.module(args.family).load(args)
-        _check_species(backend, service.numbers, args.structure)
+        check_species(backend, service.numbers, args.structure)
         evaluator = Evaluator(
             backend,
             service.kinds,
@@ -190,17 +190,6 @@ def _termination() -> Iterator[socket.socket]:
         finally:
             signal.set_wakeup_fd(wakeup)
             signal.signal(signal.SIGTERM, handler)
-
-
-def _check_species(backend: Backend, numbers: NDArray[np.int32], structure: Path) -> None:
-    known = backend.species
-    if known is None or known.issuperset(numbers.tolist()):
-        return
-    unknown = sorted(set(numbers.tolist()) - known)
-    raise ModelError(
-        f"{structure} has {' '.join(SYMBOLS[number] for number in unknown)}, expected only species "
-        f"of {backend.description}: {' '.join(SYMBOLS[number] for number in sorted(known))}"
-    )
 
 
 def _announce(args: argparse.Namespace, service: Service, model: str) -> None:
