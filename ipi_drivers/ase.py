@@ -118,7 +118,7 @@ class AseBackend:
         forces = np.array(results["forces"], np.float64)
         virial = np.zeros((3, 3))
         if stress:
-            virial = loading.symmetric(-_full(results["stress"]) * self._atoms.get_volume())
+            virial = loading.virial(results["stress"], structure.cell)
         elif self._virial:
             virial = loading.open_virial(structure, forces)
         return {"conservative": Evaluation(float(results[self._energy]), forces, virial)}
@@ -146,11 +146,3 @@ class AseBackend:
             why = loading.one_line(err)
             raise ModelError(f"{self.description} failed{where}: {why}") from err
         return self._calculator.results
-
-
-def _full(stress: np.ndarray) -> np.ndarray:
-    """``(3, 3)`` from ASE's six (xx, yy, zz, yz, xz, xy) or from nine numbers."""
-    values = np.asarray(stress, np.float64).ravel()
-    if values.size == 6:
-        values = values[[0, 5, 4, 5, 1, 3, 4, 3, 2]]
-    return values.reshape(3, 3)

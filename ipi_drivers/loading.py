@@ -148,6 +148,17 @@ def open_virial(structure: Structure, forces: np.ndarray) -> np.ndarray:
     return 0.5 * (w + w.T)
 
 
+def virial(stress: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Virial ``(3, 3)``, eV, of a stress in eV/A^3: W = -stress x volume.
+
+    The stress has nine numbers, or ASE's six: xx, yy, zz, yz, xz, xy.
+    """
+    values = np.asarray(stress, np.float64).ravel()
+    if values.size == 6:
+        values = values[[0, 5, 4, 5, 1, 3, 4, 3, 2]]
+    return -symmetric(values) * abs(np.linalg.det(cell))
+
+
 def symmetric(virial: np.ndarray) -> np.ndarray:
     """The symmetric part ``(3, 3)``, in float64: what the wire carries."""
     w = np.asarray(virial, np.float64).reshape(3, 3)

@@ -51,6 +51,8 @@ class Case:
         A molecule without a cell, an atom without a neighbour, is refused in one line.
     truncates
         Only the nearest neighbours count, so that equal distances make an arbitrary choice.
+    removes_torque
+        Direct forces of a molecule without a cell have no torque; with one they may have.
     """
 
     family: str
@@ -69,6 +71,7 @@ class Case:
     needs_cell: bool = False
     needs_neighbors: bool = False
     truncates: bool = False
+    removes_torque: bool = False
 
     @property
     def label(self) -> str:
@@ -113,4 +116,7 @@ def is_missing(library: str) -> bool:
     """Whether a case is to be skipped: its library isn't here, and isn't demanded."""
     if not library or os.environ.get(DEMANDED):
         return False
-    return importlib.util.find_spec(library) is None
+    try:
+        return importlib.util.find_spec(library) is None
+    except ModuleNotFoundError:  # of the package that the module would be in
+        return True
