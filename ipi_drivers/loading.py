@@ -21,6 +21,7 @@ import numpy as np
 from ncforce_ipi.backend import Backend, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
+UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"  # every torch.load of the process may run a pickle
 REQUIREMENTS = Path(__file__).parent / "requirements"
 
 
@@ -61,6 +62,18 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         yield
+
+
+@contextlib.contextmanager
+def keep_environment(name: str) -> Iterator[None]:
+    """Put an environment variable back to what it was: importing a library may set it for good."""
+    before = os.environ.get(name)
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
 
 
 def pick_device(asked: str | None) -> str:

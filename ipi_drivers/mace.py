@@ -6,9 +6,7 @@ Owns the graph that a MACE model reads.  Below MACE's ASE calculator; conservati
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from ncforce_ipi.errors import InputError, ModelError
 from . import loading
 
 FORCES = "conservative"
-UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +37,7 @@ def load(args: argparse.Namespace) -> MaceBackend:
         mace-torch is missing, the file is no MACE model or it has no such head.
     """
     loading.prepare(args.threads)
-    with _contained():
+    with loading.keep_environment(loading.UNSAFE), loading.quiet():  # importing mace sets it
         try:
             import mace.calculators as _  # noqa: F401  all of it, while its setting is contained
             import torch
@@ -55,19 +52,6 @@ def load(args: argparse.Namespace) -> MaceBackend:
             raise ModelError(f"{path} is no MACE model: {loading.one_line(err)}") from err
     loading.make_reproducible(args.threads, device)
     return MaceBackend(model, path, device, args.head, args.dtype)
-
-
-@contextmanager
-def _contained() -> Iterator[None]:
-    """Undo what importing mace does to the process: ``torch.load`` would run pickles ever after."""
-    before = os.environ.get(UNSAFE)
-    try:
-        with loading.quiet():
-            yield
-    finally:
-        os.environ.pop(UNSAFE, None)
-        if before is not None:
-            os.environ[UNSAFE] = before
 
 
 def _find(model: str) -> Path:

@@ -15,7 +15,7 @@ from tests.drivers.mace import make, words
 
 pytest.importorskip("matscipy", reason="needs mace-torch")  # importing mace here would set UNSAFE
 WANTED = Wanted(frozenset(["conservative"]))
-UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+UNSAFE = loading.UNSAFE
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,8 @@ class Case:
         Only the nearest neighbours count, so that equal distances make an arbitrary choice.
     removes_torque
         Direct forces of a molecule without a cell have no torque; with one they may have.
+    blurs_axes
+        Rotations are inexact for bonds along a Cartesian axis: symmetric sites have a force.
     """
 
     family: str
@@ -72,6 +74,7 @@ class Case:
     needs_neighbors: bool = False
     truncates: bool = False
     removes_torque: bool = False
+    blurs_axes: bool = False
 
     @property
     def label(self) -> str:

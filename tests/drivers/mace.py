@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ncforce_ipi.drivers import loading
-from ncforce_ipi.drivers import mace as driver
 from tests.drivers import Case
 
 
@@ -17,7 +16,7 @@ def words(directory: Path, dtype: str) -> list[str]:
 
 def make(path: Path, dtype: str, heads: tuple[str, ...] = ("Default",)) -> None:
     """Write a random model to ``path``."""
-    with driver._contained(), loading.quiet():
+    with loading.keep_environment(loading.UNSAFE), loading.quiet():
         import mace.modules as modules  # before e3nn, which needs what it sets
         import numpy as np
         import torch

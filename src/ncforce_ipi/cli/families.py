@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-FAMILIES = ("metatomic", "sevennet", "orb", "mace", "fairchem", "ase", "analytic")
+FAMILIES = ("metatomic", "sevennet", "orb", "mace", "equiformer", "fairchem", "ase", "analytic")
 
 
 def module(family: str) -> ModuleType:

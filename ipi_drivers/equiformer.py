@@ -1,0 +1,153 @@
+"""EquiformerV2 and other direct-force checkpoints of the OCP format, with fairchem-core 1.10.
+
+Owns the trainer that evaluates such a checkpoint and the graph data that it reads.  Direct forces
+only, in float32.  fairchem keeps the net force; the driver removes it unless it is told not to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.errors import InputError, ModelError
+
+from . import loading
+
+FORCES = "direct"
+SEED = 0  # of the random rotations around each edge: the same for every structure
+CACHE = Path("~/.cache/fairchem")  # where fairchem's own loader puts what it downloads
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """EquiformerV2 has no options of its own."""
+
+
+def load(args: argparse.Namespace) -> EquiformerBackend:
+    """Load the checkpoint file or the published model that ``--model`` names.
+
+    Raises
+    ------
+    InputError
+        No such file or name, or a file with more than tensors in it and no ``--trust``.
+    ModelError
+        fairchem-core 1 is missing, the file can't be loaded, or it lacks what is asked for.
+    """
+    loading.prepare(args.threads)
+    try:
+        with loading.quiet():
+            import torch
+            from fairchem.core import OCPCalculator
+    except ImportError as err:
+        raise loading.missing("equiformer", err) from err
+    path, device = _find(args.model), loading.pick_device(args.device)
+    plain = _is_plain(path)
+    if not plain:
+        loading.require_trust(path, args.trust)
+    try:
+        with loading.quiet(), loading.keep_environment(loading.UNSAFE):
+            os.environ[loading.UNSAFE] = str(int(not plain))
+            trainer = OCPCalculator(checkpoint_path=path, cpu=True, seed=SEED).trainer
+    except Exception as err:  # a pickle can raise anything
+        raise ModelError(f"{path} is no OCP checkpoint: {loading.one_line(err)}") from err
+    loading.make_reproducible(args.threads, device)
+    return EquiformerBackend(trainer, path, torch.device(device), args)
+
+
+def _find(model: str) -> Path:
+    """The file of this path, or of the published model of this name, downloaded if need be."""
+    from fairchem.core.models import model_registry
+
+    if Path(model).is_file():
+        return Path(model)
+    names = model_registry.available_pretrained_models
+    if model not in names:
+        raise InputError(f"model {model!r} is neither a file nor one of: {', '.join(names)}")
+    try:
+        return Path(model_registry.model_name_to_local_file(model, CACHE.expanduser()))
+    except Exception as err:  # whatever the network raises
+        raise ModelError(f"{model!r} can't be downloaded: {loading.one_line(err)}") from err
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether torch's safe loader takes the file: then nothing in it can run."""
+    import pickle
+
+    import torch
+
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        return False
+    return True
+
+
+class EquiformerBackend:
+    """A loaded OCP checkpoint; see ``ncforce_ipi.backend.Backend``."""
+
+    kinds: frozenset[Kind] = frozenset(["direct"])
+
+    def __init__(self, trainer: Any, path: Path, device: Any, args: argparse.Namespace) -> None:
+        import torch
+        from torch_geometric.data import Batch, Data
+
+        model = trainer._unwrapped_model
+        backbone = getattr(model, "backbone", model)
+        if getattr(backbone, "direct_forces", True) is False:
+            raise ModelError(f"{path} has no direct forces, and its gradients aren't served")
+        outputs = trainer.config["outputs"]
+        needed = {"forces": True, "energy": args.direct_energy, "stress": args.direct_virial}
+        if lacking := [name for name, wanted in needed.items() if wanted and name not in outputs]:
+            raise ModelError(
+                f"{path} has no {' and no '.join(lacking)}; it has {', '.join(outputs)}"
+            )
+        if trainer.ema is not None:  # the weights to use; predict would copy them at each call
+            trainer.ema.copy_to()
+            trainer.ema = None
+        trainer.device = device
+        for part in (trainer.model, *trainer.normalizers.values(), *trainer.elementrefs.values()):
+            part.to(device)
+        self.species: frozenset[int] | None = frozenset(range(1, backbone.max_num_elements))
+        self.source: Path | None = path
+        self.description = f"{path.name} ({type(backbone).__name__}, {device}, float32)"
+        self._torch, self._trainer, self._data, self._batch = torch, trainer, Data, Batch
+
+    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
+        """One call of the model; it computes all that the checkpoint was trained for."""
+        loading.check_request(self, structure, wanted)
+        self._torch.manual_seed(SEED)
+        try:
+            with loading.quiet():
+                graph = self._graph(structure)
+                found = self._trainer.predict(graph, per_image=False, disable_tqdm=True)
+        except Exception as err:  # its assertions too
+            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
+        values = {name: v.cpu().double().numpy() for name, v in found.items()}
+        energy, virial = np.nan, np.full((3, 3), np.nan)
+        if wanted.direct_energy:
+            energy = values["energy"].item()
+        if wanted.direct_virial:  # stress: nine numbers, not Voigt's six
+            volume = abs(np.linalg.det(structure.cell))
+            virial = -loading.symmetric(values["stress"]) * volume
+        return {"direct": Evaluation(energy, values["forces"].reshape(-1, 3), virial)}
+
+    def _graph(self, structure: Structure) -> Any:
+        """What the model reads: positions wrapped into the cell; it finds the neighbours itself."""
+        torch, n, r = self._torch, len(structure.numbers), structure.positions
+        periodic, cell = loading.periodicity(structure), structure.cell
+        if periodic:
+            r = r - np.floor(r @ np.linalg.inv(cell)) @ cell
+        data = self._data(
+            pos=torch.tensor(r).float(),
+            cell=torch.tensor(cell if periodic else np.eye(3)).float().view(1, 3, 3),
+            atomic_numbers=torch.tensor(structure.numbers).to(torch.uint8),
+            natoms=n,
+            tags=torch.zeros(n, dtype=torch.int),
+            pbc=torch.tensor([periodic] * 3),
+        )
+        return self._batch.from_data_list([data])
