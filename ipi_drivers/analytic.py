@@ -163,6 +163,9 @@ def load(args: argparse.Namespace) -> AnalyticBackend:
     known = [field.name for field in fields(MODELS[name])]
     if unknown := sorted(set(arguments) - set(known)):
         raise InputError(f"{name} has no {', '.join(unknown)}; it has {', '.join(known)}")
+    for key, value in arguments.items():
+        if key != "sites_A" and not isinstance(value, int | float):
+            raise InputError(f"{key}: expected a number, got {value!r}")
     return AnalyticBackend(name, MODELS[name](**arguments), source)
 
 
