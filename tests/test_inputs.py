@@ -11,6 +11,7 @@ import pytest
 from ase import Atoms
 
 from ncforce_ipi import cli
+from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import (
     Recipe,
@@ -25,11 +26,13 @@ from ncforce_ipi.mts import Plan
 
 def recipe(forces="mts", mts=8, **changes):
     plan = Plan.from_time(forces, mts if forces == "mts" else 1, 0.5, 1.0)
-    return Recipe(plan, "nve", 300.0, 7, **changes)
+    return Recipe(plan, Ensemble(), 300.0, 7, **changes)
 
 
 def parsed(**changes):
-    return ElementTree.fromstring(input_xml(recipe(**changes), ["H", "O"]))
+    return ElementTree.fromstring(
+        input_xml(recipe(**changes), Atoms("OH2", positions=np.eye(3), cell=[10, 10, 10]))
+    )
 
 
 def text(root, path):
@@ -138,7 +141,9 @@ def test_transports():
     ],
 )
 def test_the_commands_by_hand(changes, words):
-    lines = input_xml(recipe(**changes), ["H", "O"]).splitlines()
+    lines = input_xml(
+        recipe(**changes), Atoms("OH2", positions=np.eye(3), cell=[10, 10, 10])
+    ).splitlines()
     assert "<?first  i-pi input.xml ?>" in lines
     assert f"<?second ncforce driver metatomic --model water {words} ?>" in lines
 
@@ -177,9 +182,18 @@ def test_water_is_64_molecules():
     ("make", "message"),
     [
         (lambda: recipe(transport=Transport(0)), "port must lie between 1 and 65534, got 0"),
-        (lambda: Recipe(Plan("slow", 1, 0.5, 1), "nvx", 300.0, 1), "ensemble is nve, got 'nvx'"),
-        (lambda: Recipe(Plan("slow", 1, 0.5, 1), "nve", 0.0, 1), "positive, got 0.0 K"),
-        (lambda: Recipe(Plan("slow", 1, 0.5, 1), "nve", 300.0, -1), "seed must lie between 0"),
+        (lambda: Ensemble("nvx"), "ensemble is nve, langevin, gle, svr, npt, got 'nvx'"),
+        (lambda: Ensemble("langevin", tau_fs=0.0), "tau_fs must be positive, got 0"),
+        (lambda: Ensemble("nve", tau_fs=1.0), "nve has no tau_fs, got 1.0; leave it out"),
+        (lambda: Ensemble("gle", tau_fs=1.0), "gle has no tau_fs"),
+        (lambda: Ensemble("svr", gle="smart"), "svr has no gle"),
+        (lambda: Ensemble("svr", pressure_MPa=1.0), "svr has no pressure_MPa"),
+        (lambda: Ensemble("gle", gle="best"), "gle is optimal or smart, got 'best'"),
+        (lambda: Ensemble("npt", barostat="rigid"), "barostat is isotropic, flexible"),
+        (lambda: Ensemble("gle", beads=4), "gle is for classical runs"),
+        (lambda: Ensemble("nve", beads=0), "beads must lie between 1 and 1024, got 0"),
+        (lambda: Recipe(Plan("slow", 1, 0.5, 1), Ensemble(), 0.0, 1), "positive, got 0.0 K"),
+        (lambda: Recipe(Plan("slow", 1, 0.5, 1), Ensemble(), 300.0, -1), "seed must lie between 0"),
         (lambda: read_structure("ice"), "'ice' is neither a file nor a shipped system"),
     ],
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import Recipe, Transport
 from ncforce_ipi.launch import continuation, files, provenance, resume, sockets
@@ -244,7 +245,7 @@ class TestContinuation:
 class TestJob:
     job = Job(
         Path("out"),
-        Recipe(Plan("mts", 8, 0.5, 250), "nve", 300.0, 1, "/m.pt", Transport(31415)),
+        Recipe(Plan("mts", 8, 0.5, 250), Ensemble(), 300.0, 1, "/m.pt", Transport(31415)),
         "/start.xyz",
         Service("/m.pt", "metatomic", "cuda", 2, ("--trust",)),
         Limits(60.0, 900.0),
@@ -256,7 +257,7 @@ class TestJob:
     @pytest.mark.parametrize("forces", ["slow", "fast", "mts"])
     def test_driver_command(self, forces):
         plan = Plan(forces, 8 if forces == "mts" else 1, 0.5, 10)
-        job = Job(Path("out"), Recipe(plan, "nve", 300.0, 1), "water", Service("water"))
+        job = Job(Path("out"), Recipe(plan, Ensemble(), 300.0, 1), "water", Service("water"))
         words = driver_command(job, Path("/tmp/s"))
         assert words[words.index("--role") + 1] == ("both" if forces == "mts" else forces)
         assert words[words.index("--socket-dir") + 1] == "/tmp/s"

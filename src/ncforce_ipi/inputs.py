@@ -7,17 +7,16 @@ another file.  Starts nothing and knows no launcher: the XML is all that a run i
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ncforce_ipi import __version__
+from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.motion import motion_xml, title
 from ncforce_ipi.mts import Plan
+from ncforce_ipi.templates import fill, part_path
 from ncforce_ipi.units import PER_FS_PER_CM
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 PREFIX = "simulation"
 INPUT_FILE = "input.xml"
 STRUCTURE_FILE = "init.xyz"
-ENSEMBLES = ("nve",)
 SHIPPED_STRUCTURES = {"water": "water.xyz"}
 
 POSITION_INTERVAL_FS = 20.0
@@ -81,22 +79,20 @@ class Recipe:
 
     Attributes
     ----------
-    ensemble : one of ``ENSEMBLES``
-    temperature_K : of the start velocities (Maxwell-Boltzmann), K
+    ensemble : thermostat, barostat, beads
+    temperature_K : of the start velocities (Maxwell-Boltzmann) and of the ensemble, K
     seed : of the start velocities and of i-PI's random numbers
     model : name or path as the user gave it; only for the text of the input
     """
 
     plan: Plan
-    ensemble: str
+    ensemble: Ensemble
     temperature_K: float
     seed: int
     model: str = "water"
     transport: Transport = Transport()
 
     def __post_init__(self) -> None:
-        if self.ensemble not in ENSEMBLES:
-            raise InputError(f"ensemble is {' or '.join(ENSEMBLES)}, got {self.ensemble!r}")
         if not 0 < self.temperature_K < 1e6:
             raise InputError(f"temperature must be positive, got {self.temperature_K} K")
         if not 0 <= self.seed < 2**32:
@@ -125,42 +121,44 @@ def read_structure(name_or_path: str) -> Atoms:
     return Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=True)
 
 
-def input_xml(recipe: Recipe, species: list[str]) -> str:
-    """The complete i-PI input for atoms of these species, in the order of the columns."""
+def input_xml(recipe: Recipe, atoms: Atoms) -> str:
+    """The complete i-PI input for these atoms."""
+    species = sorted(set(atoms.get_chemical_symbols()))
     plan = recipe.plan
     names = plan.components
-    return _fill(
+    text = fill(
         "simulation",
         {
-            "title": f"{recipe.ensemble.upper()} of {', '.join(species)} with i-PI",
+            "title": f"{title(recipe.ensemble)} of {', '.join(species)} with i-PI",
             "version": __version__,
             "plan_text": _plan_text(plan),
             "driver_command": _driver_command(recipe),
-            "outputs": _outputs(plan, species),
+            "outputs": _outputs(recipe, species),
             "n_outer": plan.n_outer,
             "seed": recipe.seed,
             "forcefields": "\n".join(_socket(recipe.transport, name) for name in names),
             "structure": STRUCTURE_FILE,
             "temperature_K": recipe.temperature_K,
             "components": "\n".join(_component(name, plan) for name in names),
-            "ensemble": _ensemble(recipe),
+            "n_beads": recipe.ensemble.beads,
+            "motion": motion_xml(plan, recipe.ensemble, recipe.temperature_K, atoms),
         },
     )
+    return text + "\n"
 
 
 def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
     """Write ``input.xml`` and ``init.xyz`` into an existing directory."""
     import ase.io
 
-    species = sorted(set(atoms.get_chemical_symbols()))
-    text = input_xml(recipe, species)
+    text = input_xml(recipe, atoms)
     ase.io.write(directory / STRUCTURE_FILE, atoms, format="extxyz")
     (directory / INPUT_FILE).write_text(text, encoding="utf-8")
 
 
 def _structure_path(name_or_path: str) -> Path:
     if name_or_path in SHIPPED_STRUCTURES:
-        return _part(SHIPPED_STRUCTURES[name_or_path])
+        return part_path(SHIPPED_STRUCTURES[name_or_path])
     path = Path(name_or_path).expanduser()
     if not path.is_file():
         names = ", ".join(sorted(SHIPPED_STRUCTURES))
@@ -193,12 +191,6 @@ def _plan_text(plan: Plan) -> str:
     return f"Velocity Verlet with the {plan.forces} forces alone ({KIND[plan.forces]})."
 
 
-def _step_text(plan: Plan) -> str:
-    if plan.forces == "mts":
-        return f"nmts = {plan.mts} inner steps of {plan.inner_step_fs} fs in each"
-    return "inner and outer step are the same"
-
-
 def _driver_command(recipe: Recipe) -> str:
     plan, transport = recipe.plan, recipe.transport
     role = "both" if plan.forces == "mts" else plan.forces
@@ -211,19 +203,25 @@ def _driver_command(recipe: Recipe) -> str:
         words.append(f"--mts {plan.mts}")
     if plan.forces == "fast":
         words.append("--direct-energy")
+    if recipe.ensemble.has_pressure and "fast" in plan.components:
+        words.append("--direct-virial")
     return " ".join(words)
 
 
-def _outputs(plan: Plan, species: list[str]) -> str:
+def _outputs(recipe: Recipe, species: list[str]) -> str:
+    plan = recipe.plan
+    centroid = recipe.ensemble.beads > 1
     strides = Strides.of(plan)
     interval_fs = strides.velocity * plan.outer_step_fs
-    return _fill(
+    return fill(
         "outputs",
         {
             "outer_step_fs": plan.outer_step_fs,
             "velocity_interval_fs": interval_fs,
             "nyquist_per_cm": int(PER_FS_PER_CM / (2 * interval_fs)),
-            "properties": ",\n".join(_properties(plan, species)),
+            "properties": ",\n".join(_properties(recipe, species)),
+            "positions": "x_centroid" if centroid else "positions",
+            "velocities": "v_centroid" if centroid else "velocities",
             "position_stride": strides.position,
             "velocity_stride": strides.velocity,
             "checkpoint_stride": strides.checkpoint,
@@ -232,8 +230,9 @@ def _outputs(plan: Plan, species: list[str]) -> str:
     )
 
 
-def _properties(plan: Plan, species: list[str]) -> list[str]:
+def _properties(recipe: Recipe, species: list[str]) -> list[str]:
     """i-PI's names of the columns of ``simulation.out``, each with its unit."""
+    n_components = len(recipe.plan.components)
     return [
         "step",
         "time{picosecond}",
@@ -242,47 +241,19 @@ def _properties(plan: Plan, species: list[str]) -> list[str]:
         *(f"temperature({symbol}){{kelvin}}" for symbol in species),
         "kinetic_md{electronvolt}",
         "potential{electronvolt}",
-        *(f"pot_component({index}){{electronvolt}}" for index in range(len(plan.components))),
+        *(f"pot_component({index}){{electronvolt}}" for index in range(n_components)),
+        *(["volume{angstrom3}", "pressure_md{megapascal}"] if recipe.ensemble.has_pressure else []),
+        *(["kinetic_cv{electronvolt}"] if recipe.ensemble.beads > 1 else []),
     ]
 
 
 def _socket(transport: Transport, name: str) -> str:
     values: dict[str, object] = {"name": name, "kind_text": KIND[name], "latency_s": LATENCY_S}
     if transport.port is None:
-        return _fill("socket_unix", values)
+        return fill("socket_unix", values)
     values |= {"host": transport.host, "port": transport.port_of(name)}
-    return _fill("socket_inet", values)
+    return fill("socket_inet", values)
 
 
 def _component(name: str, plan: Plan) -> str:
-    return _fill("component", {"name": name, "weights": list(plan.weights[name])})
-
-
-def _ensemble(recipe: Recipe) -> str:
-    plan = recipe.plan
-    return _fill(
-        recipe.ensemble,
-        {
-            "temperature_K": recipe.temperature_K,
-            "outer_step_fs": plan.outer_step_fs,
-            "step_text": _step_text(plan),
-            "nmts": list(plan.nmts),
-        },
-    )
-
-
-def _fill(part: str, values: Mapping[str, Any]) -> str:
-    """A template part with its names replaced; a lone name keeps its indentation on every line."""
-    text = _part(f"{part}.xml").read_text(encoding="utf-8").rstrip()
-
-    def block(match: re.Match[str]) -> str:
-        lines = str(values[match["name"]]).replace("$", "$$").split("\n")
-        return "\n".join(match["indent"] + line if line else line for line in lines)
-
-    text = re.sub(r"^(?P<indent> +)\$(?P<name>\w+)$", block, text, flags=re.MULTILINE)
-    return Template(text).substitute(values) + ("\n" if part == "simulation" else "")
-
-
-def _part(name: str) -> Path:
-    """A file of ``xml_inputs/``, which is installed beside the package."""
-    return Path(str(resources.files("ncforce_ipi.xml_inputs"))) / name
+    return fill("component", {"name": name, "weights": list(plan.weights[name])})

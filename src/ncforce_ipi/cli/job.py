@@ -7,8 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from ncforce_ipi.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs import ENSEMBLES, SHIPPED_STRUCTURES, Recipe, Transport
+from ncforce_ipi.inputs import SHIPPED_STRUCTURES, Recipe, Transport
 from ncforce_ipi.launch.job import Job, Service
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.models import SHIPPED
@@ -17,6 +18,12 @@ from ncforce_ipi.mts import Plan
 DEFAULTS: dict[str, Any] = {
     "system": None,
     "ensemble": "nve",
+    "tau_fs": None,
+    "gle": None,
+    "barostat": None,
+    "pressure_MPa": None,
+    "barostat_tau_fs": None,
+    "beads": 1,
     "timestep_fs": 0.5,
     "temperature_K": 300.0,
     "seed": 1,
@@ -44,11 +51,25 @@ def add_system(parser: argparse.ArgumentParser) -> None:
         help=f"shipped model and start structure: {systems}")  # fmt: skip
     add("--model", help="model file instead of the shipped one")
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
-    add("--ensemble", choices=ENSEMBLES, help="default nve")
     add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
     add("--temperature-K", dest="temperature_K", type=float, metavar="X",
-        help="of the start velocities, default 300 K")  # fmt: skip
-    add("--seed", type=int, metavar="N", help="of the start velocities, default 1")
+        help="of the start velocities and of the ensemble, default 300 K")  # fmt: skip
+    add("--seed", type=int, metavar="N",
+        help="of the start velocities and the thermostat, default 1")  # fmt: skip
+    _add_ensemble(parser)
+
+
+def _add_ensemble(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("ensemble").add_argument
+    add("--ensemble", choices=ENSEMBLES, help="default nve")
+    taus = ", ".join(f"{name} {tau:g}" for name, tau in DEFAULT_TAU_FS.items())
+    add("--tau-fs", type=float, metavar="X", help=f"of the thermostat, fs; defaults: {taus}")
+    add("--gle", choices=GLES, help="matrix of the ensemble gle, default optimal")
+    add("--barostat", choices=BAROSTATS, help="of the ensemble npt, default isotropic")
+    add("--pressure-MPa", dest="pressure_MPa", type=float, metavar="X",
+        help="of the ensemble npt, default 0.101325 MPa")  # fmt: skip
+    add("--barostat-tau-fs", type=float, metavar="X", help="of the cell, fs; default 500")
+    add("--beads", type=int, metavar="N", help="replicas of a path integral, default 1: classical")
 
 
 def add_driver(parser: argparse.ArgumentParser) -> None:
@@ -91,11 +112,24 @@ def plan(args: argparse.Namespace) -> Plan:
     return Plan.from_time(args.forces, mts, args.timestep_fs, args.time_ps)
 
 
+def ensemble(args: argparse.Namespace) -> Ensemble:
+    """The ensemble of ``--ensemble`` and what goes with it."""
+    return Ensemble(
+        args.ensemble,
+        args.tau_fs,
+        args.gle,
+        args.barostat,
+        args.pressure_MPa,
+        args.barostat_tau_fs,
+        args.beads,
+    )
+
+
 def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
     """The input of a run of these steps."""
     return Recipe(
         steps,
-        args.ensemble,
+        ensemble(args),
         args.temperature_K,
         args.seed,
         _absolute(args.model),

@@ -6,10 +6,11 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import INPUT_FILE, STRUCTURE_FILE, Recipe, Transport
 from ncforce_ipi.launch.files import LOGS
@@ -108,6 +109,8 @@ def driver_command(job: Job, sockets: Path, index: int = 0) -> list[str]:
         words += ["--mts", str(plan.mts)]
     if plan.forces == "fast":
         words.append("--direct-energy")
+    if job.recipe.ensemble.has_pressure and "fast" in plan.components:
+        words.append("--direct-virial")
     return [*words, *service.options]
 
 
@@ -123,7 +126,7 @@ def to_record(job: Job) -> dict[str, Any]:
             "n_outer": plan.n_outer,
             "time_ps": plan.time_ps,
         },
-        "ensemble": recipe.ensemble,
+        "ensemble": asdict(recipe.ensemble),
         "temperature_K": recipe.temperature_K,
         "seed": recipe.seed,
         "structure": job.structure,
@@ -148,7 +151,7 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
     plan, driver = record["plan"], record["driver"]
     recipe = Recipe(
         Plan(plan["forces"], plan["mts"], plan["inner_step_fs"], plan["n_outer"]),
-        record["ensemble"],
+        Ensemble(**record["ensemble"]),
         record["temperature_K"],
         record["seed"],
         driver["model"],
