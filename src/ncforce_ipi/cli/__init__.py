@@ -21,6 +21,7 @@ VERBS = {
     "compare": "the same start with slow, fast and MTS forces, side by side",
     "input": "write an i-PI input without running it",
     "driver": "serve a model's forces to an i-PI server",
+    "gle": "what a thermostat does to each frequency and to diffusion",
     "train": "train a compact hybrid model",
 }
 
