@@ -49,6 +49,27 @@ class Server:
         extras = self.read(length).decode()
         return energy * HARTREE_EV, forces * HARTREE_EV / BOHR_A, virial * HARTREE_EV, extras
 
+    def ask_batch(self, many: list[np.ndarray], cell: np.ndarray) -> None:
+        """POSDATA and GETFORCE of a batch, all structures in one cell."""
+        h = np.ascontiguousarray(cell.T) / BOHR_A
+        cells = (h.tobytes() + np.linalg.inv(h).tobytes()) * len(many)
+        data = b"".join((positions / BOHR_A).tobytes() for positions in many)
+        head = b"POSDATA     " + struct.pack("<i", len(many[0]))
+        self.sock.sendall(head + cells + data + b"GETFORCE    ")
+
+    def batch_forces(self, n: int) -> list[tuple[float, np.ndarray, np.ndarray]]:
+        """Read FORCEREADY of a batch: energy in eV, forces in eV/A, virial in eV of each."""
+        header = self.read(12)
+        if header != b"FORCEREADY  ":
+            raise AssertionError(f"expected FORCEREADY, got {header!r}")
+        energies = np.frombuffer(self.read(8 * n)) * HARTREE_EV
+        (n_atoms,) = struct.unpack("<i", self.read(4))
+        forces = np.frombuffer(self.read(24 * n_atoms * n)).reshape(n, n_atoms, 3)
+        virials = np.frombuffer(self.read(72 * n)).reshape(n, 3, 3) * HARTREE_EV
+        if self.read(4 * n) != bytes(4 * n):
+            raise AssertionError("expected no extras")
+        return list(zip(energies, forces * HARTREE_EV / BOHR_A, virials, strict=True))
+
     def exit(self) -> None:
         self.sock.sendall(b"EXIT        ")
         self.sock.close()

@@ -257,11 +257,20 @@ def test_a_message_out_of_order(header):
             ended(outcome)
 
 
-def test_batches_are_refused():
-    with serving() as (server, outcome):
+def test_a_batch_is_answered_in_its_order_and_its_filling_is_not_evaluated():
+    backend = Springs()
+    with serving(backend=backend) as (server, outcome):
         server.init(" , batch_size:4")
-        with pytest.raises(ProtocolError, match="send 4 structures at once"):
-            ended(outcome)
+        many = [POSITIONS, POSITIONS + 1, POSITIONS + 2, POSITIONS + 2]
+        server.ask_batch(many, CELL)
+        for positions, (energy, forces, virial) in zip(many, server.batch_forces(4), strict=True):
+            np.testing.assert_allclose(forces, -positions, **CLOSE)
+            np.testing.assert_allclose(virial, -positions.T @ positions, **CLOSE)
+            assert energy == pytest.approx(0.5 * (positions**2).sum(), rel=1e-14)  # as CLOSE
+        assert server.status() == "READY"
+        server.exit()
+        ended(outcome)
+    assert len(backend.asked) == outcome["connections"][0].tally.evaluations == 3
 
 
 def test_a_batch_of_one_is_no_batch():

@@ -13,7 +13,8 @@ BLOCKED = ("ase", "ipi", "torch", "scipy", "matplotlib", "rich", "chemfiles", "m
            "metatensor", "vesin", "vesin_torch", "metatomic_ase")  # fmt: skip
 DRIVER_SIDE = ("ncforce_ipi.cli", "ncforce_ipi.cli.driver", "ncforce_ipi.client",
                "ncforce_ipi.evaluator", "ncforce_ipi.joint", "ncforce_ipi.protocol",
-               "ncforce_ipi.sockets", "ncforce_ipi.species", "ncforce_ipi.models",
+               "ncforce_ipi.stream", "ncforce_ipi.sharedmemory", "ncforce_ipi.sockets",
+               "ncforce_ipi.species", "ncforce_ipi.models",
                "ncforce_ipi.backend", "ncforce_ipi.drivers.metatomic")  # fmt: skip
 BLOCKER = f"""
 import sys

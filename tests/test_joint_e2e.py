@@ -42,7 +42,7 @@ INPUT = """
   </system>
 </simulation>
 """
-SOCKET = """<ffsocket name='{role}' mode='unix' pbc='False'>
+SOCKET = """<ffsocket name='{role}' mode='{mode}' pbc='False'>
   <address>{role}</address> <latency>1e-4</latency> {more}
 </ffsocket>"""
 DIRECT = """<ffdirect name='{role}' pbc='False' {threaded}>
@@ -56,10 +56,10 @@ def commands(layout, model):
     """Driver programs of a layout."""
     common = ["--model", str(model), "--structure", "init.xyz", "--socket-dir", "."]
     scripts = Path(sys.executable).parent
-    if layout in ("both", "batch"):
-        return [[*PYTHON, *common, "--role", "both", "--report", "report.json"]]
-    if layout == "not joint":
-        return [[*PYTHON, *common, "--role", "both", "--no-joint", "--report", "report.json"]]
+    both = [*PYTHON, *common, "--role", "both", "--report", "report.json"]
+    more = {"both": [], "batch": [], "not joint": ["--no-joint"], "shm": ["--shm"]}
+    if layout.removesuffix(" batch") in more:
+        return [both + more[layout.removesuffix(" batch")]]
     if layout == "two":
         return [[*PYTHON, *common, "--role", role] for role in ("slow", "fast")]
     if layout == "i-pi-driver-py":
@@ -75,8 +75,9 @@ def forcefields(layout, model, n_beads):
         threaded = "threaded='True'" * (layout == "ffdirect threaded")
         values = {"path": ncforce_pes.__file__, "model": model, "mts": M, "threaded": threaded}
         return "\n".join(DIRECT.format(role=role, **values) for role in ("slow", "fast"))
-    more = f"<batch_size>{n_beads}</batch_size>" * (layout == "batch")
-    return "\n".join(SOCKET.format(role=role, more=more) for role in ("slow", "fast"))
+    more = f"<batch_size>{n_beads}</batch_size>" * layout.endswith("batch")
+    mode = "shm" if layout.startswith("shm") else "unix"
+    return "\n".join(SOCKET.format(role=role, more=more, mode=mode) for role in ("slow", "fast"))
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def simulate(tmp_path, water, random_model):
         process.wait()
 
 
-LAYOUTS = ("both", "not joint", "ffdirect", "ffdirect threaded", "i-pi-driver-py")
+LAYOUTS = ("both", "not joint", "shm", "ffdirect", "ffdirect threaded", "i-pi-driver-py")
 
 
 def test_every_layout_gives_the_bits_of_two_drivers(simulate):
@@ -146,10 +147,12 @@ def test_every_layout_gives_the_bits_of_two_drivers(simulate):
 
 
 def test_beads_on_one_driver(simulate):
-    expected, _, _ = simulate("two", n_beads=4, mts=2)
-    state, report, _ = simulate("both", n_beads=4, mts=2)
-    assert state == expected
-    joint = report["joint"]
-    assert joint["repeated"] == 2 * 3  # the beads start at the same positions
-    assert joint["hits"] + joint["misses"] == 4 * N_OUTER + 1
-    assert joint["hits"] > joint["misses"]
+    expected, _, _ = simulate("two", n_beads=3, mts=2)
+    for layout in ("both", "batch", "shm batch"):
+        state, report, _ = simulate(layout, n_beads=3, mts=2)
+        assert state == expected, layout
+        joint = report["joint"]
+        if layout == "both":
+            assert joint["repeated"] == 2 * 2  # the beads start at the same positions
+            assert joint["hits"] + joint["misses"] == 3 * N_OUTER + 1
+        assert joint["hits"] > joint["misses"]

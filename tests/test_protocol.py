@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from ncforce_ipi import protocol
+from ncforce_ipi import protocol, stream
 from ncforce_ipi.backend import Evaluation
 from ncforce_ipi.errors import ModelError, ProtocolError
 from tests.ipi_server import BOHR_A, HARTREE_EV, posdata
@@ -43,7 +43,7 @@ def pair():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.settimeout(10.0)
-        yield ours, theirs
+        yield stream.Stream(ours), theirs
 
 
 @pytest.mark.parametrize("header", ["STATUS", "NEEDINIT", "READY", "HAVEDATA", "FORCEREADY"])
@@ -81,7 +81,7 @@ def test_forceready_golden_bytes():
 
 
 def test_messages_that_come_byte_by_byte():
-    sock = Trickle(b"POSDATA     " + POSDATA_BODY + b"INIT        ")
+    sock = stream.Stream(Trickle(b"POSDATA     " + POSDATA_BODY + b"INIT        "))
     assert protocol.receive_header(sock) == "POSDATA"
     np.testing.assert_array_equal(
         protocol.receive_posdata(sock, NUMBERS).positions, POSITIONS * BOHR_A
@@ -91,7 +91,7 @@ def test_messages_that_come_byte_by_byte():
 
 def test_a_long_answer_survives_short_writes(pair):
     ours, theirs = pair
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # far less than the message
+    ours.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # far less than the message
     forces = np.random.default_rng(1).normal(size=(20000, 3))
     answer = Evaluation(0.0, forces, np.zeros((3, 3)))
     sender = threading.Thread(target=protocol.send_forces, args=(ours, answer))
@@ -102,6 +102,65 @@ def test_a_long_answer_survives_short_writes(pair):
         got += theirs.recv(777)
     sender.join(10.0)
     assert got == expected
+
+
+def test_bytes_that_come_together_are_taken_apart(pair):
+    ours, theirs = pair
+    theirs.sendall(b"POSDATA     " + POSDATA_BODY + b"GETFORCE    STATUS      ")
+    assert protocol.receive_header(ours) == "POSDATA"
+    structure = protocol.receive_posdata(ours, NUMBERS)
+    assert ours.has_bytes
+    assert protocol.receive_header(ours) == "GETFORCE"
+    assert protocol.receive_header(ours) == "STATUS"
+    assert not ours.has_bytes
+    np.testing.assert_array_equal(structure.positions, POSITIONS * BOHR_A)  # no view of the buffer
+    np.testing.assert_array_equal(structure.cell, H.T * BOHR_A)
+
+
+def test_a_message_longer_than_what_was_read_ahead(pair):
+    ours, theirs = pair
+    positions = np.random.default_rng(0).normal(size=(5000, 3))
+    theirs.sendall(posdata(positions, np.eye(3)) + b"GETFORCE    ")
+    assert protocol.receive_header(ours) == "POSDATA"
+    got = protocol.receive_posdata(ours, np.ones(5000, np.int32)).positions
+    np.testing.assert_array_equal(got, positions * BOHR_A)
+    assert protocol.receive_header(ours) == "GETFORCE"
+
+
+def batch_body(n_structures: int) -> bytes:
+    """Body of POSDATA: structures whose cells and positions are k times those of this file."""
+    factors = np.arange(1.0, n_structures + 1)
+    cells = b"".join((k * H).tobytes() + np.linalg.inv(k * H).tobytes() for k in factors)
+    return struct.pack("<i", 2) + cells + b"".join((k * POSITIONS).tobytes() for k in factors)
+
+
+def test_a_batch(pair):
+    ours, theirs = pair
+    theirs.sendall(batch_body(3))
+    structures = protocol.receive_batch(ours, NUMBERS, 3)
+    for k, structure in enumerate(structures, start=1):
+        np.testing.assert_array_equal(structure.cell, (k * H).T * BOHR_A)
+        np.testing.assert_array_equal(structure.positions, k * POSITIONS * BOHR_A)
+
+
+def test_a_batch_of_another_number_of_atoms(pair):
+    ours, theirs = pair
+    theirs.sendall(struct.pack("<i", 7))
+    with pytest.raises(ProtocolError, match="sends 7 atoms, expected 2"):
+        protocol.receive_batch(ours, NUMBERS, 3)
+
+
+def test_forceready_of_a_batch_golden_bytes():
+    single = protocol.encode_forces(ANSWER)
+    energy, count, forces, virial = single[12:20], single[20:24], single[24:72], single[72:144]
+    expected = b"FORCEREADY  " + 2 * energy + count + 2 * forces + 2 * virial + bytes(8)
+    assert protocol.encode_batch([ANSWER, ANSWER]) == expected
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "1e3", "100000"])
+def test_an_impossible_batch_size(text):
+    with pytest.raises(ProtocolError, match="expected 1 to 4096"):
+        protocol.batch_size(protocol.Init(0, {"batch_size": text}))
 
 
 @pytest.mark.parametrize("cut", [1, 11, 12, 13, 12 + 148, 12 + len(POSDATA_BODY) - 1])
@@ -121,27 +180,27 @@ def test_a_truncated_stream_is_a_protocol_error(pair, cut):
 def test_an_end_between_messages_is_no_defect(pair):
     ours, theirs = pair
     theirs.close()
-    with pytest.raises(protocol.LeftError, match="end of file"):
+    with pytest.raises(stream.LeftError, match="end of file"):
         protocol.receive_header(ours)
 
 
 def test_a_reset_between_messages_is_an_end_too(pair):
     ours, theirs = pair
-    ours.sendall(b"never read")
+    ours.sock.sendall(b"never read")
     theirs.close()  # with bytes unread: our next read gets ECONNRESET
-    with pytest.raises(protocol.LeftError, match="end of file"):
+    with pytest.raises(stream.LeftError, match="end of file"):
         protocol.receive_header(ours)
 
 
 def test_sending_to_a_server_that_left(pair):
     ours, theirs = pair
     theirs.close()
-    with pytest.raises(protocol.LeftError, match="left before it took the answer"):
+    with pytest.raises(stream.LeftError, match="left before it took the answer"):
         protocol.send_header(ours, "READY")
 
 
 def test_a_message_that_stops_in_the_middle_is_not_waited_for_forever(pair, monkeypatch):
-    monkeypatch.setattr(protocol, "MESSAGE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(stream, "MESSAGE_TIMEOUT_S", 0.05)
     ours, theirs = pair
     theirs.sendall(b"POSDA")
     with pytest.raises(ProtocolError, match="got 5 of 12 bytes"):
@@ -149,7 +208,7 @@ def test_a_message_that_stops_in_the_middle_is_not_waited_for_forever(pair, monk
 
 
 def test_an_answer_that_nobody_takes_is_not_offered_forever(pair, monkeypatch):
-    monkeypatch.setattr(protocol, "MESSAGE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(stream, "MESSAGE_TIMEOUT_S", 0.05)
     ours, _ = pair
     answer = Evaluation(0.0, np.zeros((100000, 3)), np.zeros((3, 3)))
     with pytest.raises(ProtocolError, match="was not taken"):

@@ -26,6 +26,9 @@ from ncforce_ipi import protocol
 from ncforce_ipi.backend import Evaluation, Role, Structure
 from ncforce_ipi.errors import ProtocolError
 from ncforce_ipi.evaluator import Evaluator
+from ncforce_ipi.joint import same
+from ncforce_ipi.sharedmemory import Segments
+from ncforce_ipi.stream import LeftError, Stream
 
 LAST_WORDS_S = 5.0  # when asked to stop: for a server to ask for what it has sent positions for
 
@@ -41,20 +44,45 @@ class Tally:
 
 @dataclass
 class Connection:
-    """One socket, and what was received on it but not yet answered."""
+    """One socket, and what was received on it but not yet answered.
+
+    ``segments`` is shared memory, if structures and forces go through that and not the socket.
+    """
 
     role: Role
     sock: socket.socket
+    segments: Segments | None = None
     initialised: bool = False
-    structure: Structure | None = None
+    batch_size: int = 1
+    structures: list[Structure] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self.stream = Stream(self.sock)
 
     @property
     def status(self) -> str:
         """The answer to STATUS."""
-        if self.structure is not None:
+        if self.structures:
             return "HAVEDATA"
         return "READY" if self.initialised else "NEEDINIT"
+
+    def receive(self, numbers: NDArray[np.int32]) -> list[Structure]:
+        """Body of POSDATA."""
+        if self.segments:
+            return self.segments.receive(self.stream, numbers, self.batch_size)
+        if self.batch_size > 1:
+            return protocol.receive_batch(self.stream, numbers, self.batch_size)
+        return [protocol.receive_posdata(self.stream, numbers)]
+
+    def send(self, evaluations: Sequence[Evaluation]) -> None:
+        """FORCEREADY and its body."""
+        if self.segments:
+            self.segments.send(self.stream, evaluations)
+        elif self.batch_size > 1:
+            protocol.send_batch(self.stream, evaluations)
+        else:
+            protocol.send_forces(self.stream, evaluations[0])
 
 
 def serve(
@@ -95,7 +123,7 @@ def serve(
         if stop is not None:
             selector.register(stop, selectors.EVENT_READ)
         while len(ends) < len(connections):
-            if stopping and all(connection.structure is None for connection in connections):
+            if stopping and all(not connection.structures for connection in connections):
                 return "asked to stop"
             ready = [key.data for key, _ in selector.select(LAST_WORDS_S if stopping else idle_s)]
             if stopping and not ready:
@@ -108,7 +136,7 @@ def serve(
                 if end := _answer(connection, numbers, evaluator):
                     ends[connection.role] = end
                     selector.unregister(connection.sock)
-                    connection.structure = None
+                    connection.structures = []
     return ", ".join(f"{role}: {end}" for role, end in ends.items())
 
 
@@ -121,19 +149,21 @@ def _check_silence(ready: Sequence[Connection | None], idle_s: float) -> None:
 
 
 def _answer(connection: Connection, numbers: NDArray[np.int32], evaluator: Evaluator) -> str | None:
-    """Read one message and answer it; say why if it was the last."""
+    """Answer all messages that have begun to come; say why if the last was the last of all."""
     start, model_s = time.perf_counter(), connection.tally.model_s
     try:
-        header = protocol.receive_header(connection.sock)
-        if header == "EXIT":
-            return "EXIT from the server"
-        _handle(header, connection, numbers, evaluator)
-    except protocol.LeftError as left:
+        while True:
+            header = protocol.receive_header(connection.stream)
+            if header == "EXIT":
+                return "EXIT from the server"
+            _handle(header, connection, numbers, evaluator)
+            if not connection.stream.has_bytes:
+                return None
+    except LeftError as left:
         return str(left)
     finally:
         model_s = connection.tally.model_s - model_s
         connection.tally.wire_s += time.perf_counter() - start - model_s
-    return None
 
 
 def _handle(
@@ -141,17 +171,16 @@ def _handle(
 ) -> None:
     """The protocol's state machine."""
     if header == "STATUS":
-        protocol.send_header(connection.sock, connection.status)
+        protocol.send_header(connection.stream, connection.status)
     elif header == "INIT":
-        _check_init(protocol.receive_init(connection.sock))
+        connection.batch_size = protocol.batch_size(protocol.receive_init(connection.stream))
         connection.initialised = True
     elif header == "POSDATA":
-        connection.structure = protocol.receive_posdata(connection.sock, numbers)
+        connection.structures = connection.receive(numbers)
         connection.initialised = True  # servers that never send INIT are content with that
-    elif header == "GETFORCE" and connection.structure is not None:
-        evaluation = _evaluate(connection, connection.structure, evaluator)
-        protocol.send_forces(connection.sock, evaluation)
-        connection.structure = None
+    elif header == "GETFORCE" and connection.structures:
+        connection.send(_evaluate(connection, evaluator))
+        connection.structures = []
     else:
         raise ProtocolError(
             f"role {connection.role} got {header!r} while {connection.status}, expected one of "
@@ -159,21 +188,18 @@ def _handle(
         )
 
 
-def _check_init(init: protocol.Init) -> None:
-    batch = init.parameters.get("batch_size", "1")
-    if batch != "1":
-        raise ProtocolError(
-            f"the server wants to send {batch} structures at once; this driver takes one: "
-            "remove batch_size from the <ffsocket> of the input"
-        )
-
-
-def _evaluate(connection: Connection, structure: Structure, evaluator: Evaluator) -> Evaluation:
+def _evaluate(connection: Connection, evaluator: Evaluator) -> list[Evaluation]:
+    """One evaluation for each structure; copies that fill up a batch aren't evaluated again."""
     start = time.perf_counter()
-    evaluation = evaluator.evaluate(structure, connection.role)
+    evaluations: list[Evaluation] = []
+    for k, structure in enumerate(connection.structures):
+        if k and same(structure, connection.structures[k - 1]):
+            evaluations.append(evaluations[-1])
+        else:
+            evaluations.append(evaluator.evaluate(structure, connection.role))
+            connection.tally.evaluations += 1
     connection.tally.model_s += time.perf_counter() - start
-    connection.tally.evaluations += 1
-    return evaluation
+    return evaluations
 
 
 def write_report(path: Path, record: Mapping[str, object]) -> None:

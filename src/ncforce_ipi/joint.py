@@ -113,7 +113,7 @@ class Memory:
         point = self._points.get(key)
         if point is None:
             point = self._succeed(key, marks)
-        elif point.structure is not None and not _same(point.structure, structure):
+        elif point.structure is not None and not same(point.structure, structure):
             self._forget(point)
         first = not any(point.asked.values())
         gone = not first and not point.lacks_successor
@@ -248,7 +248,7 @@ def _marks(structure: Structure) -> NDArray[np.float64]:
     return structure.positions[::stride].copy()
 
 
-def _same(one: Structure, other: Structure) -> bool:
+def same(one: Structure, other: Structure) -> bool:
     """Whether all bits are equal (0.0 and -0.0 differ, as they may to a model)."""
     return all(
         left is right or left.tobytes() == right.tobytes()

@@ -1,8 +1,7 @@
 """i-PI's socket protocol: bytes on a stream to and from our nouns.
 
-Owns the layout of every message, exact-length reading and writing, and the conversion between A, eV
-and the atomic units of the wire; nothing else in the package knows them.  Knows no state, no model
-and no address.
+Owns the layout of every message and the conversion between A, eV and the atomic units of the wire;
+nothing else in the package knows them.  Knows no state, no model and no address.
 
 A message is a 12-byte header, padded with blanks, and what belongs to it, in the byte order of the
 machine (i-PI sends it so; every machine we meet is little-endian)::
@@ -15,14 +14,19 @@ machine (i-PI sends it so; every machine we meet is little-endian)::
                 int32 length, text ("extras")
     EXIT
 
+With ``batch_size: B`` in the text of INIT, B structures of one size come and go together (i-PI >=
+3.3; it fills a batch up with copies of its last structure)::
+
+    POSDATA     int32 n_atoms, B x (float64 h[3,3], h^-1[3,3]), B x float64 positions[n_atoms,3]
+    FORCEREADY  B x float64 energy, int32 n_atoms, B x float64 forces[n_atoms,3],
+                B x float64 virial[3,3], B x (int32 length, text)
+
 ``h`` holds the lattice vectors as columns; ``Structure.cell`` holds them as rows.
 """
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,15 +34,12 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Evaluation, Structure
 from ncforce_ipi.errors import ModelError, ProtocolError
+from ncforce_ipi.stream import Stream
 from ncforce_ipi.units import BOHR_A, HARTREE_EV, HARTREE_PER_BOHR_EV_PER_A
 
 HEADER_BYTES = 12
-MESSAGE_TIMEOUT_S = 60.0  # a message that has begun must be complete within this time
+MAX_BATCH = 4096
 MAX_INIT_BYTES = 1 << 20  # i-PI's own are below 1 kB: more is not an INIT string
-
-
-class LeftError(ProtocolError):
-    """The server left between two messages or while it was owed an answer; it may do that."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Init:
     parameters: Mapping[str, str]
 
 
-def receive_header(sock: socket.socket) -> str:
+def receive_header(stream: Stream) -> str:
     """Next header, without its padding.
 
     Raises
@@ -65,9 +66,9 @@ def receive_header(sock: socket.socket) -> str:
     ProtocolError
         It was closed, or fell silent, within the header; or the header is not ASCII.
     """
-    data = _receive(sock, HEADER_BYTES, may_end=True)
+    data = stream.take(HEADER_BYTES, may_end=True)
     try:
-        return data.decode("ascii").rstrip()
+        return bytes(data).decode("ascii").rstrip()
     except UnicodeDecodeError as err:
         raise ProtocolError(
             f"got the header {bytes(data)!r}, expected 12 ASCII characters; "
@@ -75,12 +76,12 @@ def receive_header(sock: socket.socket) -> str:
         ) from err
 
 
-def receive_init(sock: socket.socket) -> Init:
+def receive_init(stream: Stream) -> Init:
     """Body of INIT."""
-    replica, length = np.frombuffer(_receive(sock, 8), np.int32)
+    replica, length = np.frombuffer(stream.take(8), np.int32)
     if not 0 <= length <= MAX_INIT_BYTES:
         raise ProtocolError(f"got an INIT string of {length} bytes, expected 0 to {MAX_INIT_BYTES}")
-    text = _receive(sock, int(length)).decode("utf-8", errors="replace")
+    text = bytes(stream.take(int(length))).decode("utf-8", errors="replace")
     return Init(int(replica), parse_init(text))
 
 
@@ -90,7 +91,7 @@ def parse_init(text: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, colon, value in pairs if colon and name.strip()}
 
 
-def receive_posdata(sock: socket.socket, numbers: NDArray[np.int32]) -> Structure:
+def receive_posdata(stream: Stream, numbers: NDArray[np.int32]) -> Structure:
     """Body of POSDATA, as a structure of the atoms ``numbers`` ``(n_atoms,)``.
 
     Raises
@@ -98,13 +99,45 @@ def receive_posdata(sock: socket.socket, numbers: NDArray[np.int32]) -> Structur
     ProtocolError
         The server sends another number of atoms, or a non-finite position or cell.
     """
-    head = _receive(sock, 148)  # h, its inverse, n_atoms
-    h = np.frombuffer(head, np.float64, count=9).reshape(3, 3)
+    head = stream.take(148)  # h, its inverse, n_atoms
+    h = np.frombuffer(head, np.float64, count=9).reshape(3, 3).copy()
     n_atoms = int(np.frombuffer(head, np.int32, count=1, offset=144)[0])
     if n_atoms != len(numbers):
         raise ProtocolError(_n_atoms_message(n_atoms, len(numbers)))
-    data = _receive(sock, 24 * n_atoms)
-    return from_wire(h, np.frombuffer(data, np.float64).reshape(n_atoms, 3), numbers)
+    positions = np.frombuffer(stream.take(24 * n_atoms), np.float64).reshape(n_atoms, 3)
+    return from_wire(h, positions, numbers)
+
+
+def receive_batch(stream: Stream, numbers: NDArray[np.int32], batch_size: int) -> list[Structure]:
+    """Body of POSDATA in batches; ProtocolError as from ``receive_posdata``."""
+    n_atoms = receive_n_atoms(stream, numbers)
+    cells = np.frombuffer(stream.take(144 * batch_size), np.float64).reshape(batch_size, 2, 3, 3)
+    cells = cells[:, 0].copy()
+    positions = np.frombuffer(stream.take(24 * n_atoms * batch_size), np.float64)
+    positions = positions.reshape(batch_size, n_atoms, 3)
+    return [from_wire(h, q, numbers) for h, q in zip(cells, positions, strict=True)]
+
+
+def receive_n_atoms(stream: Stream, numbers: NDArray[np.int32]) -> int:
+    """The number of atoms in front of a batch."""
+    n_atoms = int(np.frombuffer(stream.take(4), np.int32)[0])
+    if n_atoms != len(numbers):
+        raise ProtocolError(_n_atoms_message(n_atoms, len(numbers)))
+    return n_atoms
+
+
+def batch_size(init: Init) -> int:
+    """How many structures the server will send at once; 1 if it says nothing.
+
+    Raises
+    ------
+    ProtocolError
+        It is no positive number, or too large to be meant.
+    """
+    text = init.parameters.get("batch_size", "1")
+    if not (text.isdigit() and 1 <= int(text) <= MAX_BATCH):
+        raise ProtocolError(f"got batch_size {text!r} in INIT, expected 1 to {MAX_BATCH}")
+    return int(text)
 
 
 def from_wire(
@@ -146,14 +179,19 @@ def to_wire(evaluation: Evaluation) -> tuple[float, NDArray[np.float64], NDArray
     )
 
 
-def send_header(sock: socket.socket, header: str) -> None:
+def send_header(stream: Stream, name: str) -> None:
     """A message that is a header only."""
-    _send(sock, _header(header))
+    stream.send(header(name))
 
 
-def send_forces(sock: socket.socket, evaluation: Evaluation, extras: str = "") -> None:
+def send_forces(stream: Stream, evaluation: Evaluation, extras: str = "") -> None:
     """FORCEREADY and its body, in one message."""
-    _send(sock, encode_forces(evaluation, extras))
+    stream.send(encode_forces(evaluation, extras))
+
+
+def send_batch(stream: Stream, evaluations: Sequence[Evaluation]) -> None:
+    """FORCEREADY of a batch, in one message, without extras."""
+    stream.send(encode_batch(evaluations))
 
 
 def encode_forces(evaluation: Evaluation, extras: str = "") -> bytes:
@@ -162,13 +200,28 @@ def encode_forces(evaluation: Evaluation, extras: str = "") -> bytes:
     text = extras.encode("utf-8")
     return b"".join(
         (
-            _header("FORCEREADY"),
+            header("FORCEREADY"),
             np.float64(energy).tobytes(),
             np.int32(len(forces)).tobytes(),
             forces.astype(np.float64, copy=False).tobytes(),
             virial.astype(np.float64, copy=False).tobytes(),
             np.int32(len(text)).tobytes(),
             text,
+        )
+    )
+
+
+def encode_batch(evaluations: Sequence[Evaluation]) -> bytes:
+    """The bytes of FORCEREADY for a batch; ModelError as from ``to_wire``."""
+    energies, forces, virials = zip(*map(to_wire, evaluations), strict=True)
+    return b"".join(
+        (
+            header("FORCEREADY"),
+            np.array(energies, np.float64).tobytes(),
+            np.int32(len(forces[0])).tobytes(),
+            *(np.asarray(force, np.float64).tobytes() for force in forces),
+            *(np.asarray(virial, np.float64).tobytes() for virial in virials),
+            bytes(4 * len(evaluations)),  # texts of length 0
         )
     )
 
@@ -180,47 +233,6 @@ def _n_atoms_message(got: int, expected: int) -> str:
     )
 
 
-def _header(text: str) -> bytes:
+def header(text: str) -> bytes:
+    """Twelve bytes, padded with blanks."""
     return text.encode("ascii").ljust(HEADER_BYTES)
-
-
-def _receive(sock: socket.socket, n_bytes: int, may_end: bool = False) -> bytearray:
-    """Exactly ``n_bytes``, however small the pieces in which they come."""
-    data = bytearray(n_bytes)
-    view = memoryview(data)
-    deadline = time.monotonic() + MESSAGE_TIMEOUT_S
-    done = 0
-    while done < n_bytes:
-        sock.settimeout(max(deadline - time.monotonic(), 1e-3))
-        try:
-            got = sock.recv_into(view[done:])
-        except TimeoutError as err:
-            raise ProtocolError(
-                f"got {done} of {n_bytes} bytes of a message in {MESSAGE_TIMEOUT_S:g} s; "
-                "the server hangs or the network is down"
-            ) from err
-        except ConnectionResetError:  # killed with our last answer unread: an end like any other
-            got = 0
-        if got == 0 and may_end and done == 0:
-            raise LeftError("end of file")
-        if got == 0:
-            raise ProtocolError(
-                f"got {done} of {n_bytes} bytes of a message, then the connection was closed; "
-                "see the server's log"
-            )
-        done += got
-    return data
-
-
-def _send(sock: socket.socket, data: bytes) -> None:
-    """All of ``data``: ``sendall`` goes on after short writes; the timeout bounds the whole."""
-    sock.settimeout(MESSAGE_TIMEOUT_S)
-    try:
-        sock.sendall(data)
-    except (BrokenPipeError, ConnectionResetError) as err:
-        raise LeftError("the server left before it took the answer") from err
-    except TimeoutError as err:
-        raise ProtocolError(
-            f"an answer of {len(data)} bytes was not taken in {MESSAGE_TIMEOUT_S:g} s; "
-            "the server hangs or the network is down"
-        ) from err

@@ -27,6 +27,7 @@ from ncforce_ipi.cli import families
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.evaluator import Evaluator, check_species
 from ncforce_ipi.models import sha256
+from ncforce_ipi.sharedmemory import Segments
 from ncforce_ipi.species import read_species
 
 FAMILIES = families.FAMILIES
@@ -76,6 +77,8 @@ def _add_addresses(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--port", type=int, help="port of the one role that is served")
     group.add_argument("--slow-port", type=int, metavar="PORT")
     group.add_argument("--fast-port", type=int, metavar="PORT")
+    group.add_argument("--shm", action="store_true",
+                       help="for <ffsocket mode='shm'>: arrays in shared memory")  # fmt: skip
     group.add_argument("--wait-s", type=_seconds, default=60.0, help="for a server not up yet")
     group.add_argument("--idle-s", type=_seconds, default=3600.0,
                        help="longest silence of a server before the driver gives up")  # fmt: skip
@@ -169,6 +172,8 @@ def _address(args: argparse.Namespace, role: Role) -> sockets.Address:
             "use --slow-address and --fast-address, or --slow-port and --fast-port"
         )
     if args.host or args.port or args.slow_port or args.fast_port:
+        if args.shm:
+            raise InputError("--shm needs unix sockets, got --host or a port; leave one out")
         port = getattr(args, f"{role}_port") or args.port
         if not port:
             raise InputError(f"no port for role {role}; give --{role}-port")
@@ -244,7 +249,8 @@ def _serve(
             if sock is None:
                 record["end"] = "asked to stop"
                 return
-            connections.append(client.Connection(role, sock))
+            segments = Segments() if args.shm else None
+            connections.append(client.Connection(role, sock, segments))
         log.info("connected")
         connected = time.perf_counter()
         record["end"] = client.serve(

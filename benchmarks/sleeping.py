@@ -1,0 +1,90 @@
+"""A model that only sleeps, for the benchmarks of what is around a model.
+
+As a program a driver of ours, ``python sleeping.py ROLE... --structure FILE [--port N] [--shm]``; as
+a file a potential for i-PI's Python interface.  The file ``sleep_ms`` of the working directory says
+how long a call takes; it may change while it runs.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ncforce_ipi import client, sockets
+from ncforce_ipi.backend import Evaluation, Structure, Wanted
+from ncforce_ipi.evaluator import Evaluator
+from ncforce_ipi.species import read_species
+
+__DRIVER_NAME__ = "sleeping"
+__DRIVER_CLASS__ = "SleepingPes"
+SLEEP_FILE = "sleep_ms"
+
+
+class Sleeper:
+    """Sleeps; the file is read again when it has changed."""
+
+    def __init__(self) -> None:
+        self._changed = 0
+        self._seconds = 0.0
+
+    def sleep(self) -> None:
+        changed = os.stat(SLEEP_FILE).st_mtime_ns  # noqa: PTH116  a microsecond, Path takes three
+        if changed != self._changed:
+            self._changed = changed
+            self._seconds = 1e-3 * float(Path(SLEEP_FILE).read_text())
+        if self._seconds:
+            time.sleep(self._seconds)
+
+
+class SleepingPes:
+    """For i-PI."""
+
+    def __init__(self, **_: object) -> None:
+        self._sleeper = Sleeper()
+
+    def __call__(self, cell, pos):
+        if isinstance(cell, list):
+            return [self(h, q) for h, q in zip(cell, pos, strict=True)]
+        self._sleeper.sleep()
+        return 0.0, np.zeros_like(pos), np.zeros((3, 3)), ""
+
+
+class Sleeping:
+    """For our driver."""
+
+    kinds = frozenset(["conservative", "direct"])
+    species = None
+    source = None
+    description = "sleeping"
+
+    def __init__(self) -> None:
+        self._sleeper = Sleeper()
+
+    def evaluate(self, structure: Structure, wanted: Wanted) -> dict[str, Evaluation]:
+        self._sleeper.sleep()
+        nothing = Evaluation(0.0, np.zeros_like(structure.positions), np.zeros((3, 3)))
+        return dict.fromkeys(wanted.kinds, nothing)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("roles", nargs="+", choices=("slow", "fast"))
+    parser.add_argument("--structure", type=Path, required=True)
+    parser.add_argument("--port", type=int)
+    args = parser.parse_args()
+    connections = []
+    for role in args.roles:
+        address = sockets.Address(path=f"./{role}")
+        if args.port:
+            address = sockets.Address(host="127.0.0.1", port=args.port)
+        connections.append(client.Connection(role, sockets.connect(address, wait_s=60.0)))
+    kinds = {role: {"slow": "conservative", "fast": "direct"}[role] for role in args.roles}
+    evaluator = Evaluator(Sleeping(), kinds)
+    client.serve(connections, read_species(args.structure), evaluator, idle_s=600.0)
+    sockets.hang_up([connection.sock for connection in connections])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""A connected socket as a stream: exact reads, whole writes, no wait without a bound.
+
+Owns the bytes that were received ahead of their use: a server sends a request in one piece, and one
+system call takes it.  Knows no message.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from ncforce_ipi.errors import ProtocolError
+
+MESSAGE_TIMEOUT_S = 60.0  # a message that has begun must be complete within this time
+READ_AHEAD_BYTES = 1 << 16  # beyond what is asked for
+
+
+class LeftError(ProtocolError):
+    """The server left between two messages or while it was owed an answer; it may do that."""
+
+
+class Stream:
+    """Reads and writes a socket, which the caller closes."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self._buffer = bytearray()
+        self._start = self._end = 0
+
+    @property
+    def has_bytes(self) -> bool:
+        """Whether something was received that nobody has taken yet."""
+        return self._end > self._start
+
+    def take(self, n_bytes: int, may_end: bool = False) -> memoryview:
+        """Exactly ``n_bytes``, however small the pieces in which they come; valid until the next.
+
+        Raises
+        ------
+        LeftError
+            ``may_end``, and the connection was closed before the first byte.
+        ProtocolError
+            It was closed, or fell silent, before the last one.
+        """
+        if self._end - self._start < n_bytes:
+            self._fill(n_bytes, may_end)
+        start, self._start = self._start, self._start + n_bytes
+        return memoryview(self._buffer)[start : start + n_bytes]
+
+    def send(self, data: bytes) -> None:
+        """All of ``data``: ``sendall`` goes on after short writes; the timeout bounds the whole.
+
+        Raises
+        ------
+        LeftError
+            The server has left.
+        ProtocolError
+            It didn't take the data in time.
+        """
+        self.sock.settimeout(MESSAGE_TIMEOUT_S)
+        try:
+            self.sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError) as err:
+            raise LeftError("the server left before it took the answer") from err
+        except TimeoutError as err:
+            raise ProtocolError(
+                f"an answer of {len(data)} bytes was not taken in {MESSAGE_TIMEOUT_S:g} s; "
+                "the server hangs or the network is down"
+            ) from err
+
+    def _fill(self, n_bytes: int, may_end: bool) -> None:
+        """Receive until ``n_bytes`` are there."""
+        have = self._end - self._start
+        rest = bytes(memoryview(self._buffer)[self._start : self._end])
+        size = n_bytes + READ_AHEAD_BYTES
+        if len(self._buffer) < size:
+            self._buffer = bytearray(size)
+        self._buffer[:have] = rest
+        self._start, self._end = 0, have
+        deadline = time.monotonic() + MESSAGE_TIMEOUT_S
+        with memoryview(self._buffer) as view:
+            while self._end < n_bytes:
+                self.sock.settimeout(max(deadline - time.monotonic(), 1e-3))
+                got = self._receive(view[self._end : size], n_bytes)
+                if got == 0:
+                    self._say_end(n_bytes, may_end)
+                self._end += got
+
+    def _receive(self, view: memoryview, n_bytes: int) -> int:
+        try:
+            return self.sock.recv_into(view)
+        except TimeoutError as err:
+            raise ProtocolError(
+                f"got {self._end} of {n_bytes} bytes of a message in {MESSAGE_TIMEOUT_S:g} s; "
+                "the server hangs or the network is down"
+            ) from err
+        except ConnectionResetError:  # killed with our last answer unread: an end like any other
+            return 0
+
+    def _say_end(self, n_bytes: int, may_end: bool) -> None:
+        if may_end and self._end == 0:
+            raise LeftError("end of file")
+        raise ProtocolError(
+            f"got {self._end} of {n_bytes} bytes of a message, then the connection was closed; "
+            "see the server's log"
+        )
