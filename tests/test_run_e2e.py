@@ -131,6 +131,54 @@ def test_interrupt_leaves_a_checkpoint_and_resume_is_bitwise(ncforce, straight, 
     assert not list(Path("cut").glob("#*"))  # no backups of i-PI
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["langevin", "--tau-fs", "20"],
+        ["svr"],
+        ["gle"],
+        ["gle", "--gle", "smart"],
+        ["npt"],
+        ["npt", "--barostat", "flexible"],
+        ["npt", "--barostat", "anisotropic"],
+        ["npt", "--barostat", "in-plane"],
+    ],
+)
+def test_every_ensemble_goes_on_bitwise(ncforce, words):
+    """The state of thermostat, barostat, cell and random numbers is all in the checkpoint."""
+    ensemble = ["--ensemble", *words]
+    code, said = ncforce(*mts("whole", *ensemble))
+    assert code == 0, said.err
+    code, said = ncforce(*mts("parts", "--time-ps", "0.03", *ensemble))
+    assert code == 0, said.err
+    code, said = ncforce("run", "--resume", "--out", "parts", "--time-ps", "0.06")
+    assert code == 0, said.err
+    written = [path.name for path in Path("whole").glob("simulation.*") if "check" not in path.name]
+    assert len(written) == 3  # properties, positions, velocities
+    for name in written:
+        assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes(), name
+    rows = np.loadtxt(Path("whole", "simulation.out"))
+    assert (rows[1:, 1:4] != rows[:-1, 1:4]).all()
+    if words[0] == "npt":
+        assert np.ptp(rows[:, -2]) > 0  # volume
+
+
+@pytest.mark.parametrize("ensemble", ["langevin", "npt"])
+def test_a_path_integral_goes_on(ncforce, ensemble):
+    """Not bitwise: i-PI moves normal modes and writes beads, so a restart rounds once more."""
+    words = ("--ensemble", ensemble, "--beads", "2")
+    code, said = ncforce(*mts("whole", *words))
+    assert code == 0, said.err
+    code, said = ncforce(*mts("parts", "--time-ps", "0.03", *words))
+    assert code == 0, said.err
+    code, said = ncforce("run", "--resume", "--out", "parts", "--time-ps", "0.06")
+    assert code == 0, said.err
+    whole, parts = (np.loadtxt(Path(name, "simulation.out")) for name in ("whole", "parts"))
+    np.testing.assert_allclose(parts, whole, rtol=1e-8, atol=1e-8)  # 15 steps after rounding
+    assert Path("parts", "simulation.pos.extxyz").stat().st_size > 0
+    assert cli.main(["analyze", "parts"]) == 2  # reads classical runs
+
+
 def test_killed_ipi_is_continued_from_the_last_checkpoint(ncforce, straight, monkeypatch):
     monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
     children = []

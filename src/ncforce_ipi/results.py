@@ -141,6 +141,7 @@ def analyse(directory: Path, options: Options) -> Results:
         aren't finite.
     """
     facts = read_facts(directory)
+    _check_classical(facts)
     table = read_properties(directory / PROPERTIES)
     time_ps = table.column("time", "picosecond")
     conserved_meV = 1000.0 / facts.n_atoms * table.column("conserved", "electronvolt")
@@ -184,6 +185,15 @@ def analyse(directory: Path, options: Options) -> Results:
         spectrum=spectrum,
         notes=tuple(notes),
     )
+
+
+def _check_classical(facts: RunFacts) -> None:
+    beads = (facts.record.get("ensemble") or {}).get("beads", 1)
+    if beads > 1:
+        raise InputError(
+            f"{facts.directory} is a path integral of {beads} beads; expected a classical run: "
+            "the estimators of a path integral stand in its simulation.out"
+        )
 
 
 def read_facts(directory: Path) -> RunFacts:

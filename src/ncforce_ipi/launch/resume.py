@@ -20,7 +20,11 @@ from ncforce_ipi.launch.files import write_atomically
 
 RESUME_FILE = "resume.xml"
 PROPERTIES_FILE = f"{PREFIX}.out"
-TRAJECTORY_FILES = (f"{PREFIX}.pos_0.extxyz", f"{PREFIX}.vel_0.xyz")
+# of a classical run, of a path integral's centroid
+TRAJECTORY_FILES = (
+    (f"{PREFIX}.pos_0.extxyz", f"{PREFIX}.pos.extxyz"),
+    (f"{PREFIX}.vel_0.xyz", f"{PREFIX}.vel.xyz"),
+)
 WRITTEN_BY_IPI = ("RESTART", f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
 STEP = re.compile(rb"Step: *(\d+)")
 
@@ -67,12 +71,21 @@ def prepare(directory: Path, total_steps: int) -> str:
     write_atomically(directory / RESUME_FILE, text)
     for name in WRITTEN_BY_IPI:  # they live on in resume.xml; i-PI would rename, not replace them
         (directory / name).unlink(missing_ok=True)
-    for path in (directory / PROPERTIES_FILE, *(directory / name for name in TRAJECTORY_FILES)):
+    for path in (directory / PROPERTIES_FILE, *trajectories(directory)):
         if step == 0:
             path.unlink(missing_ok=True)
         else:
             cut(path, step)
     return RESUME_FILE
+
+
+def trajectories(directory: Path) -> list[Path]:
+    """Where positions and velocities are, or would be."""
+    found = []
+    for classical, centroid in TRAJECTORY_FILES:
+        there = (directory / centroid).exists()
+        found.append(directory / (centroid if there else classical))
+    return found
 
 
 def with_total_steps(text: str, total_steps: int) -> str:
