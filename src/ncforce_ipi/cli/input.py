@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
+from ncforce_ipi import preflight
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import INPUT_FILE, STRUCTURE_FILE, read_structure, write_input
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     jobs.fill(args)
     recipe = jobs.recipe(args, jobs.plan(args))
     atoms = read_structure(args.structure)
+    for warning in preflight.check(recipe, atoms).warnings:
+        log.warning("%s", warning)
     paths = [args.out / name for name in (INPUT_FILE, STRUCTURE_FILE)]
     there = [str(path) for path in paths if path.exists()]
     if there and not args.force:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from ncforce_ipi import preflight
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import INPUT_FILE, read_structure, write_input
 from ncforce_ipi.launch import provenance, resume
@@ -35,6 +37,8 @@ from ncforce_ipi.launch.supervise import (
 )
 from ncforce_ipi.mts import Plan
 
+log = logging.getLogger(__name__)
+
 MAX_RECOVERIES = 3
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -52,6 +56,8 @@ def start(job: Job, force: bool = False) -> Outcome:
     """Run a job in a new directory (or with ``force`` in the place of an earlier run)."""
     atoms = read_structure(job.structure)
     check_addresses(job.recipe.transport, job.recipe.plan.components)
+    for warning in preflight.check(job.recipe, atoms).warnings:
+        log.warning("%s", warning)
     record = provenance.new_record(job, atoms)
     make_directory(job.directory, force)
     write_input(job.directory, job.recipe, atoms)
