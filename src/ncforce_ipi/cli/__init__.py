@@ -19,6 +19,7 @@ VERBS = {
     "run": "run molecular dynamics with i-PI and our drivers",
     "analyze": "drift, temperatures, g(r) and spectra of a run",
     "compare": "the same start with slow, fast and MTS forces, side by side",
+    "tune": "a scan over M, and which one to take",
     "input": "write an i-PI input without running it",
     "driver": "serve a model's forces to an i-PI server",
     "gle": "what a thermostat does to each frequency and to diffusion",

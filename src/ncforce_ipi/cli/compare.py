@@ -5,13 +5,18 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ncforce_ipi import __version__
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch import compare, provenance
 from ncforce_ipi.mts import Plan
+
+if TYPE_CHECKING:
+    from ncforce_ipi.comparison import Entry
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run all, then write the tables and figures."""
+    code, _ = run_all(args, "compare")
+    return code
+
+
+def run_all(args: argparse.Namespace, verb: str) -> tuple[int, Sequence[Entry]]:
+    """Run what isn't done yet and write the comparison; exit code, and the runs if it is 0."""
     from ncforce_ipi import comparison, comparison_report  # matplotlib: only when all is done
 
     if args.resume and args.force:
@@ -48,10 +59,10 @@ def run(args: argparse.Namespace) -> int:
             log.info("%s: kept as it is", job.directory)
         elif outcome.ending.signal is not None:
             sys.stderr.write(
-                f"ncforce compare: {outcome.ending.reason}; go on with the same command and "
+                f"ncforce {verb}: {outcome.ending.reason}; go on with the same command and "
                 "--resume\n"
             )
-            return 128 + outcome.ending.signal
+            return 128 + outcome.ending.signal, ()
         elif outcome.ending.state == "failed":
             failures.append(f"{job.name}: {outcome.ending.reason}")
     entries = [comparison.read_entry(job.directory) for job in all_jobs]
@@ -66,4 +77,4 @@ def run(args: argparse.Namespace) -> int:
     log.info("wrote %s", ", ".join(str(path) for path in written))
     if failures:
         raise RunError("; ".join(failures))
-    return 0
+    return 0, entries

@@ -1,0 +1,82 @@
+"""``ncforce tune``: a scan over M, and the largest one that is as good as the slow forces."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ncforce_ipi.cli import compare
+from ncforce_ipi.cli import job as jobs
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.tuning import LAMBENCH_MEV_PER_ATOM_PER_PS, Verdict, recommend, verdicts
+
+log = logging.getLogger(__name__)
+SCAN = (2, 4, 6, 8, 10, 12, 16)
+MEANING = {"good": "", "bad": "heats", "open": "run longer to tell"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``ncforce tune``: those of ``compare`` and a tolerance."""
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("tune"), metavar="DIR",
+        help="directory of the runs and tables, default tune")  # fmt: skip
+    add("--mts", type=int, nargs="+", default=list(SCAN), metavar="M",
+        help=f"default {' '.join(map(str, SCAN))}")  # fmt: skip
+    add("--time-ps", type=float, default=5.0, metavar="X", help="of each run, default 5 ps")
+    add("--tolerance-meV-per-atom-per-ps", dest="tolerance", type=float, metavar="X",
+        default=LAMBENCH_MEV_PER_ATOM_PER_PS,
+        help="drift beyond that of the slow-only run, default 0.5 as LAMBench")  # fmt: skip
+    add("--resume", action="store_true", help="keep the runs that are done, go on with the others")
+    add("--force", action="store_true", help="replace earlier runs in DIR")
+    jobs.add_system(parser)
+    jobs.add_driver(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Scan, write ``tune.json`` beside the comparison's files, say which M to take."""
+    if not args.tolerance > 0.0:
+        raise InputError(f"tolerance must be positive, got {args.tolerance} meV/atom/ps")
+    code, entries = compare.run_all(args, "tune")
+    if code:
+        return code
+    found = verdicts(entries, args.tolerance)
+    best = recommend(found)
+    path = args.out / "tune.json"
+    path.write_text(json.dumps(_record(found, best, args.tolerance), indent=2) + "\n")
+    sys.stdout.write(_text(found, best, args.tolerance))
+    log.info("wrote %s", path)
+    return 0
+
+
+def _record(found: Sequence[Verdict], best: int | None, tolerance: float) -> dict[str, object]:
+    scan = []
+    for verdict in found:
+        numbers = asdict(verdict)
+        excess, ci95 = numbers.pop("excess"), numbers.pop("ci95")
+        numbers["excess_drift_meV_per_atom_per_ps"] = excess if math.isfinite(excess) else None
+        numbers["excess_drift_ci95_meV_per_atom_per_ps"] = ci95 if math.isfinite(ci95) else None
+        scan.append(numbers)
+    return {"tolerance_meV_per_atom_per_ps": tolerance, "recommended_mts": best, "scan": scan}
+
+
+def _text(found: Sequence[Verdict], best: int | None, tolerance: float) -> str:
+    lines = [
+        f"\nM   drift beyond slow only, meV/atom/ps (tolerance {tolerance:g})   cost / fast only"
+    ]
+    for verdict in found:
+        ratio = f"{verdict.ratio_to_fast:.2f}" if verdict.ratio_to_fast else "-"
+        drift = f"{verdict.excess:.3g} +- {verdict.ci95:.2g}"
+        lines.append(f"{verdict.mts:<4}{drift:<51}{ratio:<8}{MEANING[verdict.answer]}".rstrip())
+    if best is None:
+        lines.append(
+            "take the slow forces alone, or run longer: not even the smallest M is shown good"
+        )
+    else:
+        lines.append(f"take M = {best}: it and every smaller M tried are within the tolerance")
+    return "\n".join(lines) + "\n"
