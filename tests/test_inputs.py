@@ -22,6 +22,9 @@ from ncforce_ipi.inputs import (
     write_input,
 )
 from ncforce_ipi.mts import Plan
+from ncforce_ipi.ready import ready
+
+ATOMS = Atoms("OH2", positions=np.eye(3), cell=[[10, 0, 0], [1, 10, 0], [0, 2, 10]], pbc=True)
 
 
 def recipe(forces="mts", mts=8, **changes):
@@ -30,9 +33,7 @@ def recipe(forces="mts", mts=8, **changes):
 
 
 def parsed(**changes):
-    return ElementTree.fromstring(
-        input_xml(recipe(**changes), Atoms("OH2", positions=np.eye(3), cell=[10, 10, 10]))
-    )
+    return ElementTree.fromstring(input_xml(recipe(**changes), ATOMS))
 
 
 def text(root, path):
@@ -141,9 +142,7 @@ def test_transports():
     ],
 )
 def test_the_commands_by_hand(changes, words):
-    lines = input_xml(
-        recipe(**changes), Atoms("OH2", positions=np.eye(3), cell=[10, 10, 10])
-    ).splitlines()
+    lines = input_xml(recipe(**changes), ATOMS).splitlines()
     assert "<?first  i-pi input.xml ?>" in lines
     assert f"<?second ncforce driver metatomic --model water {words} ?>" in lines
 
@@ -233,3 +232,82 @@ def test_ncforce_input(tmp_path, capsys):
     assert cli.main(words) == 2
     assert "exist; choose another --out or use --force" in capsys.readouterr().err
     assert cli.main([*words, "--force"]) == 0
+
+
+def test_ready_made_inputs_are_what_the_program_writes():
+    folder = Path(__file__).parent.parent / "xml_inputs" / "ready"
+    written = {path.name: path.read_text() for path in folder.glob("*.xml")}
+    assert written == dict(ready()), "run `make inputs`"
+    assert len(written) == 15
+
+
+@pytest.mark.parametrize("forces", ["slow", "fast", "mts"])
+@pytest.mark.parametrize(
+    ("ensemble", "mode", "thermostat", "tau_fs"),
+    [
+        (Ensemble(), "nve", None, None),
+        (Ensemble("langevin"), "nvt", "langevin", 100.0),
+        (Ensemble("langevin", tau_fs=7.0), "nvt", "langevin", 7.0),
+        (Ensemble("svr"), "nvt", "svr", 10.0),
+        (Ensemble("gle"), "nvt", "gle", None),
+        (Ensemble("npt"), "npt", "svr", 100.0),
+        (Ensemble("langevin", beads=4), "nvt", "pile_l", 100.0),
+        (Ensemble("svr", beads=4), "nvt", "pile_g", 10.0),
+    ],
+)
+def test_ensembles(ensemble, mode, thermostat, tau_fs, forces):
+    plan = Plan.from_time(forces, 8 if forces == "mts" else 1, 0.5, 1.0)
+    root = ElementTree.fromstring(input_xml(Recipe(plan, ensemble, 310.0, 7), ATOMS))
+    dynamics = root.find("system/motion/dynamics")
+    assert (dynamics.get("mode"), dynamics.get("splitting")) == (mode, "obabo")
+    assert numbers(root, "system/ensemble/temperature") == [310.0]
+    assert root.find("system/initialize").get("nbeads") == str(ensemble.beads)
+    found = dynamics.find("thermostat")
+    assert (None if found is None else found.get("mode")) == thermostat
+    if tau_fs is not None:
+        assert found.find("tau").get("units") == "femtosecond"
+        assert numbers(dynamics, "thermostat/tau") == [tau_fs]
+    assert (dynamics.find("barostat") is not None) == (mode == "npt")
+
+
+def test_gle_matrix_in_atomic_units():
+    recipe_ = Recipe(Plan("slow", 1, 0.5, 1), Ensemble("gle", gle="optimal"), 300.0, 1)
+    root = ElementTree.fromstring(input_xml(recipe_, ATOMS))
+    matrix = root.find("system/motion/dynamics/thermostat/A")
+    assert (matrix.get("shape"), matrix.get("units")) == ("(5, 5)", "atomic_unit")
+    values = np.array(numbers(root, "system/motion/dynamics/thermostat/A")).reshape(5, 5)
+    # A_pp of the published set is 24.68046481; 40 cm^-1 is 40 / 219474.6314 Hartree / hbar
+    assert values[0, 0] == pytest.approx(24.68046481 * 40 / 219474.6314, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("barostat", "mode", "baro"),
+    [
+        (None, "npt", "isotropic"),
+        ("flexible", "npt", "flexible"),
+        ("anisotropic", "nst", "anisotropic"),
+        ("in-plane", "npt", "flexible"),
+    ],
+)
+def test_barostats(barostat, mode, baro):
+    ensemble = Ensemble("npt", barostat=barostat, pressure_MPa=2.0, barostat_tau_fs=300.0)
+    plan = Plan.from_time("mts", 8, 0.5, 1.0)
+    text_ = input_xml(Recipe(plan, ensemble, 300.0, 1), ATOMS)
+    root = ElementTree.fromstring(text_)
+    dynamics = root.find("system/motion/dynamics")
+    found = dynamics.find("barostat")
+    assert (dynamics.get("mode"), found.get("mode")) == (mode, baro)
+    assert numbers(found, "tau") == [300.0]
+    assert numbers(found, "thermostat/tau") == [150.0]
+    if mode == "nst":
+        stress = root.find("system/ensemble/stress")
+        assert stress.get("units") == "megapascal"
+        assert numbers(root, "system/ensemble/stress") == [2.0, 0, 0, 0, 2.0, 0, 0, 0, 2.0]
+        h0 = np.array(numbers(found, "h0")).reshape(3, 3)
+        np.testing.assert_array_equal(h0, ATOMS.cell.array.T)  # columns are the lattice vectors
+    else:
+        assert root.find("system/ensemble/pressure").get("units") == "megapascal"
+        assert numbers(root, "system/ensemble/pressure") == [2.0]
+    fixed = found.findtext("hfix")
+    assert (fixed is not None) == (barostat == "in-plane")
+    assert "--direct-virial" in text_  # both components push the cell

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.templates import shipped_file
 from ncforce_ipi.units import PER_FS_PER_CM
 
 EnsembleName = Literal["nve", "langevin", "gle", "svr", "npt"]
@@ -117,8 +116,7 @@ def gle_matrix(name: GleName) -> NDArray[np.float64]:
     ------
     Ceriotti, Bussi, Parrinello, J. Chem. Theory Comput. 6, 1170 (2010); gle4md.org.
     """
-    folder = Path(str(resources.files("ncforce_ipi.xml_inputs"))) / "gle"
-    matrix = np.loadtxt(folder / f"{name}.txt")
+    matrix = np.loadtxt(shipped_file(f"gle/{name}.txt"))
     if name == "optimal":
         return matrix * (2 * math.pi * OPTIMAL_CENTRE_PER_CM / PER_FS_PER_CM)
     return matrix * (2 * math.pi * 1e3 / (1e3 * SMART_SLOWEST_PS))

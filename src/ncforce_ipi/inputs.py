@@ -1,4 +1,4 @@
-"""A plan, a structure and the template parts in ``xml_inputs/`` become one complete i-PI input.
+"""A plan, a structure and the parts in ``xml_inputs/parts`` become one complete i-PI input.
 
 The parts are text with ``$names``; a name that stands alone on its line takes a whole part.  Each
 part is a choice that a user can make (ensemble, transport, outputs), so that another ensemble is
@@ -16,7 +16,7 @@ from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.motion import motion_xml, title
 from ncforce_ipi.mts import Plan
-from ncforce_ipi.templates import fill, part_path
+from ncforce_ipi.templates import fill, shipped_file
 from ncforce_ipi.units import PER_FS_PER_CM
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
 
 def _structure_path(name_or_path: str) -> Path:
     if name_or_path in SHIPPED_STRUCTURES:
-        return part_path(SHIPPED_STRUCTURES[name_or_path])
+        return shipped_file(SHIPPED_STRUCTURES[name_or_path])
     path = Path(name_or_path).expanduser()
     if not path.is_file():
         names = ", ".join(sorted(SHIPPED_STRUCTURES))

@@ -1,4 +1,4 @@
-"""Parts of i-PI inputs: the text files of ``xml_inputs/`` with ``$names`` to be replaced."""
+"""Files of ``xml_inputs/``, and the filling of its parts: text with ``$names`` to be replaced."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fill(part: str, values: Mapping[str, Any]) -> str:
     A name that stands alone on its line keeps its indentation on every line of its value; where the
     value is empty, the line goes.
     """
-    text = part_path(f"{part}.xml").read_text(encoding="utf-8").rstrip()
+    text = shipped_file(f"parts/{part}.xml").read_text(encoding="utf-8").rstrip()
 
     def block(match: re.Match[str]) -> str:
         value = str(values[match["name"]]).replace("$", "$$")
@@ -27,6 +27,6 @@ def fill(part: str, values: Mapping[str, Any]) -> str:
     return Template(text).substitute(values)
 
 
-def part_path(name: str) -> Path:
+def shipped_file(name: str) -> Path:
     """A file of ``xml_inputs/``, which is installed beside the package."""
     return Path(str(resources.files("ncforce_ipi.xml_inputs"))) / name
