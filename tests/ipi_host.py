@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ HERE = Path(__file__).parent
 ANALYTIC = str(HERE / "analytic_driver.py")
 BOHR_A = 0.529177210903  # CODATA 2018
 TIMEOUT_S = 120  # of every wait, on a busy machine
+LAST_S = 10  # some clients end with an error when i-PI tells them to leave, a little before it ends
 N_OUTER = 20
 INPUT = """
 <simulation verbosity='medium' floatformat='%.17e' threading='False'>
@@ -112,7 +114,10 @@ class Host:
                 server.wait(0.05)
                 break
             if any((process.poll() or 0) > 0 for process in self.processes):
-                break  # a program that gave up; a killed one has a code below 0
+                # a program that gave up; a killed one has a code below 0
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    server.wait(LAST_S)
+                break
         logs = [path.read_text() for path in self.directory.glob("*.log") if path.name != "ipi.log"]
         assert server.poll() == 0, "\n".join(logs)
         assert "Exception in thread" not in self.text("ipi.log")
@@ -147,6 +152,13 @@ class Host:
         """Forces of a component at the last step, six digits, ``(n_atoms, 3)``, eV/A."""
         lines = self.text(f"out.{role}.xyz").splitlines()
         return np.array([line.split()[1:] for line in lines[-int(lines[0]) :]], float)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback address on which nobody listened a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @contextlib.contextmanager
