@@ -1,7 +1,10 @@
 """Drivers that come, go and are replaced while a real i-PI runs: the trajectory stays bitwise."""
 
 import json
+import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -12,12 +15,22 @@ import pytest
 from ncforce_ipi import cli
 from ncforce_ipi.launch import job, resume, run
 from ncforce_ipi.launch.processes import Child
-from tests.ipi_host import ANALYTIC, N_OUTER, TIMEOUT_S, host, molecules
+from tests.ipi_host import ANALYTIC, INET, N_OUTER, TIMEOUT_S, free_port, host, molecules
 
 pytest.importorskip("ipi")
 pytestmark = pytest.mark.e2e
 
 SLOWLY = {"NCFORCE_TEST_SLEEP_S": "0.02"}
+
+
+def find_sshd():
+    """The ssh server, if it and its client can be used here."""
+    path = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    usable = os.getuid() != 0 or Path("/run/sshd").is_dir()  # root's sshd wants that directory
+    return path if usable and shutil.which("ssh") and shutil.which("ssh-keygen") else None
+
+
+SSHD = find_sshd()
 
 
 def undisturbed(directory, n_beads=1):
@@ -104,3 +117,73 @@ def test_one_of_two_drivers_of_a_run_is_killed(launch, monkeypatch):
     deaths = [death for part in record["segments"] for death in part.get("driver_deaths", [])]
     assert len(record["segments"]) == 2 or "driver-1 ended with signal SIGKILL" in deaths[0]
     assert record["driver"]["drivers"] == 2
+
+
+def test_a_driver_attaches_over_tcp(tmp_path):
+    """The wire carries every bit: the same trajectory as over unix sockets."""
+    expected = undisturbed(tmp_path / "a")
+    port = free_port()
+    with host(tmp_path / "b") as it:
+        server = it.ipi(fast=INET.format(port))
+        it.driver("slow.log", "slow")
+        fast = it.driver("fast.log", "fast", "--host", "127.0.0.1", "--port", str(port))
+        assert it.finish(server) == expected
+        assert fast.wait(TIMEOUT_S) == 0
+
+
+@pytest.mark.skipif(not SSHD, reason="needs sshd, ssh and ssh-keygen; for root, /run/sshd too")
+def test_a_driver_attaches_through_ssh(tmp_path):
+    """The fast driver's socket is another file, which ssh forwards; a killed driver is replaced."""
+    expected = undisturbed(tmp_path / "a")
+    with host(tmp_path / "b") as it:
+        (it.directory / "fault").write_text("kill 21")
+        login = ssh_server(it)
+        server = it.ipi()
+        it.wait_for("(fast): Starting the polling thread", "ipi.log")
+        node = it.directory / "node"  # a directory of the other host
+        node.mkdir(mode=0o700)
+        forward = f"{node}/fast:{it.directory}/fast"
+        it.start([*login, "-N", "-L", forward, "127.0.0.1"], "ssh.log")
+        there = ("--socket-dir", str(node))
+        it.driver("slow.log", "slow")
+        fault = {"NCFORCE_TEST_FAULT": str(it.directory / "fault")}
+        killed = it.driver("killed.log", "fast", *there, **fault)
+        assert killed.wait(TIMEOUT_S) == -signal.SIGKILL
+        joins = it.driver("joins.log", "fast", *there)
+        assert it.finish(server) == expected
+        assert joins.wait(TIMEOUT_S) == 0
+        assert it.evaluations("joins.log", "fast") > 0
+
+
+def ssh_server(it):
+    """An sshd of our own on a loopback port; the command that logs in there."""
+    port = free_port()
+    for name in ("host_key", "user_key"):
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(it.directory / name)]
+        subprocess.run(words, check=True, timeout=TIMEOUT_S)
+    settings = {
+        "ListenAddress": f"127.0.0.1:{port}",
+        "HostKey": it.directory / "host_key",
+        "AuthorizedKeysFile": it.directory / "user_key.pub",
+        "PidFile": "none",
+        "StrictModes": "no",  # pytest's directories lie below /tmp
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "PermitRootLogin": "prohibit-password",
+        "AllowStreamLocalForwarding": "yes",
+    }
+    text = "".join(f"{name} {value}\n" for name, value in settings.items())
+    (it.directory / "sshd_config").write_text(text)
+    it.start([str(SSHD), "-D", "-e", "-f", str(it.directory / "sshd_config")], "sshd.log")
+    it.wait_for("Server listening", "sshd.log")
+    public = (it.directory / "host_key.pub").read_text().split()
+    (it.directory / "known_hosts").write_text(f"[127.0.0.1]:{port} {public[0]} {public[1]}\n")
+    options = {
+        "Port": port,
+        "IdentityFile": it.directory / "user_key",
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": it.directory / "known_hosts",
+        "BatchMode": "yes",
+        "ExitOnForwardFailure": "yes",
+    }
+    return ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in options.items())]
