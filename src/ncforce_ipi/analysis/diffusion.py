@@ -126,7 +126,7 @@ def displacements(
     share = np.array(weights) / np.sum(weights)
     every = {symbol: np.array(values) for symbol, values in found.items()}
     return Displacement(
-        lag_ps=1e-3 * time_step_fs * np.arange(n_lags),
+        lag_ps=np.arange(n_lags, dtype=np.float64) * (1e-3 * time_step_fs),
         squared_A2={symbol: share @ values for symbol, values in every.items()},
         blocks_A2=every,
         weights=np.array(weights),
