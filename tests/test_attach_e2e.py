@@ -187,3 +187,29 @@ def ssh_server(it):
         "ExitOnForwardFailure": "yes",
     }
     return ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in options.items())]
+
+
+def test_slow_and_fast_forces_from_two_programs(launch, tmp_path):
+    """``--slow-driver`` with the same model in another process changes nothing."""
+    program = tmp_path / "ncforce"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ANALYTIC}" "$@"\n')
+    program.chmod(0o755)
+    assert launch("one")[0] == 0
+    command = f"{program} driver analytic --model model.txt"
+    code, said, record = launch("two", "--slow-driver", command, "--program", str(program))
+    assert code == 0, said
+    assert trajectory("two") == trajectory("one")
+    report = record["segments"][0]["driver_report"]
+    assert report["kinds"] == {"slow": "conservative", "fast": "direct"}
+    assert report["drivers"] == 2
+    assert {path.name for path in Path("two/logs").glob("*driver*.log")} == {
+        "driver.log", "slow-driver.log",
+    }  # fmt: skip
+
+
+def test_a_slow_driver_that_is_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = cli.main(["run", "water", "--out", "x", "--slow-driver", "echo mace --model x"])
+    assert code == 2
+    assert "expected 'ncforce driver FAMILY --model ...', got 'echo mace" in capsys.readouterr().err
+    assert not Path("x").exists()

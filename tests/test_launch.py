@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,14 @@ from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import Recipe, Transport
 from ncforce_ipi.launch import continuation, files, provenance, resume, sockets
 from ncforce_ipi.launch.display import facts
-from ncforce_ipi.launch.job import Job, Service, driver_command, from_record, to_record
+from ncforce_ipi.launch.job import (
+    Job,
+    Service,
+    driver_command,
+    driver_names,
+    from_record,
+    to_record,
+)
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower, RunningLine
 from ncforce_ipi.launch.supervise import Limits
@@ -264,6 +272,53 @@ class TestJob:
         assert ("--direct-energy" in words) == (forces == "fast")
         assert ("--mts" in words) == (forces == "mts")
 
+    @pytest.mark.parametrize(
+        ("forces", "names"),
+        [
+            ("slow", ["slow-driver"]),
+            ("fast", ["driver-1", "driver-2"]),
+            ("mts", ["driver-1", "driver-2", "slow-driver"]),
+        ],
+    )
+    def test_another_driver_for_the_slow_forces(self, forces, names):
+        plan = Plan(forces, 8 if forces == "mts" else 1, 0.5, 10)
+        other = ("/env/bin/ncforce", "driver", "mace", "--model", "/m.model")
+        service = Service("water", device="cuda:0,cuda:1", slow_driver=other)
+        job = Job(Path("out"), Recipe(plan, Ensemble(), 300.0, 1), "water", service)
+        assert driver_names(job) == names
+        assert from_record(Path("out"), to_record(job)) == job
+        for index, name in enumerate(names):
+            words = driver_command(job, Path("/tmp/s"), index)
+            assert words[words.index("--report") + 1] == f"logs/{name}-report.json"
+            slow = name == "slow-driver"
+            assert words[words.index("--role") + 1] == ("slow" if slow else "fast")
+            assert (tuple(words[:5]) == other) == slow
+            assert "--mts" not in words
+            if not slow:
+                assert words[words.index("--device") + 1] == f"cuda:{index}"
+
+    @pytest.mark.parametrize(
+        ("device", "drivers", "n"), [(None, None, 1), ("cpu", 3, 3), ("a,b", None, 2)]
+    )
+    def test_number_of_drivers(self, device, drivers, n):
+        assert Service("water", device=device, drivers=drivers).n_drivers == n
+
+    @pytest.mark.parametrize(
+        ("device", "drivers", "message"),
+        [(None, 0, "drivers must lie between 1 and 1024, got 0"), ("a,,b", None, "an empty name")],
+    )
+    def test_impossible_drivers(self, device, drivers, message):
+        with pytest.raises(InputError, match=message):
+            Service("water", device=device, drivers=drivers)
+
+    def test_program_of_another_environment(self):
+        job = replace(self.job, service=replace(self.job.service, program="/env/bin/ncforce"))
+        assert driver_command(job, Path("/tmp/s"))[:3] == [
+            "/env/bin/ncforce",
+            "driver",
+            "metatomic",
+        ]
+
 
 class TestProvenance:
     def report(self, model_s):
@@ -284,6 +339,21 @@ class TestProvenance:
         assert (timings["wire_s"], timings["wall_s"]) == (2.0, 13.0)
         assert timings["integrator_s"] == pytest.approx(4.0, rel=1e-12)  # 13 - 7 - 2, rounding
         assert timings["ms_per_inner_step"] == pytest.approx(13e3 / 160, rel=1e-12)
+
+    def test_reports_of_several_drivers(self):
+        one = {"model": "a", "kinds": {"fast": "direct"}, "roles": {"fast": {"model_s": 1.0}}}
+        two = {"model": "b", "kinds": {"slow": "conservative"}, "roles": {"slow": {"model_s": 2.0}}}
+        merged = provenance.together([one, two, one])
+        assert merged["model"] == "a, b"
+        assert merged["kinds"] == {"fast": "direct", "slow": "conservative"}
+        assert merged["roles"] == {"fast": {"model_s": 2.0}, "slow": {"model_s": 2.0}}
+        assert merged["drivers"] == 3
+
+    def test_a_model_that_a_family_knows_by_name(self):
+        identity = provenance.model_identity("7net-0", "sevennet")
+        assert identity == {"name": "7net-0", "file": None, "sha256": None}
+        with pytest.raises(InputError, match="neither a file nor a shipped model"):
+            provenance.model_identity("7net-0")
 
     def test_no_report_no_split(self):
         segments = [{"from_step": 0, "to_step": 10, "wall_s": 6.0}]

@@ -66,11 +66,11 @@ def run_all(args: argparse.Namespace, verb: str) -> tuple[int, Sequence[Entry]]:
         elif outcome.ending.state == "failed":
             failures.append(f"{job.name}: {outcome.ending.reason}")
     entries = [comparison.read_entry(job.directory) for job in all_jobs]
-    identity = provenance.model_identity(args.model)
+    identity = provenance.model_identity(args.model, args.family)
     facts = {
         "version": __version__,
         "command": provenance.command_line(),
-        "model_sha256": identity["sha256"],
+        "model_sha256": identity["sha256"] or "",
     }
     written = comparison_report.write_files(entries, facts, args.out)
     sys.stdout.write(comparison_report.table(entries) + "\n")

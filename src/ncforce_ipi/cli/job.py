@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ DEFAULTS: dict[str, Any] = {
     "threads": 1,
     "driver_options": "",
     "drivers": None,
+    "program": None,
+    "slow_driver": "",
     "port": None,
     "stall_s": 600.0,
 }
@@ -49,7 +52,7 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("system", nargs="?", metavar="SYSTEM",
         help=f"shipped model and start structure: {systems}")  # fmt: skip
-    add("--model", help="model file instead of the shipped one")
+    add("--model", help="model instead of the shipped one: a file, or a name of its family")
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
     add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
     add("--temperature-K", dest="temperature_K", type=float, metavar="X",
@@ -83,6 +86,14 @@ def add_driver(parser: argparse.ArgumentParser) -> None:
         help="driver processes; default: one, or one for each device")  # fmt: skip
     add("--threads", type=int, metavar="N", help="CPU threads of each driver, default 1")
     add("--driver-options", metavar="WORDS", help="more options of `ncforce driver`, in quotes")
+    add("--program", metavar="FILE",
+        help="ncforce of the family's environment; default: this one")  # fmt: skip
+    add(
+        "--slow-driver",
+        metavar="COMMAND",
+        help="another driver for the slow forces, in quotes: "
+        "'[PATH/]ncforce driver FAMILY --model ...'; the model above then serves the fast ones",
+    )
     add("--stall-s", type=float, metavar="X", help="give up after X s without a step, default 600")
 
 
@@ -132,7 +143,7 @@ def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
         ensemble(args),
         args.temperature_K,
         args.seed,
-        _absolute(args.model),
+        _absolute(args.model, args.family),
         Transport(args.port),
     )
 
@@ -141,20 +152,42 @@ def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
     """The whole job."""
     if args.threads < 1:
         raise InputError(f"threads must be 1 or more, got {args.threads}")
+    model = _absolute(args.model, args.family)
     service = Service(
-        _absolute(args.model),
+        model,
         args.family,
         args.device,
         args.threads,
         tuple(shlex.split(args.driver_options)),
         args.drivers,
+        args.program and str(Path(args.program).expanduser().absolute()),
+        _other_driver(args.slow_driver),
     )
     limits = Limits(args.stall_s, getattr(args, "max_temperature_K", None))
     return Job(directory, recipe(args, steps), _absolute(args.structure), service, limits)
 
 
-def _absolute(name_or_path: str) -> str:
-    """A shipped name as it is, a path made absolute: programs run in the run's directory."""
+def _other_driver(command: str) -> tuple[str, ...]:
+    """The words of ``--slow-driver``, with absolute paths of files and of its program."""
+    words = shlex.split(command)
+    if not words:
+        return ()
+    program = shutil.which(words[0])
+    if not program or words[1:2] != ["driver"]:
+        raise InputError(
+            f"--slow-driver: expected 'ncforce driver FAMILY --model ...', got {command!r}"
+        )
+    files = [str(Path(word).absolute()) if Path(word).is_file() else word for word in words[1:]]
+    return (str(Path(program).absolute()), *files)
+
+
+def _absolute(name_or_path: str, family: str = "metatomic") -> str:
+    """A name as it is, a path made absolute: programs run in the run's directory.
+
+    What is no file is a name if the family isn't metatomic: it may know models by name.
+    """
     if name_or_path in SHIPPED or name_or_path in SHIPPED_STRUCTURES:
+        return name_or_path
+    if family != "metatomic" and not Path(name_or_path).expanduser().is_file():
         return name_or_path
     return str(Path(name_or_path).expanduser().absolute())

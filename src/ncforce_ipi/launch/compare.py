@@ -61,7 +61,9 @@ def _continue(job: Job) -> Outcome | None:
     if not (job.directory / RECORD_FILE).is_file():
         return run.start(job, force=True)  # a directory without a record has nothing to lose
     record = provenance.read_record(job.directory)
-    wanted = to_record(job) | {"model": provenance.model_identity(job.service.model)}
+    wanted = to_record(job) | {
+        "model": provenance.model_identity(job.service.model, job.service.family)
+    }
     different = [key for key in SAME if record[key] != wanted[key]]
     if record["model"]["sha256"] != wanted["model"]["sha256"]:
         different.append("model")

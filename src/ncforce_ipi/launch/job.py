@@ -19,6 +19,7 @@ from ncforce_ipi.mts import Plan
 
 MAX_DRIVERS = 1024
 WAIT_FOR_SERVER_S = 120
+SLOW_DRIVER = "slow-driver"
 PROGRAM = (sys.executable, "-m", "ncforce_ipi")
 
 
@@ -29,11 +30,14 @@ class Service:
     Attributes
     ----------
     family : model family, a file of ``ipi_drivers``
-    model : name of a shipped model or path
+    model : name of a shipped model, or that the family knows, or path
     device : one device, or several with commas, which the drivers take in turn
     threads : CPU threads of each driver
     options : further options of ``ncforce driver``
     drivers : how many processes serve every role; None for one, or one for each device
+    program : ``ncforce`` of the environment that has the family's library; None for our own
+    slow_driver : words of another driver for the slow forces, so that this one serves the fast
+        ones alone: its program, ``driver``, its family and the options of its model
     """
 
     model: str
@@ -42,6 +46,8 @@ class Service:
     threads: int = 1
     options: tuple[str, ...] = ()
     drivers: int | None = None
+    program: str | None = None
+    slow_driver: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.drivers is not None and not 1 <= self.drivers <= MAX_DRIVERS:
@@ -84,9 +90,15 @@ def ipi_command(input_file: str, sockets: Path) -> list[str]:
 
 
 def driver_names(job: Job) -> list[str]:
-    """Names of the drivers in messages and of their files: driver, or driver-1, driver-2 ..."""
-    n = job.service.n_drivers
-    return ["driver"] if n == 1 else [f"driver-{index + 1}" for index in range(n)]
+    """Names of the drivers in messages and of their files: driver, or driver-1, driver-2 ...
+
+    The other driver for the slow forces, if there is one and they are needed, is the last.
+    """
+    n, forces, other = job.service.n_drivers, job.recipe.plan.forces, job.service.slow_driver
+    names = ["driver"] if n == 1 else [f"driver-{index + 1}" for index in range(n)]
+    if not other or forces == "fast":
+        return names
+    return [*names, SLOW_DRIVER] if forces == "mts" else [SLOW_DRIVER]
 
 
 def report_file(name: str) -> str:
@@ -95,17 +107,21 @@ def report_file(name: str) -> str:
 
 
 def driver_command(job: Job, sockets: Path, index: int = 0) -> list[str]:
-    """The index-th driver, for all components of the plan; a fast-only run needs its energy."""
-    plan, service = job.recipe.plan, job.service
-    words = [*PROGRAM, "driver", service.family]
-    words += ["--model", service.model, "--structure", STRUCTURE_FILE]
-    words += ["--report", report_file(driver_names(job)[index])]
-    words += ["--role", "both" if plan.forces == "mts" else plan.forces]
-    words += ["--wait-s", str(WAIT_FOR_SERVER_S), "--threads", str(service.threads)]
-    words += _addresses(job.recipe.transport, plan, sockets)
+    """The index-th driver, for its components of the plan; a fast-only run needs its energy."""
+    plan, service, name = job.recipe.plan, job.service, driver_names(job)[index]
+    common = ["--structure", STRUCTURE_FILE, "--report", report_file(name)]
+    common += ["--wait-s", str(WAIT_FOR_SERVER_S)]
+    common += _addresses(job.recipe.transport, plan, sockets)
+    if name == SLOW_DRIVER:
+        return [*service.slow_driver, *common, "--role", "slow"]
+    program = [service.program] if service.program else PROGRAM
+    words = [*program, "driver", service.family, "--model", service.model, *common]
+    words += ["--threads", str(service.threads)]
+    both = plan.forces == "mts" and not service.slow_driver
+    words += ["--role", "both" if both else plan.components[-1]]
     if service.devices:
         words += ["--device", service.devices[index % len(service.devices)]]
-    if plan.forces == "mts":
+    if both:
         words += ["--mts", str(plan.mts)]
     if plan.forces == "fast":
         words.append("--direct-energy")
@@ -137,6 +153,8 @@ def to_record(job: Job) -> dict[str, Any]:
             "threads": service.threads,
             "options": list(service.options),
             "drivers": service.drivers,
+            "program": service.program,
+            "slow_driver": list(service.slow_driver),
             "port": recipe.transport.port,
         },
         "limits": {
@@ -163,7 +181,9 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         driver["device"],
         driver["threads"],
         tuple(driver["options"]),
-        driver.get("drivers"),  # records of version 0.1.0 have none
+        driver.get("drivers"),  # records of version 0.1.0 have none of these
+        driver.get("program"),
+        tuple(driver.get("slow_driver", ())),
     )
     return Job(directory, recipe, record["structure"], service, Limits(**record["limits"]))
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 KEPT_OF_REPORT = (
-    "model", "kinds", "roles", "net_force_removed_from_direct", "direct_energy_sent",
-    "direct_virial_sent", "load_s", "serve_s", "end",
+    "model", "model_sha256", "kinds", "roles", "calls", "joint", "net_force_removed_from_direct",
+    "direct_energy_sent", "direct_virial_sent", "load_s", "serve_s", "end",
 )  # fmt: skip
 SOFTWARE = ("ipi", "numpy", "ase", "torch", "metatomic-torch", "metatensor-torch", "vesin")
 
@@ -40,7 +40,7 @@ def new_record(job: Job, atoms: Atoms) -> Record:
         **to_record(job),
         "n_atoms": len(atoms),
         "masses_u": masses(atoms),
-        "model": model_identity(job.service.model),
+        "model": model_identity(job.service.model, job.service.family),
         "software": software(),
         "host": {"name": platform.node(), "machine": platform.machine()},
         "timings": {},
@@ -59,8 +59,13 @@ def masses(atoms: Atoms) -> dict[str, float]:
     return {symbol: float(mass) for symbol, mass in sorted(set(pairs))}
 
 
-def model_identity(name_or_path: str) -> dict[str, str]:
-    """Name, file name and SHA-256 of a model file."""
+def model_identity(name_or_path: str, family: str = "metatomic") -> dict[str, str | None]:
+    """Name, file name and SHA-256 of a model file.
+
+    None for both of a model that a family knows by name; the driver's report has them.
+    """
+    if family != "metatomic" and not Path(name_or_path).is_file():
+        return {"name": name_or_path, "file": None, "sha256": None}
     path = model_path(name_or_path)
     if not path.is_file():
         raise InputError(f"the file of model {name_or_path!r} is missing: {path}")
@@ -119,11 +124,16 @@ def segment(job: Job, follower: Follower, notices: list[str]) -> Record:
 
 
 def together(reports: list[Record]) -> Record:
-    """One report of several drivers: what the first says, with the sums of what they counted."""
+    """One report of several drivers: what the first says, with the sums of each role's counts."""
     merged = {key: reports[0][key] for key in KEPT_OF_REPORT if key in reports[0]}
-    merged["drivers"] = len(reports)
+    merged |= {"drivers": len(reports), "kinds": {}}
+    if len(reports) > 1:
+        merged |= {"calls": None, "joint": None}  # counts of one process: no sum means anything
+    for key in ("model", "model_sha256"):
+        merged[key] = ", ".join(dict.fromkeys(str(report.get(key)) for report in reports))
     roles: dict[str, Record] = {}
     for report in reports:
+        merged["kinds"] |= report.get("kinds", {})
         for name, tally in report.get("roles", {}).items():
             role = roles.setdefault(name, {})
             for key, value in tally.items():

@@ -89,11 +89,12 @@ def _extended(job: Job, time_ps: float | None) -> Job:
 
 
 def _check_model(job: Job, record: Record) -> None:
-    now = provenance.model_identity(job.service.model)
+    now = provenance.model_identity(job.service.model, job.service.family)
     if now["sha256"] != record["model"]["sha256"]:
         raise InputError(
             f"model {now['name']} is another file than when the run began (SHA-256 "
-            f"{now['sha256'][:12]}, expected {record['model']['sha256'][:12]}); start a new run"
+            f"{now['sha256'] or 'none':.12}, expected {record['model']['sha256'] or 'none':.12}); "
+            "start a new run"
         )
 
 
