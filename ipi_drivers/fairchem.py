@@ -113,7 +113,8 @@ class FairchemBackend:
         self.species: frozenset[int] | None = frozenset(range(1, backbone.max_num_elements))
         self.source: Path | None = path
         self._dtype = unit.inference_settings.base_precision_dtype
-        self.description = f"{path.name} (fairchem 2, {task}, {kind}, {device}, {self._dtype})"
+        name = str(self._dtype).removeprefix("torch.")
+        self.description = f"{path.name} (fairchem 2, {task}, {kind}, {device}, {name})"
         spin = args.spin if args.spin is not None else OMOL_SPIN * (task == "omol")
         self._state = {"charge": [args.charge], "spin": [spin]}
         self._torch, self._unit, self._make, self._task = torch, unit, AtomicData, task

@@ -88,7 +88,8 @@ class MaceBackend:
         self._known = model.atomic_numbers.cpu().numpy()  # increasing
         self.species: frozenset[int] | None = frozenset(self._known.tolist())
         self.source: Path | None = path
-        self.description = f"{path.name} (MACE, {device}, {self._options['dtype']})"
+        name = str(self._options["dtype"]).removeprefix("torch.")
+        self.description = f"{path.name} (MACE, {device}, {name})"
         self._tensor, self._neighbors, self._device = torch.tensor, get_neighborhood, device
         self._fixed: tuple[np.ndarray, dict[str, Any]] | None = None
 
