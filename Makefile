@@ -1,9 +1,13 @@
 # make demo: a picosecond of liquid water with MTS forces, analysed.   make test: the test suite.
+# make test-families: every model family that goes together in one environment, and MACE in another.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+FAMILIES_VENV ?= .venv-families
+MACE_VENV ?= .venv-mace
+FAMILY_TESTS = tests/test_drivers_contract.py tests/test_families_e2e.py
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-families lint clean
 
 demo: $(VENV)/.run
 	$(BIN)/ncforce run water --ensemble nve --forces mts --mts 8 --time-ps 1 --out demo
@@ -11,6 +15,14 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+test-families: $(VENV)/.run $(FAMILIES_VENV)/.test $(MACE_VENV)/.test
+	NCFORCE_TEST_FAMILIES="metatomic sevennet orb ase analytic" \
+	NCFORCE_TEST_FAST_PYTHON=$(abspath $(BIN))/python \
+	$(FAMILIES_VENV)/bin/python -m pytest $(FAMILY_TESTS) tests/test_two_models_e2e.py \
+	    tests/test_driver_sevennet.py tests/test_driver_orb.py tests/test_driver_ase.py
+	NCFORCE_TEST_FAMILIES="mace" \
+	$(MACE_VENV)/bin/python -m pytest $(FAMILY_TESTS) tests/test_driver_mace.py
 
 lint: $(VENV)/.test
 	$(BIN)/pip install -q -c constraints.txt -e ".[lint]"
@@ -20,7 +32,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build src/*.egg-info
+	rm -rf $(VENV) $(FAMILIES_VENV) $(MACE_VENV) build src/*.egg-info
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,3 +42,20 @@ $(VENV)/.run: pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/pip install -q -c constraints.txt -e ".[test]"
 	touch $@
+
+REQUIREMENTS = ipi_drivers/requirements
+
+$(FAMILIES_VENV)/.test: pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
+	$(PYTHON) -m venv $(FAMILIES_VENV)
+	$(FAMILIES_VENV)/bin/pip install -q -c $(REQUIREMENTS)/constraints.txt -e ".[test]" \
+	    -r $(REQUIREMENTS)/sevennet.txt -r $(REQUIREMENTS)/orb.txt chgnet so3krates-torch
+	touch $@
+
+$(MACE_VENV)/.test: pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
+	$(PYTHON) -m venv $(MACE_VENV)
+	$(MACE_VENV)/bin/pip install -q -c constraints.txt -e ".[run]" pytest pytest-timeout \
+	    -r $(REQUIREMENTS)/mace.txt
+	touch $@
+
+inputs: $(VENV)/.run
+	$(BIN)/python -m ncforce_ipi.ready xml_inputs/ready

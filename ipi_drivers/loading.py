@@ -76,6 +76,19 @@ def keep_environment(name: str) -> Iterator[None]:
             os.environ[name] = before
 
 
+@contextlib.contextmanager
+def default_dtype(dtype: Any = None) -> Iterator[None]:
+    """Give torch's default type back as it was; some libraries set it, or read it."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(before if dtype is None else dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def pick_device(asked: str | None) -> str:
     """The device that is asked for, or the GPU if there is one, or the CPU.
 
@@ -153,6 +166,13 @@ def periodicity(structure: Structure) -> bool:
             "give a vacuum a long lattice vector"
         )
     return n_vectors == 3
+
+
+def ase_atoms(structure: Structure, periodic: bool) -> Any:
+    """The structure as ASE's, for libraries that start from that."""
+    from ase import Atoms
+
+    return Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=periodic)
 
 
 def open_virial(structure: Structure, forces: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ the mean of direct forces itself.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--compile", action="store_true", help="torch.compile the network")
     add("--charge", type=float, help="total charge, for -omol models")
     add("--spin", type=float, help="spin multiplicity, for -omol models")
+    add("--no-virial", action="store_true", help="send 0 as virial; for networks without stress")
 
 
 def load(args: argparse.Namespace) -> OrbBackend:
@@ -61,58 +62,46 @@ def load(args: argparse.Namespace) -> OrbBackend:
     if args.conservative_model:
         second = args.conservative_model, args.conservative_architecture
         networks.append(_load(pretrained, args, *second, device))
-    backend = OrbBackend(networks, args, device)
-    if args.direct_virial and "direct" in backend.kinds and not backend.has_direct_stress:
-        raise ModelError(f"{backend.description} has no stress for --direct-virial")
-    return backend
+    for network, _, path in networks:
+        conservative = hasattr(network, "grad_forces_name")
+        has_stress = network.has_stress if conservative else "stress" in network.heads
+        if not has_stress and (not args.no_virial if conservative else args.direct_virial):
+            raise ModelError(f"{path.name} has no stress; --no-virial runs NVE and NVT without it")
+    return OrbBackend(networks, args, device)
 
 
 def _load(
     pretrained: Any, args: argparse.Namespace, model: str, architecture: str | None, device: str
 ) -> tuple[Any, Any, Path]:
-    """Network, its adapter of structures (None in orb-models 0.5) and the file of its weights."""
+    """Network, its function from ASE's atoms to its graph, and the file of its weights."""
     known = pretrained.ORB_PRETRAINED_MODELS
     file = Path(model) if Path(model).is_file() else None
     name = architecture if file else model
     if name not in known:
+        names = ", ".join(sorted(known))
         raise InputError(
-            f"{model!r}: expected one of {', '.join(sorted(known))}, or a file of weights "
-            f"with --architecture one of these; got {name}"
+            f"{model!r}: expected one of {names}, or a file of weights with --architecture "
+            f"one of these; got {name}"
         )
     function = known[name]
     try:
-        with loading.quiet(), _keep_default_dtype():
+        with loading.quiet(), loading.default_dtype():
             from cached_path import cached_path
 
             url = inspect.signature(function).parameters["weights_path"].default
             path = file or Path(cached_path(url))
-            loaded = function(
-                weights_path=str(path),
-                device=device,
-                precision=args.precision,
-                compile=args.compile,
-            )
+            options = {"precision": args.precision, "compile": args.compile}
+            loaded = function(weights_path=str(path), device=device, **options)
     except Exception as err:  # of network, file or weights: of many kinds
         raise ModelError(
             f"weights of {name} can't be loaded from {file or 'the network'}: "
             f"{loading.one_line(err)}"
         ) from err
-    network, adapter = loaded if isinstance(loaded, tuple) else (loaded, None)
-    return network, adapter, path
+    if isinstance(loaded, tuple):
+        return loaded[0], loaded[1].from_ase_atoms, path
+    from orb_models.forcefield.atomic_system import ase_atoms_to_atom_graphs
 
-
-@contextlib.contextmanager
-def _keep_default_dtype(dtype: Any = None) -> Iterator[None]:
-    """ORB sets torch's default type, and reads it when it makes a graph."""
-    import torch
-
-    before = torch.get_default_dtype()
-    if dtype is not None:
-        torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
+    return loaded, partial(ase_atoms_to_atom_graphs, system_config=loaded.system_config), path
 
 
 class OrbBackend:
@@ -137,13 +126,8 @@ class OrbBackend:
         if len(networks) > 1:
             self.description += f", SHA-256 of the second {sha256(networks[1][2]):.12}"
         self.source: Path | None = networks[0][2]
-        self._device = device
+        self._device, self._no_virial = device, args.no_virial
         self._info = {"charge": args.charge, "spin": args.spin}
-
-    @property
-    def has_direct_stress(self) -> bool:
-        """Whether the direct network has a head for the stress."""
-        return "stress" in self._networks["direct"][0].heads
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One call of the network of each kind."""
@@ -161,7 +145,9 @@ class OrbBackend:
         forces = out[prefix + "forces"]
         if conservative or wanted.direct_energy:
             energy = out["energy"].item()
-        if periodic and (conservative or wanted.direct_virial):
+        if conservative and self._no_virial:
+            virial = np.zeros((3, 3))
+        elif periodic and (conservative or wanted.direct_virial):
             virial = loading.virial(out[prefix + "stress"], structure.cell)
         elif conservative:
             virial = loading.open_virial(structure, forces)
@@ -171,21 +157,11 @@ class OrbBackend:
         self, network: Any, adapter: Any, structure: Structure, periodic: bool
     ) -> Mapping[str, np.ndarray]:
         """Outputs in float64, from a graph made anew as ORB's own calculator makes it."""
-        from ase import Atoms
-
-        atoms = Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=periodic)
+        atoms = loading.ase_atoms(structure, periodic)
         atoms.info = {key: value for key, value in self._info.items() if value is not None}
         try:
-            with loading.quiet(), _keep_default_dtype(next(network.parameters()).dtype):
-                out = network.predict(self._graph(network, adapter, atoms))
+            with loading.quiet(), loading.default_dtype(next(network.parameters()).dtype):
+                out = network.predict(adapter(atoms=atoms, device=self._device).to(self._device))
         except (RuntimeError, ValueError, KeyError, IndexError, AssertionError) as err:
             raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
         return {key: value.detach().cpu().double().numpy() for key, value in out.items()}
-
-    def _graph(self, network: Any, adapter: Any, atoms: Any) -> Any:
-        if adapter is not None:
-            return adapter.from_ase_atoms(atoms=atoms, device=self._device).to(self._device)
-        from orb_models.forcefield.atomic_system import ase_atoms_to_atom_graphs
-
-        options = {"system_config": network.system_config, "device": self._device}
-        return ase_atoms_to_atom_graphs(atoms, **options).to(self._device)

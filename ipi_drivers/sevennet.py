@@ -115,12 +115,10 @@ class SevenNetBackend:
 
     def _graph(self, structure: Structure) -> Any:
         """SevenNet's own neighbour list, made anew: its order depends on the structure alone."""
-        from ase import Atoms
         from sevenn.atom_graph_data import AtomGraphData
         from sevenn.train.dataload import unlabeled_atoms_to_graph
 
-        periodic = loading.periodicity(structure)
-        atoms = Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=periodic)
+        atoms = loading.ase_atoms(structure, loading.periodicity(structure))
         arrays = unlabeled_atoms_to_graph(atoms, self._cutoff)
         tensors = {
             key: self._torch.as_tensor(

@@ -65,17 +65,17 @@ def test_emt_is_what_ase_says():
 
 
 def test_chgnet_is_what_chgnet_says():
-    name = "r2scan"  # not the default
     dynamics = pytest.importorskip("chgnet.model.dynamics")
     from chgnet.model import CHGNet
 
-    atoms = bulk("C", "diamond", a=3.567, cubic=True)
-    atoms.rattle(0.03, seed=1)
-    network = CHGNet.load(model_name=name, use_device="cpu", verbose=False)
-    atoms.calc = dynamics.CHGNetCalculator(network, use_device="cpu")
+    name = "r2scan"  # not the default
     arguments = f'{{"model_name": "{name}", "use_device": "cpu", "verbose": false}}'
     backend = load("ase", "--model", "tests.chgnet_named:calculator", "--arguments", arguments)
+    network = CHGNet.load(model_name=name, use_device="cpu", verbose=False)
+    atoms = bulk("C", "diamond", a=3.567, cubic=True)
+    atoms.rattle(0.03, seed=1)
     result = evaluate(backend, atoms)
+    atoms.calc = dynamics.CHGNetCalculator(network, use_device="cpu")
     # float32 at both sides, sums in the same order
     np.testing.assert_allclose(result.forces, atoms.get_forces(), rtol=0, atol=1e-5)
     assert result.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-4)

@@ -17,8 +17,9 @@ def directory(tmp_path_factory):
     return tmp_path_factory.getbasetemp()  # as the contract's: the files are large
 
 
-def calculator(network, adapter):
+def calculator(network, graph):
     """ORB's, of its versions before and after 0.6."""
+    adapter = getattr(graph, "__self__", None)
     if adapter is None:
         from orb_models.forcefield.calculator import ORBCalculator
 

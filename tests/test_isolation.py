@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from ncforce_ipi.cli.families import FAMILIES
+
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "ipi_drivers").glob("*.py")])
 BLOCKED = ("ase", "ipi", "torch", "scipy", "matplotlib", "rich", "chemfiles", "metatomic",
-           "metatensor", "vesin", "vesin_torch", "metatomic_ase")  # fmt: skip
+           "metatensor", "vesin", "vesin_torch", "metatomic_ase", "sevenn", "orb_models", "mace",
+           "fairchem", "chgnet", "e3nn")  # fmt: skip
 DRIVER_SIDE = ("ncforce_ipi.cli", "ncforce_ipi.cli.driver", "ncforce_ipi.client",
                "ncforce_ipi.evaluator", "ncforce_ipi.joint", "ncforce_ipi.protocol",
                "ncforce_ipi.stream", "ncforce_ipi.sharedmemory", "ncforce_ipi.sockets",
                "ncforce_ipi.species", "ncforce_ipi.models",
-               "ncforce_ipi.backend", "ncforce_ipi.drivers.metatomic")  # fmt: skip
+               "ncforce_ipi.backend", "ncforce_ipi.cli.families",
+               *(f"ncforce_ipi.drivers.{family}" for family in FAMILIES))  # fmt: skip
 BLOCKER = f"""
 import sys
 class Blocker:

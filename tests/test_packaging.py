@@ -51,6 +51,7 @@ def wheel(tmp_path_factory):
 def test_wheel_carries_drivers_templates_and_model(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "ncforce_ipi/drivers/metatomic.py" in names
+    assert "ncforce_ipi/drivers/requirements/sevennet.txt" in names
     assert "ncforce_ipi/models/water.pt" in names
     assert "ncforce_ipi/xml_inputs/water.xyz" in names
     assert any(

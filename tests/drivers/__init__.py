@@ -10,6 +10,7 @@ import argparse
 import importlib
 import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +106,8 @@ def load(family: str, *words: str) -> Backend:
     driver.add_arguments(parser)
     common = ["--role", "slow", "--structure", "not read", "--device", "cpu"]
     args = parser.parse_args([family, *words, *common])
+    if torch := sys.modules.get("torch"):  # some libraries change it for their whole process
+        torch.set_default_dtype(torch.float32)
     return importlib.import_module(f"ncforce_ipi.drivers.{family}").load(args)
 
 
