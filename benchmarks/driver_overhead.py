@@ -1,90 +1,110 @@
-"""What the driver adds to a model: milliseconds for each request, besides the model's own.
+"""What i-PI, wire and driver add to a model: milliseconds of an MD step, less the model's own.
 
-A model that answers at once is served over a unix or TCP socket to a server that does what i-PI
-does (POSDATA and GETFORCE in one message, then STATUS).  Run it on an idle machine::
+A model that sleeps is served by our driver over each transport; for comparison it is called inside
+of i-PI (``<ffdirect>``) and served by i-PI's own Python driver.  All stand ready at once and are
+timed in turns.  ``queued`` and ``served`` are i-PI's own times of one request (see ``rig``) at no
+sleep: what a step takes besides is integration, output and i-PI's safety copy.  Some minutes, less
+than two with --quick; on an idle machine::
 
-    OMP_NUM_THREADS=1 python benchmarks/driver_overhead.py
+    OMP_NUM_THREADS=1 python benchmarks/driver_overhead.py --out DIR [--quick]
 """
 
+import argparse
+import json
+import os
+import platform
 import socket
 import statistics
-import struct
-import threading
-import time
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
 
-import numpy as np
+from ase import Atoms
+from rig import Layout, Rig, direct_xml, socket_xml, water
 
-from ncforce_ipi import client, sockets
-from ncforce_ipi.backend import Evaluation, Structure, Wanted
-from ncforce_ipi.evaluator import Evaluator
-
-N_ATOMS = (3, 192, 1536, 12288)
-REQUESTS = 300
-
-
-class Instant:
-    """A model that answers at once."""
-
-    kinds = frozenset(["conservative", "direct"])
-    species = None
-    description = "instant"
-
-    def evaluate(self, structure: Structure, wanted: Wanted) -> dict[str, Evaluation]:
-        nothing = Evaluation(0.0, np.zeros_like(structure.positions), np.zeros((3, 3)))
-        return dict.fromkeys(wanted.kinds, nothing)
+COPIES = (1, 2, 4, 8)  # 192, 1536, 12288, 98304 atoms
+SLEEPS_MS = (0, 1, 5, 10)
+STEPS = {1: 100, 2: 60, 4: 15, 8: 3}
+SLEEPING = str(Path(__file__).with_name("sleeping.py"))
 
 
-def read(sock: socket.socket, n_bytes: int) -> None:
-    while n_bytes:
-        n_bytes -= len(sock.recv(n_bytes))
+def layouts() -> dict[str, Layout]:
+    """One i-PI for each way to the model."""
+    ours = [sys.executable, SLEEPING, "fast", "--structure", "init.xyz"]
+    stock = [sys.executable, str(Path(sys.executable).with_name("i-pi-driver-py")), "-u", "-S"]
+    stock += ["./", "-m", "custom", "-P", SLEEPING, "-a", "fast"]
+    port = free_port()
+    unix, shm = ({"fast": socket_xml("fast", mode=mode)} for mode in ("unix", "shm"))
+    return {
+        "ffdirect": Layout({"fast": direct_xml("fast", "a: 1", path=SLEEPING)}),
+        "unix": Layout(unix, [ours]),
+        "inet": Layout(
+            {"fast": socket_xml("fast", mode="inet", port=port)}, [[*ours, "--port", str(port)]]
+        ),
+        "shm": Layout(shm, [[*ours, "--shm"]]),
+        "i-pi-driver-py": Layout(unix, [stock]),
+        "i-pi-driver-py --shm": Layout(shm, [[*stock, "--shm"]]),
+    }
 
 
-def ask(sock: socket.socket, request: bytes, n_atoms: int) -> float:
-    """Seconds from the request to the last byte of the answer, and of STATUS after it."""
-    start = time.perf_counter()
-    sock.sendall(request)
-    read(sock, 12 + 8 + 4 + 24 * n_atoms + 72 + 4)
-    sock.sendall(b"STATUS      ")
-    read(sock, 12)
-    return time.perf_counter() - start
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
-def pair(transport: str) -> tuple[socket.socket, socket.socket]:
-    if transport == "unix":
-        return socket.socketpair()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = sockets.Address(host="127.0.0.1", port=listener.getsockname()[1])
-        ours = sockets.connect(address, wait_s=1.0)
-        theirs = listener.accept()[0]
-        theirs.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        assert ours is not None
-        return ours, theirs
+def measure(directory: Path, atoms: Atoms, n_steps: int, rounds: int) -> list[dict[str, object]]:
+    """One row for each transport: overhead in ms at each sleep, and the parts of a request."""
+    with ExitStack() as stack:
+        rigs = {
+            name: stack.enter_context(Rig(directory / name.replace(" ", ""), layout, atoms))
+            for name, layout in layouts().items()
+        }
+        rows: list[dict[str, object]] = [{"transport": name} for name in rigs]
+        for sleep_ms in SLEEPS_MS:
+            over: dict[str, list[float]] = {name: [] for name in rigs}
+            for _ in range(rounds):
+                for name, rig in rigs.items():
+                    (rig.directory / "sleep_ms").write_text(str(sleep_ms))
+                    over[name].append(rig.steps(1, n_warm=2, n_outer=n_steps) - sleep_ms)
+            for row, rig in zip(rows, rigs.values(), strict=True):
+                row[f"at_{sleep_ms}_ms"] = statistics.median(over[str(row["transport"])])
+                if sleep_ms == 0:
+                    row |= {key: rig.parts[key] for key in ("queued", "served")}
+    return rows
 
 
-def measure(transport: str, n_atoms: int) -> tuple[float, float]:
-    """Median round trip and mean of the driver's own ``wire_s``, milliseconds for a request."""
-    ours, theirs = pair(transport)
-    connection = client.Connection("fast", ours)
-    thread = threading.Thread(
-        target=client.serve,
-        args=([connection], np.ones(n_atoms, np.int32), Evaluator(Instant(), {"fast": "direct"})),
-        kwargs={"idle_s": 60.0},
-    )
-    thread.start()
-    positions = np.random.default_rng(0).normal(size=(n_atoms, 3))
-    body = np.eye(3).tobytes() * 2 + struct.pack("<i", n_atoms) + positions.tobytes()
-    request = b"POSDATA     " + body + b"GETFORCE    "
-    seconds = [ask(theirs, request, n_atoms) for _ in range(REQUESTS)]
-    theirs.sendall(b"EXIT        ")
-    thread.join()
-    ours.close()
-    theirs.close()
-    return statistics.median(seconds) * 1e3, connection.tally.wire_s / REQUESTS * 1e3
+def table(n_atoms: int, rows: list[dict[str, object]]) -> str:
+    head = "".join(f"{f'{ms} ms':>9}" for ms in SLEEPS_MS)
+    lines = [f"{n_atoms} atoms, overhead in ms for a model that takes"]
+    lines.append(f"{'':22}{head}{'queued':>9}{'served':>9}")
+    for row in rows:
+        values = [row[f"at_{ms}_ms"] for ms in SLEEPS_MS] + [row["queued"], row["served"]]
+        lines.append(f"{row['transport']:22}" + "".join(f"{value:9.3f}" for value in values))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="192 and 1536 atoms, two rounds")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the results")
+    args = parser.parse_args()
+    rounds, copies = (2, COPIES[:2]) if args.quick else (args.rounds, COPIES)
+    record: dict[str, object] = {"machine": f"{platform.machine()}, {os.cpu_count()} CPUs"}
+    record["rounds"] = rounds
+    texts = []
+    for n_copies in copies:
+        atoms = water(n_copies)
+        with tempfile.TemporaryDirectory() as directory:
+            rows = measure(Path(directory), atoms, STEPS[n_copies], rounds)
+        record[f"{len(atoms)} atoms"] = rows
+        texts.append(table(len(atoms), rows))
+        print(texts[-1], flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "driver_overhead.json").write_text(json.dumps(record, indent=1) + "\n")
+    (args.out / "driver_overhead.txt").write_text("\n\n".join(texts) + "\n")
 
 
 if __name__ == "__main__":
-    print("transport  n_atoms  round_trip_ms  driver_wire_ms")
-    for transport in ("unix", "inet"):
-        for n_atoms in N_ATOMS:
-            trip, wire = measure(transport, n_atoms)
-            print(f"{transport:9}  {n_atoms:7}  {trip:13.3f}  {wire:14.3f}")
+    main()

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import ase.io
+import numpy as np
 from ase import Atoms
 
 from ncforce_ipi import inputs
@@ -60,10 +61,15 @@ class Layout:
     n_beads: int = 1
 
 
-def socket_xml(role: str, latency_s: float = 1e-4, more: str = "", mode: str = "unix") -> str:
-    """``<ffsocket>`` of a role; ``mode`` may carry further attributes."""
+def socket_xml(
+    role: str, *, latency_s: float = 1e-4, mode: str = "unix", port: int = 0, more: str = ""
+) -> str:
+    """``<ffsocket>`` of a role, with ``more`` elements."""
+    where = f"<address>{role}</address>"
+    if mode == "inet":
+        where = f"<address>127.0.0.1</address> <port>{port}</port>"
     return (
-        f"<ffsocket name='{role}' mode='{mode}' pbc='False'> <address>{role}</address>"
+        f"<ffsocket name='{role}' mode='{mode}' pbc='False'> {where}"
         f" <latency>{latency_s}</latency> {more} </ffsocket>"
     )
 
@@ -81,6 +87,7 @@ class Rig:
 
     def __init__(self, directory: Path, layout: Layout, atoms: Atoms) -> None:
         directory.mkdir(parents=True)
+        (directory / "sleep_ms").write_text("0")  # for models that sleep
         ase.io.write(directory / "init.xyz", atoms, format="extxyz")
         (directory / "input.xml").write_text(_input(layout))
         self.directory = directory
@@ -117,14 +124,18 @@ class Rig:
         return process
 
     def steps(self, mts: int, n_warm: int, n_outer: int) -> float:
-        """Milliseconds of one inner step, mean of ``n_outer`` outer ones after ``n_warm``."""
+        """Milliseconds of one inner step, mean of ``n_outer`` outer ones after ``n_warm``.
+
+        ``parts`` then has, of one request: ``queued``, from i-PI's integrator to the thread that
+        sends it, and ``served``, from there to the answer that is read.
+        """
         assert self._ipi.stdin is not None
         os.kill(self._ipi.pid, signal.SIGCONT)
         self._ipi.stdin.write(f"{mts} {n_warm} {n_outer}\n".encode())
         self._ipi.stdin.flush()
-        milliseconds = float(self._answer())
+        self.parts = json.loads(self._answer())
         self.pause()
-        return milliseconds
+        return float(self.parts["step"])
 
     def pause(self) -> None:
         """Stop i-PI's polling threads."""
@@ -132,10 +143,14 @@ class Rig:
 
     def _answer(self) -> str:
         assert self._ipi.stdout is not None
-        readable, _, _ = select.select([self._ipi.stdout], [], [], ANSWER_S)
-        line = self._ipi.stdout.readline().decode() if readable else ""
+        deadline = time.monotonic() + ANSWER_S
+        while not select.select([self._ipi.stdout], [], [], 1.0)[0]:
+            ended = any(process.poll() for process in self._processes)
+            if ended or time.monotonic() > deadline:
+                raise RuntimeError(f"i-PI or a driver is dead or hangs: logs in {self.directory}")
+        line = self._ipi.stdout.readline().decode()
         if not line:
-            raise RuntimeError(f"i-PI gave no answer in {ANSWER_S:g} s: {self.directory}/ipi.log")
+            raise RuntimeError(f"i-PI ended: {self.directory}/ipi.log")
         return line
 
     def end(self) -> None:
@@ -198,16 +213,35 @@ def main() -> None:
         simulation = Simulation.load_from_xml(file, sockets_prefix="./")
     print("ready", file=answers, flush=True)
     motion = simulation.syslist[0].motion
+    requests = _watch(simulation)
     for line in sys.stdin:
         mts, n_warm, n_outer = map(int, line.split())
         if len(motion.nmts) == 2:
             motion.nmts[:] = [1, mts]
         motion.dt = mts * INNER_STEP_FS / ATOMIC_TIME_FS
         _advance(simulation, n_warm)
+        requests.clear()
         seconds = _advance(simulation, n_outer)
-        print(1e3 * seconds / (n_outer * mts), file=answers, flush=True)
+        queued, served = np.array(requests).T
+        parts = {"queued": 1e3 * queued.mean(), "served": 1e3 * served.mean()}
+        parts["step"] = 1e3 * seconds / (n_outer * mts)
+        print(json.dumps(parts), file=answers, flush=True)
     softexit.hard_exit = True
     softexit.trigger(status="success", message="all steps taken")
+
+
+def _watch(simulation: "object") -> list[tuple[float, float]]:
+    """A list that gets the two times of each request, in seconds, when i-PI lets go of it."""
+    times: list[tuple[float, float]] = []
+    for forcefield in simulation.fflist.values():
+
+        def release(request, *arguments, inner=forcefield.release, **options):
+            begin, sent, end = (request[f"t_{x}"] for x in ("queued", "dispatched", "finished"))
+            times.append((sent - begin, end - sent))
+            return inner(request, *arguments, **options)
+
+        forcefield.release = release
+    return times
 
 
 def _advance(simulation: "object", n_outer: int) -> float:

@@ -1,8 +1,8 @@
 """A model that only sleeps, for the benchmarks of what is around a model.
 
-As a program a driver of ours, ``python sleeping.py ROLE... --structure FILE [--port N] [--shm]``; as
-a file a potential for i-PI's Python interface.  The file ``sleep_ms`` of the working directory says
-how long a call takes; it may change while it runs.
+As a program a driver of ours, ``python sleeping.py ROLE... --structure FILE [--port N] [--shm]``;
+as a file a potential for i-PI's Python interface.  The file ``sleep_ms`` of the working directory
+says how long a call takes; it may change while it runs.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import numpy as np
 from ncforce_ipi import client, sockets
 from ncforce_ipi.backend import Evaluation, Structure, Wanted
 from ncforce_ipi.evaluator import Evaluator
+from ncforce_ipi.sharedmemory import Segments
 from ncforce_ipi.species import read_species
 
 __DRIVER_NAME__ = "sleeping"
@@ -73,13 +74,16 @@ def main() -> None:
     parser.add_argument("roles", nargs="+", choices=("slow", "fast"))
     parser.add_argument("--structure", type=Path, required=True)
     parser.add_argument("--port", type=int)
+    parser.add_argument("--shm", action="store_true")
     args = parser.parse_args()
     connections = []
     for role in args.roles:
         address = sockets.Address(path=f"./{role}")
         if args.port:
             address = sockets.Address(host="127.0.0.1", port=args.port)
-        connections.append(client.Connection(role, sockets.connect(address, wait_s=60.0)))
+        sock = sockets.connect(address, wait_s=60.0)
+        assert sock is not None
+        connections.append(client.Connection(role, sock, Segments() if args.shm else None))
     kinds = {role: {"slow": "conservative", "fast": "direct"}[role] for role in args.roles}
     evaluator = Evaluator(Sleeping(), kinds)
     client.serve(connections, read_species(args.structure), evaluator, idle_s=600.0)

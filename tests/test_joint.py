@@ -102,7 +102,7 @@ def test_a_wrong_guess_of_M_is_corrected():
 
 
 @pytest.mark.parametrize("spread_A", [0.3, 0.0])
-@pytest.mark.parametrize("n_beads", [2, 8, 32])
+@pytest.mark.parametrize("n_beads", [2, 8, 32, 100])
 def test_beads_in_any_order(n_beads, spread_A):
     """Apart, the first cycle of all but one bead is missed: nothing tells them from one that moves.
 
@@ -113,8 +113,8 @@ def test_beads_in_any_order(n_beads, spread_A):
     simulate(evaluator, Beads(n_beads, spread_A=spread_A), 4, n_outer=20)
     counts = evaluator.counts
     asked = 21 * n_beads
-    if spread_A == 0.0:
-        assert counts.misses == counts.wasted == 0
+    if spread_A == 0.0:  # of a hundred beads of 20 atoms, a few are still close after one step
+        assert max(counts.misses, counts.wasted) <= (0.005 * asked if n_beads == 100 else 0)
         assert counts.repeated == 2 * (n_beads - 1)
     else:
         assert counts.misses <= 2 * n_beads

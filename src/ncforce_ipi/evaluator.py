@@ -6,6 +6,7 @@ force, and the check that all numbers are finite.  Knows no socket and no model 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -144,15 +145,14 @@ def check_species(backend: Backend, numbers: NDArray[np.int32], structure: objec
 
 def _check_finite(evaluation: Evaluation, what: str) -> None:
     """Refuse what the wire can't carry; ``what`` has a place for the name of the quantity."""
-    bad = ~np.isfinite(evaluation.forces).all(axis=1)
-    if bad.any():
-        atom = int(np.argmax(bad))
+    if not np.isfinite(evaluation.forces).all():
+        atom = int(np.argmin(np.isfinite(evaluation.forces).all(axis=1)))
         got = np.array2string(evaluation.forces[atom], precision=4)
         raise ModelError(
             f"{what.format('force')} is not finite: atom {atom} has {got} eV/A; "
             "look at the last structures of the run, a shorter outer step may help"
         )
-    if not np.isfinite(evaluation.energy):
+    if not math.isfinite(evaluation.energy):
         raise ModelError(f"{what.format('energy')} is {evaluation.energy} eV; no run can go on")
     if not np.isfinite(evaluation.virial).all():
         raise ModelError(

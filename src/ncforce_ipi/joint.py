@@ -11,9 +11,9 @@ an outer step ends, for the slow force at the same positions::
 
 A *point* is one configuration that was asked about; a trajectory goes from point to point.  Each
 point carries its phase, the inner steps since its trajectory's last outer point; the phase at which
-slow requests come is M.  Several beads or replicas come in any order.  A new point is the
-successor of the nearest point that still lacks one: one step moves atoms by less than what lies
-between two beads, and beads that start at the same positions are one point with several successors.
+slow requests come is M.  Several beads or replicas come in any order.  A new point succeeds the
+one, among those that lack a successor, that is nearest to it as it is or if its atoms went on as in
+the step before.  Beads that start at the same positions are one point with several successors.
 """
 
 from __future__ import annotations
@@ -62,13 +62,14 @@ class Point:
     """One configuration: who asked about it, and what of it is remembered."""
 
     marks: NDArray[np.float64]
+    expected: NDArray[np.float64]  # marks of a successor that goes on as before
     phase: int | None
     structure: Structure | None = None
     results: dict[Kind, Evaluation] = field(default_factory=dict)
     asked: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
     joint_by: Role | None = None
     successors: int = 0
-    born: int = 0
+    seen: int = 0  # number of the last request here
 
     @property
     def lacks_successor(self) -> bool:
@@ -98,7 +99,9 @@ class Memory:
         self._kinds = kinds
         self._mts = mts
         self._points: OrderedDict[bytes, Point] = OrderedDict()
-        self._open: dict[int, Point] = {}  # those that lack a successor, the oldest first
+        self._open: dict[
+            int, Point
+        ] = {}  # those that lack a successor, first the one unseen the longest
         self._requests = 0
         self._claimed: deque[bool] = deque(maxlen=JUDGED)
         self._withheld = 0
@@ -108,6 +111,7 @@ class Memory:
     def visit(self, structure: Structure, role: Role) -> tuple[Point, frozenset[Kind]]:
         """The point of this request, and the kinds to evaluate now: none if it is remembered."""
         self._requests += 1
+        self._close_stale()
         marks = _marks(structure)
         key = marks.tobytes() + structure.cell.tobytes()
         point = self._points.get(key)
@@ -123,9 +127,10 @@ class Memory:
             self._end_outer_step(point, gone)
         if gone:  # another trajectory was mistaken for the one that still is here
             point.successors = max(point.asked.values()) - 1
+        point.seen = self._requests
+        self._open.pop(id(point), None)
         if point.lacks_successor:
             self._open[id(point)] = point
-        self._close_stale()
         return point, evaluate
 
     def remember(
@@ -158,7 +163,8 @@ class Memory:
             phase = None if parent.phase is None else parent.phase + 1
             if not parent.lacks_successor:
                 self._close(parent)
-        point = self._points[key] = Point(marks, phase, born=self._requests)
+        expected = marks if parent is None else 2.0 * marks - parent.marks
+        point = self._points[key] = Point(marks, expected, phase)
         while len(self._points) > MAX_POINTS:
             self._close(self._points.popitem(last=False)[1])
         return point
@@ -167,8 +173,9 @@ class Memory:
         same_size = [point for point in self._open.values() if point.marks.shape == marks.shape]
         if len(same_size) < 2:
             return same_size[0] if same_size else None
-        away = np.abs(np.stack([point.marks for point in same_size]) - marks)
-        return same_size[int(np.argmin(np.minimum(away, FAR_A).sum(axis=(1, 2))))]
+        places = np.stack([(point.marks, point.expected) for point in same_size])
+        away = np.minimum(np.abs(places - marks), FAR_A).sum(axis=(2, 3)).min(axis=1)
+        return same_size[int(np.argmin(away))]
 
     def _plan(self, point: Point, role: Role, first: bool) -> frozenset[Kind]:
         """The kinds to evaluate for this request."""
@@ -219,7 +226,7 @@ class Memory:
     def _close_stale(self) -> None:
         """Trajectories that went elsewhere, to another driver say."""
         oldest = next(iter(self._open.values()), None)
-        if oldest and self._requests - oldest.born > STALE_AFTER + 4 * len(self._open):
+        if oldest and self._requests - oldest.seen > STALE_AFTER + 4 * len(self._open):
             self._close(oldest)
 
     def _close(self, point: Point) -> None:
