@@ -11,6 +11,7 @@ LIBRARIES = {
     "sevennet": "sevenn",
     "orb": "orb-models",
     "mace": "mace-torch",
+    "equiformer": "fairchem-core",
     "fairchem": "fairchem-core",
     "ase": "ase",
     "analytic": None,
@@ -39,6 +40,16 @@ def test_every_family_is_listed(capsys):
 def test_what_is_installed_has_its_version(capsys, monkeypatch):
     monkeypatch.setattr(metadata, "version", {"sevenn": "0.13.0"}.get)
     assert "sevenn 0.13.0" in line(table(capsys), "sevennet")
+
+
+@pytest.mark.parametrize(
+    ("version", "here", "not_here"),
+    [("1.10.0", "equiformer", "fairchem"), ("2.24.0", "fairchem", "equiformer")],
+)
+def test_two_families_with_two_versions_of_a_library(monkeypatch, version, here, not_here):
+    monkeypatch.setattr(metadata, "version", {"fairchem-core": version}.get)
+    assert families.installed(here) == f"fairchem-core {version}"
+    assert families.installed(not_here) is None
 
 
 def test_what_is_not_has_the_command_that_installs_it(capsys, monkeypatch):

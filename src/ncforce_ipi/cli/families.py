@@ -34,21 +34,32 @@ def requirements(family: str) -> Path:
 
 def library(family: str) -> str | None:
     """The distribution that a family needs first of all; None if numpy is enough."""
-    lines = requirements(family).read_text(encoding="utf-8").splitlines()
-    words = [line.split("#")[0].strip() for line in lines]
-    first = next((word for word in words if word and not word.startswith("-")), None)
+    first = _first_requirement(family)
     return re.split(r"[<>=!~;\[ ]", first)[0] if first else None
 
 
 def installed(family: str) -> str | None:
-    """Name and version of a family's library here; None if it isn't here."""
+    """Name and version of a family's library here; None if it isn't here.
+
+    Another major version isn't it: fairchem-core 1 and 2 belong to two families.
+    """
     name = library(family)
     if name is None:
         return "needs numpy only"
     try:
-        return f"{name} {metadata.version(name)}"
+        version = metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+    wanted = re.search(r"==(\d+)", _first_requirement(family))
+    if wanted and wanted[1] != version.split(".")[0]:
+        return None
+    return f"{name} {version}"
+
+
+def _first_requirement(family: str) -> str:
+    lines = requirements(family).read_text(encoding="utf-8").splitlines()
+    words = [line.split("#")[0].strip() for line in lines]
+    return next((word for word in words if word and not word.startswith("-")), "")
 
 
 def table(families: tuple[str, ...] = FAMILIES) -> str:
