@@ -1,8 +1,11 @@
 """What the launcher does about drivers that end: restarts, their bound, and when it gives up."""
 
+import sys
+
 import pytest
 
 from ncforce_ipi.launch import supervise
+from ncforce_ipi.launch.processes import Child
 from ncforce_ipi.launch.supervise import Driver, Limits, StopRequest, Watch
 
 KILLED, FAILED, LEFT = -9, 1, 0
@@ -111,3 +114,23 @@ def test_a_driver_that_left_in_peace_waits_for_the_end_of_i_pi(monkeypatch):
     now[0] += supervise.STOP_S + 1  # i-PI lives: somebody else had stopped the driver
     assert bench.watch._driver_lost() is None
     assert bench.started == [0]
+
+
+def test_drivers_that_do_not_stop_are_killed_and_waited_for_together(tmp_path, monkeypatch):
+    """Four that ignore SIGTERM: two waits for all, not eight one after the other."""
+    monkeypatch.setattr(supervise, "DRIVER_STOP_S", 0.5)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+
+    def child(name, code):
+        return Child(name, [sys.executable, "-c", code], tmp_path, tmp_path / f"{name}.log")
+
+    server = child("i-PI", "pass")
+    drivers = [Driver(lambda: None, child(f"driver-{k}", code)) for k in range(4)]
+    watch = Watch(server, drivers, Progress(), 100, Limits(), StopRequest())
+    watch.follower.fresh_step, watch.follower.fresh_s, watch.follower.last_s = 0, 0.0, 0.0
+    waits = []
+    wait = supervise._wait
+    monkeypatch.setattr(supervise, "_wait", lambda *args: waits.append(args[1]) or wait(*args))
+    supervise.wind_down(watch)
+    assert waits == [0.5, 0.5]
+    assert all(driver.child.code is not None for driver in drivers)

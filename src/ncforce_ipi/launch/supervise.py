@@ -235,11 +235,20 @@ def wind_down(watch: Watch) -> None:
             driver.child.kill()
         if not server.ends_within(STOP_S):
             server.kill()
-    for driver in watch.drivers:
-        if not driver.child.ends_within(DRIVER_STOP_S):
-            driver.child.terminate()
-            driver.child.ends_within(DRIVER_STOP_S)
-        driver.child.kill()
+    children = [driver.child for driver in watch.drivers]
+    _wait(children, DRIVER_STOP_S)
+    for child in children:
+        child.terminate()
+    _wait(children, DRIVER_STOP_S)
+    for child in children:
+        child.kill()
+
+
+def _wait(children: Sequence[Child], seconds: float) -> None:
+    """Until all have ended, but not longer than this for all of them together."""
+    deadline = time.monotonic() + seconds
+    for child in children:
+        child.ends_within(max(0.0, deadline - time.monotonic()))
 
 
 def _seconds_of_a_step(follower: Follower) -> float:
