@@ -28,16 +28,14 @@ ANALYTIC = str(Path(__file__).parent.parent / "tests" / "analytic_driver.py")
 
 
 def layout(n_drivers: int, n_beads: int, option: str, mts: int | None) -> Layout:
-    more = ""
+    more, matching = "", "lock" if option == "lock" else "auto"
     if option == "batch":
         more = f"<batch_size>{n_beads // n_drivers}</batch_size>"
-    if option == "lock":
-        more = "<matching>lock</matching>"
     words = [sys.executable, ANALYTIC, "driver", "analytic", "--model", "init.xyz", "--role"]
     words += ["both", "--structure", "init.xyz", "--socket-dir", "."]
     words += ["--mts", str(mts)] if mts else []
     drivers = [[*words, "--report", f"report{k}.json"] for k in range(n_drivers)]
-    sockets = {role: socket_xml(role, more=more) for role in ("slow", "fast")}
+    sockets = {role: socket_xml(role, more=more, matching=matching) for role in ("slow", "fast")}
     return Layout(sockets, drivers, n_beads)
 
 

@@ -62,14 +62,20 @@ class Layout:
 
 
 def socket_xml(
-    role: str, *, latency_s: float = 1e-4, mode: str = "unix", port: int = 0, more: str = ""
+    role: str,
+    *,
+    latency_s: float = 1e-4,
+    mode: str = "unix",
+    port: int = 0,
+    more: str = "",
+    matching: str = "auto",
 ) -> str:
     """``<ffsocket>`` of a role, with ``more`` elements."""
     where = f"<address>{role}</address>"
     if mode == "inet":
         where = f"<address>127.0.0.1</address> <port>{port}</port>"
     return (
-        f"<ffsocket name='{role}' mode='{mode}' pbc='False'> {where}"
+        f"<ffsocket name='{role}' mode='{mode}' matching='{matching}' pbc='False'> {where}"
         f" <latency>{latency_s}</latency> {more} </ffsocket>"
     )
 

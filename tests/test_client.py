@@ -242,7 +242,7 @@ def test_what_is_not_finite_ends_the_driver(role, options, evaluation, match):
         server.ask(POSITIONS, CELL)
         server.forces()
         backend.spoil[kind] = evaluation or Evaluation(np.nan, np.eye(3), np.zeros((3, 3)))
-        server.ask(POSITIONS, CELL)
+        server.ask(POSITIONS + 1, CELL)
         with pytest.raises(EOFError):  # an end of file, not a reset
             server.forces()
         with pytest.raises(ModelError, match=match):
@@ -270,7 +270,7 @@ def test_a_batch_is_answered_in_its_order_and_its_filling_is_not_evaluated():
         assert server.status() == "READY"
         server.exit()
         ended(outcome)
-    assert len(backend.asked) == outcome["connections"][0].tally.evaluations == 3
+    assert len(backend.asked) == 3
 
 
 def test_a_batch_of_one_is_no_batch():

@@ -122,6 +122,21 @@ def test_beads_in_any_order(n_beads, spread_A):
         assert counts.hits + counts.misses == asked
 
 
+@pytest.mark.parametrize("n_beads", [4, 64])
+def test_beads_that_cannot_be_told_apart_take_their_steps_together(n_beads):
+    backend = Counting()
+    evaluator = Evaluator(backend, KINDS, mts=4)
+    beads = Beads(n_beads, spread_A=0.0)
+
+    def jump():
+        beads.positions = beads.rng.normal(size=beads.positions.shape)
+
+    beads.move = jump
+    simulate(evaluator, beads, 4, n_outer=20)
+    counts = evaluator.counts
+    assert counts.hits >= 0.9 * 20 * n_beads  # what is close by chance costs some
+
+
 def test_slow_before_fast_is_joint_too():
     backend = Counting()
     evaluator = Evaluator(backend, KINDS, mts=4)

@@ -26,7 +26,6 @@ from ncforce_ipi import protocol
 from ncforce_ipi.backend import Evaluation, Role, Structure
 from ncforce_ipi.errors import ProtocolError
 from ncforce_ipi.evaluator import Evaluator
-from ncforce_ipi.joint import same
 from ncforce_ipi.sharedmemory import Segments
 from ncforce_ipi.stream import LeftError, Stream
 
@@ -189,16 +188,12 @@ def _handle(
 
 
 def _evaluate(connection: Connection, evaluator: Evaluator) -> list[Evaluation]:
-    """One evaluation for each structure; copies that fill up a batch aren't evaluated again."""
     start = time.perf_counter()
-    evaluations: list[Evaluation] = []
-    for k, structure in enumerate(connection.structures):
-        if k and same(structure, connection.structures[k - 1]):
-            evaluations.append(evaluations[-1])
-        else:
-            evaluations.append(evaluator.evaluate(structure, connection.role))
-            connection.tally.evaluations += 1
+    evaluations = [
+        evaluator.evaluate(structure, connection.role) for structure in connection.structures
+    ]
     connection.tally.model_s += time.perf_counter() - start
+    connection.tally.evaluations += len(evaluations)
     return evaluations
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Wanted
 from ncforce_ipi.errors import ModelError
-from ncforce_ipi.joint import Counts, Memory
+from ncforce_ipi.joint import Counts, Memory, same
 from ncforce_ipi.species import SYMBOLS
 
 
@@ -73,6 +73,7 @@ class Evaluator:
         self._direct = {"direct_energy": direct_energy, "direct_virial": direct_virial}
         self._keep_net_force = keep_net_force
         self._memory = Memory(kinds, mts) if joint and len(kinds) == 2 else None
+        self._last: dict[Role, tuple[Structure, Evaluation]] = {}
         self._steps = dict.fromkeys(kinds, 0)
 
     @property
@@ -83,10 +84,13 @@ class Evaluator:
     def evaluate(self, structure: Structure, role: Role) -> Evaluation:
         """Forces of ``role``, fit for the wire: finite, with 0 for what was not asked for."""
         kind = self._kinds[role]
-        if self._memory is None:
-            evaluation = self._call(structure, frozenset([kind]))[kind]
-        else:
+        if self._memory is not None:
             evaluation = self._remembered(self._memory, structure, role)
+        elif (last := self._last.get(role)) and same(last[0], structure):
+            evaluation = last[1]  # i-PI fills batches up with copies
+        else:
+            evaluation = self._call(structure, frozenset([kind]))[kind]
+            self._last[role] = (structure, evaluation)
         _check_finite(evaluation, f"{kind} {{}} of role {role} at evaluation {self._steps[role]}")
         self._steps[role] += 1
         return evaluation

@@ -13,7 +13,9 @@ A *point* is one configuration that was asked about; a trajectory goes from poin
 point carries its phase, the inner steps since its trajectory's last outer point; the phase at which
 slow requests come is M.  Several beads or replicas come in any order.  A new point succeeds the
 one, among those that lack a successor, that is nearest to it as it is or if its atoms went on as in
-the step before.  Beads that start at the same positions are one point with several successors.
+the step before.  Where many beads move as far as they lie apart that isn't clear, and only those
+one step behind count, for i-PI takes all beads through each step together.  Beads that start at the
+same positions are one point with several successors; later copies only fill up i-PI's batches.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from ncforce_ipi.backend import ROLES, Evaluation, Kind, Role, Structure
 
 MARKED_ATOMS = 64  # evenly spaced ones, by which points are told apart and distances taken
 FAR_A = 1.0  # an atom that crossed the boundary must not outweigh all others
+CLEAR = 0.5  # the nearest point is, when it is so much nearer than the next
 MAX_POINTS = 1024  # 1.5 kB each
 STALE_AFTER = 64  # requests, and four for each trajectory: then a point has no successor any more
 MAX_KEPT_BYTES = 1 << 28  # of remembered evaluations
@@ -64,6 +67,7 @@ class Point:
     marks: NDArray[np.float64]
     expected: NDArray[np.float64]  # marks of a successor that goes on as before
     phase: int | None
+    generation: int = 0  # steps since the first point of the trajectory
     structure: Structure | None = None
     results: dict[Kind, Evaluation] = field(default_factory=dict)
     asked: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
@@ -164,7 +168,8 @@ class Memory:
             if not parent.lacks_successor:
                 self._close(parent)
         expected = marks if parent is None else 2.0 * marks - parent.marks
-        point = self._points[key] = Point(marks, expected, phase)
+        generation = 0 if parent is None else parent.generation + 1
+        point = self._points[key] = Point(marks, expected, phase, generation)
         while len(self._points) > MAX_POINTS:
             self._close(self._points.popitem(last=False)[1])
         return point
@@ -175,6 +180,11 @@ class Memory:
             return same_size[0] if same_size else None
         places = np.stack([(point.marks, point.expected) for point in same_size])
         away = np.minimum(np.abs(places - marks), FAR_A).sum(axis=(2, 3)).min(axis=1)
+        first, second = np.partition(away, 1)[:2]
+        generations = np.array([point.generation for point in same_size])
+        behind = generations == generations.max() - 1
+        if first > CLEAR * second and behind.any():
+            away[~behind] = np.inf
         return same_size[int(np.argmin(away))]
 
     def _plan(self, point: Point, role: Role, first: bool) -> frozenset[Kind]:
@@ -208,6 +218,8 @@ class Memory:
         """Book a request before it is added to those of its point."""
         if point.asked[role]:
             self.counts.repeated += remembered
+            if point.generation:
+                return
         elif point.asked[OTHER[role]]:
             self.counts.hits += remembered
             self.counts.misses += not remembered
@@ -258,7 +270,8 @@ def _marks(structure: Structure) -> NDArray[np.float64]:
 def same(one: Structure, other: Structure) -> bool:
     """Whether all bits are equal (0.0 and -0.0 differ, as they may to a model)."""
     return all(
-        left is right or left.tobytes() == right.tobytes()
+        left is right
+        or (left[:1].tobytes() == right[:1].tobytes() and left.tobytes() == right.tobytes())
         for left, right in (
             (one.positions, other.positions),
             (one.cell, other.cell),
