@@ -10,6 +10,7 @@ from typing import Dict, List, Optional  # metatomic looks for these very types
 import numpy as np
 import pytest
 
+from ncforce_ipi import models
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
@@ -162,3 +163,24 @@ def test_a_model_for_devices_that_are_not_there(tmp_path):
 def test_importing_the_driver_imports_no_model_library():
     code = "import sys, ncforce_ipi.drivers.metatomic; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(models.SHIPPED))
+def test_both_forces_of_a_shipped_model_at_once_have_the_bits_of_each_alone(name):
+    """What --role both rests on: the trajectory doesn't depend on which calls were joint."""
+    backend = metatomic.open_model(models.model_path(name), device="cpu")
+    species = sorted(backend.species)
+    rng = np.random.default_rng(3)
+    grid = 2.5 * np.array(list(np.ndindex(4, 4, 4)))
+    numbers = np.array(rng.choice(species, len(grid)), np.int32)
+    both = Wanted(frozenset(["conservative", "direct"]))
+    for _ in range(3):
+        positions = grid + 0.3 * rng.normal(size=grid.shape)
+        structure = Structure(numbers, positions, np.eye(3) * 10.0)
+        joint = backend.evaluate(structure, both)
+        for kind in ("conservative", "direct"):
+            alone = backend.evaluate(structure, Wanted(frozenset([kind])))[kind]
+            np.testing.assert_array_equal(joint[kind].forces, alone.forces)
+        energy = backend.evaluate(structure, Wanted(frozenset(["conservative"])))["conservative"]
+        assert joint["conservative"].energy == energy.energy
+        np.testing.assert_array_equal(joint["conservative"].virial, energy.virial)
