@@ -21,6 +21,7 @@ from ncforce_ipi.launch.job import (
     driver_command,
     driver_names,
     from_record,
+    is_name,
     to_record,
 )
 from ncforce_ipi.launch.processes import Child, ended
@@ -310,6 +311,20 @@ class TestJob:
     def test_impossible_drivers(self, device, drivers, message):
         with pytest.raises(InputError, match=message):
             Service("water", device=device, drivers=drivers)
+
+    @pytest.mark.parametrize(
+        ("model", "family", "name"),
+        [
+            ("7net-0", "sevennet", True),
+            ("ase.calculators.lj:LennardJones", "ase", True),
+            ("medium-mpa-0", "mace", True),
+            ("water", "metatomic", False),
+            ("x.pt", "mace", False),
+            ("models/small", "mace", False),
+        ],
+    )
+    def test_names_and_files(self, model, family, name):
+        assert is_name(model, family) == name
 
     def test_program_of_another_environment(self):
         job = replace(self.job, service=replace(self.job.service, program="/env/bin/ncforce"))

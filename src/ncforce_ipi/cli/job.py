@@ -11,7 +11,7 @@ from typing import Any
 from ncforce_ipi.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import SHIPPED_STRUCTURES, Recipe, Transport
-from ncforce_ipi.launch.job import Job, Service
+from ncforce_ipi.launch.job import Job, Service, is_name
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.models import SHIPPED
 from ncforce_ipi.mts import Plan
@@ -182,12 +182,8 @@ def _other_driver(command: str) -> tuple[str, ...]:
 
 
 def _absolute(name_or_path: str, family: str = "metatomic") -> str:
-    """A name as it is, a path made absolute: programs run in the run's directory.
-
-    What is no file is a name if the family isn't metatomic: it may know models by name.
-    """
-    if name_or_path in SHIPPED or name_or_path in SHIPPED_STRUCTURES:
-        return name_or_path
-    if family != "metatomic" and not Path(name_or_path).expanduser().is_file():
+    """A name as it is, a path made absolute: programs run in the run's directory."""
+    shipped = name_or_path in SHIPPED or name_or_path in SHIPPED_STRUCTURES
+    if shipped or is_name(name_or_path, family):
         return name_or_path
     return str(Path(name_or_path).expanduser().absolute())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import sysconfig
@@ -80,6 +81,12 @@ class Job:
     def name(self) -> str:
         """For messages and the progress bar."""
         return self.directory.name or str(self.directory)
+
+
+def is_name(model: str, family: str) -> bool:
+    """Whether a model is one that its family may know by name: it isn't and doesn't look like a file."""
+    looks_like_a_file = re.search(r"/|\.[a-z]+$", model) is not None
+    return family != "metatomic" and not looks_like_a_file and not Path(model).is_file()
 
 
 def ipi_command(input_file: str, sockets: Path) -> list[str]:

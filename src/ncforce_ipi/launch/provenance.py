@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.files import RECORD_FILE, write_atomically
-from ncforce_ipi.launch.job import Job, driver_names, report_file, to_record
+from ncforce_ipi.launch.job import Job, driver_names, is_name, report_file, to_record
 from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.models import model_path, sha256
 
@@ -64,7 +64,7 @@ def model_identity(name_or_path: str, family: str = "metatomic") -> dict[str, st
 
     None for both of a model that a family knows by name; the driver's report has them.
     """
-    if family != "metatomic" and not Path(name_or_path).is_file():
+    if is_name(name_or_path, family):
         return {"name": name_or_path, "file": None, "sha256": None}
     path = model_path(name_or_path)
     if not path.is_file():
