@@ -84,7 +84,7 @@ class Job:
 
 
 def is_name(model: str, family: str) -> bool:
-    """Whether a model is one that its family may know by name: it isn't and doesn't look like a file."""
+    """Whether a model is a name that its family may know: no file, and nothing that looks so."""
     looks_like_a_file = re.search(r"/|\.[a-z]+$", model) is not None
     return family != "metatomic" and not looks_like_a_file and not Path(model).is_file()
 
