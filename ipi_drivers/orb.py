@@ -67,6 +67,8 @@ def load(args: argparse.Namespace) -> OrbBackend:
         has_stress = network.has_stress if conservative else "stress" in network.heads
         if not has_stress and (not args.no_virial if conservative else args.direct_virial):
             raise ModelError(f"{path.name} has no stress; --no-virial runs NVE and NVT without it")
+        if network.model.conditioner is not None and None in (args.charge, args.spin):
+            raise InputError(f"{path.name} wants --charge and --spin")
     return OrbBackend(networks, args, device)
 
 

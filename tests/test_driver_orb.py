@@ -1,5 +1,7 @@
 """What is particular to ORB: its own calculator as reference, pairs, files of weights."""
 
+from importlib import metadata
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from ase.build import bulk
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 from tests.drivers import load
-from tests.drivers.orb import CASES, CONSERVATIVE, DIRECT, weights
+from tests.drivers.orb import CASES, DIRECT, weights
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def calculator(network, graph):
     return ORBCalculator(network, atoms_adapter=adapter, device="cpu")
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation")  # ORB's own, with numpy 2
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # ORB's own, of NumPy 2
 @pytest.mark.parametrize("case", CASES[:3], ids=lambda case: case.name)
 def test_the_calculator_of_orb_gives_the_same(case, directory):
     backend = case.load(directory, "float32")
@@ -67,6 +69,34 @@ def test_the_default_type_of_torch_stays(directory):
     assert torch.get_default_dtype() == torch.float32
 
 
+def test_a_network_of_molecules(directory):
+    """Those of OMol25 want to know charge and spin; before orb-models 0.6 they have no stress."""
+    import torch
+    from orb_models.forcefield import pretrained
+
+    path = directory / "omol.ckpt"
+    torch.manual_seed(0)
+    old = metadata.version("orb-models").startswith("0.5")
+    options = {"has_charge_spin_cond": True, "has_stress": not old, "device": "cpu"}
+    torch.save(pretrained.orb_v3_conservative_architecture(**options).state_dict(), path)
+    words = ["--model", str(path), "--architecture", "orb-v3-conservative-omol"]
+    if old:
+        with pytest.raises(ModelError, match=r"omol\.ckpt has no stress; --no-virial runs NVE and"):
+            load("orb", *words)
+    pair = Structure(np.array([6, 8], np.int32), np.eye(3)[:2], 9.0 * np.eye(3))
+    wanted = Wanted(frozenset(["conservative"]))
+    with pytest.raises(InputError, match="wants --charge and --spin"):
+        load("orb", *words, "--no-virial")
+    results = [
+        load("orb", *words, "--no-virial", "--charge", charge, "--spin", "1").evaluate(pair, wanted)
+        for charge in ("0", "1")
+    ]
+    neutral, charged = (result["conservative"] for result in results)
+    assert np.isfinite(neutral.forces).all()
+    assert np.abs(neutral.forces - charged.forces).max() > 1e-6
+    np.testing.assert_array_equal(neutral.virial, 0.0)
+
+
 def test_a_pair_of_one_kind(directory):
     file = weights(directory, DIRECT)
     words = ["--model", file, "--architecture", DIRECT]
@@ -76,8 +106,8 @@ def test_a_pair_of_one_kind(directory):
 
 
 def test_weights_of_another_architecture(directory):
-    words = ["--model", weights(directory, DIRECT), "--architecture", CONSERVATIVE]
-    with pytest.raises(ModelError, match=f"weights of {CONSERVATIVE} can't be loaded") as caught:
+    words = ["--model", weights(directory, DIRECT), "--architecture", "orb-v2"]
+    with pytest.raises(ModelError, match="weights of orb-v2 can't be loaded") as caught:
         load("orb", *words)
     assert "\n" not in str(caught.value)
 

@@ -59,6 +59,6 @@ def test_sevennet_with_the_fast_force_of_the_water_model(tmp_path, water):
     assert slow["model"].startswith("7net-0 (SevenNet")
     assert fast["model"].startswith("water.pt (metatomic")
     assert len({slow["model_sha256"], fast["model_sha256"]} - {None}) == 2
-    # measured: 0.27 eV and 0.02 eV, though the two models differ: the slow one corrects the fast one
+    # measured: 0.27 and 0.02 eV, though the two models differ: the slow one corrects the fast one
     swing, drift = np.ptp(table[:, 2]), np.ptp(table[:, 1])
     assert drift < 0.2 * swing
