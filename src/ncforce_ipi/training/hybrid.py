@@ -184,7 +184,9 @@ class Interaction(nn.Module):
         norm = torch.sqrt((p * p).sum(1) + 1e-6)
         dot = 0.125 * (p * q).sum(1)
         h = h + message
-        delta, gain = self.update(torch.cat([h, norm, dot], dim=1)).chunk(2, dim=1)
+        change = self.update(torch.cat([h, norm, dot], dim=1))
+        # no chunk: where one half needs no gradient, TorchScript's own gives a wrong shape
+        delta, gain = change[:, : h.shape[1]], change[:, h.shape[1] :]
         return h + delta, v + p * gain[:, None, :]
 
 

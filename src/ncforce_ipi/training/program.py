@@ -17,8 +17,9 @@ from ncforce_ipi import __version__
 from ncforce_ipi.training.dataset import data_hash
 from ncforce_ipi.training.distil import distil
 from ncforce_ipi.training.fit import fit
+from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import Stage
-from ncforce_ipi.training.recipe import data_files, read_recipe
+from ncforce_ipi.training.recipe import Recipe, data_files, read_recipe
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +57,15 @@ def train(
     else:
         net = fit(recipe, folder, out, stage=stage, initial=initial, compiled=compiled)
     if stage != "direct":
-        from ncforce_ipi.training.export import export
-
-        with warnings.catch_warnings():
-            # metatomic models are TorchScript; torch announces its successor at every use
-            warnings.filterwarnings("ignore", category=DeprecationWarning)
-            export(
-                net, out / "model.pt", name=recipe_path.parent.name, description=f"stage {stage}"
-            )
+        write_model(net, recipe, recipe_path.parent.name, out / "model.pt")
         log.info("model written to %s", out / "model.pt")
+
+
+def write_model(net: HybridNet, recipe: Recipe, name: str, path: Path) -> None:
+    """Export a trained network as a metatomic model."""
+    from ncforce_ipi.training.export import export
+
+    with warnings.catch_warnings():
+        # metatomic models are TorchScript; torch announces its successor at every use
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        export(net, path, name=name, description=recipe.description, references=recipe.references)

@@ -29,7 +29,7 @@ class Recipe:
     Loss weights are those of ``objective``'s terms (energy in eV, forces in eV/A); a pair
     ``[start, end]`` is interpolated linearly over the run.  ``pools`` gives, for each data file and
     kind of frame (``"train:md"``), the share of batches drawn from it.  ``mass_power`` is of the
-    stage ``distil``: see there.
+    stage ``distil``: see there.  ``description`` and ``references`` go into the exported model.
     """
 
     species: list[int]
@@ -52,6 +52,8 @@ class Recipe:
     seed: int = 0
     validate_every: int = 2_000
     weights: dict[str, list[float]] = field(default_factory=dict)
+    description: str = ""
+    references: list[str] = field(default_factory=list)
 
     def network(self) -> HybridNet:
         """A network of this recipe with random weights (seeded)."""
