@@ -82,7 +82,7 @@ class Recipe:
     ensemble : thermostat, barostat, beads
     temperature_K : of the start velocities (Maxwell-Boltzmann) and of the ensemble, K
     seed : of the start velocities and of i-PI's random numbers
-    model : name or path as the user gave it; only for the text of the input
+    model, family : of the driver, as the user gave them; only for the text of the input
     """
 
     plan: Plan
@@ -91,6 +91,7 @@ class Recipe:
     seed: int
     model: str = "water"
     transport: Transport = Transport()
+    family: str = "metatomic"
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature_K < 1e6:
@@ -194,7 +195,7 @@ def _plan_text(plan: Plan) -> str:
 def _driver_command(recipe: Recipe) -> str:
     plan, transport = recipe.plan, recipe.transport
     role = "both" if plan.forces == "mts" else plan.forces
-    words = ["ncforce driver metatomic", f"--model {recipe.model}", f"--role {role}"]
+    words = [f"ncforce driver {recipe.family}", f"--model {recipe.model}", f"--role {role}"]
     words.append(f"--structure {STRUCTURE_FILE}")
     if transport.port is not None:
         words.append(f"--host {transport.host}")

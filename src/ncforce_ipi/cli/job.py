@@ -145,6 +145,7 @@ def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
         args.seed,
         _absolute(args.model, args.family),
         Transport(args.port),
+        args.family,
     )
 
 

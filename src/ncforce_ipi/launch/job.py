@@ -181,6 +181,7 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         record["seed"],
         driver["model"],
         Transport(driver["port"]),
+        driver["family"],
     )
     service = Service(
         driver["model"],
