@@ -35,10 +35,8 @@ CLEAR = 0.5  # the nearest point is, when it is so much nearer than the next
 MAX_POINTS = 1024  # 1.5 kB each
 STALE_AFTER = 64  # requests, and four for each trajectory: then a point has no successor any more
 MAX_KEPT_BYTES = 1 << 28  # of remembered evaluations
-JUDGED, PROBE = (
-    16,
-    16,
-)  # outcomes that decide whether to predict; how often to try if it doesn't pay
+JUDGED = 16  # outcomes that decide whether to predict
+PROBE = 16  # one in so many predictions is tried where it doesn't pay
 OTHER: dict[Role, Role] = {"slow": "fast", "fast": "slow"}
 
 
@@ -103,9 +101,8 @@ class Memory:
         self._kinds = kinds
         self._mts = mts
         self._points: OrderedDict[bytes, Point] = OrderedDict()
-        self._open: dict[
-            int, Point
-        ] = {}  # those that lack a successor, first the one unseen the longest
+        # those that lack a successor, first the one unseen the longest
+        self._open: dict[int, Point] = {}
         self._requests = 0
         self._claimed: deque[bool] = deque(maxlen=JUDGED)
         self._withheld = 0
