@@ -38,9 +38,10 @@ def missing(family: str, err: ImportError) -> ModelError:
 def prepare(threads: int) -> None:
     """Say how many threads torch may use, before it is imported; let glibc keep freed memory.
 
-    Tensors of some MB are otherwise mapped and faulted in anew at every call.
+    Tensors of some MB are otherwise mapped and faulted in anew at every call, which doubled the
+    time of a direct evaluation of 192 atoms (36 ms against 17).
     """
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # vesin reads it too
     with contextlib.suppress(OSError, AttributeError):  # other C libraries: no effect
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD: 32 MB, the most that glibc takes

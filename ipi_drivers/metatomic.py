@@ -8,9 +8,6 @@ torch and metatomic are imported when a model is loaded, not before.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import ctypes
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +18,8 @@ import numpy as np
 from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
+
+from . import loading
 
 FORCES = "conservative, direct: what the file has"
 Tensor = Any  # torch.Tensor
@@ -70,26 +69,13 @@ def open_model(
     ModelError
         metatomic is missing, the file is no metatomic model, or the device isn't there.
     """
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # vesin reads it, and torch at import
-    _keep_memory()
+    loading.prepare(threads)
     model = _load_file(path, extensions)
     chosen = _pick_device(model.capabilities().supported_devices, device)
     backend = MetatomicBackend(model.to(chosen), chosen, path.name, variant)
-    backend.make_reproducible(threads)
+    loading.make_reproducible(threads, chosen)
     backend.source = path
     return backend
-
-
-def _keep_memory() -> None:
-    """Let glibc keep freed memory instead of giving it back to the system after each evaluation.
-
-    Tensors of some MB are otherwise mapped and faulted in anew at every call, which doubled the
-    time of a direct evaluation of 192 atoms (36 ms against 17).  Other C libraries: no effect.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(-3, 1 << 25)  # M_MMAP_THRESHOLD: 32 MB, the most that glibc takes
-        mallopt(-1, 1 << 30)  # M_TRIM_THRESHOLD
 
 
 def _load_file(path: Path, extensions: Path | None) -> Any:
@@ -106,7 +92,7 @@ def _load_file(path: Path, extensions: Path | None) -> Any:
             warnings.filterwarnings("ignore", message=".*is deprecated")
             return load_atomistic_model(path, extensions_directory=extensions)
     except (RuntimeError, ValueError) as err:
-        why = _one_line(err)
+        why = loading.one_line(err)
         raise ModelError(f"{path} can't be loaded as a metatomic model: {why}") from err
 
 
@@ -162,12 +148,6 @@ class MetatomicBackend:
         self._options: dict[Wanted, Any] = {}
         self._types: tuple[np.ndarray, Tensor] = (np.empty(0), None)  # of the structure before
 
-    def make_reproducible(self, threads: int) -> None:
-        """On a CPU, the same bits from the first call on; TorchScript would fuse in later ones."""
-        self._torch.set_num_threads(threads)
-        if self._device == "cpu":
-            self._torch.jit.set_fusion_strategy([])
-
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One forward pass for all that is wanted; a backward pass only for conservative forces."""
         if missing := wanted.kinds - self.kinds:
@@ -181,7 +161,7 @@ class MetatomicBackend:
             if conservative:
                 result["conservative"] = self._differentiate(outputs, positions, strain)
         except (RuntimeError, ValueError) as err:
-            raise ModelError(f"{self.description} failed: {_one_line(err)}") from err
+            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
         if "direct" in wanted.kinds:
             result["direct"] = self._read_direct(outputs, structure.cell, wanted)
         return result
@@ -245,9 +225,3 @@ class MetatomicBackend:
 
 def _numpy(values: Tensor) -> np.ndarray:
     return values.detach().cpu().double().numpy()
-
-
-def _one_line(err: Exception) -> str:
-    """The sense of torch's error: the last line that isn't of a C++ stack."""
-    stack = ("frame #", "Exception raised from", "<omitting")
-    return [line for line in str(err).splitlines() if line and not line.startswith(stack)][-1]
