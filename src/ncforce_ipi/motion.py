@@ -35,7 +35,9 @@ def motion_xml(plan: Plan, ensemble: Ensemble, temperature_K: float, atoms: Atom
     return fill(
         "motion",
         {
-            "temperature_text": f"NVE: {only}" if ensemble.name == "nve" else "of the ensemble",
+            "temperature_text": f"NVE: {only}"
+            if ensemble.name == "nve"
+            else "the thermostat's target",
             "temperature_K": temperature_K,
             "pressure": _pressure(ensemble),
             "mode": mode,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.cli import compare
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError
@@ -71,7 +72,9 @@ def _text(found: Sequence[Verdict], best: int | None, tolerance: float) -> str:
     ]
     for verdict in found:
         ratio = f"{verdict.ratio_to_fast:.2f}" if verdict.ratio_to_fast else "-"
-        drift = f"{verdict.excess:.3g} +- {verdict.ci95:.2g}"
+        drift = with_error(verdict.excess, verdict.ci95)
+        if math.isinf(verdict.excess):
+            drift = "the run was stopped, or ran away"
         lines.append(f"{verdict.mts:<4}{drift:<51}{ratio:<8}{MEANING[verdict.answer]}".rstrip())
     if best is None:
         lines.append(
