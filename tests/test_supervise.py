@@ -96,6 +96,15 @@ def test_the_run_goes_on_with_the_drivers_that_are_left():
     assert bench.ends(1, FAILED, "no device").reason.endswith("no device")
 
 
+def test_the_run_ends_when_nobody_is_left_for_one_role():
+    """i-PI would wait for the slow forces for ever."""
+    bench = Bench(2)
+    bench.watch.drivers[0].serves, bench.watch.drivers[1].serves = "fast", "slow"
+    ending = bench.ends(1, FAILED, "no such library")
+    assert ending.state == "failed"
+    assert ending.reason.endswith("no such library")
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_forces_that_are_not_finite_end_the_run_with_any_number_of_drivers(n):
     bench = Bench(n)

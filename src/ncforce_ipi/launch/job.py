@@ -108,6 +108,16 @@ def driver_names(job: Job) -> list[str]:
     return [*names, SLOW_DRIVER] if forces == "mts" else [SLOW_DRIVER]
 
 
+def serves(job: Job, index: int) -> str:
+    """Role of the index-th driver: slow, fast or both."""
+    forces = job.recipe.plan.forces
+    if forces != "mts":
+        return forces
+    if driver_names(job)[index] == SLOW_DRIVER:
+        return "slow"
+    return "fast" if job.service.slow_driver else "both"
+
+
 def report_file(name: str) -> str:
     """Where the driver of this name writes its report, in the directory of the run."""
     return f"{LOGS}/{name}-report.json"
@@ -124,11 +134,11 @@ def driver_command(job: Job, sockets: Path, index: int = 0) -> list[str]:
     program = [service.program] if service.program else PROGRAM
     words = [*program, "driver", service.family, "--model", service.model, *common]
     words += ["--threads", str(service.threads)]
-    both = plan.forces == "mts" and not service.slow_driver
-    words += ["--role", "both" if both else plan.components[-1]]
+    role = serves(job, index)
+    words += ["--role", role]
     if service.devices:
         words += ["--device", service.devices[index % len(service.devices)]]
-    if both:
+    if role == "both":
         words += ["--mts", str(plan.mts)]
     if plan.forces == "fast":
         words.append("--direct-energy")

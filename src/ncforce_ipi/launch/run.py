@@ -21,6 +21,7 @@ from ncforce_ipi.launch.job import (
     from_record,
     ipi_command,
     report_file,
+    serves,
     to_record,
 )
 from ncforce_ipi.launch.processes import Child, ended
@@ -149,7 +150,7 @@ def _segment(
             return stack.enter_context(ended(Child(names[index], command, directory, log, threads)))
 
         drivers = [
-            Driver(partial(driver, index), driver(index), follower.step)
+            Driver(partial(driver, index), driver(index), serves(job, index), follower.step)
             for index in range(len(names))
         ]
         watch = Watch(server, drivers, follower, plan.n_outer, job.limits, request)

@@ -67,6 +67,7 @@ class Driver:
 
     Attributes
     ----------
+    serves : the roles that it serves; drivers that serve the same stand in for each other
     started_at : step at which it last was started
     restarts : how often it was started again
     left_s : our clock when it was first seen to have left of its own accord, seconds
@@ -75,6 +76,7 @@ class Driver:
 
     start: Callable[[], Child]
     child: Child
+    serves: str = "all"
     started_at: int = 0
     restarts: int = 0
     left_s: float | None = None
@@ -177,7 +179,7 @@ class Watch:
         return Ending("failed", f"{reason}: {self.server.last_words()}", recoverable=True)
 
     def _driver_lost(self) -> Ending | None:
-        """Start dead drivers again; the end only when none is left that could serve."""
+        """Start dead drivers again; the end only when none is left that could serve a role."""
         for driver in self.drivers:
             if driver.lost or driver.child.code is None or self._may_be_the_end(driver):
                 continue
@@ -189,7 +191,7 @@ class Watch:
                 driver.again(self.follower.step)
             else:
                 driver.lost = True
-            if all(other.lost for other in self.drivers):
+            if all(other.lost for other in self.drivers if other.serves == driver.serves):
                 return Ending("failed", why)
             self.notices.append(why)
         return None
