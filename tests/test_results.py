@@ -32,6 +32,23 @@ def test_drift_of_the_conserved_quantity(results):
     assert 0.0 < drift.ci95 < 1e-3
 
 
+def test_drift_against_the_fluctuation_of_the_kinetic_energy(results):
+    kinetic_meV = 1e3 * results.temperature_K * 8.617333262e-5 * (3 * 81 - 3) / 2 / 81
+    expected = abs(results.drift_conserved.slope) * 4.0 / np.std(kinetic_meV[25:])
+    assert results.drift_over_sigma_kinetic == pytest.approx(expected, rel=1e-9)
+
+
+def test_diffusion_needs_a_long_run_and_atoms_that_stay_have_none(tmp_path, results):
+    assert results.diffusion == {}
+    assert "no diffusion coefficient: 8 ps of positions needed" in results.notes
+    write_run(tmp_path / "run", n_outer=3000, n_molecules=8)
+    found = analyse(tmp_path / "run", Options()).diffusion
+    assert set(found) == {"H", "O"}
+    for diffusion in found.values():  # noise of 0.05 A a coordinate, no motion
+        assert abs(diffusion.value) < 1e-3
+        assert 0 < diffusion.error < 1e-3
+
+
 def test_temperatures(results):
     # harmonic motion at 300 K; 81 atoms keep their random phases: 300 K within a few per cent
     assert set(results.mean_temperatures) == {"all", "H", "O"}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ncforce_ipi.analysis.drift import FEWEST_SAMPLES, Drift, before_runaway, fit_drift
 from ncforce_ipi.analysis.statistics import Mean, mean_of
 from ncforce_ipi.outputs import Table, read_properties
-from ncforce_ipi.results import PROPERTIES, RunFacts, read_facts
+from ncforce_ipi.rundirectory import PROPERTIES, RunFacts, read_facts
 
 DISCARD_PS = 0.1  # start of the temperatures: potential and kinetic energy come to terms
 

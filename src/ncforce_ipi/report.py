@@ -17,7 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi import __version__
-from ncforce_ipi.analysis.drift import GIGAKELVIN_PER_S_PER_K_PER_PS, Drift
+from ncforce_ipi.analysis.drift import (
+    GIGAKELVIN_PER_S_PER_K_PER_PS,
+    LAMBENCH_MEV_PER_ATOM_PER_PS,
+    Drift,
+)
 from ncforce_ipi.analysis.peaks import Peak
 from ncforce_ipi.analysis.rdf import main_peak
 from ncforce_ipi.analysis.statistics import Mean, with_error
@@ -74,11 +78,15 @@ def summary(results: Results, provenance: Provenance) -> dict[str, Any]:
         **_drift_numbers("drift_conserved", "meV_per_atom_per_ps", results.drift_conserved),
         **_drift_numbers("drift_temperature", "K_per_ps", results.drift_temperature),
         **_drift_numbers("drift_temperature", "1e9_K_per_s", _gigakelvin(results)),
+        "drift_over_sigma_kinetic": results.drift_over_sigma_kinetic,
         "ms_per_inner_step": _ms_per_inner_step(results),
     }
     for name, mean in results.mean_temperatures.items():
         numbers[f"temperature_{name}_K"] = mean.value
         numbers[f"temperature_{name}_standard_error_K"] = mean.error
+    for name, diffusion in results.diffusion.items():
+        numbers[f"diffusion_{name}_A2_per_ps"] = diffusion.value
+        numbers[f"diffusion_{name}_standard_error_A2_per_ps"] = diffusion.error
     for (a, b), rdf in results.rdfs.items():
         peak = main_peak(rdf)
         numbers[f"g_{a}{b}_peak_A"] = peak.position
@@ -122,12 +130,16 @@ def _lines(results: Results) -> Iterable[tuple[str, str]]:
     if results.runaway_ps is not None:
         yield "runaway", f"T > 1.5 x start at {results.runaway_ps:.3g} ps; drifts are from before"
     yield "drift of the conserved quantity", _drift(results.drift_conserved, "meV/atom/ps")
+    yield "", _verdict(results)
     yield "drift of the temperature", _drift(results.drift_temperature, "K/ps")
     yield "", _drift(_gigakelvin(results), "1e9 K/s")
     for name, mean in results.mean_temperatures.items():
         yield f"temperature, {name}", _mean(mean, "K")
     for (a, b), rdf in results.rdfs.items():
         yield f"peak of g_{a}{b}(r)", _peak(main_peak(rdf), "A", 3)
+    for name, diffusion in results.diffusion.items():
+        text = with_error(diffusion.value, diffusion.error)
+        yield f"diffusion, {name}", f"{text} A^2/ps in this box (1 A^2/ps = 1e-4 cm^2/s)"
     if spectrum is not None:
         for name, peak in hydrogen_peaks(spectrum).items():
             yield f"{name} peak of c_vv, H", _peak(peak, "cm^-1", 0)
@@ -139,6 +151,19 @@ def _lines(results: Results) -> Iterable[tuple[str, str]]:
     yield "errors", "of drifts: 95 % interval; of temperatures: one standard error"
     for note in results.notes:
         yield "note", note
+
+
+def _verdict(results: Results) -> str:
+    """The tolerances of two benchmarks of the field, and whether the run keeps them."""
+    drift, ratio = results.drift_conserved, results.drift_over_sigma_kinetic
+    if drift is None or ratio is None:
+        return "too short for a verdict"
+    lambench = "passes" if abs(drift.slope) <= LAMBENCH_MEV_PER_ATOM_PER_PS else "fails"
+    audit = "passes" if ratio <= 1.0 else "fails"
+    return (
+        f"{lambench} LAMBench ({LAMBENCH_MEV_PER_ATOM_PER_PS:g} meV/atom/ps); "
+        f"{audit} mlipaudit (|drift of the run| / sigma(K) = {ratio:.2g}, at most 1)"
+    )
 
 
 def _gigakelvin(results: Results) -> Drift | None:

@@ -6,17 +6,16 @@ short for.  Knows i-PI's files through `outputs` only; writes nothing.
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.diffusion import Diffusion, displacements, einstein
 from ncforce_ipi.analysis.drift import FEWEST_SAMPLES, Drift, before_runaway, fit_drift
 from ncforce_ipi.analysis.rdf import Rdf, largest_r, radial_distributions
 from ncforce_ipi.analysis.statistics import Mean, mean_of, require_finite
@@ -28,18 +27,27 @@ from ncforce_ipi.analysis.temperature import (
 )
 from ncforce_ipi.analysis.vdos import Spectrum, velocity_spectra
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.outputs import Table, Trajectory, open_trajectory, read_properties
+from ncforce_ipi.outputs import Table, read_properties
+from ncforce_ipi.rundirectory import (
+    POSITIONS,
+    PROPERTIES,
+    VELOCITIES,
+    Clock,
+    RunFacts,
+    check_classical,
+    open_of,
+    read_facts,
+)
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 log = logging.getLogger(__name__)
 
-PROPERTIES = "simulation.out"
-POSITIONS = "simulation.pos_0.extxyz"
-VELOCITIES = "simulation.vel_0.xyz"
 BIN_WIDTH_A = 0.02  # a fifth of the O-H peak's width
 DISCARD_PS = 0.1  # kinetic and potential energy of a new start have shared by then
 FEWEST_FRAMES = 10
 FEWEST_LAGS = 16
 RDF_BLOCKS, RDF_BLOCK_FRAMES = 8, 256
+DIFFUSIVE_PS, LONGEST_LAG_PS = 1.0, 5.0  # molecules have left their cages; a run has four such
 MASS_TOLERANCE = 5e-6
 """Velocities with 6 digits and i-PI's unit table agree to 1e-6; wrong isotopes or tables don't."""
 
@@ -59,26 +67,6 @@ class Options:
     discard_ps: float | None = None
     r_max_A: float | None = None
     lag_ps: float = 1.0
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What ``run.json`` says of the run: the keys of that file that the analysis needs.
-
-    Attributes
-    ----------
-    directory : of the run
-    n_atoms : number of atoms
-    masses_u : mass of each species, u
-    temperature_K : of the ensemble and of the start, K
-    record : all of run.json
-    """
-
-    directory: Path
-    n_atoms: int
-    masses_u: dict[str, float]
-    temperature_K: float
-    record: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -113,6 +101,7 @@ class Results:
     species : temperatures over time
     rdfs : of each pair of species
     spectrum : of the velocities
+    diffusion : of each species in this box, A^2/ps
     notes : what could not be computed or should be known, one sentence each
     """
 
@@ -128,7 +117,23 @@ class Results:
     species: SpeciesTemperatures | None
     rdfs: dict[tuple[str, str], Rdf]
     spectrum: Spectrum | None
+    diffusion: dict[str, Diffusion]
     notes: tuple[str, ...]
+
+    @property
+    def drift_over_sigma_kinetic(self) -> float | None:
+        """|Drift of the conserved quantity over the run| / fluctuation of the kinetic energy.
+
+        mlipaudit and ml-peg ask for 1 at most.  None without a drift.
+        """
+        if self.drift_conserved is None:
+            return None
+        calm = self.time_ps < (math.inf if self.runaway_ps is None else self.runaway_ps)
+        used = calm & (self.time_ps >= self.discarded_ps)
+        share = 1.0 - 1.0 / self.facts.n_atoms  # the centre of mass is at rest
+        sigma_meV = 1.5e3 * BOLTZMANN_EV_PER_K * share * float(np.std(self.temperature_K[used]))
+        run_ps = float(self.time_ps[calm][-1] - self.time_ps[0])
+        return abs(self.drift_conserved.slope) * run_ps / sigma_meV if sigma_meV > 0 else None
 
 
 def analyse(directory: Path, options: Options) -> Results:
@@ -141,7 +146,7 @@ def analyse(directory: Path, options: Options) -> Results:
         aren't finite.
     """
     facts = read_facts(directory)
-    _check_classical(facts)
+    check_classical(facts)
     table = read_properties(directory / PROPERTIES)
     time_ps = table.column("time", "picosecond")
     conserved_meV = 1000.0 / facts.n_atoms * table.column("conserved", "electronvolt")
@@ -161,7 +166,7 @@ def analyse(directory: Path, options: Options) -> Results:
     conserved_meV = conserved_meV - conserved_meV[0]
     calm = before_runaway(temperature_K, facts.temperature_K)
     notes: list[str] = []
-    clock = _Clock.of(table, discard_ps)
+    clock = Clock.of(table, discard_ps)
     mean_temperatures = {"all": mean_of(temperature_K[used])}
     species = spectrum = None
     if (directory / VELOCITIES).is_file() and clock:
@@ -183,63 +188,9 @@ def analyse(directory: Path, options: Options) -> Results:
         species=species,
         rdfs=_rdfs(facts, clock, options, notes),
         spectrum=spectrum,
+        diffusion=_diffusion(facts, clock, notes),
         notes=tuple(notes),
     )
-
-
-def _check_classical(facts: RunFacts) -> None:
-    beads = (facts.record.get("ensemble") or {}).get("beads", 1)
-    if beads > 1:
-        raise InputError(
-            f"{facts.directory} is a path integral of {beads} beads; expected a classical run: "
-            "the estimators of a path integral stand in its simulation.out"
-        )
-
-
-def read_facts(directory: Path) -> RunFacts:
-    """What ``run.json`` says.
-
-    Raises
-    ------
-    InputError
-        No such directory or file, or it lacks a key.
-    """
-    path = directory / "run.json"
-    if not path.is_file():
-        raise InputError(
-            f"{path} is missing; expected a directory made by 'ncforce run': give its name"
-        )
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return RunFacts(
-            directory=directory,
-            n_atoms=int(record["n_atoms"]),
-            masses_u={name: float(mass) for name, mass in record["masses_u"].items()},
-            temperature_K=float(record["temperature_K"]),
-            record=record,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
-        raise InputError(
-            f"{path}: {type(err).__name__} {err}; expected n_atoms, masses_u and temperature_K "
-            "as 'ncforce run' writes them"
-        ) from err
-
-
-@dataclass(frozen=True)
-class _Clock:
-    """Physical time of i-PI's steps: ``step_fs`` fs each, statistics from ``from_step`` on."""
-
-    step_fs: float
-    from_step: int
-
-    @classmethod
-    def of(cls, table: Table, discard_ps: float) -> _Clock | None:
-        """From the columns step and time; None with a single row."""
-        steps, time_ps = table.column("step"), table.column("time", "picosecond")
-        if len(steps) < 2:
-            return None
-        step_fs = 1000.0 * float((time_ps[-1] - time_ps[0]) / (steps[-1] - steps[0]))
-        return cls(step_fs, math.ceil(1000.0 * discard_ps / step_fs - 1e-6))
 
 
 def _drift(
@@ -261,21 +212,11 @@ def _drift(
     return drift
 
 
-def _open(facts: RunFacts, name: str) -> Trajectory:
-    trajectory = open_trajectory(facts.directory / name)
-    if len(trajectory.species) != facts.n_atoms:
-        raise InputError(
-            f"{trajectory.path} has {len(trajectory.species)} atoms; expected the {facts.n_atoms} "
-            "of run.json: are these files of one run?"
-        )
-    return trajectory
-
-
 def _velocities(
-    facts: RunFacts, table: Table, clock: _Clock, options: Options, notes: list[str]
+    facts: RunFacts, table: Table, clock: Clock, options: Options, notes: list[str]
 ) -> tuple[SpeciesTemperatures, Spectrum | None]:
     """Both things that velocities tell, in one pass over the file."""
-    trajectory = _open(facts, VELOCITIES)
+    trajectory = open_of(facts, VELOCITIES)
     masses_u = atom_masses(trajectory.species, facts.masses_u)
     steps = trajectory.steps[trajectory.steps >= clock.from_step]
     if len(steps) == 0:
@@ -327,12 +268,12 @@ def _check_masses(table: Table, steps: NDArray[np.int64], kinetic_eV: NDArray[np
 
 
 def _rdfs(
-    facts: RunFacts, clock: _Clock | None, options: Options, notes: list[str]
+    facts: RunFacts, clock: Clock | None, options: Options, notes: list[str]
 ) -> dict[tuple[str, str], Rdf]:
     if not (facts.directory / POSITIONS).is_file():
         notes.append(f"no {POSITIONS}: no g(r)")
         return {}
-    trajectory = _open(facts, POSITIONS)
+    trajectory = open_of(facts, POSITIONS)
     from_step = clock.from_step if clock else 0
     n_frames = int(np.count_nonzero(trajectory.steps >= from_step))
     if n_frames == 0:
@@ -348,3 +289,21 @@ def _rdfs(
     )
     n_bins = max(round(r_max_A / BIN_WIDTH_A), 1)
     return radial_distributions(blocks, trajectory.species, r_max_A, n_bins)
+
+
+def _diffusion(facts: RunFacts, clock: Clock | None, notes: list[str]) -> dict[str, Diffusion]:
+    """Einstein's slope between 1 ps and the longest lag, a quarter of the run or 5 ps."""
+    if clock is None or not (facts.directory / POSITIONS).is_file():
+        return {}
+    trajectory = open_of(facts, POSITIONS)
+    n_frames = int(np.count_nonzero(trajectory.steps >= clock.from_step))
+    step_fs = trajectory.stride(clock.from_step) * clock.step_fs if n_frames > 1 else math.inf
+    longest_ps = min(LONGEST_LAG_PS, 0.25e-3 * n_frames * step_fs) if n_frames > 1 else 0.0
+    if longest_ps < 2.0 * DIFFUSIVE_PS:
+        notes.append(f"no diffusion coefficient: {8.0 * DIFFUSIVE_PS:g} ps of positions needed")
+        return {}
+    n_lags = int(1e3 * longest_ps / step_fs)
+    per_block = n_frames // max(n_frames // (2 * n_lags), 1)
+    blocks = (block.values for block in trajectory.blocks(per_block, from_step=clock.from_step))
+    moved = displacements(blocks, trajectory.species, time_step_fs=step_fs, n_lags=n_lags)
+    return einstein(moved, DIFFUSIVE_PS)

@@ -14,9 +14,6 @@ from typing import Literal
 from ncforce_ipi.comparison import Entry, ratio_to_fast
 from ncforce_ipi.errors import InputError
 
-LAMBENCH_MEV_PER_ATOM_PER_PS = 0.5
-"""Drift that LAMBench tolerates, 5e-4 eV/atom/ps."""
-
 Answer = Literal["good", "bad", "open"]
 
 

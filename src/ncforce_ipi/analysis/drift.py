@@ -23,6 +23,8 @@ RUNAWAY_FACTOR = 1.5
 FEWEST_SAMPLES = 10
 GIGAKELVIN_PER_S_PER_K_PER_PS = 1e12 / 1e9
 """1 K/ps in 1e9 K/s, the "billion degrees per second" of Bigi, Langer, Ceriotti (2025)."""
+LAMBENCH_MEV_PER_ATOM_PER_PS = 0.5
+"""Drift that LAMBench tolerates, 5e-4 eV/atom/ps."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
 from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.cli import compare
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.tuning import LAMBENCH_MEV_PER_ATOM_PER_PS, Verdict, recommend, verdicts
+from ncforce_ipi.tuning import Verdict, recommend, verdicts
 
 log = logging.getLogger(__name__)
 SCAN = (2, 4, 6, 8, 10, 12, 16)
