@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ase.data import atomic_masses
 from torch import Tensor
 
 from ncforce_ipi.training.dataset import Frame
@@ -38,7 +37,6 @@ class Remembered:
     h, v : ``(n_atoms, C)`` and ``(n_atoms, 3, C)``, features
     first, second : ``(n_pairs,)``; vectors : ``(n_pairs, 3)``, A
     forces : ``(n_atoms, 3)``, eV/A, conservative
-    weights : ``(n_atoms, 1)``, of each atom's squared error; their mean is 1
     strain_gradient : ``(3, 3)``, eV, of the conservative force
     """
 
@@ -48,16 +46,11 @@ class Remembered:
     second: Tensor
     vectors: Tensor
     forces: Tensor
-    weights: Tensor
     strain_gradient: Tensor
 
 
-def remember(net: HybridNet, frame: Frame, mass_power: float = 0.0) -> Remembered:
-    """Features and conservative force of one frame.
-
-    An atom of mass m weighs m^-mass_power.  The heat that an erroneous kick leaves behind goes as
-    its square over the mass: the light atoms should agree best.
-    """
+def remember(net: HybridNet, frame: Frame) -> Remembered:
+    """Features and conservative force of one frame."""
     vectors = frame.vectors.detach().requires_grad_(True)
     h, v, *_ = net.trunk(frame.types, frame.first, frame.second, vectors)
     (pair,) = torch.autograd.grad(net.atom_energies(h).sum(), vectors)
@@ -69,15 +62,8 @@ def remember(net: HybridNet, frame: Frame, mass_power: float = 0.0) -> Remembere
         second=frame.second,
         vectors=frame.vectors,
         forces=forces,
-        weights=_weights(frame.types, mass_power),
         strain_gradient=symmetric_outer(pair, frame.vectors),
     )
-
-
-def _weights(types: Tensor, mass_power: float) -> Tensor:
-    masses = torch.from_numpy(atomic_masses[types.numpy()]).to(torch.get_default_dtype())
-    weights = masses**-mass_power
-    return (weights / weights.mean())[:, None]
 
 
 def scatter(pair: Tensor, first: Tensor, second: Tensor, n_atoms: int) -> Tensor:
@@ -92,22 +78,19 @@ def symmetric_outer(pair: Tensor, vectors: Tensor) -> Tensor:
 
 
 def difference(net: HybridNet, known: Remembered) -> tuple[Tensor, Tensor]:
-    """Mean squares of direct - conservative: force, (eV/A)^2; stress x volume per atom, eV^2.
-
-    That of the force is over components, weighted.
-    """
+    """Mean squares of direct - conservative: force, (eV/A)^2; stress x volume per atom, eV^2."""
     unit, radial, envelope = net.pair_geometry(known.vectors)
     pair = net.pair_forces(known.h, known.v, known.first, known.second, unit, radial, envelope)
     error = scatter(pair, known.first, known.second, len(known.h)) - known.forces
     stress = (symmetric_outer(pair, known.vectors) - known.strain_gradient) / len(known.h)
-    return (known.weights * error**2).mean(), (stress**2).mean()
+    return (error**2).mean(), (stress**2).mean()
 
 
 def distil(recipe: Recipe, folder: Path, out: Path, *, initial: Path) -> HybridNet:
     """Train the direct head; write ``curve.csv`` and ``checkpoint.pt`` to ``out`` while going."""
     net = read_initial(recipe, initial).requires_grad_(False)
     pools = load_pools(recipe, folder)
-    known = [[remember(net, frame, recipe.mass_power) for frame in frames] for frames, _ in pools]
+    known = [[remember(net, frame) for frame in frames] for frames, _ in pools]
     share = np.array([weight for _, weight in pools])
     held_out = [remember(net, frame) for frame in load_held_out(recipe, folder)]
     log.info("%d frames, %d held out; stage distil", sum(map(len, known)), len(held_out))

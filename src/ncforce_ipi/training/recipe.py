@@ -28,8 +28,8 @@ class Recipe:
 
     Loss weights are those of ``objective``'s terms (energy in eV, forces in eV/A); a pair
     ``[start, end]`` is interpolated linearly over the run.  ``pools`` gives, for each data file and
-    kind of frame (``"train:md"``), the share of batches drawn from it.  ``mass_power`` is of the
-    stage ``distil``: see there.  ``description`` and ``references`` go into the exported model.
+    kind of frame (``"train:md"``), the share of batches drawn from it.
+    ``description`` and ``references`` go into the exported model.
     """
 
     species: list[int]
@@ -48,7 +48,6 @@ class Recipe:
     learning_rate_rest: float = 0.002
     gradient_norm: float = 1.0
     averaging: float = 0.999
-    mass_power: float = 0.0
     seed: int = 0
     validate_every: int = 2_000
     weights: dict[str, list[float]] = field(default_factory=dict)
