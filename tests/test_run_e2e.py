@@ -131,6 +131,16 @@ def test_interrupt_leaves_a_checkpoint_and_resume_is_bitwise(ncforce, straight, 
     assert not list(Path("cut").glob("#*"))  # no backups of i-PI
 
 
+def run_whole_and_in_parts(ncforce, *words):
+    """The same run at one go and in two halves."""
+    code, said = ncforce(*mts("whole", *words))
+    assert code == 0, said.err
+    code, said = ncforce(*mts("parts", "--time-ps", "0.03", *words))
+    assert code == 0, said.err
+    code, said = ncforce("run", "--resume", "--out", "parts", "--time-ps", "0.06")
+    assert code == 0, said.err
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -146,13 +156,7 @@ def test_interrupt_leaves_a_checkpoint_and_resume_is_bitwise(ncforce, straight, 
 )
 def test_every_ensemble_goes_on_bitwise(ncforce, words):
     """The state of thermostat, barostat, cell and random numbers is all in the checkpoint."""
-    ensemble = ["--ensemble", *words]
-    code, said = ncforce(*mts("whole", *ensemble))
-    assert code == 0, said.err
-    code, said = ncforce(*mts("parts", "--time-ps", "0.03", *ensemble))
-    assert code == 0, said.err
-    code, said = ncforce("run", "--resume", "--out", "parts", "--time-ps", "0.06")
-    assert code == 0, said.err
+    run_whole_and_in_parts(ncforce, "--ensemble", *words)
     written = [path.name for path in Path("whole").glob("simulation.*") if "check" not in path.name]
     assert len(written) == 3  # properties, positions, velocities
     for name in written:
@@ -166,13 +170,7 @@ def test_every_ensemble_goes_on_bitwise(ncforce, words):
 @pytest.mark.parametrize("ensemble", ["langevin", "npt"])
 def test_a_path_integral_goes_on(ncforce, ensemble):
     """Not bitwise: i-PI moves normal modes and writes beads, so a restart rounds once more."""
-    words = ("--ensemble", ensemble, "--beads", "2")
-    code, said = ncforce(*mts("whole", *words))
-    assert code == 0, said.err
-    code, said = ncforce(*mts("parts", "--time-ps", "0.03", *words))
-    assert code == 0, said.err
-    code, said = ncforce("run", "--resume", "--out", "parts", "--time-ps", "0.06")
-    assert code == 0, said.err
+    run_whole_and_in_parts(ncforce, "--ensemble", ensemble, "--beads", "2")
     whole, parts = (np.loadtxt(Path(name, "simulation.out")) for name in ("whole", "parts"))
     np.testing.assert_allclose(parts, whole, rtol=1e-8, atol=1e-8)  # 15 steps after rounding
     assert Path("parts", "simulation.pos.extxyz").stat().st_size > 0

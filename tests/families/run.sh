@@ -2,12 +2,16 @@
 # Sets up an environment for one model family and runs in it the driver contract, the family's own
 # tests and a run of i-PI with multiple time steps:
 #
-#     tests/families/run.sh mace|fairchem|equiformer [DIRECTORY OF THE ENVIRONMENT]
+#     tests/families/run.sh fairchem|equiformer [DIRECTORY OF THE ENVIRONMENT]
 #
 # About 2 GB and some minutes for each; what is there already is used again.  PYTHON names the
 # interpreter (3.10 to 3.12).
 set -eu
-family=$1
+family=${1:-}
+case $family in
+    fairchem | equiformer) ;;
+    *) echo "run.sh: family '$family', expected fairchem or equiformer (MACE: make test-families)" >&2; exit 2 ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$(dirname "$here")")
 environment=${2:-$root/.venv-$family}
