@@ -16,6 +16,7 @@ from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.motion import motion_xml, title
 from ncforce_ipi.mts import Plan
+from ncforce_ipi.systems import NAMES, SYSTEMS
 from ncforce_ipi.templates import fill, shipped_file
 from ncforce_ipi.units import PER_FS_PER_CM
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 PREFIX = "simulation"
 INPUT_FILE = "input.xml"
 STRUCTURE_FILE = "init.xyz"
-SHIPPED_STRUCTURES = {"water": "water.xyz"}
 
 POSITION_INTERVAL_FS = 20.0
 VELOCITY_INTERVAL_FS = 4.0  # at most: Nyquist 4169 cm^-1, above the O-H stretch
@@ -158,13 +158,12 @@ def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
 
 
 def _structure_path(name_or_path: str) -> Path:
-    if name_or_path in SHIPPED_STRUCTURES:
-        return shipped_file(SHIPPED_STRUCTURES[name_or_path])
+    if name_or_path in SYSTEMS:
+        return shipped_file(SYSTEMS[name_or_path].structure)
     path = Path(name_or_path).expanduser()
     if not path.is_file():
-        names = ", ".join(sorted(SHIPPED_STRUCTURES))
         raise InputError(
-            f"structure {name_or_path!r} is neither a file nor a shipped system ({names})"
+            f"structure {name_or_path!r} is neither a file nor a shipped system ({NAMES})"
         )
     return path
 

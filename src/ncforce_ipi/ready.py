@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ncforce_ipi.ensembles import ENSEMBLES, Ensemble
-from ncforce_ipi.inputs import SHIPPED_STRUCTURES, Recipe, input_xml, read_structure
+from ncforce_ipi.inputs import Recipe, input_xml, read_structure
 from ncforce_ipi.mts import Forces, Plan
+from ncforce_ipi.systems import SYSTEMS
 
 TIME_PS = 20.0
 STEP_FS = 0.5
@@ -21,14 +22,16 @@ SPLITS: dict[str, tuple[Forces, int]] = {
 
 
 def ready() -> Iterator[tuple[str, str]]:
-    """Name and text of every file."""
-    for system in SHIPPED_STRUCTURES:
-        atoms = read_structure(system)
-        for name in ENSEMBLES:
-            for word, (forces, mts) in SPLITS.items():
-                plan = Plan.from_time(forces, mts, STEP_FS, TIME_PS)
-                recipe = Recipe(plan, Ensemble(name), TEMPERATURE_K, 1, system)
-                yield f"{system}-{name}-{word}.xml", input_xml(recipe, atoms)
+    """Name and text of every file: all splits for the first system, MTS for the others."""
+    first = next(iter(SYSTEMS))
+    for name, system in SYSTEMS.items():
+        atoms = read_structure(name)
+        for kind in ENSEMBLES:
+            ensemble = Ensemble(kind, barostat=system.barostat if kind == "npt" else None)
+            for word in SPLITS if name == first else ["mts8"]:
+                plan = Plan.from_time(*SPLITS[word], STEP_FS, TIME_PS)
+                recipe = Recipe(plan, ensemble, TEMPERATURE_K, 1, system.model)
+                yield f"{name}-{kind}-{word}.xml", input_xml(recipe, atoms)
 
 
 def main(folder: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 from ncforce_ipi.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs import SHIPPED_STRUCTURES, Recipe, Transport
+from ncforce_ipi.inputs import Recipe, Transport
 from ncforce_ipi.launch.job import Job, Service, is_name
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.models import SHIPPED
 from ncforce_ipi.mts import Plan
+from ncforce_ipi.systems import NAMES, SYSTEMS, system
 
 DEFAULTS: dict[str, Any] = {
     "system": None,
@@ -48,10 +49,9 @@ def add_system(parser: argparse.ArgumentParser) -> None:
 
     Every default is None here, so that ``--resume`` can tell what was given; ``DEFAULTS`` fill in.
     """
-    systems = ", ".join(sorted(SHIPPED_STRUCTURES))
     add = parser.add_argument
     add("system", nargs="?", metavar="SYSTEM",
-        help=f"shipped model and start structure: {systems}")  # fmt: skip
+        help=f"shipped model and start structure: {NAMES}")  # fmt: skip
     add("--model", help="model instead of the shipped one: a file, or a name of its family")
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
     add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
@@ -108,13 +108,13 @@ def fill(args: argparse.Namespace) -> None:
         if getattr(args, name, None) is None:
             setattr(args, name, value)
     if args.system is None and not (args.model and args.structure):
-        raise InputError("name a SYSTEM (water), or give --model and --structure")
-    if args.system is not None and args.system not in SHIPPED_STRUCTURES:
-        names = ", ".join(sorted(SHIPPED_STRUCTURES))
-        raise InputError(f"system {args.system!r} is not shipped; expected one of: {names}")
-    if args.system is not None and args.system in SHIPPED:
-        args.model = args.model or args.system
-    args.structure = args.structure or args.system
+        raise InputError(f"name a SYSTEM ({NAMES}), or give --model and --structure")
+    if args.system is not None:
+        shipped = system(args.system)
+        args.model = args.model or shipped.model
+        args.structure = args.structure or args.system
+        if args.ensemble == "npt":
+            args.barostat = args.barostat or shipped.barostat
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -184,7 +184,7 @@ def _other_driver(command: str) -> tuple[str, ...]:
 
 def _absolute(name_or_path: str, family: str = "metatomic") -> str:
     """A name as it is, a path made absolute: programs run in the run's directory."""
-    shipped = name_or_path in SHIPPED or name_or_path in SHIPPED_STRUCTURES
+    shipped = name_or_path in SHIPPED or name_or_path in SYSTEMS
     if shipped or is_name(name_or_path, family):
         return name_or_path
     return str(Path(name_or_path).expanduser().absolute())

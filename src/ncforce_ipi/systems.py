@@ -1,0 +1,43 @@
+"""The systems that ship with the package: a start structure, the model for it, what suits it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ncforce_ipi.errors import InputError
+
+
+@dataclass(frozen=True)
+class System:
+    """What the name of a system stands for.
+
+    Attributes
+    ----------
+    structure : file of ``xml_inputs``
+    model : name of a shipped model
+    barostat : the default under constant pressure; see ``ensembles.Ensemble``
+    """
+
+    structure: str
+    model: str
+    barostat: Literal["isotropic", "in-plane"] = "isotropic"
+
+
+SYSTEMS = {
+    "water": System("water.xyz", "water"),
+}
+NAMES = ", ".join(SYSTEMS)
+
+
+def system(name: str) -> System:
+    """The system of this name.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    if name not in SYSTEMS:
+        raise InputError(f"system {name!r} is not shipped; expected one of: {NAMES}")
+    return SYSTEMS[name]
