@@ -29,6 +29,7 @@ class Recipe:
     Loss weights are those of ``objective``'s terms (energy in eV, forces in eV/A); a pair
     ``[start, end]`` is interpolated linearly over the run.  ``pools`` gives, for each data file and
     kind of frame (``"train:md"``), the share of batches drawn from it.
+    ``r_min_A`` is about the shortest distance in the data: the radial functions are dense above it.
     ``description`` and ``references`` go into the exported model.
     """
 
@@ -40,6 +41,7 @@ class Recipe:
     layers: int = 3
     head_channels: int = 64
     n_radial: int = 24
+    r_min_A: float = 0.6
     atoms_per_batch: int = 192
     frames_per_batch: int = 2
     n_steps: int = 60_000
@@ -64,6 +66,7 @@ class Recipe:
             self.layers,
             self.head_channels,
             self.n_radial,
+            self.r_min_A,
         )
 
     def loss_weights(self, progress: float) -> Tensor:
