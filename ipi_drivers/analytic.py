@@ -18,8 +18,9 @@ import numpy as np
 from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError
 
-from . import loading
+from . import conversion
 from .formulas import Harmonic, LennardJones
+from .options import parse_object
 
 FORCES = "conservative, direct"
 MODELS: dict[str, type[Harmonic] | type[LennardJones]] = {
@@ -49,8 +50,8 @@ def load(args: argparse.Namespace) -> AnalyticBackend:
             raise InputError(
                 f"--model: expected {', '.join(MODELS)} or a JSON file, got {args.model!r}"
             )
-        arguments = loading.parse_object(source.read_text(encoding="utf-8"), str(source))
-    arguments |= loading.parse_object(args.arguments, "--arguments")
+        arguments = parse_object(source.read_text(encoding="utf-8"), str(source))
+    arguments |= parse_object(args.arguments, "--arguments")
     name = arguments.pop("model", None)
     if name not in MODELS:
         raise InputError(f'{source}: expected "model": {" or ".join(MODELS)}, got {name!r}')
@@ -76,14 +77,14 @@ class AnalyticBackend:
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """Both kinds from one pass; a direct energy is that of the conservative forces."""
-        loading.check_request(self, structure, wanted)
+        conversion.check_request(self, structure, wanted)
         energy, forces, virial, swirl, swirl_virial = self._model.evaluate(structure)
         result: dict[Kind, Evaluation] = {}
         if "conservative" in wanted.kinds:
-            result["conservative"] = Evaluation(energy, forces, loading.symmetric(virial))
+            result["conservative"] = Evaluation(energy, forces, conversion.symmetric(virial))
         if "direct" in wanted.kinds:
             nothing = np.full((3, 3), np.nan)
-            w = loading.symmetric(virial + swirl_virial) if wanted.direct_virial else nothing
+            w = conversion.symmetric(virial + swirl_virial) if wanted.direct_virial else nothing
             e = energy if wanted.direct_energy else np.nan
             result["direct"] = Evaluation(e, forces + swirl, w)
         return result

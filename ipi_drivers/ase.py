@@ -19,7 +19,8 @@ import numpy as np
 from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
-from . import loading
+from . import conversion, loading
+from .options import parse_object, require_trust
 
 FORCES = "conservative"
 
@@ -42,10 +43,10 @@ def load(args: argparse.Namespace) -> AseBackend:
     ModelError
         ASE or the calculator's module is missing, or it has no forces or no stress.
     """
-    arguments = loading.parse_object(args.arguments, "--arguments")
+    arguments = parse_object(args.arguments, "--arguments")
     files = [Path(v) for v in arguments.values() if isinstance(v, str) and Path(v).is_file()]
     for path in files:  # what a calculator does with a file isn't known here: many unpickle it
-        loading.require_trust(path, args.trust)
+        require_trust(path, args.trust)
     if args.device not in (None, "cpu"):
         raise InputError(
             f"--device {args.device}: an ASE calculator takes its device, if it has one, "
@@ -109,8 +110,8 @@ class AseBackend:
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One call of the calculator for energy, forces and stress."""
-        loading.check_request(self, structure, wanted)
-        periodic = loading.periodicity(structure)
+        conversion.check_request(self, structure, wanted)
+        periodic = conversion.periodicity(structure)
         stress = ["stress"] * (self._virial and periodic)
         results = self._calculate(
             self._update(structure, periodic), [self._energy, "forces", *stress]
@@ -118,9 +119,9 @@ class AseBackend:
         forces = np.array(results["forces"], np.float64)
         virial = np.zeros((3, 3))
         if stress:
-            virial = loading.virial(results["stress"], structure.cell)
+            virial = conversion.virial(results["stress"], structure.cell)
         elif self._virial:
-            virial = loading.open_virial(structure, forces)
+            virial = conversion.open_virial(structure, forces)
         return {"conservative": Evaluation(float(results[self._energy]), forces, virial)}
 
     def _update(self, structure: Structure, periodic: bool) -> Any:

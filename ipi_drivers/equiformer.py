@@ -1,6 +1,6 @@
 """EquiformerV2 and other direct-force checkpoints of the OCP format, with fairchem-core 1.10.
 
-Owns the trainer that evaluates such a checkpoint and the graph data that it reads.  Direct forces
+Owns the trainer that evaluates such a checkpoint.  Direct forces
 only, in float32.  fairchem keeps the net force; the driver removes it unless it is told not to.
 """
 
@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
-from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.errors import ModelError
 
-from . import loading
+from . import conversion, fairchem_graphs, loading
+from .options import find_file, require_trust
 
 FORCES = "direct"
 SEED = 0  # of the random rotations around each edge: the same for every structure
@@ -48,7 +49,7 @@ def load(args: argparse.Namespace) -> EquiformerBackend:
     path, device = _find(args.model), loading.pick_device(args.device)
     plain = _is_plain(path)
     if not plain:
-        loading.require_trust(path, args.trust)
+        require_trust(path, args.trust)
     try:
         with loading.quiet(), loading.keep_environment(loading.UNSAFE):
             os.environ[loading.UNSAFE] = str(int(not plain))
@@ -63,15 +64,10 @@ def _find(model: str) -> Path:
     """The file of this path, or of the published model of this name, downloaded if need be."""
     from fairchem.core.models import model_registry
 
-    if Path(model).is_file():
-        return Path(model)
-    names = model_registry.available_pretrained_models
-    if model not in names:
-        raise InputError(f"model {model!r} is neither a file nor one of: {', '.join(names)}")
-    try:
-        return Path(model_registry.model_name_to_local_file(model, CACHE.expanduser()))
-    except Exception as err:  # whatever the network raises
-        raise ModelError(f"{model!r} can't be downloaded: {loading.one_line(err)}") from err
+    def download(name: str) -> str:
+        return model_registry.model_name_to_local_file(name, CACHE.expanduser())
+
+    return find_file(model, model_registry.available_pretrained_models, "fairchem's", download)
 
 
 def _is_plain(path: Path) -> bool:
@@ -94,7 +90,6 @@ class EquiformerBackend:
 
     def __init__(self, trainer: Any, path: Path, device: Any, args: argparse.Namespace) -> None:
         import torch
-        from torch_geometric.data import Batch, Data
 
         model = trainer._unwrapped_model
         backbone = getattr(model, "backbone", model)
@@ -115,15 +110,15 @@ class EquiformerBackend:
         self.species: frozenset[int] | None = frozenset(range(1, backbone.max_num_elements))
         self.source: Path | None = path
         self.description = f"{path.name} ({type(backbone).__name__}, {device}, float32)"
-        self._torch, self._trainer, self._data, self._batch = torch, trainer, Data, Batch
+        self._torch, self._trainer = torch, trainer
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One call of the model; it computes all that the checkpoint was trained for."""
-        loading.check_request(self, structure, wanted)
+        conversion.check_request(self, structure, wanted)
         self._torch.manual_seed(SEED)
         try:
             with loading.quiet():
-                graph = self._graph(structure)
+                graph = fairchem_graphs.ocp_batch(structure)
                 found = self._trainer.predict(graph, per_image=False, disable_tqdm=True)
         except Exception as err:  # its assertions too
             raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
@@ -132,22 +127,5 @@ class EquiformerBackend:
         if wanted.direct_energy:
             energy = values["energy"].item()
         if wanted.direct_virial:  # stress: nine numbers, not Voigt's six
-            volume = abs(np.linalg.det(structure.cell))
-            virial = -loading.symmetric(values["stress"]) * volume
+            virial = conversion.virial(values["stress"], structure.cell)
         return {"direct": Evaluation(energy, values["forces"].reshape(-1, 3), virial)}
-
-    def _graph(self, structure: Structure) -> Any:
-        """What the model reads: positions wrapped into the cell; it finds the neighbours itself."""
-        torch, n, r = self._torch, len(structure.numbers), structure.positions
-        periodic, cell = loading.periodicity(structure), structure.cell
-        if periodic:
-            r = r - np.floor(r @ np.linalg.inv(cell)) @ cell
-        data = self._data(
-            pos=torch.tensor(r).float(),
-            cell=torch.tensor(cell if periodic else np.eye(3)).float().view(1, 3, 3),
-            atomic_numbers=torch.tensor(structure.numbers).to(torch.uint8),
-            natoms=n,
-            tags=torch.zeros(n, dtype=torch.int),
-            pbc=torch.tensor([periodic] * 3),
-        )
-        return self._batch.from_data_list([data])

@@ -1,6 +1,6 @@
 """fairchem 2: eSEN, UMA and other checkpoints of fairchem-core 2.x, by name or from a file.
 
-Owns fairchem's predict unit, its tasks and the AtomicData that it reads.  Forces are direct or
+Owns fairchem's predict unit and its tasks.  Forces are direct or
 conservative as the checkpoint was trained, never both.  fairchem keeps the net force of a direct
 model; the driver removes it unless it is told not to.
 """
@@ -17,7 +17,8 @@ import numpy as np
 from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
-from . import loading
+from . import conversion, fairchem_graphs, loading
+from .options import find_file, require_trust
 
 FORCES = "direct or conservative"
 SEED = 0  # of rotations that some models draw: the same for every structure
@@ -52,7 +53,7 @@ def load(args: argparse.Namespace) -> FairchemBackend:
     except ImportError as err:
         raise loading.missing("fairchem", err) from err
     path = _find(args.model)
-    loading.require_trust(path, args.trust)
+    require_trust(path, args.trust)
     settings, device = _settings(args), loading.pick_device(args.device)
     if ":" in device:  # fairchem knows cpu and cuda, and takes the current one of several
         torch.cuda.set_device(device)
@@ -69,15 +70,8 @@ def _find(model: str) -> Path:
     """The file of this path, or of the published model of this name, downloaded if need be."""
     from fairchem.core.calculate import pretrained_mlip
 
-    if Path(model).is_file():
-        return Path(model)
-    if model not in pretrained_mlip.available_models:
-        names = ", ".join(pretrained_mlip.available_models)
-        raise InputError(f"model {model!r} is neither a file nor one of fairchem's: {names}")
-    try:
-        return Path(pretrained_mlip.pretrained_checkpoint_path_from_name(model))
-    except Exception as err:  # whatever the hub raises
-        raise ModelError(f"{model!r} can't be downloaded: {loading.one_line(err)}") from err
+    download = pretrained_mlip.pretrained_checkpoint_path_from_name
+    return find_file(model, pretrained_mlip.available_models, "fairchem's", download)
 
 
 def _settings(args: argparse.Namespace) -> Any:
@@ -97,7 +91,6 @@ class FairchemBackend:
 
     def __init__(self, unit: Any, path: Path, device: str, args: argparse.Namespace) -> None:
         import torch
-        from fairchem.core.datasets.atomic_data import AtomicData
 
         tasks, backbone = unit.dataset_to_tasks, unit.model.module.backbone
         task = args.task or (next(iter(tasks)) if len(tasks) == 1 else "by default")
@@ -116,16 +109,17 @@ class FairchemBackend:
         name = str(self._dtype).removeprefix("torch.")
         self.description = f"{path.name} (fairchem 2, {task}, {kind}, {device}, {name})"
         spin = args.spin if args.spin is not None else OMOL_SPIN * (task == "omol")
-        self._state = {"charge": [args.charge], "spin": [spin]}
-        self._torch, self._unit, self._make, self._task = torch, unit, AtomicData, task
+        self._state = {"charge": args.charge, "spin": spin, "dataset": task}
+        self._torch, self._unit = torch, unit
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One call of the model; it computes all that the checkpoint was trained for."""
-        loading.check_request(self, structure, wanted)
+        conversion.check_request(self, structure, wanted)
         self._torch.manual_seed(SEED)
         try:
             with loading.quiet():
-                found = self._unit.predict(self._data(structure))
+                data = fairchem_graphs.atomic_data(structure, self._dtype, **self._state)
+                found = self._unit.predict(data)
         except Exception as err:  # its assertions too
             raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
         values = {name: v.detach().cpu().double().numpy() for name, v in found.items()}
@@ -134,30 +128,7 @@ class FairchemBackend:
         if kind == "conservative" or wanted.direct_energy:
             energy = values["energy"].item()
         if kind == "conservative" and not structure.cell.any():
-            virial = loading.open_virial(structure, values["forces"])
+            virial = conversion.open_virial(structure, values["forces"])
         elif kind == "conservative" or wanted.direct_virial:
-            volume = abs(np.linalg.det(structure.cell))
-            virial = -loading.symmetric(values["stress"]) * volume
+            virial = conversion.virial(values["stress"], structure.cell)
         return {kind: Evaluation(energy, values["forces"], virial)}
-
-    def _data(self, structure: Structure) -> Any:
-        """What fairchem reads: positions wrapped into the cell, and a graph that it makes."""
-        tensor, n = self._torch.tensor, len(structure.numbers)
-        periodic, cell, r = loading.periodicity(structure), structure.cell, structure.positions
-        if periodic:
-            r = r - np.floor(r @ np.linalg.inv(cell)) @ cell
-        floats = {"pos": r, "cell": cell[None] if periodic else np.eye(3)[None]}
-        floats["cell_offsets"] = np.empty((0, 3))
-        integers = {
-            "atomic_numbers": structure.numbers,
-            "natoms": [n],
-            "nedges": [0],
-            **self._state,
-        }
-        integers |= {"edge_index": np.empty((2, 0)), "fixed": [0] * n, "tags": [0] * n}
-        return self._make(
-            **{name: tensor(values, dtype=self._dtype) for name, values in floats.items()},
-            **{name: tensor(values, dtype=self._torch.long) for name, values in integers.items()},
-            pbc=tensor([[periodic] * 3]),
-            dataset=self._task,
-        )

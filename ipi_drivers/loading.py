@@ -1,6 +1,7 @@
-"""What loading a model has in common in all families: threads, devices, trust, missing libraries.
+"""What loading a model has in common in all families: threads, devices, missing libraries.
 
-Knows no model library; torch is touched only where it is imported already.
+Owns what that does to the process.  Knows no model library; torch is touched only where it is
+imported already.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
-import json
 import os
 import sys
 import warnings
@@ -16,10 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ncforce_ipi.backend import Backend, Structure, Wanted
-from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.errors import ModelError
 
 UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"  # every torch.load of the process may run a pickle
 REQUIREMENTS = Path(__file__).parent / "requirements"
@@ -106,97 +103,6 @@ def pick_device(asked: str | None) -> str:
     if device not in here:
         raise ModelError(f"device {device} isn't here, expected one of {', '.join(here)}")
     return device
-
-
-def require_trust(path: Path, trusted: bool) -> None:
-    """Refuse a file that can run code when it is loaded, unless the user has said to trust it."""
-    if not trusted:
-        raise InputError(
-            f"{path} is a pickle, which can run any code when it is loaded; "
-            "add --trust if you know where it comes from"
-        )
-
-
-def check_request(backend: Backend, structure: Structure, wanted: Wanted) -> None:
-    """Refuse kinds of force and species that a model doesn't have.
-
-    Raises
-    ------
-    ModelError
-        One line that names them.
-    """
-    if lacking := wanted.kinds - backend.kinds:
-        raise ModelError(f"{backend.description} has no {' and no '.join(sorted(lacking))} forces")
-    if backend.species is None:
-        return
-    known = np.isin(structure.numbers, np.fromiter(backend.species, int))
-    if not known.all():
-        unknown = " ".join(str(number) for number in np.unique(structure.numbers[~known]))
-        raise ModelError(f"{backend.description} doesn't know atomic number {unknown}")
-
-
-def parse_object(text: str, what: str) -> dict[str, Any]:
-    """The JSON object in ``text``; ``what`` it is, for the message.
-
-    Raises
-    ------
-    InputError
-        It is not JSON, or no object.
-    """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as err:
-        raise InputError(f"{what} is not JSON: {err}; got {text[:80]!r}") from err
-    if not isinstance(value, dict):
-        raise InputError(f'{what}: expected an object, {{"name": value}}, got {text[:80]!r}')
-    return value
-
-
-def periodicity(structure: Structure) -> bool:
-    """Whether the structure is periodic in three directions; False: in none.
-
-    Raises
-    ------
-    ModelError
-        It is periodic in one or two, of which most model libraries make nothing sound.
-    """
-    n_vectors = int(structure.cell.any(axis=1).sum())
-    if n_vectors not in (0, 3):
-        raise ModelError(
-            f"expected three lattice vectors or none, got {n_vectors}; "
-            "give a vacuum a long lattice vector"
-        )
-    return n_vectors == 3
-
-
-def ase_atoms(structure: Structure, periodic: bool) -> Any:
-    """The structure as ASE's, for libraries that start from that."""
-    from ase import Atoms
-
-    return Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=periodic)
-
-
-def open_virial(structure: Structure, forces: np.ndarray) -> np.ndarray:
-    """Virial ``(3, 3)``, eV, without a cell: W = sum_i r_i F_i, exact where forces sum to zero."""
-    w = (structure.positions - structure.positions.mean(axis=0)).T @ forces
-    return 0.5 * (w + w.T)
-
-
-def virial(stress: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Virial ``(3, 3)``, eV, of a stress in eV/A^3: W = -stress x volume.
-
-    The stress has nine numbers, or ASE's six: xx, yy, zz, yz, xz, xy.
-    """
-    values = np.asarray(stress, np.float64).ravel()
-    if values.size == 6:
-        values = values[[0, 5, 4, 5, 1, 3, 4, 3, 2]]
-    return -symmetric(values) * abs(np.linalg.det(cell))
-
-
-def symmetric(virial: np.ndarray) -> np.ndarray:
-    """The symmetric part ``(3, 3)``, in float64: what the wire carries."""
-    w = np.asarray(virial, np.float64).reshape(3, 3)
-    return 0.5 * (w + w.T)
 
 
 def one_line(err: BaseException) -> str:

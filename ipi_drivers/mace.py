@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
-from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.errors import ModelError
 
-from . import loading
+from . import conversion, loading
+from .options import find_file, require_trust
 
 FORCES = "conservative"
 
@@ -45,7 +46,7 @@ def load(args: argparse.Namespace) -> MaceBackend:
             raise loading.missing("mace", err) from err
         device = loading.pick_device(args.device)
         path = _find(args.model)
-        loading.require_trust(path, args.trust)
+        require_trust(path, args.trust)
         try:
             model = torch.load(path, map_location=device, weights_only=False)
         except Exception as err:  # a pickle can raise anything
@@ -58,15 +59,8 @@ def _find(model: str) -> Path:
     """The file of this path, or of the foundation model of this name, downloaded if need be."""
     from mace.calculators.foundations_models import download_mace_mp_checkpoint, mace_mp_names
 
-    if Path(model).is_file():
-        return Path(model)
-    if model not in mace_mp_names:
-        names = ", ".join(name for name in mace_mp_names if name)
-        raise InputError(f"model {model!r} is neither a file nor one of MACE's names: {names}")
-    try:
-        return Path(download_mace_mp_checkpoint(model))
-    except Exception as err:  # whatever urllib raises
-        raise ModelError(f"{model!r} can't be downloaded: {loading.one_line(err)}") from err
+    names = [name for name in mace_mp_names if name]
+    return find_file(model, names, "MACE's", download_mace_mp_checkpoint)
 
 
 class MaceBackend:
@@ -95,7 +89,7 @@ class MaceBackend:
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """Energy, forces and virial from one forward and one backward pass."""
-        loading.check_request(self, structure, wanted)
+        conversion.check_request(self, structure, wanted)
         try:
             out = self._model(self._graph(structure), compute_virials=True)
         except (RuntimeError, ValueError) as err:
@@ -103,11 +97,11 @@ class MaceBackend:
         energy, forces, virial = (
             out[name].detach().cpu().double().numpy() for name in ("energy", "forces", "virials")
         )
-        return {"conservative": Evaluation(energy.item(), forces, loading.symmetric(virial))}
+        return {"conservative": Evaluation(energy.item(), forces, conversion.symmetric(virial))}
 
     def _graph(self, structure: Structure) -> dict[str, Any]:
         """What the model reads; lengths in A, shifts of a pair's second atom by cell vectors."""
-        periodic, r = loading.periodicity(structure), structure.positions
+        periodic, r = conversion.periodicity(structure), structure.positions
         box = structure.cell.copy() if periodic else None  # it writes into it
         cutoff = float(self._model.r_max)
         pairs, shifts, unit_shifts, cell = self._neighbors(r, cutoff, (periodic,) * 3, box)

@@ -1,28 +1,23 @@
 """Models exported by metatomic (metatensor-torch): the shipped models, PET, SOAP-BPNN and others.
 
-Owns everything that is metatomic's: output names, variants, devices, neighbour lists.  Conservative
-forces and virial are derivatives of the energy; direct forces and virial are outputs of the model.
-torch and metatomic are imported when a model is loaded, not before.
+Owns the way from a file to a loaded model on a device; what is done with it then is in
+``metatomic_model``.  torch and metatomic are imported when a model is loaded, not before.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 
 from . import loading
+from .metatomic_model import MetatomicBackend
 
 FORCES = "conservative, direct: what the file has"
-Tensor = Any  # torch.Tensor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,120 +103,3 @@ def _pick_device(supported: list[str], asked: str | None) -> str:
         f"device {asked or 'of the model'} can't be used: the model supports "
         f"{', '.join(supported)}, this machine has {', '.join(here)}"
     )
-
-
-class MetatomicBackend:
-    """A loaded metatomic model; see ``ncforce_ipi.backend.Backend``.
-
-    Neighbour lists are made anew for each structure, so that their order, and with it the last bits
-    of a force, depends on the structure alone and not on what was evaluated before.  A Verlet list
-    sorted for the same purpose isn't faster on a CPU: benchmarks/neighbours.py gave 0.4 ms against
-    0.7 at 192 atoms (a direct call takes 19), 2.8 against 2.9 at 1536, 37 against 20 at 12288.
-    """
-
-    def __init__(self, model: Any, device: str, name: str, variant: str | None) -> None:
-        import metatomic.torch
-        import torch
-        from vesin.metatomic import neighbor_lists_for_model
-
-        capabilities = model.capabilities()
-        suffix = f"/{variant}" if variant else ""
-        names = ("energy", "non_conservative_force", "non_conservative_stress")
-        self.energy_name, self.force_name, self.stress_name = (
-            name + suffix if name + suffix in capabilities.outputs else "" for name in names
-        )
-        kinds: dict[Kind, str] = {"conservative": self.energy_name, "direct": self.force_name}
-        self.kinds: frozenset[Kind] = frozenset(kind for kind, output in kinds.items() if output)
-        if not self.kinds:
-            raise ModelError(
-                f"{name} has neither energy{suffix} nor non_conservative_force{suffix}; "
-                f"its outputs are {', '.join(sorted(capabilities.outputs))}"
-            )
-        self.species: frozenset[int] | None = frozenset(capabilities.atomic_types)
-        self.description = f"{name} (metatomic, {device}, {capabilities.dtype})"
-        self.source: Path | None = None
-        self._torch, self._metatomic = torch, metatomic.torch
-        self._model = model
-        self._device = device
-        self._dtype = {"float32": torch.float32, "float64": torch.float64}[capabilities.dtype]
-        self._neighbors = neighbor_lists_for_model("Angstrom", model, skin=0.0)
-        self._options: dict[Wanted, Any] = {}
-        self._types: tuple[np.ndarray, Tensor] = (np.empty(0), None)  # of the structure before
-
-    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
-        """One forward pass for all that is wanted; a backward pass only for conservative forces."""
-        if missing := wanted.kinds - self.kinds:
-            raise ModelError(f"{self.description} has no {' and no '.join(sorted(missing))} forces")
-        conservative = "conservative" in wanted.kinds
-        result: dict[Kind, Evaluation] = {}
-        try:
-            with self._torch.set_grad_enabled(conservative):
-                positions, strain, system = self._system(structure, conservative)
-                outputs = self._run(system, wanted)
-            if conservative:
-                result["conservative"] = self._differentiate(outputs, positions, strain)
-        except (RuntimeError, ValueError) as err:
-            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
-        if "direct" in wanted.kinds:
-            result["direct"] = self._read_direct(outputs, structure.cell, wanted)
-        return result
-
-    def _system(self, structure: Structure, with_grad: bool) -> tuple[Tensor, Tensor, Any]:
-        """Positions, strain and the metatomic system that depends on both."""
-        torch, options = self._torch, {"dtype": self._dtype, "device": self._device}
-        positions = torch.tensor(structure.positions, requires_grad=with_grad, **options)
-        strain = torch.eye(3, requires_grad=with_grad, **options)
-        cell = torch.tensor(structure.cell, **options)
-        if not np.array_equal(self._types[0], structure.numbers):
-            types = torch.tensor(structure.numbers, dtype=torch.int32, device=self._device)
-            self._types = (structure.numbers.copy(), types)
-        periodic = torch.tensor(structure.cell.any(axis=1), device=self._device)
-        strained = (positions @ strain, cell @ strain) if with_grad else (positions, cell)
-        system = self._metatomic.System(self._types[1], *strained, periodic)
-        for neighbors in self._neighbors:
-            neighbors.add_neighbor_list(system)
-        return positions, strain, system
-
-    def _run(self, system: Any, wanted: Wanted) -> Mapping[str, Any]:
-        """Call the model for the outputs that ``wanted`` needs and no others."""
-        if wanted not in self._options:
-            self._options[wanted] = self._output_options(wanted)
-        return self._model([system], self._options[wanted], check_consistency=False)
-
-    def _output_options(self, wanted: Wanted) -> Any:
-        output = self._metatomic.ModelOutput
-        asked = {}
-        direct = "direct" in wanted.kinds
-        if "conservative" in wanted.kinds or (direct and wanted.direct_energy):
-            asked[self.energy_name] = output(unit="eV", sample_kind="system")
-        if direct:
-            asked[self.force_name] = output(unit="eV/Angstrom", sample_kind="atom")
-        if direct and wanted.direct_virial:
-            asked[self.stress_name] = output(unit="eV/Angstrom^3", sample_kind="system")
-        return self._metatomic.ModelEvaluationOptions(length_unit="Angstrom", outputs=asked)
-
-    def _differentiate(
-        self, outputs: Mapping[str, Any], positions: Tensor, strain: Tensor
-    ) -> Evaluation:
-        """F = -dE/dr, W = -dE/dstrain at no strain: r and the cell's rows are times 1 + strain."""
-        energy = outputs[self.energy_name].block().values
-        forces, virial = self._torch.autograd.grad(-energy.sum(), (positions, strain))
-        w = _numpy(virial)
-        return Evaluation(_numpy(energy).item(), _numpy(forces), 0.5 * (w + w.T))
-
-    def _read_direct(
-        self, outputs: Mapping[str, Any], cell: np.ndarray, wanted: Wanted
-    ) -> Evaluation:
-        """The model's own force, energy and stress; W = -stress x volume."""
-        forces = _numpy(outputs[self.force_name].block().values).reshape(-1, 3)
-        energy, virial = np.nan, np.full((3, 3), np.nan)
-        if wanted.direct_energy:
-            energy = _numpy(outputs[self.energy_name].block().values).item()
-        if wanted.direct_virial:
-            stress = _numpy(outputs[self.stress_name].block().values).reshape(3, 3)
-            virial = -0.5 * (stress + stress.T) * abs(np.linalg.det(cell))
-        return Evaluation(energy, forces, virial)
-
-
-def _numpy(values: Tensor) -> np.ndarray:
-    return values.detach().cpu().double().numpy()

@@ -1,19 +1,15 @@
 """ORB: the names of its package (orb-v2, orb-v3-direct-20-omat, ...) and files of their weights.
 
-Owns the way from a structure to ORB's graph and back, for orb-models 0.5 (Python < 3.12) and 0.6
-and later.  A network has either direct or conservative forces.  A pair of them in one process, for
-multiple time steps: ``--model`` the direct one, ``--conservative-model`` the other.  ORB subtracts
-the mean of direct forces itself.
+For orb-models 0.5 (Python < 3.12) and 0.6 and later.  A network (``orb_network``) has either direct
+or conservative forces.  A pair of them in one process, for multiple time steps: ``--model`` the
+direct one, ``--conservative-model`` the other.  ORB subtracts the mean of direct forces itself.
 """
 
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +17,8 @@ from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.models import sha256
 
-from . import loading
+from . import conversion, loading
+from .orb_network import PREDICTION_ERRORS, Network, known_models, open_network
 
 FORCES = "direct: orb-v2, orb-v3-direct; conservative: orb-v3-conservative; a pair of them"
 
@@ -51,59 +48,23 @@ def load(args: argparse.Namespace) -> OrbBackend:
         orb-models is missing, there is no such model or device, or no direct virial.
     """
     loading.prepare(args.threads)
-    try:
-        with loading.quiet():
-            from orb_models.forcefield import pretrained
-    except ImportError as err:
-        raise loading.missing("orb", err) from err
+    known = known_models()
     device = loading.pick_device(args.device)
     loading.make_reproducible(args.threads, device)
-    networks = [_load(pretrained, args, args.model, args.architecture, device)]
+    wanted = [(args.model, args.architecture)]
     if args.conservative_model:
-        second = args.conservative_model, args.conservative_architecture
-        networks.append(_load(pretrained, args, *second, device))
-    for network, _, path in networks:
-        conservative = hasattr(network, "grad_forces_name")
-        has_stress = network.has_stress if conservative else "stress" in network.heads
-        if not has_stress and (not args.no_virial if conservative else args.direct_virial):
-            raise ModelError(f"{path.name} has no stress; --no-virial runs NVE and NVT without it")
-        if network.model.conditioner is not None and None in (args.charge, args.spin):
-            raise InputError(f"{path.name} wants --charge and --spin")
+        wanted.append((args.conservative_model, args.conservative_architecture))
+    options = {"precision": args.precision, "compile": args.compile}
+    networks = [open_network(known, *names, device, options) for names in wanted]
+    for network in networks:
+        needs_stress = not args.no_virial if network.is_conservative else args.direct_virial
+        if needs_stress and not network.has_stress:
+            raise ModelError(
+                f"{network.path.name} has no stress; --no-virial runs NVE and NVT without it"
+            )
+        if network.wants_charge_and_spin and None in (args.charge, args.spin):
+            raise InputError(f"{network.path.name} wants --charge and --spin")
     return OrbBackend(networks, args, device)
-
-
-def _load(
-    pretrained: Any, args: argparse.Namespace, model: str, architecture: str | None, device: str
-) -> tuple[Any, Any, Path]:
-    """Network, its function from ASE's atoms to its graph, and the file of its weights."""
-    known = pretrained.ORB_PRETRAINED_MODELS
-    file = Path(model) if Path(model).is_file() else None
-    name = architecture if file else model
-    if name not in known:
-        names = ", ".join(sorted(known))
-        raise InputError(
-            f"{model!r}: expected one of {names}, or a file of weights with --architecture "
-            f"one of these; got {name}"
-        )
-    function = known[name]
-    try:
-        with loading.quiet(), loading.default_dtype():
-            from cached_path import cached_path
-
-            url = inspect.signature(function).parameters["weights_path"].default
-            path = file or Path(cached_path(url))
-            options = {"precision": args.precision, "compile": args.compile}
-            loaded = function(weights_path=str(path), device=device, **options)
-    except Exception as err:  # of network, file or weights: of many kinds
-        raise ModelError(
-            f"weights of {name} can't be loaded from {file or 'the network'}: "
-            f"{loading.one_line(err)}"
-        ) from err
-    if isinstance(loaded, tuple):
-        return loaded[0], loaded[1].from_ase_atoms, path
-    from orb_models.forcefield.atomic_system import ase_atoms_to_atom_graphs
-
-    return loaded, partial(ase_atoms_to_atom_graphs, system_config=loaded.system_config), path
 
 
 class OrbBackend:
@@ -111,12 +72,9 @@ class OrbBackend:
 
     species: frozenset[int] | None = None  # all elements have an embedding
 
-    def __init__(
-        self, networks: list[tuple[Any, Any, Path]], args: argparse.Namespace, device: str
-    ) -> None:
-        self._networks: dict[Kind, tuple[Any, Any]] = {
-            "conservative" if hasattr(network, "grad_forces_name") else "direct": (network, adapter)
-            for network, adapter, _ in networks
+    def __init__(self, networks: list[Network], args: argparse.Namespace, device: str) -> None:
+        self._networks: dict[Kind, Network] = {
+            "conservative" if network.is_conservative else "direct": network for network in networks
         }
         if len(self._networks) < len(networks):
             raise InputError(
@@ -126,21 +84,25 @@ class OrbBackend:
         names = [args.model, args.conservative_model][: len(networks)]
         self.description = f"{' + '.join(names)} (ORB, {device}, {args.precision})"
         if len(networks) > 1:
-            self.description += f", SHA-256 of the second {sha256(networks[1][2]):.12}"
-        self.source: Path | None = networks[0][2]
-        self._device, self._no_virial = device, args.no_virial
-        self._info = {"charge": args.charge, "spin": args.spin}
+            self.description += f", SHA-256 of the second {sha256(networks[1].path):.12}"
+        self.source: Path | None = networks[0].path
+        self._no_virial = args.no_virial
+        state = {"charge": args.charge, "spin": args.spin}
+        self._info = {key: value for key, value in state.items() if value is not None}
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One call of the network of each kind."""
-        loading.check_request(self, structure, wanted)
-        periodic = loading.periodicity(structure)
+        conversion.check_request(self, structure, wanted)
+        periodic = conversion.periodicity(structure)
         return {kind: self._evaluate(kind, structure, wanted, periodic) for kind in wanted.kinds}
 
     def _evaluate(
         self, kind: Kind, structure: Structure, wanted: Wanted, periodic: bool
     ) -> Evaluation:
-        out = self._predict(*self._networks[kind], structure, periodic)
+        try:
+            out = self._networks[kind].predict(structure, periodic, self._info)
+        except PREDICTION_ERRORS as err:
+            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
         energy, virial = np.nan, np.full((3, 3), np.nan)
         conservative = kind == "conservative"
         prefix = "grad_" if conservative else ""
@@ -150,20 +112,7 @@ class OrbBackend:
         if conservative and self._no_virial:
             virial = np.zeros((3, 3))
         elif periodic and (conservative or wanted.direct_virial):
-            virial = loading.virial(out[prefix + "stress"], structure.cell)
+            virial = conversion.virial(out[prefix + "stress"], structure.cell)
         elif conservative:
-            virial = loading.open_virial(structure, forces)
+            virial = conversion.open_virial(structure, forces)
         return Evaluation(energy, forces, virial)
-
-    def _predict(
-        self, network: Any, adapter: Any, structure: Structure, periodic: bool
-    ) -> Mapping[str, np.ndarray]:
-        """Outputs in float64, from a graph made anew as ORB's own calculator makes it."""
-        atoms = loading.ase_atoms(structure, periodic)
-        atoms.info = {key: value for key, value in self._info.items() if value is not None}
-        try:
-            with loading.quiet(), loading.default_dtype(next(network.parameters()).dtype):
-                out = network.predict(adapter(atoms=atoms, device=self._device).to(self._device))
-        except (RuntimeError, ValueError, KeyError, IndexError, AssertionError) as err:
-            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
-        return {key: value.detach().cpu().double().numpy() for key, value in out.items()}

@@ -17,7 +17,8 @@ import numpy as np
 from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
-from . import loading
+from . import conversion, loading
+from .options import require_trust
 
 FORCES = "conservative"
 IN_WHEEL = ("0", "0_11jul2024", "0_11july2024", "0_22may2024", "l3i5", "mf-0")
@@ -58,7 +59,7 @@ def _check_trust(model: str, trusted: bool) -> None:
     """Checkpoints are pickles; the package's own came with the code that is run anyway."""
     name = model.lower().removeprefix("sevennet-").removeprefix("7net-")
     if Path(model).is_file() or name not in IN_WHEEL:
-        loading.require_trust(Path(model), trusted)
+        require_trust(Path(model), trusted)
 
 
 def _load(model: str) -> tuple[Any, Any]:
@@ -100,7 +101,7 @@ class SevenNetBackend:
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """Energy, forces and virial: W = volume x SevenNet's stress, of which ASE's is minus."""
-        loading.check_request(self, structure, wanted)
+        conversion.check_request(self, structure, wanted)
         try:
             with loading.quiet():
                 out = self._model(self._graph(structure))
@@ -118,7 +119,7 @@ class SevenNetBackend:
         from sevenn.atom_graph_data import AtomGraphData
         from sevenn.train.dataload import unlabeled_atoms_to_graph
 
-        atoms = loading.ase_atoms(structure, loading.periodicity(structure))
+        atoms = conversion.ase_atoms(structure, conversion.periodicity(structure))
         arrays = unlabeled_atoms_to_graph(atoms, self._cutoff)
         tensors = {
             key: self._torch.as_tensor(

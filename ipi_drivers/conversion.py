@@ -1,0 +1,85 @@
+"""From our structures to those of a model library, and from its numbers to ours.
+
+What all families have in common there: which structures a model takes, positions in the cell,
+ASE's atoms, and the virial.  Knows no model library.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi.backend import Backend, Structure, Wanted
+from ncforce_ipi.errors import ModelError
+
+
+def check_request(backend: Backend, structure: Structure, wanted: Wanted) -> None:
+    """Refuse kinds of force and species that a model doesn't have.
+
+    Raises
+    ------
+    ModelError
+        One line that names them.
+    """
+    if lacking := wanted.kinds - backend.kinds:
+        raise ModelError(f"{backend.description} has no {' and no '.join(sorted(lacking))} forces")
+    if backend.species is None:
+        return
+    known = np.isin(structure.numbers, np.fromiter(backend.species, int))
+    if not known.all():
+        unknown = " ".join(str(number) for number in np.unique(structure.numbers[~known]))
+        raise ModelError(f"{backend.description} doesn't know atomic number {unknown}")
+
+
+def periodicity(structure: Structure) -> bool:
+    """Whether the structure is periodic in three directions; False: in none.
+
+    Raises
+    ------
+    ModelError
+        It is periodic in one or two, of which most model libraries make nothing sound.
+    """
+    n_vectors = int(structure.cell.any(axis=1).sum())
+    if n_vectors not in (0, 3):
+        raise ModelError(
+            f"expected three lattice vectors or none, got {n_vectors}; "
+            "give a vacuum a long lattice vector"
+        )
+    return n_vectors == 3
+
+
+def wrapped(structure: Structure, periodic: bool) -> np.ndarray:
+    """Positions ``(n_atoms, 3)``, A: of a periodic structure, the images that are in the cell."""
+    r, cell = structure.positions, structure.cell
+    return r - np.floor(r @ np.linalg.inv(cell)) @ cell if periodic else r
+
+
+def ase_atoms(structure: Structure, periodic: bool) -> Any:
+    """The structure as ASE's, for libraries that start from that."""
+    from ase import Atoms
+
+    return Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=periodic)
+
+
+def open_virial(structure: Structure, forces: np.ndarray) -> np.ndarray:
+    """Virial ``(3, 3)``, eV, without a cell: W = sum_i r_i F_i, exact where forces sum to zero."""
+    w = (structure.positions - structure.positions.mean(axis=0)).T @ forces
+    return 0.5 * (w + w.T)
+
+
+def virial(stress: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Virial ``(3, 3)``, eV, of a stress in eV/A^3: W = -stress x volume.
+
+    The stress has nine numbers, or ASE's six: xx, yy, zz, yz, xz, xy.
+    """
+    values = np.asarray(stress, np.float64).ravel()
+    if values.size == 6:
+        values = values[[0, 5, 4, 5, 1, 3, 4, 3, 2]]
+    return -symmetric(values) * abs(np.linalg.det(cell))
+
+
+def symmetric(virial: np.ndarray) -> np.ndarray:
+    """The symmetric part ``(3, 3)``, in float64: what the wire carries."""
+    w = np.asarray(virial, np.float64).reshape(3, 3)
+    return 0.5 * (w + w.T)

@@ -1,0 +1,142 @@
+"""One network of ORB: its weights, the graph that it reads, and its outputs.
+
+Owns what differs between orb-models 0.5 and later ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi.backend import Structure
+from ncforce_ipi.errors import InputError, ModelError
+
+from . import conversion, loading
+
+PREDICTION_ERRORS = (RuntimeError, ValueError, KeyError, IndexError, AssertionError)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A loaded network.
+
+    Attributes
+    ----------
+    net : orb-models' own
+    graph_of : from ASE's atoms (keywords ``atoms`` and ``device``) to the graph that it reads
+    path : file of its weights
+    device : where it is
+    """
+
+    net: Any
+    graph_of: Callable[..., Any]
+    path: Path
+    device: str
+
+    @property
+    def is_conservative(self) -> bool:
+        """Whether its forces are gradients."""
+        return hasattr(self.net, "grad_forces_name")
+
+    @property
+    def has_stress(self) -> bool:
+        """Whether it has a stress of the same kind as its forces."""
+        return bool(self.net.has_stress) if self.is_conservative else "stress" in self.net.heads
+
+    @property
+    def wants_charge_and_spin(self) -> bool:
+        """Whether its energy depends on them."""
+        return self.net.model.conditioner is not None
+
+    def predict(
+        self, structure: Structure, periodic: bool, info: Mapping[str, float]
+    ) -> dict[str, np.ndarray]:
+        """Outputs in float64, from a graph made anew as ORB's own calculator makes it.
+
+        Raises
+        ------
+        PREDICTION_ERRORS
+            Whatever orb-models raises.
+        """
+        atoms = conversion.ase_atoms(structure, periodic)
+        atoms.info = dict(info)
+        with loading.quiet(), loading.default_dtype(next(self.net.parameters()).dtype):
+            graph = self.graph_of(atoms=atoms, device=self.device).to(self.device)
+            out = self.net.predict(graph)
+        return {key: value.detach().cpu().double().numpy() for key, value in out.items()}
+
+
+def known_models() -> Mapping[str, Callable[..., Any]]:
+    """ORB's functions that load a model, by its name.
+
+    Raises
+    ------
+    ModelError
+        orb-models is missing.
+    """
+    try:
+        with loading.quiet():
+            from orb_models.forcefield import pretrained
+    except ImportError as err:
+        raise loading.missing("orb", err) from err
+    known: Mapping[str, Callable[..., Any]] = pretrained.ORB_PRETRAINED_MODELS
+    return known
+
+
+def open_network(
+    known: Mapping[str, Callable[..., Any]],
+    model: str,
+    architecture: str | None,
+    device: str,
+    options: Mapping[str, Any],
+) -> Network:
+    """Load a network by its name, or the weights in a file as those of an architecture.
+
+    Parameters
+    ----------
+    known : `known_models`
+    model : one of these names, or a file
+    architecture : one of these names, of a file
+    device : where it shall be
+    options : further ones of orb-models' function: precision, compile
+
+    Raises
+    ------
+    InputError
+        There is no such name.
+    ModelError
+        The weights can't be had or don't fit.
+    """
+    file = Path(model) if Path(model).is_file() else None
+    name = architecture if file else model
+    if name is None or name not in known:
+        names = ", ".join(sorted(known))
+        raise InputError(
+            f"{model!r}: expected one of {names}, or a file of weights with --architecture "
+            f"one of these; got {name}"
+        )
+    function = known[name]
+    try:
+        with loading.quiet(), loading.default_dtype():
+            from cached_path import cached_path
+
+            url = inspect.signature(function).parameters["weights_path"].default
+            path = file or Path(cached_path(url))
+            loaded = function(weights_path=str(path), device=device, **options)
+    except Exception as err:  # of network, file or weights: of many kinds
+        raise ModelError(
+            f"weights of {name} can't be loaded from {file or 'the network'}: "
+            f"{loading.one_line(err)}"
+        ) from err
+    if isinstance(loaded, tuple):
+        return Network(loaded[0], loaded[1].from_ase_atoms, path, device)
+    from orb_models.forcefield.atomic_system import ase_atoms_to_atom_graphs
+
+    graph_of = partial(ase_atoms_to_atom_graphs, system_config=loaded.system_config)
+    return Network(loaded, graph_of, path, device)
