@@ -189,13 +189,14 @@ def ssh_server(it):
     return ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in options.items())]
 
 
-def test_slow_and_fast_forces_from_two_programs(launch, tmp_path):
+def test_slow_and_fast_forces_from_two_programs(launch, tmp_path, capfd):
     """``--slow-driver`` with the same model in another process changes nothing."""
+    Path("slow.txt").write_text("another file")
     program = tmp_path / "ncforce"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ANALYTIC}" "$@"\n')
     program.chmod(0o755)
     assert launch("one")[0] == 0
-    command = f"{program} driver analytic --model model.txt"
+    command = f"{program} driver analytic --model=slow.txt"
     code, said, record = launch("two", "--slow-driver", command, "--program", str(program))
     assert code == 0, said
     assert trajectory("two") == trajectory("one")
@@ -205,11 +206,28 @@ def test_slow_and_fast_forces_from_two_programs(launch, tmp_path):
     assert {path.name for path in Path("two/logs").glob("*driver*.log")} == {
         "driver.log", "slow-driver.log",
     }  # fmt: skip
+    assert record["slow_model"]["name"] == str(Path("slow.txt").absolute())
+    assert record["slow_model"]["sha256"] != record["model"]["sha256"]
+    for file, message in {
+        "slow.txt": "slow model {} is another file than when the run began",
+        "model.txt": "model {} is another file than when the run began",
+    }.items():
+        text = Path(file).read_text()
+        Path(file).write_text("changed")
+        assert cli.main(["run", "--resume", "--out", "two", "--time-ps", "0.08"]) == 2
+        (line,) = capfd.readouterr().err.splitlines()
+        assert message.format(Path(file).absolute()) in line
+        Path(file).write_text(text)
+    assert cli.main(["run", "--resume", "--out", "two", "--time-ps", "0.08"]) == 0
 
 
-def test_a_slow_driver_that_is_none(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "command", ["echo mace --model x", "echo driver mace --role slow", "echo driver mace --model"]
+)
+def test_a_slow_driver_that_is_none(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = cli.main(["run", "water", "--out", "x", "--slow-driver", "echo mace --model x"])
+    code = cli.main(["run", "water", "--out", "x", "--slow-driver", command])
     assert code == 2
-    assert "expected 'ncforce driver FAMILY --model ...', got 'echo mace" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected 'ncforce driver FAMILY --model ...', got" in line
     assert not Path("x").exists()

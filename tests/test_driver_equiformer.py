@@ -107,5 +107,7 @@ def test_what_is_no_checkpoint(tmp_path):
 
 
 def test_a_name_that_fairchem_does_not_know():
-    with pytest.raises(InputError, match=r"neither a file nor one of fairchem's names: .*EquiformerV2"):
+    with pytest.raises(
+        InputError, match=r"neither a file nor one of fairchem's names: .*EquiformerV2"
+    ):
         load("equiformer", "--model", "EquiformerV3")

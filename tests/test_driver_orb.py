@@ -39,7 +39,8 @@ def test_the_calculator_of_orb_gives_the_same(case, directory):
     atoms = bulk("C", "diamond", a=3.567, cubic=True)
     atoms.rattle(0.05, seed=1)
     atoms.set_cell(atoms.cell.array + 0.05 * np.arange(9).reshape(3, 3), scale_atoms=True)
-    atoms.calc = calculator(*backend._networks[kind])
+    network = backend._networks[kind]
+    atoms.calc = calculator(network.net, network.graph_of)
     structure = Structure(atoms.numbers.astype(np.int32), atoms.positions, atoms.cell.array)
     result = backend.evaluate(structure, case.everything)[kind]
     # float32, the same operations

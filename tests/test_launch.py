@@ -298,6 +298,19 @@ class TestJob:
             if not slow:
                 assert words[words.index("--device") + 1] == f"cuda:{index}"
 
+    def test_a_model_that_only_the_other_driver_knows_has_no_file(self):
+        def slow(family, model):
+            words = ("/env/bin/ncforce", "driver", family, "--model", model)
+            return provenance.models(Service("water", slow_driver=words))["slow_model"]
+
+        nothing = {"name": "7net-0", "file": None, "sha256": None}
+        assert slow("sevennet", "7net-0") == nothing
+        assert slow("metatomic", "7net-0") == nothing
+        assert slow("metatomic", "water") == provenance.models(Service("water"))["model"]
+        assert provenance.models(Service("water"))["slow_model"] is None
+        with pytest.raises(InputError, match="neither a file nor a shipped model"):
+            slow("mace", "/missing.model")
+
     @pytest.mark.parametrize(
         ("device", "drivers", "n"), [(None, None, 1), ("cpu", 3, 3), ("a,b", None, 2)]
     )

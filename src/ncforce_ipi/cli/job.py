@@ -11,7 +11,7 @@ from typing import Any
 from ncforce_ipi.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import Recipe, Transport
-from ncforce_ipi.launch.job import Job, Service, is_name
+from ncforce_ipi.launch.job import Job, Service, is_name, slow_model
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.models import SHIPPED
 from ncforce_ipi.mts import Plan
@@ -178,8 +178,17 @@ def _other_driver(command: str) -> tuple[str, ...]:
         raise InputError(
             f"--slow-driver: expected 'ncforce driver FAMILY --model ...', got {command!r}"
         )
-    files = [str(Path(word).absolute()) if Path(word).is_file() else word for word in words[1:]]
-    return (str(Path(program).absolute()), *files)
+    found = (str(Path(program).absolute()), *map(_absolute_file, words[1:]))
+    slow_model(found)
+    return found
+
+
+def _absolute_file(word: str) -> str:
+    """A file's absolute path in the place of the file, also behind ``--option=``."""
+    option, _, value = word.rpartition("=")
+    if option.startswith("--") and Path(value).is_file():
+        return f"{option}={Path(value).absolute()}"
+    return str(Path(word).absolute()) if Path(word).is_file() else word
 
 
 def _absolute(name_or_path: str, family: str = "metatomic") -> str:

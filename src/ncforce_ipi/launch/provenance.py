@@ -13,14 +13,24 @@ from typing import TYPE_CHECKING, Any
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.files import RECORD_FILE, write_atomically
-from ncforce_ipi.launch.job import Job, driver_names, is_name, report_file, to_record
+from ncforce_ipi.launch.job import (
+    Job,
+    Service,
+    driver_names,
+    is_name,
+    report_file,
+    slow_model,
+    to_record,
+)
 from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.models import SHIPPED, model_path, sha256
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 Record = dict[str, Any]
+Identity = dict[str, str | None]
+ELSEWHERE = "a family of another environment, which may know other names than ours"
 KEPT_OF_REPORT = (
     "model", "model_sha256", "kinds", "roles", "calls", "joint", "net_force_removed_from_direct",
     "direct_energy_sent", "direct_virial_sent", "load_s", "serve_s", "end",
@@ -40,7 +50,7 @@ def new_record(job: Job, atoms: Atoms) -> Record:
         **to_record(job),
         "n_atoms": len(atoms),
         "masses_u": masses(atoms),
-        "model": model_identity(job.service.model, job.service.family),
+        **models(job.service),
         "software": software(),
         "host": {"name": platform.node(), "machine": platform.machine()},
         "timings": {},
@@ -59,7 +69,7 @@ def masses(atoms: Atoms) -> dict[str, float]:
     return {symbol: float(mass) for symbol, mass in sorted(set(pairs))}
 
 
-def model_identity(name_or_path: str, family: str = "metatomic") -> dict[str, str | None]:
+def model_identity(name_or_path: str, family: str = "metatomic") -> Identity:
     """Name, file name and SHA-256 of a model file.
 
     None for both of a model that a family knows by name; the driver's report has them.
@@ -70,6 +80,16 @@ def model_identity(name_or_path: str, family: str = "metatomic") -> dict[str, st
     if not path.is_file():
         raise InputError(f"the file of model {name_or_path!r} is missing: {path}")
     return {"name": name_or_path, "file": path.name, "sha256": sha256(path)}
+
+
+def models(service: Service) -> dict[str, Identity | None]:
+    """Identity of the model, and of the one of another driver for the slow forces, if any."""
+    main, slow = model_identity(service.model, service.family), None
+    if service.slow_driver:
+        name, family = slow_model(service.slow_driver)
+        other = family if name in SHIPPED else ELSEWHERE
+        slow = model_identity(name, other)
+    return {"model": main, "slow_model": slow}
 
 
 def software() -> dict[str, str]:

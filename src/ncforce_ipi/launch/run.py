@@ -69,7 +69,7 @@ def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
     """Continue the run in a directory, bitwise; ``time_ps`` is its new total time, if given."""
     record = provenance.read_record(directory)
     job = _extended(from_record(directory, record), time_ps)
-    _check_model(job, record)
+    _check_models(job, record)
     n_outer = job.recipe.plan.n_outer
     checkpoint = resume.best_checkpoint(directory)
     if checkpoint and checkpoint.step == n_outer and record["state"] != "finished":
@@ -89,14 +89,15 @@ def _extended(job: Job, time_ps: float | None) -> Job:
     return replace(job, recipe=replace(job.recipe, plan=plan))
 
 
-def _check_model(job: Job, record: Record) -> None:
-    now = provenance.model_identity(job.service.model, job.service.family)
-    if now["sha256"] != record["model"]["sha256"]:
-        raise InputError(
-            f"model {now['name']} is another file than when the run began (SHA-256 "
-            f"{now['sha256'] or 'none':.12}, expected {record['model']['sha256'] or 'none':.12}); "
-            "start a new run"
-        )
+def _check_models(job: Job, record: Record) -> None:
+    for key, now in provenance.models(job.service).items():
+        then = record.get(key)  # records of version 0.1.0 have no slow_model
+        if now and then and now["sha256"] != then["sha256"]:
+            raise InputError(
+                f"{key.replace('_', ' ')} {now['name']} is another file than when the run began "
+                f"(SHA-256 {now['sha256'] or 'none':.12}, expected "
+                f"{then['sha256'] or 'none':.12}); start a new run"
+            )
 
 
 def _run(job: Job, record: Record, input_file: str) -> Outcome:
