@@ -142,9 +142,48 @@ def test_transports():
     ],
 )
 def test_the_commands_by_hand(changes, words):
-    lines = input_xml(recipe(**changes), ATOMS).splitlines()
-    assert "<?first  i-pi input.xml ?>" in lines
-    assert f"<?second ncforce driver metatomic --model water {words} ?>" in lines
+    assert commands_of(input_xml(recipe(**changes), ATOMS)) == [
+        "<?first  i-pi input.xml ?>",
+        f"<?second ncforce driver metatomic --model water {words} ?>",
+    ]
+
+
+def commands_of(xml):
+    return [line for line in xml.splitlines() if line.startswith("<?")]
+
+
+@pytest.mark.parametrize(
+    ("forces", "drivers"),
+    [
+        ("slow", ["second {slow} --role slow --structure init.xyz"]),
+        ("fast", ["second {fast} --role fast --structure init.xyz --direct-energy --threads 2"]),
+        (
+            "mts",
+            [
+                "second {fast} --role fast --structure init.xyz --threads 2",
+                "third {slow} --role slow --structure init.xyz",
+            ],
+        ),
+    ],
+)
+def test_the_commands_of_two_programs_by_hand(forces, drivers, tmp_path, monkeypatch):
+    """``ncforce input`` says what ``ncforce run`` would start."""
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "other env" / "ncforce"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    Path("fast.model").touch()
+    words = ["input", "water", "--forces", forces, "--out", "x", "--threads", "2"]
+    words += ["--family", "orb", "--model", "fast.model", "--program", str(program)]
+    words += ["--slow-driver", f"'{program}' driver mace --model small"]
+    assert cli.main(words) == 0
+    known = {
+        "fast": f"'{program}' driver orb --model {tmp_path}/fast.model",
+        "slow": f"'{program}' driver mace --model small",
+    }
+    found = commands_of(Path("x", "input.xml").read_text())
+    assert found[1:] == [f"<?{command.format(**known)} ?>" for command in drivers]
 
 
 @pytest.mark.parametrize("forces", ["slow", "fast", "mts"])

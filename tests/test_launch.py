@@ -21,6 +21,7 @@ from ncforce_ipi.launch.job import (
     driver_command,
     driver_names,
     from_record,
+    in_the_text,
     is_name,
     to_record,
 )
@@ -252,13 +253,16 @@ class TestContinuation:
 
 
 class TestJob:
-    job = Job(
-        Path("out"),
-        Recipe(Plan("mts", 8, 0.5, 250), Ensemble(), 300.0, 1, "/m.pt", Transport(31415)),
-        "/start.xyz",
-        Service("/m.pt", "metatomic", "cuda", 2, ("--trust",)),
-        Limits(60.0, 900.0),
+    service = Service("/m.pt", "metatomic", "cuda", 2, ("--trust",))
+    recipe = Recipe(
+        Plan("mts", 8, 0.5, 250),
+        Ensemble(),
+        300.0,
+        1,
+        transport=Transport(31415),
+        **in_the_text(service),
     )
+    job = Job(Path("out"), recipe, "/start.xyz", service, Limits(60.0, 900.0))
 
     def test_survives_run_json(self):
         assert from_record(Path("out"), to_record(self.job)) == self.job
@@ -285,7 +289,8 @@ class TestJob:
         plan = Plan(forces, 8 if forces == "mts" else 1, 0.5, 10)
         other = ("/env/bin/ncforce", "driver", "mace", "--model", "/m.model")
         service = Service("water", device="cuda:0,cuda:1", slow_driver=other)
-        job = Job(Path("out"), Recipe(plan, Ensemble(), 300.0, 1), "water", service)
+        recipe = Recipe(plan, Ensemble(), 300.0, 1, **in_the_text(service))
+        job = Job(Path("out"), recipe, "water", service)
         assert driver_names(job) == names
         assert from_record(Path("out"), to_record(job)) == job
         for index, name in enumerate(names):

@@ -7,6 +7,7 @@ another file.  Starts nothing and knows no launcher: the XML is all that a run i
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ CHECKPOINT_INTERVAL_FS = 200.0
 OLDER_CHECKPOINTS = 5
 LATENCY_S = 1e-4
 CLOSEST_A = 0.5  # two nuclei are never closer, but those of a file in nm are
+ORDINALS = ("second", "third")  # of the drivers, after i-PI
 KIND = {"slow": "conservative forces", "fast": "direct forces"}
 
 
@@ -82,7 +84,11 @@ class Recipe:
     ensemble : thermostat, barostat, beads
     temperature_K : of the start velocities (Maxwell-Boltzmann) and of the ensemble, K
     seed : of the start velocities and of i-PI's random numbers
-    model, family : of the driver, as the user gave them; only for the text of the input
+    model, family : of the driver, as the user gave them
+    program, options : ``ncforce`` of the driver's environment, and further options of the driver
+    slow_driver : words of another driver for the slow forces; see ``launch.job.Service``
+
+    From ``model`` on only for the text of the input, which says how the drivers are started.
     """
 
     plan: Plan
@@ -92,6 +98,9 @@ class Recipe:
     model: str = "water"
     transport: Transport = Transport()
     family: str = "metatomic"
+    program: str = "ncforce"
+    options: tuple[str, ...] = ()
+    slow_driver: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.temperature_K < 1e6:
@@ -133,7 +142,10 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "title": f"{title(recipe.ensemble)} of {', '.join(species)} with i-PI",
             "version": __version__,
             "plan_text": _plan_text(plan),
-            "driver_command": _driver_command(recipe),
+            "driver_commands": "\n".join(
+                f"<?{ordinal} {shlex.join(words)} ?>"
+                for ordinal, words in zip(ORDINALS, _drivers(recipe), strict=False)
+            ),
             "outputs": _outputs(recipe, species),
             "n_outer": plan.n_outer,
             "seed": recipe.seed,
@@ -191,21 +203,37 @@ def _plan_text(plan: Plan) -> str:
     return f"Velocity Verlet with the {plan.forces} forces alone ({KIND[plan.forces]})."
 
 
-def _driver_command(recipe: Recipe) -> str:
-    plan, transport = recipe.plan, recipe.transport
-    role = "both" if plan.forces == "mts" else plan.forces
-    words = [f"ncforce driver {recipe.family}", f"--model {recipe.model}", f"--role {role}"]
-    words.append(f"--structure {STRUCTURE_FILE}")
-    if transport.port is not None:
-        words.append(f"--host {transport.host}")
-        words += [f"--{name}-port {transport.port_of(name)}" for name in plan.components]
-    if plan.forces == "mts":
-        words.append(f"--mts {plan.mts}")
+def _drivers(recipe: Recipe) -> list[list[str]]:
+    """Command line of each driver that the plan needs, in the directory of the input."""
+    forces, other = recipe.plan.forces, recipe.slow_driver
+    if not other or forces == "fast":
+        return [_driver(recipe, "both" if forces == "mts" else forces)]
+    slow = [*other, *_role(recipe, "slow")]
+    return [_driver(recipe, "fast"), slow] if forces == "mts" else [slow]
+
+
+def _driver(recipe: Recipe, role: str) -> list[str]:
+    plan = recipe.plan
+    words = [recipe.program, "driver", recipe.family, "--model", recipe.model]
+    words += _role(recipe, role)
+    if role == "both":
+        words += ["--mts", str(plan.mts)]
     if plan.forces == "fast":
         words.append("--direct-energy")
     if recipe.ensemble.has_pressure and "fast" in plan.components:
         words.append("--direct-virial")
-    return " ".join(words)
+    return [*words, *recipe.options]
+
+
+def _role(recipe: Recipe, role: str) -> list[str]:
+    """What is the same in all families: role, species, addresses."""
+    transport, words = recipe.transport, ["--role", role, "--structure", STRUCTURE_FILE]
+    if transport.port is None:
+        return words
+    words += ["--host", transport.host]
+    for name in recipe.plan.components:
+        words += [f"--{name}-port", str(transport.port_of(name))]
+    return words
 
 
 def _outputs(recipe: Recipe, species: list[str]) -> str:

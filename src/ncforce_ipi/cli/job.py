@@ -11,7 +11,7 @@ from typing import Any
 from ncforce_ipi.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import Recipe, Transport
-from ncforce_ipi.launch.job import Job, Service, is_name, slow_model
+from ncforce_ipi.launch.job import Job, Service, in_the_text, is_name, slow_model
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.models import SHIPPED
 from ncforce_ipi.mts import Plan
@@ -75,15 +75,13 @@ def _add_ensemble(parser: argparse.ArgumentParser) -> None:
     add("--beads", type=int, metavar="N", help="replicas of a path integral, default 1: classical")
 
 
-def add_driver(parser: argparse.ArgumentParser) -> None:
-    """How the forces are served."""
+def add_service(parser: argparse.ArgumentParser) -> None:
+    """What serves the forces."""
     add = parser.add_argument
     add("--family", help="model family of the driver, default metatomic")
     add("--device", metavar="NAME[,NAME]",
         help="cpu, cuda, or cuda:0,cuda:1 for a driver on each; default: the model's own choice",
         )  # fmt: skip
-    add("--drivers", type=int, metavar="K",
-        help="driver processes; default: one, or one for each device")  # fmt: skip
     add("--threads", type=int, metavar="N", help="CPU threads of each driver, default 1")
     add("--driver-options", metavar="WORDS", help="more options of `ncforce driver`, in quotes")
     add("--program", metavar="FILE",
@@ -94,6 +92,14 @@ def add_driver(parser: argparse.ArgumentParser) -> None:
         help="another driver for the slow forces, in quotes: "
         "'[PATH/]ncforce driver FAMILY --model ...'; the model above then serves the fast ones",
     )
+
+
+def add_driver(parser: argparse.ArgumentParser) -> None:
+    """What serves the forces, and how it is started and watched."""
+    add_service(parser)
+    add = parser.add_argument
+    add("--drivers", type=int, metavar="K",
+        help="driver processes; default: one, or one for each device")  # fmt: skip
     add("--stall-s", type=float, metavar="X", help="give up after X s without a step, default 600")
 
 
@@ -143,19 +149,23 @@ def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
         ensemble(args),
         args.temperature_K,
         args.seed,
-        _absolute(args.model, args.family),
-        Transport(args.port),
-        args.family,
+        transport=Transport(args.port),
+        **in_the_text(service(args)),
     )
 
 
 def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
     """The whole job."""
+    limits = Limits(args.stall_s, getattr(args, "max_temperature_K", None))
+    return Job(directory, recipe(args, steps), _absolute(args.structure), service(args), limits)
+
+
+def service(args: argparse.Namespace) -> Service:
+    """The drivers."""
     if args.threads < 1:
         raise InputError(f"threads must be 1 or more, got {args.threads}")
-    model = _absolute(args.model, args.family)
-    service = Service(
-        model,
+    return Service(
+        _absolute(args.model, args.family),
         args.family,
         args.device,
         args.threads,
@@ -164,8 +174,6 @@ def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
         args.program and str(Path(args.program).expanduser().absolute()),
         _other_driver(args.slow_driver),
     )
-    limits = Limits(args.stall_s, getattr(args, "max_temperature_K", None))
-    return Job(directory, recipe(args, steps), _absolute(args.structure), service, limits)
 
 
 def _other_driver(command: str) -> tuple[str, ...]:

@@ -165,6 +165,22 @@ def driver_command(job: Job, sockets: Path, index: int = 0) -> list[str]:
     return [*words, *service.options]
 
 
+def in_the_text(service: Service) -> dict[str, Any]:
+    """What the input says of the drivers: fields of ``inputs.Recipe``."""
+    options = service.options
+    if service.threads != 1:
+        options = ("--threads", str(service.threads), *options)
+    if len(service.devices) == 1:
+        options = ("--device", service.devices[0], *options)
+    return {
+        "model": service.model,
+        "family": service.family,
+        "program": service.program or "ncforce",
+        "options": options,
+        "slow_driver": service.slow_driver,
+    }
+
+
 def to_record(job: Job) -> dict[str, Any]:
     """The part of ``run.json`` from which ``from_record`` makes the job again."""
     plan, recipe, service = job.recipe.plan, job.recipe, job.service
@@ -202,15 +218,6 @@ def to_record(job: Job) -> dict[str, Any]:
 def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
     """The job of an earlier run, from its ``run.json``."""
     plan, driver = record["plan"], record["driver"]
-    recipe = Recipe(
-        Plan(plan["forces"], plan["mts"], plan["inner_step_fs"], plan["n_outer"]),
-        Ensemble(**record["ensemble"]),
-        record["temperature_K"],
-        record["seed"],
-        driver["model"],
-        Transport(driver["port"]),
-        driver["family"],
-    )
     service = Service(
         driver["model"],
         driver["family"],
@@ -220,6 +227,14 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         driver.get("drivers"),  # records of version 0.1.0 have none of these
         driver.get("program"),
         tuple(driver.get("slow_driver", ())),
+    )
+    recipe = Recipe(
+        Plan(plan["forces"], plan["mts"], plan["inner_step_fs"], plan["n_outer"]),
+        Ensemble(**record["ensemble"]),
+        record["temperature_K"],
+        record["seed"],
+        transport=Transport(driver["port"]),
+        **in_the_text(service),
     )
     return Job(directory, recipe, record["structure"], service, Limits(**record["limits"]))
 
