@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.outputs import Table, Trajectory, open_trajectory
+from ncforce_ipi.outputs import Table
+from ncforce_ipi.trajectory import Trajectory, open_trajectory
 
 PROPERTIES = "simulation.out"
 POSITIONS = "simulation.pos_0.extxyz"
