@@ -23,6 +23,7 @@ VERBS = {
     "input": "write an i-PI input without running it",
     "driver": "serve a model's forces to an i-PI server",
     "gle": "what a thermostat does to each frequency and to diffusion",
+    "jacobian": "how far from a gradient a force is: asymmetry of its Jacobian",
     "train": "train a compact hybrid model",
 }
 

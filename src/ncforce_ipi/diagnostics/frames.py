@@ -1,0 +1,92 @@
+"""Structures that diagnostics look at, from files of any format that ASE reads."""
+
+from __future__ import annotations
+
+import io
+import lzma
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ncforce_ipi.backend import Structure
+from ncforce_ipi.errors import InputError
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A structure and where it comes from.
+
+    Attributes
+    ----------
+    name : file and place in it
+    structure : see ``ncforce_ipi.backend.Structure``
+    """
+
+    name: str
+    structure: Structure
+
+
+def to_structure(atoms: Atoms) -> Structure:
+    """Of ASE's atoms; lattice vectors without periodicity become zero rows."""
+    cell = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
+    return Structure(atoms.numbers.astype(np.int32), atoms.positions.astype(float), cell)
+
+
+def to_atoms(structure: Structure) -> Atoms:
+    """ASE's atoms, periodic along the lattice vectors that aren't zero."""
+    from ase import Atoms
+
+    periodic = structure.cell.any(axis=1)
+    return Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=periodic)
+
+
+def read_frames(sources: list[str], most: int | None = None) -> list[Frame]:
+    """All frames of files, or ``most`` of them, evenly spaced.
+
+    Parameters
+    ----------
+    sources : ``FILE`` (all frames), ``FILE@INDEX`` (ASE's: ``@0``, ``@-1``, ``@::10``), files may
+        be compressed by xz
+    most : number of frames to keep; None: all
+
+    Raises
+    ------
+    InputError
+        No such file, or not a format that ASE reads, or no frame.
+    """
+    if most is not None and most < 1:
+        raise InputError(f"expected one frame or more, got {most}")
+    found = [frame for source in sources for frame in _read(source)]
+    if not found:
+        raise InputError(f"{', '.join(sources) or 'the list of files'} has no frame; expected one")
+    if most is None or most >= len(found):
+        return found
+    places = np.linspace(0, len(found) - 1, most).round().astype(int)
+    return [found[k] for k in places]
+
+
+def _read(source: str) -> list[Frame]:
+    name, _, index = source.partition("@")
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(f"structure {name!r} is not a file; give FILE or FILE@INDEX")
+    try:
+        images = _images(path, index or ":")
+    except Exception as err:  # ASE's readers raise anything
+        raise InputError(f"structure {source} can't be read by ASE: {err}") from err
+    images = images if isinstance(images, list) else [images]
+    return [Frame(f"{path.name}@{k}", to_structure(atoms)) for k, atoms in enumerate(images)]
+
+
+def _images(path: Path, index: str) -> Any:
+    from ase.io import read
+
+    if path.suffix != ".xz":
+        return read(path, index)
+    text = lzma.decompress(path.read_bytes()).decode()  # ASE reads a compressed stream by lines
+    return read(io.StringIO(text), index, format="extxyz")
