@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -184,6 +185,38 @@ def test_the_commands_of_two_programs_by_hand(forces, drivers, tmp_path, monkeyp
     }
     found = commands_of(Path("x", "input.xml").read_text())
     assert found[1:] == [f"<?{command.format(**known)} ?>" for command in drivers]
+
+
+def test_a_model_for_each_force(tmp_path, monkeypatch):
+    """Two models by two words: each has a driver of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("fast.pt", "slow.pt"):
+        Path(name).touch()
+    words = ["input", "water", "--forces", "mts", "--fast-model", "fast.pt"]
+    assert cli.main([*words, "--slow-model", "slow.pt", "--out", "x"]) == 0
+    assert (
+        cli.main([*words, "--slow-model", "7net-0", "--slow-family", "sevennet", "--out", "y"]) == 0
+    )
+    program = Path(sysconfig.get_path("scripts")) / "ncforce"
+    rest = "--role slow --structure init.xyz ?>"
+    for directory, slow in (
+        ("x", f"metatomic --model {tmp_path}/slow.pt"), ("y", "sevennet --model 7net-0"),
+    ):  # fmt: skip
+        found = commands_of(Path(directory, "input.xml").read_text())
+        assert f"--model {tmp_path}/fast.pt --role fast" in found[1]
+        assert found[2] == f"<?third {program} driver {slow} {rest}"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--slow-family", "mace"], "--slow-family needs --slow-model"),
+        (["--slow-model", "x", "--slow-driver", "y"], "--slow-driver names model and family"),
+    ],
+)
+def test_words_of_the_slow_model_that_do_not_go_together(words, message, tmp_path, capsys):
+    assert cli.main(["input", "water", "--out", str(tmp_path / "x"), *words]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("forces", ["slow", "fast", "mts"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import shutil
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ DEFAULTS: dict[str, Any] = {
     "driver_options": "",
     "drivers": None,
     "program": None,
-    "slow_driver": "",
+    "slow_driver": None,
+    "slow_model": None,
+    "slow_family": None,
     "port": None,
     "stall_s": 600.0,
 }
@@ -52,7 +55,8 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("system", nargs="?", metavar="SYSTEM",
         help=f"shipped model and start structure: {NAMES}")  # fmt: skip
-    add("--model", help="model instead of the shipped one: a file, or a name of its family")
+    add("--model", "--fast-model", dest="model", metavar="MODEL",
+        help="model instead of the shipped one: a file, or a name of its family")  # fmt: skip
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
     add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
     add("--temperature-K", dest="temperature_K", type=float, metavar="X",
@@ -86,11 +90,15 @@ def add_service(parser: argparse.ArgumentParser) -> None:
     add("--driver-options", metavar="WORDS", help="more options of `ncforce driver`, in quotes")
     add("--program", metavar="FILE",
         help="ncforce of the family's environment; default: this one")  # fmt: skip
+    add("--slow-model", metavar="MODEL",
+        help="another model for the slow forces: a file, or a name of its family; "
+        "the model above then serves the fast ones")  # fmt: skip
+    add("--slow-family", metavar="NAME", help="family of the slow model, default that of --model")
     add(
         "--slow-driver",
         metavar="COMMAND",
-        help="another driver for the slow forces, in quotes: "
-        "'[PATH/]ncforce driver FAMILY --model ...'; the model above then serves the fast ones",
+        help="the same with all of its options or from another environment, in quotes: "
+        "'[PATH/]ncforce driver FAMILY --model ...'",
     )
 
 
@@ -172,8 +180,24 @@ def service(args: argparse.Namespace) -> Service:
         tuple(shlex.split(args.driver_options)),
         args.drivers,
         args.program and str(Path(args.program).expanduser().absolute()),
-        _other_driver(args.slow_driver),
+        _slow_driver(args),
     )
+
+
+def _slow_driver(args: argparse.Namespace) -> tuple[str, ...]:
+    """The words of another driver for the slow forces; none if the same one serves both."""
+    if args.slow_driver and (args.slow_model or args.slow_family):
+        raise InputError("--slow-driver names model and family; leave --slow-model/-family out")
+    if args.slow_driver:
+        return _other_driver(args.slow_driver)
+    if args.slow_model is None:
+        if args.slow_family is not None:
+            raise InputError("--slow-family needs --slow-model")
+        return ()
+    family = args.slow_family or args.family
+    program = Path(sysconfig.get_path("scripts")) / "ncforce"
+    words = [str(program), "driver", family, "--model", _absolute(args.slow_model, family)]
+    return _other_driver(shlex.join(words))
 
 
 def _other_driver(command: str) -> tuple[str, ...]:
