@@ -9,31 +9,29 @@ are dropped: a few would own the loss.  Numbers are rounded far below any model'
 from __future__ import annotations
 
 import argparse
-import importlib
 import io
 import logging
 import lzma
 from pathlib import Path
 
+import backends
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from ncforce_ipi.backend import Backend, Structure, Wanted
+from ncforce_ipi.backend import Backend
 from ncforce_ipi.training.dataset import read_atoms
-
-WANTED = Wanted(frozenset({"conservative"}))
 
 log = logging.getLogger("label")
 
 
 def label(atoms: Atoms, teacher: Backend) -> Atoms:
     """A copy with the teacher's labels: 1e-5 A, 1e-5 eV, 1e-4 eV/A, 1e-6 eV/A^3."""
-    positions = atoms.positions.round(5)
-    structure = Structure(atoms.numbers.astype(np.int32), positions, atoms.cell.array.copy())
-    found = teacher.evaluate(structure, WANTED)["conservative"]
-    result = Atoms(atoms.numbers, positions, cell=atoms.cell, pbc=atoms.pbc, info=atoms.info)
+    result = Atoms(
+        atoms.numbers, atoms.positions.round(5), cell=atoms.cell, pbc=atoms.pbc, info=atoms.info
+    )
+    found = teacher.evaluate(backends.structure(result), backends.CONSERVATIVE)["conservative"]
     stress = (-found.virial / atoms.get_volume()).round(6)
     result.calc = SinglePointCalculator(
         result,
@@ -58,33 +56,23 @@ def main() -> None:
     parser.add_argument("--family", default="sevennet")
     parser.add_argument("--max-force", type=float, default=30.0, help="eV/A")
     parser.add_argument("--out", type=Path, required=True)
-    known, rest = parser.parse_known_args()
+    family = parser.parse_known_args()[0].family
+    backends.add_arguments(parser, family, model="7net-0" if family == "sevennet" else None)
+    args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    teacher = load_teacher(known.family, rest)
+    teacher = backends.load(args, family)
     log.info("teacher: %s", teacher.description)
-    frames = [a for path in known.frames for a in read_atoms(path)]
+    frames = [a for path in args.frames for a in read_atoms(path)]
     kept = []
     for k, atoms in enumerate(frames):
         labelled = label(atoms, teacher)
-        if np.abs(labelled.get_forces()).max() <= known.max_force:
+        if np.abs(labelled.get_forces()).max() <= args.max_force:
             kept.append(labelled)
         if (k + 1) % 50 == 0:
-            save(kept, known.out)
+            save(kept, args.out)
             log.info("%d of %d", k + 1, len(frames))
-    save(kept, known.out)
+    save(kept, args.out)
     log.info("%d frames labelled, %d kept", len(frames), len(kept))
-
-
-def load_teacher(family: str, rest: list[str]) -> Backend:
-    """A backend by its family and the driver's own options."""
-    driver = importlib.import_module(f"ncforce_ipi.drivers.{family}")
-    parser = argparse.ArgumentParser(prog=family)
-    parser.add_argument("--model", default="7net-0")
-    parser.add_argument("--device")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--trust", action="store_true")
-    driver.add_arguments(parser)
-    return driver.load(parser.parse_args(rest))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Frames where a model itself goes: short MD of the model, and strained, displaced crystals.
+"""Frames where a model itself goes: short MD of the model; displaced crystals and slabs.
 
     python benchmarks/training/sample.py carbon/rounds.toml --model MODEL.pt --out FRAMES.xyz
 
 First half of a round of extending the data; ``label.py`` gives the frames energies and forces.  The
-plan is a TOML file with two kinds of tables: ``[[dynamics]]``, Langevin MD by ASE with the model's
-conservative force from frames of the data, and ``[[crystals]]``; keys are the dataclasses below.
-A trajectory that leaves for nowhere (``MAX_FORCE``, ``MAX_HEATING``) ends, its frames so far stay.
+plan is a TOML file with tables ``[[dynamics]]``, Langevin MD by ASE with the model's conservative
+force from frames of the data, ``[[crystals]]`` and ``[[slabs]]``; keys are the dataclasses below.
+``--family sevennet --model 7net-0`` lets the teacher move the atoms itself.  A trajectory that
+leaves for nowhere (``MAX_FORCE``, ``MAX_HEATING``) ends, its frames so far stay.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import backends
 import numpy as np
 import tomllib
 from ase import Atoms, units
-from ase.build import bulk, graphene
+from ase.build import bulk, graphene, surface
+from ase.calculators.calculator import Calculator
 from ase.io import write
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
-from metatomic_ase import MetatomicCalculator
 
 from ncforce_ipi.training.dataset import read_atoms
 
 MAX_FORCE = 60.0  # eV/A
-MAX_HEATING = 2.5  # times the temperature aimed for
+MAX_HEATING = 2.5  # times the temperature at the start
 VACUUM_A = 15.0
 
 log = logging.getLogger("sample")
@@ -36,7 +38,10 @@ log = logging.getLogger("sample")
 
 @dataclass(frozen=True)
 class Dynamics:
-    """MD from random frames of ``start`` ("train:liquid"); pairs are drawn uniformly between."""
+    """MD from random frames of ``start`` ("train:liquid"); pairs are drawn uniformly between.
+
+    With ``quench_to_K`` the thermostat goes linearly to a temperature drawn from there.
+    """
 
     kind: str
     start: str
@@ -47,6 +52,7 @@ class Dynamics:
     scale: tuple[float, float] = (1.0, 1.0)  # of cell and positions
     timestep_fs: float = 1.0
     friction_per_fs: float = 0.01
+    quench_to_K: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,37 @@ class Crystals:
     repeat: tuple[int, int, int]
     strain: float = 0.0  # standard deviation of each component
     displacement_A: tuple[float, float] = (0.0, 0.0)  # Gaussian, standard deviation
+
+
+@dataclass(frozen=True)
+class Slabs:
+    """``n`` (111) slabs of L1_2 ``host``3 ``guest``, an adsorbate over a random place or none."""
+
+    kind: str
+    host: str
+    guest: str
+    adsorbate: str
+    n: int
+    a_A: tuple[float, float]
+    height_A: tuple[float, float]  # above the top layer
+    layers: int = 3
+    repeat: tuple[int, int, int] = (2, 2, 1)
+    bare: float = 0.1  # share of slabs without the adsorbate
+    displacement_A: tuple[float, float] = (0.0, 0.0)
+
+
+def slab(plan: Slabs, random: np.random.Generator) -> Atoms:
+    """One slab."""
+    cubic = bulk(plan.host, "fcc", a=random.uniform(*plan.a_A), cubic=True)
+    cubic.symbols[0] = plan.guest
+    atoms = surface(cubic, (1, 1, 1), plan.layers, vacuum=VACUUM_A / 2, periodic=True) * plan.repeat
+    atoms.positions += random.normal(0.0, random.uniform(*plan.displacement_A), (len(atoms), 3))
+    if random.random() > plan.bare:
+        place = random.random(2) @ atoms.cell.array[:2]
+        place[2] = atoms.positions[:, 2].max() + random.uniform(*plan.height_A)
+        atoms += Atoms(plan.adsorbate, [place])
+    atoms.info = {"kind": plan.kind, "source": "slab", "T": 0}
+    return atoms
 
 
 def crystal(plan: Crystals, random: np.random.Generator) -> Atoms:
@@ -83,7 +120,7 @@ def crystal(plan: Crystals, random: np.random.Generator) -> Atoms:
 
 
 def trajectory(
-    plan: Dynamics, start: Atoms, model: MetatomicCalculator, random: np.random.Generator
+    plan: Dynamics, start: Atoms, model: Calculator, random: np.random.Generator
 ) -> Iterator[Atoms]:
     """Frames of one trajectory, the start itself left out."""
     atoms = Atoms(start.numbers, start.positions, cell=start.cell, pbc=start.pbc)
@@ -96,16 +133,19 @@ def trajectory(
         plan.timestep_fs * units.fs,
         temperature_K=temperature,
         friction=plan.friction_per_fs / units.fs,
+        fixcm=False,
         rng=random,
     )
-    for _ in range(round(plan.length_fs / plan.every_fs)):
+    final = random.uniform(*plan.quench_to_K) if plan.quench_to_K else temperature
+    for aim in np.linspace(temperature, final, round(plan.length_fs / plan.every_fs)):
+        dynamics.set_temperature(temperature_K=aim)
         dynamics.run(round(plan.every_fs / plan.timestep_fs))
         frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        frame.info = {"kind": plan.kind, "source": "student", "T": round(temperature)}
+        frame.info = {"kind": plan.kind, "source": "student", "T": round(aim)}
         yield frame
         largest, heating = np.abs(atoms.get_forces()).max(), atoms.get_temperature() / temperature
         if largest > MAX_FORCE or heating > MAX_HEATING:
-            log.warning("%s, %.0f K: %.0f eV/A, stopped", plan.kind, temperature, largest)
+            log.warning("%s, %.0f K: %.0f eV/A, stopped", plan.kind, aim, largest)
             return
 
 
@@ -119,17 +159,20 @@ def pool(name: str, folder: Path) -> list[Atoms]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("plan", type=Path)
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--family", default="metatomic")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
+    family = parser.parse_known_args()[0].family
+    backends.add_arguments(parser, family)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     plan = tomllib.loads(args.plan.read_text())
     random = np.random.default_rng(args.seed)
-    model = MetatomicCalculator(args.model, device="cpu", check_consistency=False)
+    model = backends.ConservativeCalculator(backends.load(args, family))
     frames = [
         crystal(c, random) for t in plan.get("crystals", []) for c in [Crystals(**t)] * t["n"]
     ]
+    frames += [slab(p, random) for t in plan.get("slabs", []) for p in [Slabs(**t)] * t["n"]]
     for table in plan.get("dynamics", []):
         dynamics = Dynamics(**table)
         starts = pool(dynamics.start, args.plan.parent)

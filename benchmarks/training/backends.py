@@ -1,0 +1,57 @@
+"""Any model of ``ipi_drivers`` for these scripts, by the words of ``ncforce driver``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from ncforce_ipi.backend import Backend, Structure, Wanted
+from ncforce_ipi.models import SHIPPED, model_path
+
+CONSERVATIVE = Wanted(frozenset({"conservative"}))
+
+
+def structure(atoms: Atoms) -> Structure:
+    """ASE's atoms as our drivers take them."""
+    return Structure(
+        atoms.numbers.astype(np.int32), atoms.positions.copy(), atoms.cell.array.copy()
+    )
+
+
+class ConservativeCalculator(Calculator):
+    """Energy (eV) and conservative forces (eV/A) of a backend, for ASE's dynamics."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+
+    def __init__(self, backend: Backend) -> None:
+        super().__init__()
+        self._backend = backend
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes) -> None:
+        """One evaluation."""
+        super().calculate(atoms, properties, system_changes)
+        found = self._backend.evaluate(structure(self.atoms), CONSERVATIVE)["conservative"]
+        self.results = {"energy": found.energy, "forces": found.forces}
+
+
+def add_arguments(parser: argparse.ArgumentParser, family: str, model: str | None = None) -> None:
+    """Options of all drivers and of this family's."""
+    add = parser.add_argument
+    add("--model", required=model is None, default=model)
+    add("--device")
+    add("--threads", type=int, default=1)
+    add("--trust", action="store_true", help="load a checkpoint that is a pickle")
+    parser.set_defaults(direct_energy=False, direct_virial=False)
+    importlib.import_module(f"ncforce_ipi.drivers.{family}").add_arguments(parser)
+
+
+def load(args: argparse.Namespace, family: str) -> Backend:
+    """The model that the options name."""
+    if family == "metatomic" and args.model in SHIPPED:
+        args.model = str(model_path(args.model))
+    return importlib.import_module(f"ncforce_ipi.drivers.{family}").load(args)
