@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tidynamics
 
 from ncforce_ipi.analysis.diffusion import (
+    Diffusion,
     displacements,
     einstein,
     finite_size_correction,
@@ -22,6 +24,36 @@ def test_squared_displacement_is_its_definition():
     ]
     found = squared_displacement(positions, 20)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_squared_displacement_equals_tidynamics():
+    positions = np.random.default_rng(5).normal(size=(200, 4, 3)).cumsum(axis=0)
+    theirs = np.mean([tidynamics.msd(positions[:, atom]) for atom in range(4)], axis=0)
+    # both by FFT; the last lag has a single pair
+    np.testing.assert_allclose(squared_displacement(positions, 200), theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_crystal_of_oscillators_swings_and_does_not_diffuse():
+    """6 <u^2> (1 - cos(omega t)) for each: <u^2> = k_B T / (m omega^2) along an axis."""
+    rng = np.random.default_rng(6)
+    omega_per_fs, step_fs, n_frames, n_atoms = 0.02, 10.0, 4000, 40
+    time_fs = step_fs * np.arange(n_frames)[:, None, None]
+    phases = rng.uniform(0.0, 2.0 * np.pi, size=(n_atoms, 3))
+    positions = 0.1 * np.sqrt(2.0) * np.cos(omega_per_fs * time_fs + phases)  # <u^2> = 0.01 A^2
+    positions += 5.0 * np.arange(n_atoms)[:, None]
+    moved = displacements(
+        np.split(positions, 4), np.array(["Al"] * n_atoms), time_step_fs=step_fs, n_lags=300
+    )
+    swing = 6.0 * 0.01 * (1.0 - np.cos(omega_per_fs * 1e3 * moved.lag_ps))
+    # periods don't divide the blocks: sin(omega t_block) / (omega t_block) is 5e-3
+    np.testing.assert_allclose(moved.squared_A2["Al"], swing, atol=0.01 * swing.max())
+    assert abs(einstein(moved, 0.0)["Al"].value) < 1e-3
+
+
+def test_ratio_of_two_coefficients_has_both_errors():
+    ratio = Diffusion(0.05, 0.005).over(Diffusion(0.25, 0.0125))
+    assert ratio.value == pytest.approx(0.2)
+    assert ratio.error == pytest.approx(0.2 * np.hypot(0.1, 0.05))
 
 
 def walkers(diffusion, n_frames, n_atoms, time_step_fs, seed):

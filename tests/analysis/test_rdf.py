@@ -4,11 +4,12 @@ import freud
 import numpy as np
 import pytest
 
+from ncforce_ipi.analysis import pairs
+from ncforce_ipi.analysis.pairs import pair_counts
 from ncforce_ipi.analysis.rdf import (
     Rdf,
     largest_r,
     main_peak,
-    pair_counts,
     radial_distributions,
 )
 from ncforce_ipi.errors import InputError
@@ -61,20 +62,69 @@ def test_equals_freud(pair):
     np.testing.assert_allclose(found[pair].g, expected, rtol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("pair", [("O", "O"), ("O", "H")])
+def test_equals_mdanalysis(pair):
+    """Its N_a N_b less excluded pairs is our N_a N_b'; its coordinates are float32 too."""
+    import MDAnalysis
+    from MDAnalysis.analysis.rdf import InterRDF
+
+    species = np.array(["O"] * 60 + ["H"] * 90)
+    cell, r_max_A, n_bins = np.diag([12.0, 11.0, 13.0]), 5.0, 40
+    positions = gas(4, 150, cell, seed=3)
+    found = radial_distributions(in_blocks(positions, cell, 1), species, r_max_A, n_bins)
+    universe = MDAnalysis.Universe.empty(150, trajectory=True)
+    universe.add_TopologyAttr("names", species)
+    universe.load_new(
+        positions.astype(np.float32), dimensions=np.array([12.0, 11.0, 13.0, 90.0, 90.0, 90.0])
+    )
+    groups = [universe.select_atoms(f"name {symbol}") for symbol in pair]
+    like = pair[0] == pair[1]
+    theirs = InterRDF(
+        *groups, nbins=n_bins, range=(0.0, r_max_A), exclusion_block=(1, 1) if like else None
+    ).run()
+    np.testing.assert_allclose(found[pair].g, theirs.results.rdf, rtol=1e-6)
+
+
 def test_shells_of_a_crystal_are_counted_through_all_faces():
     spacing_A = 2.0
     points = np.arange(5) * spacing_A
     positions = np.stack(np.meshgrid(points, points, points), axis=-1).reshape(1, 125, 3)
     cell = np.eye(3) * 5 * spacing_A
     counts = pair_counts(
-        positions[0], cell, np.zeros(125, dtype=np.int64), np.linspace(0.0, 5.0, 51)
-    )[0, 0]
+        positions, cell[None], np.zeros(125, dtype=np.int64), np.linspace(0.0, 5.0, 51)
+    )[0, 0, 0]
     # simple cubic: 6 at a, 12 at sqrt(2) a, 8 at sqrt(3) a, 6 at 2a, 24 at sqrt(5) a
     shells = {20: 6, 28: 12, 34: 8, 40: 6, 44: 24}
     # a distance on a bin's edge may fall on either side of it
     for index, neighbours in shells.items():
         assert counts[index - 1 : index + 1].sum() == neighbours * 125
     assert counts.sum() == sum(shells.values()) * 125 + 24 * 125  # and 24 at sqrt(6) a = 4.899 A
+
+
+@pytest.mark.parametrize("n_atoms", [1, 2, 7, 60])
+@pytest.mark.parametrize("cell", [np.eye(3) * 11.0, TRICLINIC_A])
+def test_all_pairs_and_a_cell_list_count_the_same(monkeypatch, n_atoms, cell):
+    kinds = np.arange(n_atoms) % 3
+    positions = gas(5, n_atoms, cell, seed=n_atoms)
+    edges = np.linspace(0.0, largest_r(cell), 41)
+    cells = np.broadcast_to(cell, (5, 3, 3))
+    counts = []
+    for price in (0.0, np.inf):  # of any pair: the cheaper way is taken
+        monkeypatch.setattr(pairs, "NS_OF_ANY_PAIR", price)
+        counts.append(pair_counts(positions, cells, kinds, edges))
+    np.testing.assert_array_equal(*counts)
+
+
+def test_coordination_is_counted_and_agrees_with_the_integral():
+    species = np.array(["O"] * 20 + ["H"] * 30)
+    positions = gas(50, 50, TRICLINIC_A, seed=9)
+    found = radial_distributions(in_blocks(positions, TRICLINIC_A, 10), species, 5.0, 50)
+    edges = np.linspace(0.0, 5.0, 51)
+    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3) / abs(np.linalg.det(TRICLINIC_A))
+    for (a, b), rdf in found.items():
+        others = np.count_nonzero(species == b) - (a == b)
+        np.testing.assert_allclose(rdf.coordination, np.cumsum(rdf.g * shells) * others, rtol=1e-9)
 
 
 def test_volume_is_that_of_each_frame():
@@ -130,6 +180,13 @@ def test_too_large_a_distance_is_refused():
         radial_distributions(blocks, np.array(["O"] * 3), 5.1, 10)
 
 
+def test_frames_without_a_cell_are_refused():
+    with pytest.raises(InputError, match="frames without a cell; expected periodic"):
+        radial_distributions(
+            [(np.zeros((1, 3, 3)), np.zeros((1, 3, 3)))], np.array(["O"] * 3), 5, 9
+        )
+
+
 def test_no_frames_are_refused():
     with pytest.raises(InputError, match="no frames"):
         radial_distributions(iter(()), np.array(["O"] * 3), 5.0, 10)
@@ -141,6 +198,6 @@ def test_the_peak_of_a_noisy_curve_is_found():
     shape = 1.0 / (1.0 + np.exp(-(r - 2.5) / 0.03)) + 1.6 * np.exp(-0.5 * ((r - 2.8) / 0.12) ** 2)
     for seed in range(20):
         noisy = shape * (1.0 + 0.1 * np.random.default_rng(seed).normal(size=len(r)))
-        found = main_peak(Rdf(r, noisy, np.full_like(r, np.nan), 50))
+        found = main_peak(Rdf(r, noisy, np.full_like(r, np.nan), r, 50))
         # 14 bins of 10 % noise on a parabola of curvature 2.6 / 0.12^2: 0.02 A; 3 sigma
         assert found.position == pytest.approx(2.8, abs=0.06)

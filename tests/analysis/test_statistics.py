@@ -47,6 +47,16 @@ def test_error_of_the_mean_covers_the_truth():
     assert np.mean(np.array(z) < 1.0) == pytest.approx(0.683, abs=0.08)
 
 
+def test_interval_of_the_mean_covers_the_truth_in_95_per_cent():
+    """500 repeats of noise with g = 20: 95 % +- 3 binomial sigma (1 % each)."""
+    rng = np.random.default_rng(17)
+    inside = 0
+    for _ in range(500):
+        mean = mean_of(300.0 + 7.0 * ar1(rng, 4000, 20.0))
+        inside += abs(mean.value - 300.0) < half_width_95(mean.error, mean.n_independent - 1)
+    assert 0.92 <= inside / 500 <= 0.98
+
+
 def test_anticorrelated_samples_count_as_independent():
     found = long_run(np.tile([1.0, -1.0], 500))
     assert found.inefficiency == 1.0

@@ -6,6 +6,8 @@ import pytest
 from ncforce_ipi.analysis.temperature import (
     atom_masses,
     degrees_of_freedom,
+    equipartition,
+    ipi_temperature,
     kinetic_energy,
     species_temperatures,
     temperature,
@@ -56,6 +58,35 @@ def test_oxygen_would_be_cold_if_the_fixed_centre_were_forgotten():
     )["O"]
     share = 15.999 / 18.015  # of the three lost degrees of freedom, in six of two oxygens
     assert values.mean() == pytest.approx(TEMPERATURE_K * (1.0 - share / 2.0), rel=0.015)
+
+
+def test_ipis_formula_is_ours_at_the_temperature_of_the_ensemble_only():
+    """192 atoms at 1000 K in an ensemble of 300 K: i-PI reads 700 / 192 = 3.6 K low."""
+    masses_u, everyone = np.array([15.999, 1.008, 1.008] * 64), np.ones(192, dtype=bool)
+    kinetic_eV = np.array([0.5 * BOLTZMANN_EV_PER_K * 1000.0 * 573.0])
+    assert temperature(kinetic_eV, 573.0)[0] == pytest.approx(1000.0)
+    theirs = ipi_temperature(kinetic_eV, masses_u, everyone, 300.0)
+    assert theirs[0] == pytest.approx(1000.0 - 700.0 / 192, rel=1e-12)
+    assert ipi_temperature(kinetic_eV, masses_u, everyone, 1000.0)[0] == pytest.approx(1000.0)
+    free = ipi_temperature(kinetic_eV, masses_u, everyone, 300.0, fixed_com=False)
+    assert free[0] == pytest.approx(1000.0 * 573.0 / 576.0)
+
+
+def test_two_species_at_two_temperatures_are_told_apart():
+    velocities = maxwell(20_000, fixed_com=True)
+    alike = equipartition(species_temperatures(velocities, SPECIES, MASSES_U))
+    assert [pair.names for pair in alike] == [("H", "O")]
+    assert alike[0].sigmas < 4.0
+    velocities[:, SPECIES == "H"] *= np.sqrt(1.1)  # 30 K more; the momentum is no longer zero
+    (pair,) = equipartition(species_temperatures(velocities, SPECIES, MASSES_U))
+    assert pair.difference.value == pytest.approx(30.0, abs=4.0 * pair.difference.error)
+    assert pair.sigmas > 10.0
+
+
+def test_too_few_frames_have_no_verdict():
+    velocities = maxwell(2, fixed_com=True)
+    (pair,) = equipartition(species_temperatures(velocities, SPECIES, MASSES_U))
+    assert np.isnan(pair.sigmas)
 
 
 def test_shares_of_the_fixed_centre_add_up_to_three():

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from ipi.utils.tools import compute_acf_xyz
+from scipy.signal import lfilter
 
 from ncforce_ipi.analysis.temperature import species_temperatures
 from ncforce_ipi.analysis.vdos import (
@@ -13,7 +15,13 @@ from ncforce_ipi.analysis.vdos import (
     velocity_spectra,
 )
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.units import BOLTZMANN_EV_PER_K, PER_FS_PER_CM, U_A2_PER_FS2_EV
+from ncforce_ipi.units import (
+    ATOMIC_TIME_FS,
+    ATOMIC_VELOCITY_A_PER_FS,
+    BOLTZMANN_EV_PER_K,
+    PER_FS_PER_CM,
+    U_A2_PER_FS2_EV,
+)
 
 STEP_FS = 4.0
 SPECIES = np.array(["O", "H", "H"])
@@ -30,10 +38,10 @@ def oscillators(n_frames: int, wavenumber_per_cm: float, seed: int = 1) -> np.nd
     return amplitude[:, None] * np.cos(omega_per_fs * time_fs[:, None, None] + phase)
 
 
-def spectra(velocities, *, n_lags=250, block=500, step_fs=STEP_FS, species=SPECIES):
+def spectra(velocities, *, n_lags=250, block=500, step_fs=STEP_FS, species=SPECIES, **options):
     blocks = (velocities[i : i + block] for i in range(0, len(velocities), block))
     return velocity_spectra(
-        blocks, species, MASSES_U, time_step_fs=step_fs, n_lags=n_lags, fixed_com=False
+        blocks, species, MASSES_U, time_step_fs=step_fs, n_lags=n_lags, fixed_com=False, **options
     )
 
 
@@ -106,6 +114,101 @@ def test_atoms_are_summed_in_parts_without_a_trace():
     np.testing.assert_allclose(velocity_autocorrelation(velocities, weights, 10), parts, rtol=1e-11)
 
 
+@pytest.mark.parametrize(("window", "width"), [("hann", 2.0), ("blackman", 2.35), ("none", 1.21)])
+def test_windows_give_their_widths_and_keep_the_integral(window, width):
+    """Widths at half height in units of 1 / (2 t_max): 6 dB widths of Harris, Proc. IEEE 66, 51."""
+    velocities = oscillators(4000, 2000.0)
+    spectrum = spectra(velocities, window=window, padding=16)
+    density, axis = spectrum.density["H"], spectrum.wavenumber_per_cm
+    above = np.ptp(axis[density > 0.5 * density.max()])
+    assert above == pytest.approx(width * PER_FS_PER_CM / 2000.0, rel=0.05)
+    assert spectrum.resolution_per_cm == pytest.approx(above, rel=0.05)
+    temperatures = species_temperatures(velocities, SPECIES, MASSES_U, fixed_com=False)
+    integral_K = np.trapezoid(density, axis)
+    assert integral_K == pytest.approx(temperatures["H"].mean(), rel=1e-12)
+
+
+def test_padding_makes_the_axis_finer_and_nothing_else():
+    velocities = oscillators(1000, 2000.0)
+    coarse, fine = (spectra(velocities, padding=n) for n in (1, 8))
+    np.testing.assert_allclose(fine.density["H"][::8], coarse.density["H"], atol=1e-9)
+
+
+def test_total_integrates_to_the_temperature_of_all():
+    velocities = oscillators(2000, 1234.0)
+    velocities[:, 0] *= 1.5  # another temperature of oxygen
+    spectrum = spectra(velocities)
+    temperatures = species_temperatures(velocities, SPECIES, MASSES_U, fixed_com=False)
+    expected_K = (3 * temperatures["O"] + 6 * temperatures["H"]).mean() / 9
+    integral_K = np.trapezoid(spectrum.total, spectrum.wavenumber_per_cm)
+    assert integral_K == pytest.approx(expected_K, rel=1e-12)
+
+
+def langevin(n_frames: int, tau_fs: float, seed: int = 5) -> np.ndarray:
+    """Free particles at 300 K, (n_frames, 3, 3), A/fs."""
+    rng = np.random.default_rng(seed)
+    sigma = np.sqrt(BOLTZMANN_EV_PER_K * 300.0 / (U_A2_PER_FS2_EV * MASSES_U))[:, None]
+    keep = np.exp(-STEP_FS / tau_fs)
+    kicks = np.sqrt(1.0 - keep**2) * rng.normal(size=(n_frames + 500, 3, 3))
+    return sigma * lfilter([1.0], [1.0, -keep], kicks, axis=0)[500:]
+
+
+def test_free_langevin_particle_has_its_lorentzian():
+    """S(nu) = 4 T tau / (1 + (2 pi nu tau)^2), folded at the Nyquist frequency."""
+    tau_fs = 60.0
+    spectrum = spectra(langevin(200_000, tau_fs), n_lags=400, block=5000)
+    nu_per_fs = spectrum.wavenumber_per_cm / PER_FS_PER_CM
+    images = nu_per_fs[:, None] + np.arange(-40, 41) / STEP_FS
+    lorentzian = 4.0 * 300.0 * tau_fs / (1.0 + (2.0 * np.pi * images * tau_fs) ** 2)
+    expected = lorentzian.sum(axis=1) / PER_FS_PER_CM
+    for symbol, density in spectrum.density.items():
+        # Hann's window over 27 memories takes 1 % off the top
+        allowed = 5.0 * spectrum.error[symbol] + 0.015 * expected.max()
+        assert np.all(np.abs(density - expected) < allowed)
+        assert spectrum.error[symbol][0] < 0.1 * expected[0]
+
+
+def write_atomic_units(path, velocities):
+    """i-PI's xyz of velocities in atomic units with all digits, as i-pi-getacf wants it."""
+    with path.open("w") as file:
+        for step, frame in enumerate(velocities / ATOMIC_VELOCITY_A_PER_FS):
+            file.write(f"{len(frame)}\n# CELL(abcABC): 9 9 9 90 90 90 Step: {step} Bead: 0 ")
+            file.write("velocities{atomic_unit} cell{atomic_unit}\n")
+            file.writelines(f"{s} {x:.17e} {y:.17e} {z:.17e}\n"
+                            for s, (x, y, z) in zip(SPECIES, frame, strict=True))  # fmt: skip
+
+
+def test_agrees_with_ipi_getacf_but_for_its_wrapping_around(tmp_path):
+    """i-pi-getacf doesn't pad: its C(k) is ((n - k) C(k) + k C(n - k)) / n of a block of n frames.
+
+    That goes for both; where the velocities have forgotten themselves after n - k frames it is
+    a bias of -k/n C(k) and noise.  It also leaves out the frames after the last whole block,
+    multiplies C with dt / 2 pi, and averages over atoms without masses.
+    """
+    n_lags, n = 100, 202
+    velocities = langevin(1000, 60.0)
+    write_atomic_units(tmp_path / "vel.xyz", velocities)
+    _, theirs, _, omega, their_spectrum, _ = compute_acf_xyz(
+        str(tmp_path / "vel.xyz"), n_lags, block_length=n, labels=["H"], timestep=STEP_FS,
+        time_units="femtosecond", spectral_windowing="cosine-hanning",
+    )  # fmt: skip
+    hydrogen = velocities[:, SPECIES == "H"] / ATOMIC_VELOCITY_A_PER_FS
+    lags = np.arange(n_lags + 1)
+    wrapped = []
+    for block in np.split(hydrogen[: 1000 // n * n], 1000 // n):
+        ours = np.append(velocity_autocorrelation(block, np.ones(2) / 2, n), 0.0)
+        wrapped.append(((n - lags) * ours[lags] + lags * ours[n - lags]) / n)
+    step_atomic = STEP_FS / ATOMIC_TIME_FS
+    expected = np.mean(wrapped, axis=0) * step_atomic / (2.0 * np.pi)
+    np.testing.assert_allclose(theirs, expected, rtol=1e-7, atol=1e-9 * expected[0])
+    # the same lags, windowed by Hann, make the same spectrum at their 2 n_lags frequencies
+    window = np.cos(0.5 * np.pi * lags / n_lags) ** 2
+    cosines = np.cos(np.pi * np.outer(np.arange(n_lags), lags) / n_lags)
+    summed = 2.0 * cosines @ (expected * window) - expected[0]
+    np.testing.assert_allclose(their_spectrum[:n_lags], summed, atol=1e-9 * summed.max())
+    assert omega[1] == pytest.approx(2.0 * np.pi / (2 * n_lags * step_atomic), rel=1e-6)
+
+
 def test_nyquist_frequencies_of_the_outer_steps():
     # STYLE's figures: 4169 cm^-1 at 4 fs, 2085 at 8 fs
     assert nyquist_per_cm(4.0) == pytest.approx(4169.5, abs=0.1)
@@ -135,6 +238,13 @@ def test_few_blocks_have_no_error_and_the_remainder_is_left_out():
     spectrum = spectra(oscillators(1200, 800.0))
     assert spectrum.n_blocks == 2
     assert np.isnan(spectrum.error["H"]).all()
+
+
+def test_unknown_window_is_refused():
+    with pytest.raises(InputError, match="window 'kaiser' with padding 4; expected one of hann"):
+        spectra(oscillators(1000, 500.0), window="kaiser")
+    with pytest.raises(InputError, match="with padding 0"):
+        spectra(oscillators(1000, 500.0), padding=0)
 
 
 def test_too_few_frames_are_refused():

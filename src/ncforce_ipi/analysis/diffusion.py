@@ -53,6 +53,12 @@ class Diffusion:
     value: float
     error: float
 
+    def over(self, reference: Diffusion) -> Diffusion:
+        """The ratio to another run's, dimensionless; errors of the two are independent."""
+        ratio = self.value / reference.value
+        relative = math.hypot(self.error / self.value, reference.error / reference.value)
+        return Diffusion(ratio, abs(ratio) * relative)
+
 
 def squared_displacement(positions: NDArray[np.float64], n_lags: int) -> NDArray[np.float64]:
     """<|r(t + k) - r(t)|^2> over all origins t of one block and all atoms.

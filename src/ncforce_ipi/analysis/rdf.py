@@ -1,6 +1,6 @@
 """Radial distribution functions g(r) of all pairs of species, streamed over frames.
 
-Owns the pair counts and their normalisation; distances come from vesin's neighbour list.
+Owns their normalisation and range; distances are counted in `pairs`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.pairs import pair_counts
 from ncforce_ipi.analysis.peaks import Peak, highest_peak
 from ncforce_ipi.analysis.statistics import block_error
 from ncforce_ipi.errors import InputError
@@ -31,12 +32,15 @@ class Rdf:
     r_A : ``(n_bins,)``, A, bin centres
     g : ``(n_bins,)``, dimensionless
     error : ``(n_bins,)``, one standard error from blocks of frames; NaN with fewer than 4 blocks
+    coordination : ``(n_bins,)``, atoms of the second species within r of one of the first, r being
+        a bin's outer edge (``r_A`` plus half a bin); counted, not integrated
     n_frames : frames averaged
     """
 
     r_A: NDArray[np.float64]
     g: NDArray[np.float64]
     error: NDArray[np.float64]
+    coordination: NDArray[np.float64]
     n_frames: int
 
 
@@ -52,36 +56,6 @@ def largest_r(cell: NDArray[np.float64]) -> float:
     return float(0.5 / np.linalg.norm(np.linalg.inv(cell), axis=0).max())
 
 
-def pair_counts(
-    positions: NDArray[np.float64],
-    cell: NDArray[np.float64],
-    kinds: NDArray[np.int64],
-    edges: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Ordered pairs (i, j), i != j, of one frame in each bin of distance.
-
-    Parameters
-    ----------
-    positions : ``(n_atoms, 3)``, A, inside the cell or not
-    cell : ``(3, 3)``, A, one lattice vector a row
-    kinds : ``(n_atoms,)``, 0 ... n_kinds - 1
-    edges : ``(n_bins + 1,)``, A, even, from 0
-
-    Returns
-    -------
-    ``(n_kinds, n_kinds, n_bins)``, counts; a bin is closed below and open above
-    """
-    from vesin import NeighborList  # it loads torch where that is installed: not at import
-
-    n_kinds, n_bins = int(kinds.max()) + 1, len(edges) - 1
-    neighbours = NeighborList(cutoff=float(edges[-1]), full_list=True)
-    i, j, distance = neighbours.compute(positions, cell, True, "ijd")
-    bins = (distance * (n_bins / edges[-1])).astype(np.int64)
-    flat = (kinds[i] * n_kinds + kinds[j]) * n_bins + bins
-    counts = np.bincount(flat[bins < n_bins], minlength=n_kinds * n_kinds * n_bins)
-    return counts.reshape(n_kinds, n_kinds, n_bins).astype(float)  # (kind of i, kind of j, bin)
-
-
 def radial_distributions(
     blocks: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]],
     species: NDArray[np.str_],
@@ -93,7 +67,8 @@ def radial_distributions(
     g_ab(r) = < V n_ab(r) > / (N_a N_b' 4/3 pi (r_+^3 - r_-^3)), where n_ab counts ordered pairs
     between the edges r_- and r_+ of a bin, V is the volume of the frame, N_b' = N_b for unlike
     and N_a - 1 for like pairs.  With that, an ideal gas has g = 1 at every r and every N, and
-    rho_b integral of g 4 pi r^2 dr (rho_b = N_b'/V) is the number of neighbours exactly.
+    rho_b integral of g 4 pi r^2 dr (rho_b = N_b'/V) is the number of neighbours exactly.  Distances
+    beyond half the smallest height of a cell are refused, not completed by images.
     (freud's ``normalization_mode='finite_size'`` for like pairs, ``'exact'`` for unlike ones.)
 
     Parameters
@@ -115,25 +90,32 @@ def radial_distributions(
     symbols = sorted({str(symbol) for symbol in species}, key=lambda s: (s == "H", s))
     kinds = np.array([symbols.index(str(symbol)) for symbol in species])
     edges = np.linspace(0.0, r_max_A, n_bins + 1)
-    sums, weights = [], []
+    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
+    sums, weights, total = [], [], np.zeros((len(symbols), len(symbols), n_bins))
     for positions, cells in blocks:
         _require_room(cells, r_max_A)
+        counts = pair_counts(positions, cells, kinds, edges)
         volumes = np.abs(np.linalg.det(cells))
-        frames = zip(positions, cells, volumes, strict=True)
-        sums.append(sum(v * pair_counts(x, cell, kinds, edges) for x, cell, v in frames))
+        sums.append(np.tensordot(volumes, counts, axes=1))  # (kind, kind, bin)
         weights.append(len(positions))
+        total += counts.sum(axis=0)
     if not sums:
         raise InputError(
             "g(r): no frames; expected at least one: is the run shorter than a stride?"
         )
     n_frames = np.array(weights, dtype=float)
-    means = np.array(sums) / n_frames[:, None, None, None]  # (block, kind, kind, bin)
-    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
-    return {
-        (symbols[a], symbols[b]): _normalised(means[:, a, b] / shells, n_frames, pairs, edges)
-        for a, b in combinations_with_replacement(range(len(symbols)), 2)
-        if (pairs := _ordered_pairs(kinds, a, b)) > 0
-    }
+    means = np.array(sums) / n_frames[:, None, None, None] / shells  # (block, kind, kind, bin)
+    within = np.cumsum(total, axis=-1) / n_frames.sum()
+    result = {}
+    for a, b in combinations_with_replacement(range(len(symbols)), 2):
+        if (pairs := _ordered_pairs(kinds, a, b)) > 0:
+            coordination = within[a, b] / np.count_nonzero(kinds == a)
+            g, error = _average(means[:, a, b] / pairs, n_frames)
+            centres = 0.5 * (edges[1:] + edges[:-1])
+            result[symbols[a], symbols[b]] = Rdf(
+                centres, g, error, coordination, int(n_frames.sum())
+            )
+    return result
 
 
 def main_peak(rdf: Rdf) -> Peak:
@@ -149,18 +131,16 @@ def _ordered_pairs(kinds: NDArray[np.int64], a: int, b: int) -> int:
     return n_a * (n_b - 1 if a == b else n_b)
 
 
-def _normalised(
-    density: NDArray[np.float64], n_frames: NDArray[np.float64], pairs: int, edges: NDArray
-) -> Rdf:
-    blocks = density / pairs
+def _average(blocks: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:
+    """Mean of blocks ``(n_blocks, n_bins)`` and its standard error."""
     g = np.tensordot(n_frames / n_frames.sum(), blocks, axes=1)
     error = block_error(blocks, n_frames)
-    if len(blocks) < FEWEST_BLOCKS:
-        error = np.full_like(g, np.nan)
-    return Rdf(0.5 * (edges[1:] + edges[:-1]), g, error, int(n_frames.sum()))
+    return g, error if len(blocks) >= FEWEST_BLOCKS else np.full_like(g, np.nan)
 
 
 def _require_room(cells: NDArray[np.float64], r_max_A: float) -> None:
+    if not np.linalg.det(cells).all():
+        raise InputError("g(r) of frames without a cell; expected periodic ones: give their file")
     room_A = min(largest_r(cell) for cell in cells)
     if not 0.0 < r_max_A <= room_A * (1.0 + 1e-12):
         raise InputError(

@@ -25,6 +25,10 @@ LOWEST_PEAK = 0.02
 """A maximum below this share of the whole spectrum's is a ripple of the window, not a band."""
 FEWEST_BLOCKS = 4
 ATOMS_AT_ONCE = 256  # bounds the memory of the transforms, not the result
+DEFAULT_WINDOW, DEFAULT_PADDING = "hann", 4
+WINDOWS = {"hann": 1.0, "blackman": 1.175, "none": 0.605}
+"""Windows of the correlation function, and the width at half height, in units of 1 / longest lag,
+that each gives to a sharp line; ``none`` has ripples of a fifth of the line, below zero too."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Spectrum:
     wavenumber_per_cm : ``(n_frequencies,)``, 1/cm, from 0 to the Nyquist frequency
     density : ``(n_frequencies,)``, K cm (K per 1/cm), for each species
     error : ``(n_frequencies,)``, K cm, one standard error; NaN with fewer than 4 blocks
+    total, total_error : ``(n_frequencies,)``, K cm, of all atoms: the mass-weighted density of
+        states, the species' spectra in the ratio of their degrees of freedom
     resolution_per_cm : width at half height, 1/cm, that the window gives to a sharp line
     n_blocks : independent blocks of frames averaged
     aliased : whether a band known for these species lies above the Nyquist frequency
@@ -44,6 +50,8 @@ class Spectrum:
     wavenumber_per_cm: NDArray[np.float64]
     density: dict[str, NDArray[np.float64]]
     error: dict[str, NDArray[np.float64]]
+    total: NDArray[np.float64]
+    total_error: NDArray[np.float64]
     resolution_per_cm: float
     n_blocks: int
     aliased: bool
@@ -101,16 +109,20 @@ def velocity_spectra(
     time_step_fs: float,
     n_lags: int,
     fixed_com: bool = True,
+    window: str = DEFAULT_WINDOW,
+    padding: int = DEFAULT_PADDING,
 ) -> Spectrum:
     """c_vv(nu) of each species, normalised to its temperature.
 
     S_s(nu) = 2 / (k_B dof_s) integral dt w(t) cos(2 pi nu t) sum_{i in s} m_i <v_i(0) . v_i(t)>
-    over -t_max < t < t_max, with Hann's window w(t) = cos^2(pi t / (2 t_max)), t_max = n_lags dt.
+    over -t_max < t < t_max, t_max = n_lags dt, with Hann's window w(t) = cos^2(pi t / (2 t_max)),
+    Blackman's 0.42 + 0.5 cos(pi t / t_max) + 0.08 cos(2 pi t / t_max), or none.
     w(0) = 1, so the trapezoidal sum over the axis, from 0 to Nyquist, is exactly
     T_s = 2 <K_s> / (k_B dof_s) of the frames used, for any window.  At zero frequency it is
     12 N_s m_s D_s / (k_B dof_s) with the diffusion coefficient D_s, where t_max exceeds the memory
     of the velocities.
-    The window gives a line the width 1 / t_max at half height; the axis is eight times finer.
+    Hann's window gives a line the width 1 / t_max at half height; zeros appended to the correlation
+    function make the axis finer (not the resolution).
     Frequencies above Nyquist fold back: ``aliased`` says where X-H stretches do.
 
     Parameters
@@ -121,12 +133,19 @@ def velocity_spectra(
     time_step_fs : fs, between frames
     n_lags : lags of the correlation function, at least 2
     fixed_com : as in `temperature.degrees_of_freedom`
+    window : hann, blackman or none
+    padding : how many times longer zeros make the correlation function, at least
 
     Raises
     ------
     InputError
-        No block of ``n_lags`` frames.
+        No block of ``n_lags`` frames, or no such window or padding.
     """
+    if window not in WINDOWS or padding < 1:
+        raise InputError(
+            f"c_vv: window {window!r} with padding {padding}; expected one of {', '.join(WINDOWS)} "
+            "and 1 or more"
+        )
     symbols = [str(symbol) for symbol in np.unique(species)]
     correlations, n_frames = [], []
     for velocities in blocks:
@@ -142,20 +161,23 @@ def velocity_spectra(
             f"c_vv: no block of {max(n_lags, 2)} frames of velocities; run longer, "
             "or write velocities more often"
         )
-    dofs = [degrees_of_freedom(masses_u, species == s, fixed_com=fixed_com) for s in symbols]
-    kelvin = U_A2_PER_FS2_EV / (BOLTZMANN_EV_PER_K * np.array(dofs))
-    spectra = _cosine_transform(np.array(correlations) * kelvin[:, None], time_step_fs)
-    weights = np.array(n_frames)
-    mean = np.tensordot(weights / weights.sum(), spectra, axes=1)  # (species, frequency)
-    error = block_error(spectra, weights)
-    if len(spectra) < FEWEST_BLOCKS:
-        error = np.full_like(mean, np.nan)
+    dofs = np.array(
+        [degrees_of_freedom(masses_u, species == s, fixed_com=fixed_com) for s in symbols]
+    )
+    kelvin = U_A2_PER_FS2_EV / (BOLTZMANN_EV_PER_K * dofs)
+    lags = np.array(correlations) * kelvin[:, None] * _window(window, n_lags)
+    spectra = _cosine_transform(lags, time_step_fs, padding)  # (block, species, frequency)
+    total = np.tensordot(dofs / dofs.sum(), spectra, axes=(0, 1))
+    mean, error = _average(spectra, np.array(n_frames))
+    total_mean, total_error = _average(total, np.array(n_frames))
     nyquist = nyquist_per_cm(time_step_fs)
     return Spectrum(
         wavenumber_per_cm=np.linspace(0.0, nyquist, mean.shape[1]),
         density=dict(zip(symbols, mean, strict=True)),
         error=dict(zip(symbols, error, strict=True)),
-        resolution_per_cm=PER_FS_PER_CM / (n_lags * time_step_fs),
+        total=total_mean,
+        total_error=total_error,
+        resolution_per_cm=WINDOWS[window] * PER_FS_PER_CM / (n_lags * time_step_fs),
         n_blocks=len(spectra),
         aliased="H" in symbols and len(symbols) > 1 and nyquist < HYDROGEN_STRETCH_PER_CM,
     )
@@ -181,15 +203,31 @@ def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
     return {name: peak if peak.height > lowest else NO_PEAK for name, peak in peaks.items()}
 
 
+def _average(spectra: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:
+    """Mean over blocks, the first axis, and its standard error."""
+    mean = np.tensordot(n_frames / n_frames.sum(), spectra, axes=1)
+    error = block_error(spectra, n_frames)
+    return mean, error if len(spectra) >= FEWEST_BLOCKS else np.full_like(mean, np.nan)
+
+
+def _window(name: str, n_lags: int) -> NDArray[np.float64]:
+    """``(n_lags,)``, 1 at lag 0, down to 0 at lag n_lags."""
+    phase = np.pi * np.arange(n_lags) / n_lags
+    if name == "hann":
+        return 0.5 + 0.5 * np.cos(phase)
+    if name == "blackman":
+        return 0.42 + 0.5 * np.cos(phase) + 0.08 * np.cos(2.0 * phase)
+    return np.ones(n_lags)
+
+
 def _cosine_transform(
-    correlations: NDArray[np.float64], time_step_fs: float
+    correlations: NDArray[np.float64], time_step_fs: float, padding: int
 ) -> NDArray[np.float64]:
-    """Windowed one-sided spectrum along the last axis (lags), per 1/cm; axis 8 times finer."""
+    """One-sided spectrum along the last axis (windowed lags), per 1/cm; finer by the padding."""
     n_lags = correlations.shape[-1]
-    window = np.cos(0.5 * np.pi * np.arange(n_lags) / n_lags) ** 2
-    n_padded = 4 << (2 * n_lags - 1).bit_length()
+    n_padded = padding * (1 << (2 * n_lags - 1).bit_length())
     even = np.zeros((*correlations.shape[:-1], n_padded))
-    even[..., :n_lags] = correlations * window
+    even[..., :n_lags] = correlations
     even[..., -n_lags + 1 :] = even[..., n_lags - 1 : 0 : -1]  # C(-k) = C(k)
     two_sided = np.fft.rfft(even, axis=-1).real * time_step_fs  # K fs
     return 2.0 * two_sided / PER_FS_PER_CM  # K cm

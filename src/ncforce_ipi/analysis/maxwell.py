@@ -1,0 +1,121 @@
+"""Whether the velocities of each species are distributed as Maxwell and Boltzmann say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.analysis.statistics import Mean, block_error, mean_of
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
+
+WIDEST, N_BINS = 5.0, 100
+FEWEST_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Components of the velocities of one species, scaled to unit variance, against a Gaussian.
+
+    Attributes
+    ----------
+    scaled : ``(n_bins,)``, centres of bins of v / sigma, sigma^2 the mean of v^2 in this run
+    density, error : ``(n_bins,)``, per unit of v / sigma, with one standard error from blocks; NaN
+        with fewer than 4
+    temperature_K : K, that the mean of v^2 means
+    excess_kurtosis : <v^4> / <v^2>^2 - 3 with its standard error: 0 for a Gaussian.  Energy that is
+        conserved (NVE) takes about 3 / N off it
+    """
+
+    scaled: NDArray[np.float64]
+    density: NDArray[np.float64]
+    error: NDArray[np.float64]
+    temperature_K: float
+    excess_kurtosis: Mean
+
+    @property
+    def sigmas(self) -> float:
+        """|Excess kurtosis| in units of its error; NaN without one."""
+        return abs(self.excess_kurtosis.value) / self.excess_kurtosis.error
+
+    @property
+    def gaussian(self) -> NDArray[np.float64]:
+        """Maxwell and Boltzmann's distribution at the centres, ``(n_bins,)``."""
+        return np.exp(-0.5 * self.scaled**2) / np.sqrt(2.0 * np.pi)
+
+
+class Collector:
+    """Sums up velocities block by block as they pass through `watch`."""
+
+    def __init__(
+        self,
+        species: NDArray[np.str_],
+        masses_u: NDArray[np.float64],
+        temperature_K: float,
+        *,
+        fixed_com: bool = True,
+    ) -> None:
+        """``species`` and ``masses_u``, u: ``(n_atoms,)``; ``temperature_K``: about that, for bins.
+
+        With the centre of mass at rest a component has the variance k_B T / m (1 - m / M).
+        """
+        share = masses_u / masses_u.sum() if fixed_com else 0.0 * masses_u
+        variance = BOLTZMANN_EV_PER_K * temperature_K / U_A2_PER_FS2_EV * (1.0 - share) / masses_u
+        self._members = {str(s): np.flatnonzero(species == s) for s in np.unique(species)}
+        self._per_sigma = 1.0 / np.sqrt(np.maximum(variance, np.finfo(float).tiny))
+        self._temperature_K = temperature_K
+        # wider and finer than what is shown: the bins are scaled when the variance is known
+        self._edges = np.linspace(-2.0 * WIDEST, 2.0 * WIDEST, 40 * N_BINS + 1)
+        self._counts: dict[str, list[NDArray]] = {name: [] for name in self._members}
+        self._moments: dict[str, list[NDArray]] = {name: [] for name in self._members}
+
+    def watch(self, blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+        """Hand blocks of velocities ``(n_frames, n_atoms, 3)``, A/fs, on as they are."""
+        for velocities in blocks:
+            for name, members in self._members.items():
+                scaled = velocities[:, members] * self._per_sigma[members, None]
+                self._counts[name].append(np.histogram(scaled, self._edges)[0])
+                powers = [(scaled**power).mean(axis=(1, 2)) for power in (2, 4)]
+                self._moments[name].append(np.array(powers))  # (power, frame)
+            yield velocities
+
+    def distributions(self) -> dict[str, Distribution]:
+        """Of each species.
+
+        Raises
+        ------
+        InputError
+            No velocities, or all are zero.
+        """
+        return {name: self._distribution(name) for name in self._members}
+
+    def _distribution(self, name: str) -> Distribution:
+        if not self._moments[name]:
+            raise InputError("no velocities to see the distribution of; expected one frame or more")
+        second, fourth = np.concatenate(self._moments[name], axis=1)
+        variance = float(second.mean())
+        if not variance > 0.0:
+            raise InputError(f"all velocities of {name} are 0; expected moving atoms")
+        # the first-order change of the ratio with each frame's moments: its mean is the ratio
+        change = fourth / variance**2 - 2.0 * fourth.mean() / variance**3 * (second - variance)
+        kurtosis = mean_of(change)
+        weights = np.array([part.shape[1] for part in self._moments[name]], dtype=float)
+        density = np.array([self._shown(counts, variance) for counts in self._counts[name]])
+        error = block_error(density, weights)
+        edges = np.linspace(-WIDEST, WIDEST, N_BINS + 1)
+        return Distribution(
+            scaled=0.5 * (edges[1:] + edges[:-1]),
+            density=np.tensordot(weights / weights.sum(), density, axes=1),
+            error=error if len(weights) >= FEWEST_BLOCKS else np.full_like(error, np.nan),
+            temperature_K=self._temperature_K * variance,
+            excess_kurtosis=Mean(kurtosis.value - 3.0, kurtosis.error, kurtosis.n_independent),
+        )
+
+    def _shown(self, counts: NDArray, variance: float) -> NDArray[np.float64]:
+        """Density in the bins that are shown, from a cumulative count at their edges."""
+        edges = np.linspace(-WIDEST, WIDEST, N_BINS + 1)
+        below = np.concatenate([[0.0], np.cumsum(counts)]) / max(counts.sum(), 1)
+        return np.diff(np.interp(edges * np.sqrt(variance), self._edges, below)) / np.diff(edges)

@@ -1,0 +1,68 @@
+"""Maxwell's distribution is found where it is, and what differs from it is noticed."""
+
+import numpy as np
+import pytest
+
+from ncforce_ipi.analysis.maxwell import Collector
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
+
+SPECIES = np.array(["O", "H", "H"] * 4)
+MASSES_U = np.array([15.999, 1.008, 1.008] * 4)
+
+
+def gaussian(n_frames: int, temperature_K: float, seed: int = 1) -> np.ndarray:
+    """Velocities with the centre of mass at rest, (n_frames, n_atoms, 3), A/fs."""
+    variance = BOLTZMANN_EV_PER_K * temperature_K / (U_A2_PER_FS2_EV * MASSES_U)
+    velocities = np.random.default_rng(seed).normal(size=(n_frames, len(SPECIES), 3))
+    velocities *= np.sqrt(variance)[:, None]
+    return velocities - np.einsum("a,fac->fc", MASSES_U / MASSES_U.sum(), velocities)[:, None]
+
+
+def collected(blocks, temperature_K=300.0):
+    collector = Collector(SPECIES, MASSES_U, temperature_K)
+    for _ in collector.watch(blocks):
+        pass
+    return collector.distributions()
+
+
+@pytest.mark.parametrize("bins_for_K", [250.0, 360.0])
+def test_gaussian_velocities_are_found_so_in_whatever_bins(bins_for_K):
+    found = collected(np.split(gaussian(4000, 300.0), 8), bins_for_K)
+    assert list(found) == ["H", "O"]
+    for species, shown in found.items():
+        # relative error of <v^2> from 3 n_frames n_atoms numbers, 4 sigma
+        n_numbers = 3 * 4000 * np.count_nonzero(species == SPECIES)
+        assert shown.temperature_K == pytest.approx(300.0, rel=4 * np.sqrt(2 / n_numbers))
+        assert shown.sigmas < 4.0
+        assert shown.excess_kurtosis.error < 0.06  # sqrt(24 / n_numbers), 0.022 for 48000
+        # 100 bins, of which those in the tails have few counts; 8 blocks: t-distributed
+        inside = np.abs(shown.scaled) < 2.5
+        off = np.abs(shown.density - shown.gaussian)[inside] / shown.error[inside]
+        assert np.mean(off < 2.0) > 0.85
+        assert np.sum(shown.density) * 0.1 == pytest.approx(1.0, abs=1e-3)
+
+
+def test_atoms_at_two_temperatures_are_no_gaussian():
+    """Two thirds at T and a third at 2 T: <v^4> / <v^2>^2 = 3 (2/3 + 4/3) / (4/3)^2 = 3.375."""
+    velocities = gaussian(3000, 300.0)
+    velocities[::3] *= np.sqrt(2.0)
+    for shown in collected(np.split(velocities, 5)).values():
+        found = shown.excess_kurtosis
+        assert found.value == pytest.approx(0.375, abs=4 * found.error)
+        assert shown.sigmas > 5.0
+
+
+def test_velocities_go_through_unchanged_and_few_blocks_have_no_error():
+    velocities = gaussian(20, 300.0)
+    collector = Collector(SPECIES, MASSES_U, 300.0)
+    (through,) = collector.watch([velocities])
+    assert through is velocities
+    assert np.isnan(collector.distributions()["O"].error).all()
+
+
+def test_refusals():
+    with pytest.raises(InputError, match="no velocities to see"):
+        collected([])
+    with pytest.raises(InputError, match="all velocities of H are 0"):
+        collected([np.zeros((3, 12, 3))])
