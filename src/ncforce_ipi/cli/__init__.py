@@ -24,6 +24,7 @@ VERBS = {
     "driver": "serve a model's forces to an i-PI server",
     "gle": "what a thermostat does to each frequency and to diffusion",
     "jacobian": "how far from a gradient a force is: asymmetry of its Jacobian",
+    "loop-work": "the work that a force does along closed paths",
     "train": "train a compact hybrid model",
 }
 
@@ -58,7 +59,7 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=text, description=text)
         verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if name == called:
-            module = importlib.import_module(f"ncforce_ipi.cli.{name}")
+            module = importlib.import_module(f"ncforce_ipi.cli.{name.replace('-', '_')}")
             module.add_arguments(verb)
             verb.set_defaults(function=module.run)
     return parser

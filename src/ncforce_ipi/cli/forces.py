@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from ncforce_ipi.cli import families
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.models import sha256
 
+log = logging.getLogger(__name__)
 HELP = (
     "a shipped model (water), a metatomic file, FAMILY:MODEL, 'FAMILY --model MODEL OPTIONS', "
     "'[PATH/]ncforce driver FAMILY --model ...', or a driver that comes by itself: unix:NAME, "
@@ -130,6 +132,30 @@ def provenance(models: list[dict[str, str | None]]) -> dict[str, Any]:
     from ncforce_ipi.launch.provenance import command_line
 
     return {"version": __version__, "command": command_line(), "models": models}
+
+
+def add_files(parser: argparse.ArgumentParser, of: str) -> None:
+    """``--json``, ``--csv``, ``--plot`` and ``--force``; what goes ``of`` into CSV and figure."""
+    group = parser.add_argument_group("files")
+    group.add_argument("--json", type=Path, metavar="FILE", help="all numbers")
+    group.add_argument("--csv", type=Path, metavar="FILE", help=of)
+    group.add_argument("--plot", type=Path, metavar="FILE", help="a PNG of it")
+    group.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def write_files(args: argparse.Namespace, facts: dict[str, Any], report: Any, results: Any) -> None:
+    """What was asked for, from ``record``, ``columns`` and ``draw`` of a report module."""
+    from ncforce_ipi.diagnostics import files
+
+    written = []
+    if args.json:
+        written.append(files.write_json(args.json, facts, report.record(results)))
+    if args.csv:
+        written.append(files.write_csv(args.csv, facts, report.columns(results)))
+    if args.plot:
+        written.append(report.draw(results, args.plot, files.lines(facts)))
+    if written:
+        log.info("wrote %s", ", ".join(str(path) for path in written))
 
 
 def check_outputs(paths: list[Path | None], force: bool) -> None:

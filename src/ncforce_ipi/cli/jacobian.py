@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from ncforce_ipi.diagnostics.products import Products
     from ncforce_ipi.diagnostics.survey import Found
 
-log = logging.getLogger(__name__)
 WHOLE_UP_TO = 400  # atoms: 1200 products, a minute or two for a small network
 KINDS: tuple[Kind, Kind] = ("conservative", "direct")
 
@@ -83,17 +80,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--r-max-A", type=float, default=8.0, metavar="X", help="default 8 A")
     how.add_argument("--bin-A", type=float, default=0.25, metavar="X", help="default 0.25 A")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="of probes")
-    out = parser.add_argument_group("files")
-    out.add_argument("--json", type=Path, metavar="FILE", help="all numbers")
-    out.add_argument("--csv", type=Path, metavar="FILE", help="lambda against distance")
-    out.add_argument("--plot", type=Path, metavar="FILE", help="the same as a PNG")
-    out.add_argument("--force", action="store_true", help="replace files that exist")
+    forces.add_files(parser, "lambda against distance")
 
 
 def run(args: argparse.Namespace) -> int:
     """Table on stdout, files where asked for."""
     _check(args)
-    from ncforce_ipi.diagnostics import files, jacobian_report
+    from ncforce_ipi.diagnostics import jacobian_report
     from ncforce_ipi.diagnostics.frames import read_frames
 
     frames = read_frames(args.structures, args.frames)
@@ -105,15 +98,7 @@ def run(args: argparse.Namespace) -> int:
         surveys = [_survey(args, backend, frames, kind) for kind in kinds]
         facts = forces.provenance([forces.identity(args.model, backend)])
     sys.stdout.write(jacobian_report.table(surveys) + "\n")
-    written = []
-    if args.json:
-        written.append(files.write_json(args.json, facts, jacobian_report.record(surveys)))
-    if args.csv:
-        written.append(files.write_csv(args.csv, facts, jacobian_report.columns(surveys)))
-    if args.plot:
-        written.append(jacobian_report.draw(surveys, args.plot, files.lines(facts)))
-    if written:
-        log.info("wrote %s", ", ".join(str(path) for path in written))
+    forces.write_files(args, facts, jacobian_report, surveys)
     return 0
 
 
