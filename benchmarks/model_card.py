@@ -1,6 +1,8 @@
-"""Numbers of a model card: errors by temperature, O-H stiffness of both forces, cost of a call.
+"""Numbers of a model card: errors by group of frames, stiffness of both forces, cost of a call.
 
-    python benchmarks/model_card.py --model water --data benchmarks/training/water/test.xyz.xz
+    python benchmarks/model_card.py --data benchmarks/training/water/test.xyz.xz --kind md
+    python benchmarks/model_card.py --model carbon --data benchmarks/training/carbon/test.xyz.xz \
+        --by kind --bond C C
 
 Everything is evaluated through the driver's backend, i.e. what a run would get.  Prints Markdown
 tables; ``--json FILE`` keeps the numbers.
@@ -23,6 +25,7 @@ from ncforce_ipi.training.dataset import read_atoms
 BOTH = Wanted(frozenset({"conservative", "direct"}), direct_virial=True)
 CONSERVATIVE = Wanted(frozenset({"conservative"}))
 DIRECT = Wanted(frozenset({"direct"}))
+MOVED = 128
 
 
 def structure(atoms, positions=None) -> Structure:
@@ -46,15 +49,15 @@ def frame_errors(backend: Backend, atoms) -> dict[str, np.ndarray]:
     }
 
 
-def error_table(backend: Backend, frames) -> list[dict[str, float]]:
-    """One row per temperature, the last for all: RMSE and MAE of forces, RMSE of the rest."""
-    errors = [(a.info["T"], frame_errors(backend, a)) for a in frames]
-    temperatures = sorted({t for t, _ in errors})
+def error_table(backend: Backend, frames, by: str) -> list[dict]:
+    """One row per value of ``by``, the last for all: RMSE and MAE of forces, RMSE of the rest."""
+    errors = [(a.info[by], frame_errors(backend, a)) for a in frames]
+    groups = sorted({group for group, _ in errors})
     rows = []
-    for t in [*temperatures, None]:
-        chosen = [e for u, e in errors if t is None or u == t]
+    for group in [*groups, "all"]:
+        chosen = [e for other, e in errors if group in ("all", other)]
         joined = {k: np.concatenate([e[k].ravel() for e in chosen]) for k in chosen[0]}
-        row = {"temperature_K": None if t is None else float(t), "n_frames": len(chosen)}
+        row = {by: str(group), "n_frames": len(chosen)}
         for key in ("conservative", "direct", "difference", "force"):
             row[f"{key}_rmse_meV_per_A"] = 1e3 * rms(joined[key])
             row[f"{key}_mae_meV_per_A"] = 1e3 * float(np.abs(joined[key]).mean())
@@ -69,17 +72,21 @@ def rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(x**2)))
 
 
-def stiffness(backend: Backend, frames, step_A: float = 0.01) -> dict[str, float]:
-    """k = -dF.u/dx of each H moved along its O-H bond by +-``step_A``, of both forces.
+def stiffness(backend: Backend, frames, bond, step_A: float = 0.01) -> dict[str, float]:
+    """k = -dF.u/dx of atoms moved along the bond to their nearest neighbour by +-``step_A``.
+
+    ``bond`` ("O", "H"): of each H, and its nearest O, with both forces; at most
+    ``MOVED`` atoms of a frame.
 
     At 0.01 A the rounding of float32 forces (1e-5 eV/A) stays below 0.001 eV/A^2 and the cubic
     term of the central difference below 0.1 % of k.
     """
     slow, fast = [], []
     for atoms in frames:
-        oxygen = np.flatnonzero(atoms.numbers == 8)
-        for h in np.flatnonzero(atoms.numbers == 1):
-            vectors = atoms.get_distances(h, oxygen, mic=True, vector=True)
+        symbols = np.array(atoms.get_chemical_symbols())
+        for h in np.flatnonzero(symbols == bond[1])[:MOVED]:
+            others = np.setdiff1d(np.flatnonzero(symbols == bond[0]), [h])
+            vectors = atoms.get_distances(h, others, mic=True, vector=True)
             nearest = vectors[np.linalg.norm(vectors, axis=1).argmin()]
             unit = -nearest / np.linalg.norm(nearest)
             k = {"conservative": 0.0, "direct": 0.0}
@@ -123,29 +130,33 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device")
+    parser.add_argument("--kind", help="frames of this kind only, e.g. md")
+    parser.add_argument("--by", default="T", choices=("T", "kind"), help="groups of the table")
+    parser.add_argument("--bond", nargs=2, default=["O", "H"], metavar="SYMBOL")
+    parser.add_argument("--cold-K", type=float, default=300.0, help="frames for the stiffness")
     parser.add_argument("--stiffness-frames", type=int, default=20)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     path = model_path(args.model)
     backend = metatomic.open_model(path, device=args.device, threads=args.threads)
-    frames = [a for a in read_atoms(args.data) if a.info.get("kind") == "md"]
-    cold = [a for a in frames if a.info["T"] == 300]
+    frames = [a for a in read_atoms(args.data) if args.kind in (None, a.info["kind"])]
+    cold = [a for a in frames if a.info["T"] == args.cold_K]
     small = sorted(cold, key=len)
     picked = small[:: max(1, len(small) // args.stiffness_frames)][: args.stiffness_frames]
     result = {
         "model_sha256": sha256(path),
-        "errors": error_table(backend, frames),
-        "stiffness_OH_300K": stiffness(backend, picked),
+        "errors": error_table(backend, frames, args.by),
+        "stiffness": stiffness(backend, picked, args.bond),
         "cost": cost(backend, max(cold, key=len)),
     }
-    show(result)
+    show(result, args.by)
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def show(result: dict) -> None:
+def show(result: dict, by: str) -> None:
     columns = {
-        "T / K": "temperature_K",
+        {"T": "T / K", "kind": "kind"}[by]: by,
         "frames": "n_frames",
         "conservative": "conservative_rmse_meV_per_A",
         "direct": "direct_rmse_meV_per_A",
@@ -158,9 +169,9 @@ def show(result: dict) -> None:
     print("| " + " | ".join(columns) + " |")
     print("|" + "---|" * len(columns))
     for row in result["errors"]:
-        cells = ["all" if row[key] is None else f"{row[key]:.4g}" for key in columns.values()]
+        cells = [f"{v:.4g}" if isinstance(v := row[k], float) else str(v) for k in columns.values()]
         print("| " + " | ".join(cells) + " |")
-    for name in ("stiffness_OH_300K", "cost"):
+    for name in ("stiffness", "cost"):
         print(f"\n{name}: " + ", ".join(f"{k} {v:.4g}" for k, v in result[name].items()))
 
 
