@@ -14,6 +14,7 @@ import numpy as np
 
 from ncforce_ipi import client, sockets
 from ncforce_ipi.backend import Evaluation, Structure, Wanted
+from ncforce_ipi.drivers import loading
 from ncforce_ipi.evaluator import Evaluator
 from ncforce_ipi.sharedmemory import Segments
 from ncforce_ipi.species import read_species
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     parser.add_argument("--shm", action="store_true")
     args = parser.parse_args()
+    loading.prepare(threads=1)  # as every driver of ours does
     connections = []
     for role in args.roles:
         address = sockets.Address(path=f"./{role}")

@@ -64,7 +64,7 @@ def ask(evaluator, positions, role):
     scale = -1.0 if KINDS[role] == "conservative" else -1.1
     expected = scale * positions
     if role == "fast":
-        expected = expected - expected.mean(axis=0)
+        expected = expected - [column.mean() for column in expected.T]  # to the last bit
     np.testing.assert_array_equal(got.forces, expected)
 
 

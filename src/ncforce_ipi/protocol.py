@@ -203,7 +203,7 @@ def encode_forces(evaluation: Evaluation, extras: str = "") -> bytes:
             header("FORCEREADY"),
             np.float64(energy).tobytes(),
             np.int32(len(forces)).tobytes(),
-            forces.astype(np.float64, copy=False).tobytes(),
+            np.ascontiguousarray(forces, np.float64).data,  # join makes the only copy
             virial.astype(np.float64, copy=False).tobytes(),
             np.int32(len(text)).tobytes(),
             text,
@@ -219,7 +219,7 @@ def encode_batch(evaluations: Sequence[Evaluation]) -> bytes:
             header("FORCEREADY"),
             np.array(energies, np.float64).tobytes(),
             np.int32(len(forces[0])).tobytes(),
-            *(np.asarray(force, np.float64).tobytes() for force in forces),
+            *(np.ascontiguousarray(force, np.float64).data for force in forces),
             *(np.asarray(virial, np.float64).tobytes() for virial in virials),
             bytes(4 * len(evaluations)),  # texts of length 0
         )
