@@ -20,6 +20,7 @@ from ncforce_ipi.mts import Plan
 from ncforce_ipi.systems import NAMES, SYSTEMS
 from ncforce_ipi.templates import fill, shipped_file
 from ncforce_ipi.units import PER_FS_PER_CM
+from ncforce_ipi.velocities import VELOCITIES_FILE, set_velocities, velocities_xyz
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -109,12 +110,13 @@ class Recipe:
             raise InputError(f"seed must lie between 0 and 4294967295, got {self.seed}")
 
 
-def read_structure(name_or_path: str) -> Atoms:
+def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     """A shipped start structure by its name, or the last frame of any file that ASE reads.
 
     Returns
     -------
-    Species, positions (A) and periodic cell (A) only.
+    Species, positions (A) and periodic cell (A); with the file ``velocities``, the momenta of its
+    last frame, else none.
     """
     import ase.io
     from ase import Atoms
@@ -128,7 +130,10 @@ def read_structure(name_or_path: str) -> Atoms:
     if isinstance(atoms, list):
         atoms = atoms[-1]
     _check_structure(atoms, path)
-    return Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=True)
+    found = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=True)
+    if velocities is not None:
+        set_velocities(found, Path(velocities))
+    return found
 
 
 def input_xml(recipe: Recipe, atoms: Atoms) -> str:
@@ -151,7 +156,7 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "seed": recipe.seed,
             "forcefields": "\n".join(_socket(recipe.transport, name) for name in names),
             "structure": STRUCTURE_FILE,
-            "temperature_K": recipe.temperature_K,
+            "velocities": _velocities(recipe, atoms),
             "components": "\n".join(_component(name, plan) for name in names),
             "n_beads": recipe.ensemble.beads,
             "motion": motion_xml(plan, recipe.ensemble, recipe.temperature_K, atoms),
@@ -161,12 +166,24 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
 
 
 def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
-    """Write ``input.xml`` and ``init.xyz`` into an existing directory."""
+    """Write ``input.xml``, ``init.xyz`` and given velocities into an existing directory."""
     import ase.io
 
     text = input_xml(recipe, atoms)
-    ase.io.write(directory / STRUCTURE_FILE, atoms, format="extxyz")
+    ase.io.write(
+        directory / STRUCTURE_FILE, atoms, format="extxyz", columns=["symbols", "positions"]
+    )
+    if atoms.has("momenta"):
+        (directory / VELOCITIES_FILE).write_text(velocities_xyz(atoms), encoding="utf-8")
     (directory / INPUT_FILE).write_text(text, encoding="utf-8")
+
+
+def _velocities(recipe: Recipe, atoms: Atoms) -> str:
+    if not atoms.has("momenta"):
+        return f'<velocities mode="thermal" units="kelvin"> {recipe.temperature_K} </velocities>'
+    if recipe.ensemble.beads > 1:
+        raise InputError("a path integral starts from random velocities; leave --velocities out")
+    return f'<velocities mode="xyz"> {VELOCITIES_FILE} </velocities>'
 
 
 def _structure_path(name_or_path: str) -> Path:

@@ -11,6 +11,7 @@ from ncforce_ipi import preflight
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import INPUT_FILE, STRUCTURE_FILE, read_structure, write_input
+from ncforce_ipi.velocities import VELOCITIES_FILE
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +34,12 @@ def run(args: argparse.Namespace) -> int:
     """Write ``input.xml`` and ``init.xyz``."""
     jobs.fill(args)
     recipe = jobs.recipe(args, jobs.plan(args))
-    atoms = read_structure(args.structure)
+    atoms = read_structure(args.structure, args.velocities)
     for warning in preflight.check(recipe, atoms).warnings:
         log.warning("%s", warning)
     paths = [args.out / name for name in (INPUT_FILE, STRUCTURE_FILE)]
+    if args.velocities is not None:
+        paths.append(args.out / VELOCITIES_FILE)
     there = [str(path) for path in paths if path.exists()]
     if there and not args.force:
         raise InputError(f"{' and '.join(there)} exist; choose another --out or use --force")

@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "family": "metatomic",
     "model": None,
     "structure": None,
+    "velocities": None,
     "device": None,
     "threads": 1,
     "driver_options": "",
@@ -58,6 +59,9 @@ def add_system(parser: argparse.ArgumentParser) -> None:
     add("--model", "--fast-model", dest="model", metavar="MODEL",
         help="model instead of the shipped one: a file, or a name of its family")  # fmt: skip
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
+    add("--velocities", metavar="FILE",
+        help="start velocities: last frame of i-PI's velocities, or of extxyz with momenta; "
+        "default: random ones by --seed")  # fmt: skip
     add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
     add("--temperature-K", dest="temperature_K", type=float, metavar="X",
         help="of the start velocities and of the ensemble, default 300 K")  # fmt: skip
@@ -165,7 +169,9 @@ def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
 def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
     """The whole job."""
     limits = Limits(args.stall_s, getattr(args, "max_temperature_K", None))
-    return Job(directory, recipe(args, steps), _absolute(args.structure), service(args), limits)
+    velocities = args.velocities and str(Path(args.velocities).expanduser().absolute())
+    structure = _absolute(args.structure)
+    return Job(directory, recipe(args, steps), structure, service(args), limits, velocities)
 
 
 def service(args: argparse.Namespace) -> Service:

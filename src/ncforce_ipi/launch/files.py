@@ -11,10 +11,21 @@ from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import INPUT_FILE, PREFIX, STRUCTURE_FILE
+from ncforce_ipi.velocities import VELOCITIES_FILE
 
 RECORD_FILE = "run.json"
 LOGS = "logs"
-OURS = (INPUT_FILE, STRUCTURE_FILE, RECORD_FILE, "resume.xml", "RESTART", "EXIT", LOGS, "analysis")
+OURS = (
+    INPUT_FILE,
+    STRUCTURE_FILE,
+    VELOCITIES_FILE,
+    RECORD_FILE,
+    "resume.xml",
+    "RESTART",
+    "EXIT",
+    LOGS,
+    "analysis",
+)
 OUR_PATTERNS = (f"{PREFIX}.*", f"#{PREFIX}.*#", "#RESTART#*#")  # i-PI's backups too
 
 

@@ -77,6 +77,7 @@ class Job:
     structure: str
     service: Service
     limits: Limits = field(default_factory=Limits)
+    velocities: str | None = None
 
     @property
     def name(self) -> str:
@@ -197,6 +198,7 @@ def to_record(job: Job) -> dict[str, Any]:
         "temperature_K": recipe.temperature_K,
         "seed": recipe.seed,
         "structure": job.structure,
+        "velocities": job.velocities,
         "driver": {
             "family": service.family,
             "model": service.model,
@@ -236,7 +238,8 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         transport=Transport(driver["port"]),
         **in_the_text(service),
     )
-    return Job(directory, recipe, record["structure"], service, Limits(**record["limits"]))
+    limits = Limits(**record["limits"])
+    return Job(directory, recipe, record["structure"], service, limits, record.get("velocities"))
 
 
 def _addresses(transport: Transport, plan: Plan, sockets: Path) -> list[str]:

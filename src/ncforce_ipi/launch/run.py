@@ -55,7 +55,7 @@ class Outcome:
 
 def start(job: Job, force: bool = False) -> Outcome:
     """Run a job in a new directory (or with ``force`` in the place of an earlier run)."""
-    atoms = read_structure(job.structure)
+    atoms = read_structure(job.structure, job.velocities)
     check_addresses(job.recipe.transport, job.recipe.plan.components)
     for warning in preflight.check(job.recipe, atoms).warnings:
         log.warning("%s", warning)
