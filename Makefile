@@ -1,4 +1,5 @@
 # make demo: a picosecond of liquid water with MTS forces, analysed.   make test: the test suite.
+# make test-matrix: every shipped system, ensemble and choice of forces runs, 15 minutes.
 # make test-families: every model family that goes together in one environment, and MACE in another.
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,7 +8,7 @@ FAMILIES_VENV ?= .venv-families
 MACE_VENV ?= .venv-mace
 FAMILY_TESTS = tests/test_drivers_contract.py tests/test_families_e2e.py
 
-.PHONY: demo test test-families lint clean
+.PHONY: demo test test-matrix test-families lint clean
 
 demo: $(VENV)/.run
 	$(BIN)/ncforce run water --ensemble nve --forces mts --mts 8 --time-ps 1 --out demo
@@ -15,6 +16,9 @@ demo: $(VENV)/.run
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest
+
+test-matrix: $(VENV)/.test
+	$(BIN)/python -m pytest -m slow tests/test_matrix_e2e.py
 
 test-families: $(VENV)/.run $(FAMILIES_VENV)/.test $(MACE_VENV)/.test
 	NCFORCE_TEST_FAMILIES="metatomic sevennet orb ase analytic" \
