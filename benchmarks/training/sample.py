@@ -120,7 +120,7 @@ def crystal(plan: Crystals, random: np.random.Generator) -> Atoms:
 
 
 def trajectory(
-    plan: Dynamics, start: Atoms, model: Calculator, random: np.random.Generator
+    plan: Dynamics, start: Atoms, model: Calculator, source: str, random: np.random.Generator
 ) -> Iterator[Atoms]:
     """Frames of one trajectory, the start itself left out."""
     atoms = Atoms(start.numbers, start.positions, cell=start.cell, pbc=start.pbc)
@@ -141,7 +141,7 @@ def trajectory(
         dynamics.set_temperature(temperature_K=aim)
         dynamics.run(round(plan.every_fs / plan.timestep_fs))
         frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        frame.info = {"kind": plan.kind, "source": "student", "T": round(aim)}
+        frame.info = {"kind": plan.kind, "source": source, "T": round(aim)}
         yield frame
         largest, heating = np.abs(atoms.get_forces()).max(), atoms.get_temperature() / temperature
         if largest > MAX_FORCE or heating > MAX_HEATING:
@@ -168,6 +168,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     plan = tomllib.loads(args.plan.read_text())
     random = np.random.default_rng(args.seed)
+    source = "student" if family == "metatomic" else "teacher"
     model = backends.ConservativeCalculator(backends.load(args, family))
     frames = [
         crystal(c, random) for t in plan.get("crystals", []) for c in [Crystals(**t)] * t["n"]
@@ -178,7 +179,7 @@ def main() -> None:
         starts = pool(dynamics.start, args.plan.parent)
         for _ in range(dynamics.trajectories):
             start = starts[int(random.integers(len(starts)))]
-            frames += trajectory(dynamics, start, model, random)
+            frames += trajectory(dynamics, start, model, source, random)
         log.info("%s at %s K: %d frames by now", dynamics.kind, dynamics.temperature_K, len(frames))
     for frame in frames:
         frame.calc = None
