@@ -1,0 +1,202 @@
+"""The linear theory of multiple time stepping against the steps themselves; the page on a pair."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ncforce_ipi.cli import main
+from ncforce_ipi.diagnostics import resonance
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.units import PER_FS_PER_CM, U_A2_PER_FS2_EV
+
+STEP_FS = 0.5
+K_FAST, DELTA = 45.0, 0.1  # eV/A^2: a hydrogen atom at 3480 cm^-1
+
+
+def omega(wavenumber_per_cm):
+    return np.asarray(wavenumber_per_cm, float) / PER_FS_PER_CM * 2 * np.pi
+
+
+def step_matrix(slow, fast, mts):
+    """The map of (x, v) over one outer step, multiplied out."""
+    n = len(fast)
+    one, zero = np.eye(n), np.zeros((n, n))
+    kick = np.block([[one, zero], [-0.5 * STEP_FS * fast, one]])
+    drift = np.block([[one, STEP_FS * one], [zero, one]])
+    outer = np.block([[one, zero], [-0.5 * mts * STEP_FS * (slow - fast), one]])
+    return outer @ np.linalg.matrix_power(kick @ drift @ kick, mts) @ outer
+
+
+@pytest.mark.parametrize("mts", [1, 2, 7, 16])
+def test_eigenvalues_are_those_of_the_steps(mts):
+    """Coupled modes, an asymmetric fast force: both halves of mu + 1/mu = 2 a."""
+    random = np.random.default_rng(0)
+    q, _ = np.linalg.qr(random.normal(size=(5, 5)))
+    slow = q @ np.diag(omega([300.0, 900.0, 1700.0, 3400.0, 3600.0]) ** 2) @ q.T
+    fast = slow + 0.02 * random.normal(size=(5, 5))
+    mu = np.linalg.eigvals(step_matrix(slow, fast, mts))
+    a = resonance.maps(slow, fast, mts, STEP_FS)[-1]
+    expected = np.sort_complex(np.round((mu + 1 / mu) / 2, 8))
+    np.testing.assert_allclose(np.sort_complex(np.round(np.repeat(a, 2), 8)), expected, atol=1e-6)
+    rate = resonance.growth(a, mts, STEP_FS).max()
+    assert rate == pytest.approx(1e3 * np.log(np.abs(mu).max()) / (mts * STEP_FS), abs=1e-5)
+
+
+@pytest.mark.parametrize("mts", [1, 3, 8, 9, 16])
+def test_half_trace_of_one_mode(mts):
+    k = omega([1600.0, 3600.0])
+    delta = np.array([0.2, -0.05])
+    for one in range(2):
+        fast = np.array([[k[one] ** 2]])
+        matrix = step_matrix(fast * (1 + delta[one]), fast, mts)
+        found = resonance.half_trace(k, delta, mts, STEP_FS)[one]
+        assert found == pytest.approx(np.trace(matrix) / 2, abs=1e-12)
+
+
+def test_half_trace_for_short_inner_steps():
+    """cos(theta) - delta (theta/2) sin(theta)."""
+    k, delta, h = omega([3000.0]), np.array([0.1]), 1e-3
+    theta = k * 4000 * h
+    expected = np.cos(theta) - delta * theta / 2 * np.sin(theta)
+    np.testing.assert_allclose(resonance.half_trace(k, delta, 4000, h), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("mts", [4, 8, 12])
+def test_allowed_is_where_the_half_trace_leaves_one(mts):
+    k, h = omega([500.0, 1650.0, 3400.0]), 1e-3
+    low, high = resonance.allowed(k, 500 * mts, h)
+    for bound, inwards in ((low, 1), (high, -1)):
+        inside = resonance.half_trace(k, bound + 1e-3 * inwards, 500 * mts, h)
+        outside = resonance.half_trace(k, bound - 1e-3 * inwards, 500 * mts, h)
+        assert (np.abs(inside) < 1).all()
+        assert (np.abs(outside) > 1).all()
+
+
+def test_the_limits_of_the_water_models_card():
+    """0.23, 0.16 and 0.11 for 3400, 3600 and 3750 cm^-1 with M dt = 4 fs."""
+    _, high = resonance.allowed(omega([3400.0, 3600.0, 3750.0]), 8, STEP_FS)
+    np.testing.assert_allclose(high, [0.23, 0.16, 0.11], atol=0.005)
+
+
+def test_modes_of_known_stiffness():
+    fast = -K_FAST * np.eye(6)
+    slow = fast.copy()
+    slow[3, 3] *= 1 + DELTA
+    masses = np.array([1.008, 15.999])
+    matrices = [resonance.stiffness(j, masses) for j in (slow, fast)]
+    found = resonance.modes(*matrices)
+    expected = np.sqrt(K_FAST / (1.008 * U_A2_PER_FS2_EV)) * PER_FS_PER_CM / (2 * np.pi)
+    np.testing.assert_allclose(found.wavenumber_per_cm[3:], expected, rtol=1e-12)
+    assert found.n_soft == 0
+    np.testing.assert_allclose(np.sort(found.delta), [0, 0, 0, 0, 0, DELTA], atol=1e-12)
+    soft = resonance.modes(*(m - 1e-9 * np.eye(6) for m in np.zeros((2, 6, 6))))
+    assert soft.n_soft == 6
+
+
+def test_masses_and_steps_that_cant_be():
+    with pytest.raises(InputError, match="expected 2 positive masses, got 2, the smallest 0"):
+        resonance.stiffness(np.eye(6), np.array([1.0, 0.0]))
+    with pytest.raises(InputError, match="can't integrate"):
+        resonance.half_trace(omega([3600.0]), np.zeros(1), 1, 4.0)
+
+
+@pytest.fixture
+def molecule(tmp_path):
+    """Two hydrogen atoms near wells."""
+    path = tmp_path / "h2.xyz"
+    path.write_text("2\n\nH 0.01 0 0\nH 0 0.02 0.01\n")
+    return path
+
+
+def harmonic(k, swirl=0.0):
+    arguments = json.dumps({"k_eV_per_A2": k, "swirl_eV_per_A2": swirl})
+    return f"analytic --model harmonic --arguments '{arguments}'"
+
+
+def largest_amplitude(mts, k_slow, k_fast, n_outer=400):
+    """Of one hydrogen atom in wells of these stiffnesses, integrated step by step."""
+    x, v = 0.01, 0.0
+    mass, biggest = 1.008 * U_A2_PER_FS2_EV, 0.0
+    for _ in range(n_outer):
+        v -= 0.5 * mts * STEP_FS * (k_slow - k_fast) * x / mass
+        for _ in range(mts):
+            v -= 0.5 * STEP_FS * k_fast * x / mass
+            x += STEP_FS * v
+            v -= 0.5 * STEP_FS * k_fast * x / mass
+        v -= 0.5 * mts * STEP_FS * (k_slow - k_fast) * x / mass
+        biggest = max(biggest, abs(x))
+    return biggest
+
+
+def test_the_page_says_which_m_blow_up(tmp_path, molecule, capsys):
+    """Every M from 1 to 16: growing in the page if and only if it blows up in steps."""
+    out = [word for k in ("json", "csv", "png") for word in
+           (f"--{'plot' if k == 'png' else k}", str(tmp_path / f"p.{k}"))]  # fmt: skip
+    words = ["inspect-pair", harmonic((1 + DELTA) * K_FAST), harmonic(K_FAST), str(molecule)]
+    assert main([*words, "--fast-kind", "conservative", *out]) == 0
+    page = json.loads((tmp_path / "p.json").read_text())["results"]
+    blown = [m for m in range(1, 17) if largest_amplitude(m, (1 + DELTA) * K_FAST, K_FAST) > 1.0]
+    growing = [row["M"] for row in page["scan"] if row["n_growing"]]
+    assert growing == blown != []
+    assert page["largest_M_without_growth"] == blown[0] - 1
+    assert [row["M"] for row in page["scan"] if row["margin"] < 0] == blown
+    assert page["lambda_fast"] == [pytest.approx(0, abs=1e-9)]
+    np.testing.assert_allclose(page["modes"][0]["delta"], DELTA, atol=1e-9)
+    # forces differ by delta k x
+    expected = 1e3 * DELTA * K_FAST * np.sqrt((0.01**2 + 0.02**2 + 0.01**2) / 6)
+    assert page["rmse_meV_per_A"]["H"] == pytest.approx(expected)
+    assert f"No mode grows up to M = {blown[0] - 1}" in capsys.readouterr().out
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "p.csv").read_text().count("\n") >= 17
+
+
+def test_an_asymmetric_fast_force_has_its_lambda(tmp_path, molecule, capsys):
+    words = ["inspect-pair", harmonic(K_FAST), harmonic(K_FAST, 2.0), str(molecule)]
+    words += ["--keep-net-force", "--most-mts", "4", "--json", str(tmp_path / "p.json")]
+    assert main(words) == 0
+    page = json.loads((tmp_path / "p.json").read_text())["results"]
+    expected = np.sqrt(2) * 2.0 / np.sqrt(3 * K_FAST**2 + 2 * 2.0**2)
+    assert page["lambda_fast"] == [pytest.approx(expected, rel=1e-6)]
+    assert page["cost"]["both_ms"] is None
+    assert "lambda of the fast one" in capsys.readouterr().out
+
+
+def test_heavy_hydrogen_takes_longer_steps(tmp_path, molecule):
+    best = []
+    for mass in ((), ("--mass", "H=3.024")):
+        out = tmp_path / f"{len(mass)}.json"
+        words = ["inspect-pair", harmonic(1.1 * K_FAST), harmonic(K_FAST), str(molecule), *mass]
+        assert main([*words, "--fast-kind", "conservative", "--json", str(out)]) == 0
+        best.append(json.loads(out.read_text())["results"]["largest_M_without_growth"])
+    assert best[1] > best[0]
+
+
+def test_one_model_for_both(tmp_path, random_model):
+    """One evaluation for both forces is timed too; the net force is that of a driver."""
+    import ase.build
+
+    path, model = tmp_path / "h2o.xyz", str(random_model("float64"))
+    ase.build.molecule("H2O").write(path)
+    words = ["inspect-pair", model, model, str(path), "--json", str(tmp_path / "p.json")]
+    assert main([*words, "--most-mts", "2"]) == 0
+    page = json.loads((tmp_path / "p.json").read_text())["results"]
+    assert page["cost"]["both_ms"] > 0
+    assert "direct forces" in page["fast"]
+    assert 0 < page["lambda_fast"][0] < 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--fast-kind", "conservative"], "expected two different forces"),
+        (["--mass", "H"], "expected SYMBOL=X"),
+        (["--mode-frames", "0"], "--mode-frames: expected 1 or more"),
+        (["--timestep-fs", "0"], "inner time step must be positive"),
+        (["--timestep-fs", "20"], "can't integrate"),
+    ],
+)
+def test_mistakes_are_one_line(molecule, capsys, words, message):
+    model = harmonic(K_FAST, 1.0)
+    assert main(["inspect-pair", model, model, str(molecule), *words]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
