@@ -1,4 +1,4 @@
-"""The figures of one run.  Owns what is drawn; how it looks is in `plots`."""
+"""The figures of one run or measurement.  Owns what is drawn; how it looks is in `plots`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ncforce_ipi import plots
+from ncforce_ipi.analysis.diffusion import Diffusion, Displacement
+from ncforce_ipi.analysis.maxwell import Distribution
 from ncforce_ipi.analysis.rdf import Rdf, main_peak
+from ncforce_ipi.analysis.statistics import Mean, block_error, with_error
 from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
 from ncforce_ipi.results import Results
 
@@ -21,14 +24,18 @@ BEYOND_MOLECULE_A = 2.0
 
 
 def write_figures(results: Results, folder: Path, provenance: list[str]) -> list[Path]:
-    """Draw what the results hold into ``folder``; return the files written."""
+    """Draw what the results hold into ``folder``, PNG and PDF; return the files written."""
     with plots.style():
-        drawn = {"energy_temperature.png": energy_and_temperature(results)}
+        drawn = {"energy_temperature": energy_and_temperature(results)}
         if results.rdfs:
-            drawn["rdf.png"] = radial_distributions(results.rdfs)
+            drawn["rdf"] = radial_distributions(results.rdfs)
         if results.spectrum is not None:
-            drawn["vdos.png"] = velocity_spectra(results.spectrum)
-        return [plots.save(figure, folder / name, provenance) for name, figure in drawn.items()]
+            drawn["vdos"] = velocity_spectra(results.spectrum)
+        return [
+            plots.save(figure, folder / f"{name}.{kind}", provenance)
+            for name, figure in drawn.items()
+            for kind in ("png", "pdf")
+        ]
 
 
 def energy_and_temperature(results: Results) -> Figure:
@@ -60,8 +67,13 @@ def energy_and_temperature(results: Results) -> Figure:
     return figure
 
 
-def radial_distributions(rdfs: Mapping[tuple[str, str], Rdf]) -> Figure:
-    """g(r), one panel a pair, with the band of one standard error and the peak's place."""
+def radial_distributions(
+    rdfs: Mapping[tuple[str, str], Rdf], *, coordination: bool = False
+) -> Figure:
+    """g(r), one panel a pair, with the band of one standard error and the peak's place.
+
+    With ``coordination`` the running number of neighbours, dashed, on an axis of its own.
+    """
     figure, panels = plots.figure(len(rdfs), share_x=True, height_in=2.3)
     for rank, (panel, ((a, b), rdf)) in enumerate(zip(panels, rdfs.items(), strict=True)):
         panel.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
@@ -71,6 +83,12 @@ def radial_distributions(rdfs: Mapping[tuple[str, str], Rdf]) -> Figure:
         peak = main_peak(rdf)
         if np.isfinite(peak.position):
             plots.mark(panel, peak.position, peak.height, f"{peak.position:.2f} Å")
+        if coordination:
+            count = panel.twinx()
+            half = 0.5 * (rdf.r_A[1] - rdf.r_A[0]) if len(rdf.r_A) > 1 else 0.0
+            count.plot(rdf.r_A + half, rdf.coordination, "--", color="0.4", linewidth=1.2)
+            count.spines["right"].set_visible(True)
+            count.set(ylabel=f"{b} around {a} (- -)", ylim=(0.0, None))
     panels[-1].set(xlabel="distance $r$ (Å)", xlim=(0.0, None))
     return figure
 
@@ -94,6 +112,63 @@ def velocity_spectra(spectrum: Spectrum) -> Figure:
     words += f"Nyquist {spectrum.nyquist_per_cm:.0f} cm$^{{-1}}$"
     words += ", ALIASED: X-H stretch folded back" if spectrum.aliased else ""
     panels[-1].set_title(words, loc="right", fontsize=12.0)
+    return figure
+
+
+def temperatures_and_distributions(
+    values_K: Mapping[str, NDArray[np.float64]],
+    distributions: Mapping[str, Distribution],
+    means: Mapping[str, Mean],
+) -> Figure:
+    """Running temperatures of each species; their velocities against Maxwell and Boltzmann.
+
+    The second panel has a logarithmic axis, on which a Gaussian is a parabola, and one species
+    above the other by a factor of ten.
+    """
+    figure, (heat, shape) = plots.figure(2)
+    for rank, (name, series) in enumerate(values_K.items()):
+        frames = np.arange(len(series), dtype=np.float64)
+        at, smooth_K = _running_mean(frames, series)
+        words = f"{name}: {with_error(means[name].value, means[name].error)} K"
+        heat.plot(at, smooth_K, color=plots.colour(name, rank), label=words.replace("+-", "±"))
+    heat.set(xlabel="frame", ylabel="temperature (K)")
+    heat.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, fontsize=11.0)
+    for rank, (name, found) in enumerate(distributions.items()):
+        shade, factor = plots.colour(name, rank), 10.0**-rank
+        seen = found.density > 0.0
+        shape.errorbar(
+            found.scaled[seen], factor * found.density[seen],
+            yerr=np.nan_to_num(factor * found.error[seen]),
+            fmt=".", color=shade, label=name + (f" / {10**rank}" if rank else ""),
+        )  # fmt: skip
+        shape.plot(found.scaled, factor * found.gaussian, color=shade, linewidth=1.0)
+    shape.set(
+        yscale="log", xlabel=r"component of velocity / $\sigma$", ylabel="density", xlim=(-5, 5)
+    )
+    shape.set_ylim(bottom=1e-7 * 10.0 ** -len(distributions))
+    shape.set_title("lines: Maxwell and Boltzmann", fontsize=12.0)
+    shape.legend()
+    return figure
+
+
+def displacement(
+    moved: Displacement, coefficients: Mapping[str, Diffusion], from_ps: float
+) -> Figure:
+    """Mean squared displacement of each species over the lag, with the lines of slope 6 D."""
+    figure, (panel,) = plots.figure(1, height_in=3.8)
+    late = moved.lag_ps >= from_ps
+    for rank, (name, values) in enumerate(moved.squared_A2.items()):
+        shade, blocks = plots.colour(name, rank), moved.blocks_A2[name]
+        error = block_error(blocks, moved.weights)
+        found = coefficients[name]
+        plots.band(panel, moved.lag_ps, values, error, shade)
+        words = f"{name}: D = {with_error(found.value, found.error)} Å$^2$/ps".replace("+-", "±")
+        time_ps = moved.lag_ps[late]
+        line = values[late].mean() + 6.0 * found.value * (time_ps - time_ps.mean())
+        panel.plot(time_ps, line, "--", color="black", linewidth=1.2)
+        panel.plot([], [], color=shade, label=words)
+    panel.set(xlabel="lag (ps)", ylabel="mean squared displacement (Å$^2$)", ylim=(0.0, None))
+    panel.legend()
     return figure
 
 

@@ -45,6 +45,7 @@ KINDS = {
     "p_centroid": "momenta",
     "f_centroid": "forces",
     "forces_component": "forces",
+    "forces_component_raw": "forces",
 }
 """i-PI's outputs and what they are."""
 COLUMNS = {

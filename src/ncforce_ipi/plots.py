@@ -87,9 +87,11 @@ def figure(
 
 
 def save(drawing: Figure, path: Path, provenance: Iterable[str] = ()) -> Path:
-    """Write a figure as a PNG file, with lines of provenance in its metadata."""
+    """Write a figure as PNG, PDF or SVG (the suffix), with lines of provenance in its metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    drawing.savefig(path, format="png", metadata={"Description": "\n".join(provenance)})
+    kind = path.suffix.removeprefix(".")
+    key = "Subject" if kind == "pdf" else "Description"
+    drawing.savefig(path, format=kind, metadata={key: "\n".join(provenance)})
     return path
 
 

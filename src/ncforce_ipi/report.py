@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi import __version__
@@ -26,6 +25,7 @@ from ncforce_ipi.analysis.peaks import Peak
 from ncforce_ipi.analysis.rdf import main_peak
 from ncforce_ipi.analysis.statistics import Mean, with_error
 from ncforce_ipi.analysis.vdos import hydrogen_peaks
+from ncforce_ipi.findings import plain, write_csv
 from ncforce_ipi.models import sha256
 from ncforce_ipi.results import Results
 
@@ -98,7 +98,7 @@ def summary(results: Results, provenance: Provenance) -> dict[str, Any]:
         numbers["spectrum_resolution_per_cm"] = spectrum.resolution_per_cm
         numbers["spectrum_aliased"] = spectrum.aliased
     numbers["notes"] = list(results.notes)
-    return {key: _json_number(value) for key, value in numbers.items()}
+    return dict(plain(numbers))
 
 
 def table(results: Results) -> str:
@@ -114,7 +114,7 @@ def write_files(results: Results, provenance: Provenance, folder: Path) -> list[
     path.write_text(text + "\n", encoding="utf-8")
     written = [path]
     for name, columns in _csv_columns(results).items():
-        written.append(_write_csv(folder / name, columns, provenance))
+        written.append(write_csv(folder / name, columns, provenance.lines()))
     return written
 
 
@@ -226,18 +226,3 @@ def _csv_columns(results: Results) -> dict[str, dict[str, NDArray]]:
                 f"cvv_{symbol}_standard_error_K_cm": spectrum.error[symbol],
             }
     return files
-
-
-def _write_csv(path: Path, columns: dict[str, NDArray], provenance: Provenance) -> Path:
-    """Comment lines with the provenance, one line of names, then the numbers."""
-    header = "\n".join([f"# {line}" for line in provenance.lines()] + [",".join(columns)])
-    rows = np.column_stack(list(columns.values()))
-    np.savetxt(path, rows, fmt="%.10g", delimiter=",", header=header, comments="")
-    return path
-
-
-def _json_number(value: Any) -> Any:
-    """JSON has no NaN: None; numpy's numbers become Python's."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if isinstance(value, np.generic) else value

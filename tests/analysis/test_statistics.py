@@ -100,6 +100,7 @@ def test_interval_is_students():
         (26787.3, 31418.0, "27000 +- 31000"),
         (1.0, 0.0, "1 +- 0"),
         (300.0, 7.1, "300.0 +- 7.1"),
+        (3.333e-11, 4.5e-12, "3.33e-11 +- 4.5e-12"),
     ],
 )
 def test_numbers_show_two_digits_of_their_error(value, error, text):

@@ -156,7 +156,12 @@ def half_width_95(standard_error: float, degrees_of_freedom: float) -> float:
 
 
 def with_error(value: float, error: float) -> str:
-    """``value +- error``, both to two digits of the error: ``0.123 +- 0.045``."""
+    """``value +- error``, both to two digits of the error: ``0.123 +- 0.045``.
+
+    Tiny numbers with a power of ten: ``3.33e-11 +- 4.5e-12``.
+    """
+    if 0.0 < max(abs(value), abs(error)) < 1e-4:
+        return f"{value:.3g} +- {error:.2g}"
     if not (math.isfinite(error) and error > 0.0):
         return f"{value:.4g} +- {error:.2g}"
     digits = 1 - math.floor(math.log10(error))

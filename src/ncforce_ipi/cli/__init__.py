@@ -18,6 +18,12 @@ from ncforce_ipi.errors import InputError, NcforceError
 VERBS = {
     "run": "run molecular dynamics with i-PI and our drivers",
     "analyze": "drift, temperatures, g(r) and spectra of a run",
+    "drift": "drift of the conserved quantity and of the temperature, of any i-PI output",
+    "rdf": "g(r) and coordination numbers of any trajectory",
+    "vdos": "velocity spectra of each species of any trajectory",
+    "temperature": "of each species, equipartition, Maxwell's distribution",
+    "diffusion": "diffusion coefficients from displacements and velocities",
+    "power": "power of non-conservative forces in a thermostat",
     "compare": "the same start with slow, fast and MTS forces, side by side",
     "tune": "a scan over M, and which one to take",
     "input": "write an i-PI input without running it",
@@ -25,6 +31,8 @@ VERBS = {
     "gle": "what a thermostat does to each frequency and to diffusion",
     "jacobian": "how far from a gradient a force is: asymmetry of its Jacobian",
     "loop-work": "the work that a force does along closed paths",
+    "inspect-pair": "whether two forces go together in multiple time steps, before a run",
+    "optimize": "geometry optimisation with slow forces, fast ones, or fast ones first",
     "train": "train a compact hybrid model",
 }
 

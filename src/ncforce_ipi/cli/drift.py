@@ -1,0 +1,22 @@
+"""``ncforce drift``: drift of the conserved quantity and of the temperature."""
+
+from __future__ import annotations
+
+import argparse
+
+from ncforce_ipi.cli import measure
+from ncforce_ipi.measures import drift
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    measure.add_files(parser, "i-PI's properties file")
+    measure.add_atoms(parser)
+    measure.add_temperature(parser)
+    measure.add_centre(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and publish."""
+    given = measure.given(args)
+    return measure.publish(args, lambda: drift.measure(args.files, given))

@@ -1,0 +1,22 @@
+"""``ncforce temperature``: of each species, equipartition, Maxwell's distribution."""
+
+from __future__ import annotations
+
+import argparse
+
+from ncforce_ipi.cli import measure
+from ncforce_ipi.measures import temperature
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    measure.add_files(parser, "velocities (i-PI's xyz or ase, extxyz)")
+    measure.add_trajectory(parser)
+    measure.add_velocities(parser)
+    measure.add_temperature(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and publish."""
+    given = measure.given(args)
+    return measure.publish(args, lambda: temperature.measure(args.files, given))

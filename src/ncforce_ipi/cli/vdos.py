@@ -1,0 +1,32 @@
+"""``ncforce vdos``: velocity spectra of each species."""
+
+from __future__ import annotations
+
+import argparse
+
+from ncforce_ipi.analysis.vdos import WINDOWS
+from ncforce_ipi.cli import measure
+from ncforce_ipi.measures import vdos
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    default = vdos.Transform()
+    measure.add_files(parser, "velocities (i-PI's xyz or ase, extxyz)")
+    measure.add_trajectory(parser)
+    measure.add_velocities(parser)
+    add = parser.add_argument
+    add("--lag-ps", type=float, default=default.lag_ps, metavar="X",
+        help="longest lag of the autocorrelation, a quarter of a shorter run; "
+        "default %(default)s")  # fmt: skip
+    add("--window", choices=WINDOWS, default=default.window, help="default %(default)s")
+    add("--padding", type=int, default=default.padding, metavar="N",
+        help="zeros make the axis finer by N, default %(default)s")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and publish."""
+    given = measure.given(args)
+    measure.positive(args, "lag_ps", "padding")
+    how = vdos.Transform(args.lag_ps, args.window, args.padding)
+    return measure.publish(args, lambda: vdos.measure(args.files, given, how))
