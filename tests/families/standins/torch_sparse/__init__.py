@@ -1,4 +1,7 @@
-"""STAND-IN for torch_sparse: fairchem-core 1.10 imports the name; EquiformerV2 never uses it."""
+"""STAND-IN for torch_sparse: fairchem-core 1.10 imports the name; EquiformerV2 never uses it.
+
+Tests alone put it on the path; real runs use the real one.
+"""
 
 
 class SparseTensor:
