@@ -3,8 +3,8 @@
 A model that sleeps is served by our driver over each transport; for comparison it is called inside
 of i-PI (``<ffdirect>``) and served by i-PI's own Python driver.  All stand ready at once and are
 timed in turns.  ``queued`` and ``served`` are i-PI's own times of one request (see ``rig``) at no
-sleep: what a step takes besides is integration, output and i-PI's safety copy.  Some minutes, less
-than two with --quick; on an idle machine::
+sleep: what a step takes besides is integration, output and i-PI's safety copy.  Five minutes, less
+than two with --quick, on an idle machine; each size is written when it is done::
 
     OMP_NUM_THREADS=1 python benchmarks/driver_overhead.py --out DIR [--quick]
 """
@@ -87,10 +87,13 @@ def table(n_atoms: int, rows: list[dict[str, object]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--copies", type=int, nargs="+", choices=COPIES, default=COPIES,
+                        help="of 64 H2O along each axis, default all")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="192 and 1536 atoms, two rounds")
     parser.add_argument("--out", type=Path, required=True, help="directory of the results")
     args = parser.parse_args()
-    rounds, copies = (2, COPIES[:2]) if args.quick else (args.rounds, COPIES)
+    rounds, copies = (2, COPIES[:2]) if args.quick else (args.rounds, args.copies)
+    args.out.mkdir(parents=True, exist_ok=True)
     record: dict[str, object] = {"machine": f"{platform.machine()}, {os.cpu_count()} CPUs"}
     record["rounds"] = rounds
     texts = []
@@ -101,9 +104,8 @@ def main() -> None:
         record[f"{len(atoms)} atoms"] = rows
         texts.append(table(len(atoms), rows))
         print(texts[-1], flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "driver_overhead.json").write_text(json.dumps(record, indent=1) + "\n")
-    (args.out / "driver_overhead.txt").write_text("\n\n".join(texts) + "\n")
+        (args.out / "driver_overhead.json").write_text(json.dumps(record, indent=1) + "\n")
+        (args.out / "driver_overhead.txt").write_text("\n\n".join(texts) + "\n")
 
 
 if __name__ == "__main__":
