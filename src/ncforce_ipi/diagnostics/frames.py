@@ -59,15 +59,25 @@ def read_frames(sources: list[str], most: int | None = None) -> list[Frame]:
     InputError
         No such file, or not a format that ASE reads, or no frame.
     """
-    if most is not None and most < 1:
-        raise InputError(f"expected one frame or more, got {most}")
     found = [frame for source in sources for frame in _read(source)]
     if not found:
         raise InputError(f"{', '.join(sources) or 'the list of files'} has no frame; expected one")
-    if most is None or most >= len(found):
-        return found
-    places = np.linspace(0, len(found) - 1, most).round().astype(int)
-    return [found[k] for k in places]
+    return evenly(found, most)
+
+
+def evenly(frames: list[Frame], most: int | None) -> list[Frame]:
+    """``most`` of the frames, evenly spaced; None: all.
+
+    Raises
+    ------
+    InputError
+        ``most`` is less than 1.
+    """
+    if most is not None and most < 1:
+        raise InputError(f"expected one frame or more, got {most}")
+    if most is None or most >= len(frames):
+        return frames
+    return [frames[k] for k in np.linspace(0, len(frames) - 1, most).round().astype(int)]
 
 
 def _read(source: str) -> list[Frame]:

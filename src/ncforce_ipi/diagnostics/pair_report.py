@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ncforce_ipi import plots
+from ncforce_ipi.diagnostics.files import number
 from ncforce_ipi.diagnostics.jacobian import Array
 from ncforce_ipi.diagnostics.pair import Agreement, Cost
 from ncforce_ipi.diagnostics.resonance import Complex, Modes, allowed, growth, half_trace
@@ -22,6 +23,7 @@ from ncforce_ipi.units import PER_FS_PER_CM
 
 STRETCH_PER_CM = 2500.0  # above: stretches of bonds to H, the first to resonate
 GROWING_PER_PS = 0.01  # e-fold in 100 ps: slower than any mode of a liquid keeps its phase
+RESONANT_THETA = math.pi / 2  # below, |a| is near 1 because the mode hardly moves in a step
 REAL = 1e-9  # imaginary parts of eigenvalues that come from rounding
 DRAWN_M = (4, 8, 12)
 
@@ -33,7 +35,7 @@ class Row:
     Attributes
     ----------
     mts : M
-    margin : smallest 1 - |a| of any mode alone; below 0: unstable
+    margin : smallest 1 - |a| of any mode alone with theta > pi/2; below 0: unstable; NaN without
     margin_per_cm : wavenumber of that mode, 1/cm
     n_growing : mean number of modes of the coupled map that grow faster than 0.01/ps
     worst_per_ps : the largest rate, 1/ps
@@ -82,16 +84,18 @@ class Page:
         return [self._row(k + 1) for k in range(len(self.maps[0]))]
 
     def _row(self, mts: int) -> Row:
-        margins, places = [], []
-        for each in self.modes:
-            margin = 1 - np.abs(half_trace(each.omega, each.delta, mts, self.step_fs))
-            margins.append(margin.min())
-            places.append(each.wavenumber_per_cm[margin.argmin()])
+        a = [half_trace(each.omega, each.delta, mts, self.step_fs) for each in self.modes]
+        margin = 1 - np.abs(np.concatenate(a))
+        theta = mts * self.step_fs * np.concatenate([each.omega for each in self.modes])
+        margin[theta < RESONANT_THETA] = np.inf
+        place = int(margin.argmin())
+        fast_enough = bool(np.isfinite(margin[place]))
+        wavenumbers = np.concatenate([each.wavenumber_per_cm for each in self.modes])
         rates = [resonant(found[mts - 1], mts, self.step_fs) for found in self.maps]
         return Row(
             mts,
-            float(min(margins)),
-            float(places[int(np.argmin(margins))]),
+            float(margin[place]) if fast_enough else math.nan,
+            float(wavenumbers[place]) if fast_enough else math.nan,
             float(np.mean([(r > GROWING_PER_PS).sum() for r in rates])),
             float(max(r.max(initial=0.0) for r in rates)),
             float(np.mean([r.sum() for r in rates])),
@@ -144,12 +148,17 @@ def table(page: Page) -> str:
         "gain over slow",
     ]
     lines += [
-        f"{r.mts:3d}  {r.mts * page.step_fs:7g}  {r.margin:9.2g}  {r.margin_per_cm:8.0f}  "
+        f"{r.mts:3d}  {r.mts * page.step_fs:7g}  {_text(r.margin, '9.2g')}  "
+        f"{_text(r.margin_per_cm, '8.0f')}  "
         f"{r.n_growing:13.3g}  {r.worst_per_ps:13.2g}  {r.step_ms:13.3g}  "
         f"{page.cost.slow_ms / r.step_ms:14.2f}"
         for r in page.rows
     ]
     return "\n".join([*lines, "", verdict(page)])
+
+
+def _text(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else f"{'-':>{form.split('.')[0]}}"
 
 
 def _deltas(delta: Array, chosen: NDArray[np.bool_]) -> str:
@@ -215,7 +224,8 @@ def record(page: Page) -> dict[str, Any]:
         "largest_M_without_growth": page.largest,
         "scan": [
             {
-                "M": r.mts, "margin": r.margin, "margin_at_per_cm": r.margin_per_cm,
+                "M": r.mts, "margin": number(r.margin),
+                "margin_at_per_cm": number(r.margin_per_cm),
                 "n_growing": r.n_growing, "fastest_growth_per_ps": r.worst_per_ps,
                 "total_growth_per_ps": r.total_per_ps, "ms_per_inner_step": r.step_ms,
             }
@@ -242,7 +252,7 @@ def draw(page: Page, path: Path, provenance: Sequence[str]) -> Path:
         for name, value in (("slow", page.cost.slow_ms), ("fast", page.cost.fast_ms)):
             cost.axhline(value, color=plots.colour(name), linestyle="--", label=f"{name} only")
         cost.set(xlabel="M", ylabel="model time of an\ninner step (ms)", ylim=(0, None))
-        cost.legend(loc="center right")
+        cost.legend(loc="lower center", ncols=2)
         for panel in (rates, cost):
             panel.set_xlim(0.4, len(m) + 0.6)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -262,4 +272,4 @@ def _draw_modes(panel: Axes, page: Page) -> None:
         panel.plot(k, limit, color=plots.PALETTE[rank], label=f"M = {mts}", linewidth=1.2)
     panel.set(yscale="log", ylim=(1e-5, 3.0), xlim=(0, 1.02 * top))
     panel.set(xlabel=r"wavenumber (cm$^{-1}$)", ylabel=r"$|\delta|$, and least unstable")
-    panel.legend(loc="lower left")
+    panel.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)

@@ -1,0 +1,199 @@
+"""Optimisations as a table of success rates, JSON, CSV and force traces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi import plots
+from ncforce_ipi.diagnostics.batch import Task
+from ncforce_ipi.diagnostics.files import number, numbers
+from ncforce_ipi.diagnostics.optimise import Outcome
+
+SHADES = {"slow": "slow", "fast": "fast", "fast-then-slow": "mts"}
+DRAWN_PANELS = 6
+Result = tuple[Task, Outcome]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Of one group of structures, optimiser and method.
+
+    Attributes
+    ----------
+    group, optimiser, method : what was done
+    n, n_converged, n_floor, n_falling, n_failed : counts
+    steps, slow_calls, fast_calls, seconds : means over those that converged; NaN without any
+    floor : median of the last quarters' forces of those at a floor, eV/A; NaN without any
+    """
+
+    group: str
+    optimiser: str
+    method: str
+    n: int
+    n_converged: int
+    n_floor: int
+    n_falling: int
+    n_failed: int
+    steps: float
+    slow_calls: float
+    fast_calls: float
+    seconds: float
+    floor: float
+
+
+def rates(results: Sequence[Result]) -> list[Rate]:
+    """One for each combination, in the order in which they first come."""
+    return [
+        _rate(key, [o for task, o in results if _key(task) == key])
+        for key in dict.fromkeys(_key(task) for task, _ in results)
+    ]
+
+
+def _key(task: Task) -> tuple[str, str, str]:
+    return task.group, task.settings.optimiser, task.method
+
+
+def _rate(key: tuple[str, str, str], outcomes: Sequence[Outcome]) -> Rate:
+    done = [o for o in outcomes if o.converged]
+    verdicts = [o.verdict for o in outcomes]
+    floors = [
+        np.median(o.trace[-max(1, len(o.trace) // 4) :]) for o in outcomes if o.verdict == "floor"
+    ]
+    return Rate(
+        *key,
+        len(outcomes),
+        len(done),
+        verdicts.count("floor"),
+        verdicts.count("falling"),
+        verdicts.count("failed"),
+        _mean(len(o.trace) - 1 for o in done),
+        _mean(o.n_slow for o in done),
+        _mean(o.n_fast for o in done),
+        _mean(o.seconds for o in done),
+        float(np.median(floors)) if floors else float("nan"),
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    kept = list(values)
+    return float(np.mean(kept)) if kept else float("nan")
+
+
+def table(results: Sequence[Result]) -> str:
+    """Success rates in percent with counts, and what they cost."""
+    head = ["set", "optimiser", "forces", "converged", "at a floor", "falling", "failed", "steps",
+            "slow calls", "fast calls", "s each"]  # fmt: skip
+    rows = [head]
+    for r in rates(results):
+        floor = f"{r.n_floor}" + (f" ({r.floor:.0e} eV/A)" if r.n_floor else "")
+        rate = f"{100 * r.n_converged / r.n:.0f} % ({r.n_converged}/{r.n})"
+        means = [_cell(v) for v in (r.steps, r.slow_calls, r.fast_calls, r.seconds)]
+        counts = [str(r.n_falling), str(r.n_failed)]
+        rows.append([r.group, r.optimiser, r.method, rate, floor, *counts, *means])
+    widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    lines += saved(results)
+    reasons = [f"{t.name}, {t.method}: {o.reason}" for t, o in results if o.verdict == "failed"]
+    return "\n".join(
+        lines + reasons[:5] + [f"... {len(reasons) - 5} more failed"] * (len(reasons) > 5)
+    )
+
+
+def _cell(value: float) -> str:
+    return f"{value:.3g}" if np.isfinite(value) else "-"
+
+
+def saved(results: Sequence[Result]) -> list[str]:
+    """Slow calls that fast forces first save, over structures that both ways optimise."""
+    lines = []
+    for group, optimiser in dict.fromkeys((t.group, t.settings.optimiser) for t, _ in results):
+        calls: dict[str, dict[str, Outcome]] = {"slow": {}, "fast-then-slow": {}}
+        for task, outcome in results:
+            if (task.group, task.settings.optimiser) == (group, optimiser) and outcome.converged:
+                calls.get(task.method, {})[task.name] = outcome
+        both = sorted(set(calls["slow"]) & set(calls["fast-then-slow"]))
+        if not both:
+            continue
+        alone, after = (sum(calls[m][name].n_slow for name in both) for m in calls)
+        apart = [abs(calls["slow"][n].energy - calls["fast-then-slow"][n].energy) for n in both]
+        lines.append(
+            f"{group}, {optimiser}: fast forces first save {100 * (1 - after / alone):.0f} % of "
+            f"slow calls over {len(both)} structures; same energy within 1 meV in "
+            f"{sum(a < 1e-3 for a in apart)} of them"
+        )
+    return lines
+
+
+def record(results: Sequence[Result]) -> dict[str, Any]:
+    """For JSON."""
+    return {
+        "rates": [
+            {
+                "set": r.group, "optimiser": r.optimiser, "forces": r.method, "n": r.n,
+                "n_converged": r.n_converged, "percent": 100 * r.n_converged / r.n,
+                "n_floor": r.n_floor, "n_falling": r.n_falling, "n_failed": r.n_failed,
+                "steps": number(r.steps), "slow_calls": number(r.slow_calls),
+                "fast_calls": number(r.fast_calls), "seconds": number(r.seconds),
+                "floor_eV_per_A": number(r.floor),
+            }
+            for r in rates(results)
+        ],
+        "notes": saved(results),
+        "optimisations": [
+            {
+                "set": t.group, "structure": t.name, "n_atoms": len(t.structure.numbers),
+                "optimiser": t.settings.optimiser, "forces": t.method,
+                "fmax_eV_per_A": t.settings.fmax, "verdict": o.verdict, "reason": o.reason,
+                "slow_calls": o.n_slow, "fast_calls": o.n_fast, "seconds": o.seconds,
+                "energy_eV": number(o.energy),
+                "largest_force_eV_per_A": numbers(np.array(o.trace)),
+            }
+            for t, o in results
+        ],
+    }  # fmt: skip
+
+
+def columns(results: Sequence[Result]) -> dict[str, Any]:
+    """For CSV: a row for each optimisation."""
+    return {
+        "set": [t.group for t, _ in results],
+        "structure": [t.name for t, _ in results],
+        "n_atoms": [len(t.structure.numbers) for t, _ in results],
+        "optimiser": [t.settings.optimiser for t, _ in results],
+        "forces": [t.method for t, _ in results],
+        "verdict": [o.verdict for _, o in results],
+        "steps": [max(0, len(o.trace) - 1) for _, o in results],
+        "slow_calls": [o.n_slow for _, o in results],
+        "fast_calls": [o.n_fast for _, o in results],
+        "seconds": [o.seconds for _, o in results],
+        "energy_eV": [o.energy for _, o in results],
+        "largest_force_eV_per_A": [o.trace[-1] if o.trace else None for _, o in results],
+    }
+
+
+def draw(results: Sequence[Result], path: Path, provenance: Sequence[str]) -> Path:
+    """Largest force against steps, a panel for each set and optimiser."""
+    keys = list(dict.fromkeys((t.group, t.settings.optimiser) for t, _ in results))[:DRAWN_PANELS]
+    with plots.style():
+        figure, panels = plots.figure(len(keys), height_in=2.6)
+        for panel, key in zip(panels, keys, strict=True):
+            named: set[str] = set()
+            for task, outcome in results:
+                if (task.group, task.settings.optimiser) != key or not outcome.trace:
+                    continue
+                label = None if task.method in named else task.method
+                named.add(task.method)
+                shade = plots.colour(SHADES[task.method])
+                panel.plot(outcome.trace, color=shade, label=label, linewidth=0.8, alpha=0.7)
+                panel.axhline(task.settings.fmax, color="0.6", linewidth=0.8, linestyle=":")
+            panel.set(yscale="log", xlabel="step", ylabel="largest force\n" r"(eV/$\mathrm{\AA}$)")
+            panel.set_title(", ".join(key))
+        panels[0].legend(loc="upper right")
+        return plots.save(figure, path, provenance)

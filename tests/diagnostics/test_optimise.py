@@ -1,0 +1,224 @@
+"""Optimisations of known force fields: success, floors, fast forces first, failures, files."""
+
+import csv
+import functools
+import json
+import os
+
+import numpy as np
+import pytest
+from ase.build import molecule
+
+from ncforce_ipi.backend import Evaluation, Structure
+from ncforce_ipi.cli import main
+from ncforce_ipi.diagnostics import batch
+from ncforce_ipi.diagnostics.frames import to_structure
+from ncforce_ipi.diagnostics.optimise import Settings, at_rest, displaced, optimise
+from ncforce_ipi.diagnostics.pair import Side
+from ncforce_ipi.diagnostics.sets import g2_closed_shell
+from ncforce_ipi.errors import InputError, ModelError
+
+NO_CELL = np.zeros((3, 3))
+FATAL, WRONG = 2, 3  # atomic numbers at which the model below ends its process, or fails
+
+
+class Springs:
+    """A chain of springs; direct forces have noise that depends on the positions alone."""
+
+    kinds = frozenset({"conservative", "direct"})
+    species = None
+    description = "springs"
+    source = None
+
+    def __init__(self, noise=1e-3):
+        self.noise = noise
+
+    def evaluate(self, structure, wanted):
+        if structure.numbers[0] == FATAL:
+            os._exit(1)
+        if structure.numbers[0] == WRONG:
+            raise ModelError("this one can't be done")
+        d = np.diff(structure.positions, axis=0)
+        r = np.linalg.norm(d, axis=1)
+        pull = (5.0 * (r - 1.0) / r)[:, None] * d
+        forces = np.zeros_like(structure.positions)
+        forces[:-1] += pull
+        forces[1:] -= pull
+        energy = 2.5 * float(np.sum((r - 1.0) ** 2))
+        bits = abs(hash(structure.positions.tobytes()))
+        wild = forces + self.noise * np.random.default_rng(bits).normal(size=forces.shape)
+        everything = {"conservative": forces, "direct": wild}
+        return {k: Evaluation(energy, everything[k], np.zeros((3, 3))) for k in wanted.kinds}
+
+
+def sides(noise=1e-3):
+    springs = Springs(noise)
+    return Side(springs, "conservative"), Side(springs, "direct")
+
+
+@pytest.fixture
+def chain():
+    random = np.random.default_rng(0)
+    positions = np.arange(5)[:, None] * np.array([1.0, 0.0, 0.0])
+    return displaced(Structure(np.full(5, 6, np.int32), positions, NO_CELL), 0.2, random)
+
+
+@pytest.mark.parametrize("optimiser", ["FIRE", "LBFGS"])
+def test_slow_forces_converge(chain, optimiser):
+    outcome = optimise(*sides(), "slow", chain, Settings(1e-5, 1000, optimiser))
+    assert (outcome.converged, outcome.verdict) == (True, "converged")
+    assert outcome.trace[-1] <= 1e-5 < outcome.trace[0]
+    assert outcome.n_fast == 0
+    assert outcome.n_slow == pytest.approx(len(outcome.trace), abs=1)
+    assert outcome.energy < 1e-10
+    bonds = np.linalg.norm(np.diff(outcome.structure.positions, axis=0), axis=1)
+    np.testing.assert_allclose(bonds, 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("optimiser", ["FIRE", "LBFGS"])
+def test_a_noisy_force_stays_at_its_floor(chain, optimiser):
+    outcome = optimise(*sides(), "fast", chain, Settings(1e-5, 300, optimiser))
+    assert (outcome.converged, outcome.verdict) == (False, "floor")
+    assert len(outcome.trace) == 301
+    # the largest of five atoms' noise of 1e-3 each way
+    assert 5e-4 < np.median(outcome.trace[-50:]) < 1e-2
+    assert "don't fall to 1e-05" in outcome.reason
+    assert outcome.n_slow == 0
+
+
+def test_too_few_steps_are_said_to_be_that(chain):
+    outcome = optimise(*sides(), "slow", chain, Settings(1e-12, 8, "LBFGS"))
+    assert (outcome.converged, outcome.verdict) == (False, "falling")
+    assert "still fall" in outcome.reason
+
+
+def test_fast_forces_first_save_slow_ones(chain):
+    settings = Settings(1e-5, 1000, "FIRE")
+    alone = optimise(*sides(), "slow", chain, settings)
+    both = optimise(*sides(), "fast-then-slow", chain, settings)
+    assert both.converged
+    assert 0 < both.n_slow < alone.n_slow
+    assert both.n_fast > 0
+    assert both.energy == pytest.approx(alone.energy, abs=1e-8)
+    # the slow part starts where the fast forces were smallest
+    assert both.trace[both.n_fast] < 20 * min(both.trace[: both.n_fast])
+
+
+def test_what_flies_apart_fails_in_words(chain):
+    class Repulsive(Springs):
+        def evaluate(self, structure, wanted):
+            found = super().evaluate(structure, wanted)
+            return {k: Evaluation(0.0, -1e3 * e.forces, e.virial) for k, e in found.items()}
+
+    side = Side(Repulsive(0.0), "conservative")
+    outcome = optimise(side, None, "slow", chain, Settings(1e-5, 1000, "FIRE"))
+    assert (outcome.converged, outcome.verdict) == (False, "failed")
+    assert "flew apart" in outcome.reason
+    missing = optimise(side, None, "fast", chain, Settings(1e-5, 10, "FIRE"))
+    assert missing.reason == "no fast forces were given"
+
+
+def test_direct_forces_come_to_rest():
+    """No net force, no net torque; rotations and translations are all that is taken out."""
+    h2o = to_structure(molecule("H2O"))
+    random = np.random.default_rng(0)
+    forces = random.normal(size=(3, 3))
+    still = at_rest(forces, h2o.positions, isolated=True)
+    np.testing.assert_allclose(still.sum(axis=0), 0, atol=1e-14)
+    r = h2o.positions - h2o.positions.mean(axis=0)
+    np.testing.assert_allclose(np.cross(r, still).sum(axis=0), 0, atol=1e-14)
+    np.testing.assert_allclose(at_rest(still, h2o.positions, isolated=True), still, atol=1e-14)
+    periodic = at_rest(forces, h2o.positions, isolated=False)
+    np.testing.assert_allclose(periodic, forces - forces.mean(axis=0), atol=1e-15)
+    line = np.array([[0.0, 0, 0], [0, 0, 1.1]])  # has no inertia along itself
+    turned = at_rest(np.array([[0.5, 0, 1.0], [-0.5, 0, -1.0]]), line, isolated=True)
+    np.testing.assert_allclose(turned, [[0, 0, 1.0], [0, 0, -1.0]], atol=1e-12)
+
+
+def open_springs(noise):
+    return sides(noise)
+
+
+def test_a_failed_structure_never_stops_the_rest(chain):
+    """One raises, one kills its process; all others are optimised, in two processes."""
+    first = {1: WRONG, 3: FATAL}
+    tasks = []
+    for k in range(6):
+        numbers = chain.numbers.copy()
+        numbers[0] = first.get(k, 6)
+        start = Structure(numbers, chain.positions, NO_CELL)
+        tasks.append(batch.Task("chains", f"{k}", start, "slow", Settings(1e-4, 500, "FIRE")))
+    found = dict(batch.run(tasks, functools.partial(open_springs, 0.0), 2))
+    assert sorted(found) == list(range(6))
+    assert [found[k].converged for k in range(6)] == [k not in first for k in range(6)]
+    assert found[1].reason == "this one can't be done"
+    assert found[3].reason == "its process died, twice"
+
+
+@pytest.fixture
+def argon_file(tmp_path):
+    """Four atoms near the minimum of Lennard-Jones, without a cell."""
+    random = np.random.default_rng(0)
+    corners = 3.8 * np.array([[0, 0, 0], [1, 0, 0], [0.5, 0.87, 0], [0.5, 0.29, 0.82]])
+    rows = corners + random.normal(0, 0.1, (4, 3))
+    lines = "\n".join(f"Ar {x} {y} {z}" for x, y, z in rows)
+    (tmp_path / "ar4.xyz").write_text(f"4\n\n{lines}\n")
+    return tmp_path
+
+
+def test_table_and_files(argon_file, capsys):
+    out = argon_file / "out"
+    # FIRE settles slowly where forces are of 0.01 eV/A^2: a tetrahedron of 6 bonds
+    words = ["optimize", str(argon_file / "ar4.xyz"), "--slow", "analytic:lennard-jones"]
+    words += ["--optimizer", "LBFGS", "--copies", "2", "--displace-A", "0.1"]
+    words += ["--fmax-eV-per-A", "1e-4", "--steps", "200", "--out", str(out)]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "100 % (2/2)" in text
+    assert "fast forces first save" in text
+    record = json.loads((out / "optimize.json").read_text())
+    assert set(record["provenance"]) == {"version", "command", "models"}
+    runs = record["results"]["optimisations"]
+    assert len(runs) == 6
+    slow = [r for r in runs if r["forces"] == "slow"]
+    assert all(r["verdict"] == "converged" for r in slow)
+    # six bonds of epsilon, raised by the shift at the cutoff (LennardJones in formulas.py)
+    assert slow[0]["energy_eV"] == pytest.approx(slow[1]["energy_eV"], abs=1e-6)
+    rows = [line for line in (out / "optimize.csv").read_text().splitlines() if line[0] != "#"]
+    assert len(list(csv.reader(rows))) == 7
+    assert (out / "optimize.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "optimized.xyz").read_text().count("Ar ") == 24
+    assert main(words) == 2
+    assert "use --force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--slow", "ase:ase.calculators.emt:EMT", "--forces", "fast"], "name a --fast model"),
+        (["--fmax-eV-per-A", "-1"], "fmax must be a positive force"),
+        (["--steps", "0"], "one step or more"),
+        (["--copies", "0"], "--copies: expected 1 or more"),
+        (["--displace-A", "nan"], "--displace-A: expected a length"),
+    ],
+)
+def test_mistakes_are_one_line(argon_file, capsys, words, message):
+    model = [] if "--slow" in words else ["--slow", "analytic:lennard-jones"]
+    path = str(argon_file / "ar4.xyz")
+    assert main(["optimize", path, *model, *words, "--out", str(argon_file / "o")]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (argon_file / "o").exists()
+
+
+def test_settings_that_make_no_sense():
+    with pytest.raises(InputError, match="optimisers are FIRE, LBFGS, got 'Newton'"):
+        Settings(1e-3, 10, "Newton")
+
+
+def test_molecules_of_g2():
+    frames = g2_closed_shell()
+    names = [frame.name for frame in frames]
+    assert len(frames) == 73
+    assert {"g2:H2O", "g2:C6H6", "g2:CH3CONH2"} <= set(names)
+    assert not {"g2:CH3", "g2:O2", "g2:LiH", "g2:H"} & set(names)
+    assert all(set(f.structure.numbers) <= {1, 6, 7, 8, 9} for f in frames)
