@@ -19,6 +19,9 @@ FILES = {
     "energy_temperature.png",
     "rdf.png",
     "vdos.png",
+    "energy_temperature.pdf",
+    "rdf.pdf",
+    "vdos.pdf",
 }
 
 

@@ -131,6 +131,31 @@ def test_run_without_trajectories_keeps_its_drift(tmp_path):
     assert len(results.notes) == 2
 
 
+def test_range_of_g_fits_the_smallest_cell_of_a_barostat(tmp_path):
+    write_run(tmp_path / "run", n_outer=100)
+    path = tmp_path / "run" / "simulation.pos_0.extxyz"
+    lattice = "".join(path.read_text().splitlines(keepends=True)[1]).split('"')[1]
+    head, tail = path.read_text().rsplit(lattice, 1)
+    path.write_text(head + "8 0 0 0 8 0 0 0 8" + tail)
+    rdfs = analyse(tmp_path / "run", Options()).rdfs
+    assert rdfs[("O", "O")].r_A[-1] == pytest.approx(3.99)
+
+
+def test_path_integral_has_centroids_and_the_temperature_of_its_beads(tmp_path, caplog):
+    """Beads that move as one: each has P times the momentum's share, 3 N P - 3 in all."""
+    write_run(tmp_path / "run", n_outer=200)
+    write_record(tmp_path / "run", 81, ensemble={"name": "langevin", "beads": 4})
+    with caplog.at_level(logging.WARNING):
+        results = analyse(tmp_path / "run", Options())
+    assert caplog.text == ""  # kinetic_md isn't that of the centroid's velocities
+    assert "path integral of 4 beads" in results.notes[0]
+    classical_K = results.mean_temperatures["all"].value * (12 * 81 - 3) / (3 * 81 - 3)
+    assert classical_K == pytest.approx(300.0, rel=0.05)
+    assert results.mean_temperatures["O"].value == pytest.approx(300.0, rel=0.05)
+    assert results.rdfs
+    assert results.drift_conserved.slope == pytest.approx(DRIFT_MEV_PER_ATOM_PER_PS, abs=0.01)
+
+
 def test_files_of_two_runs_are_refused(tmp_path):
     write_run(tmp_path / "run", n_outer=100)
     write_record(tmp_path / "run", 80)

@@ -34,7 +34,6 @@ from ncforce_ipi.rundirectory import (
     VELOCITIES,
     Clock,
     RunFacts,
-    check_classical,
     open_of,
     read_facts,
 )
@@ -48,6 +47,10 @@ FEWEST_FRAMES = 10
 FEWEST_LAGS = 16
 RDF_BLOCKS, RDF_BLOCK_FRAMES = 8, 256
 DIFFUSIVE_PS, LONGEST_LAG_PS = 1.0, 5.0  # molecules have left their cages; a run has four such
+PATH_INTEGRAL = (
+    "path integral of {} beads: trajectories are of centroids, whose g(r) is sharper than that of "
+    "the atoms and whose c_vv is an approximation (CMD, TRPMD); all-atom T is of the beads' momenta"
+)
 MASS_TOLERANCE = 5e-6
 """Velocities with 6 digits and i-PI's unit table agree to 1e-6; wrong isotopes or tables don't."""
 
@@ -130,8 +133,8 @@ class Results:
             return None
         calm = self.time_ps < (math.inf if self.runaway_ps is None else self.runaway_ps)
         used = calm & (self.time_ps >= self.discarded_ps)
-        share = 1.0 - 1.0 / self.facts.n_atoms  # the centre of mass is at rest
-        sigma_meV = 1.5e3 * BOLTZMANN_EV_PER_K * share * float(np.std(self.temperature_K[used]))
+        kelvin_meV = 0.5e3 * BOLTZMANN_EV_PER_K * self.facts.dof / self.facts.n_atoms
+        sigma_meV = kelvin_meV * float(np.std(self.temperature_K[used]))
         run_ps = float(self.time_ps[calm][-1] - self.time_ps[0])
         return abs(self.drift_conserved.slope) * run_ps / sigma_meV if sigma_meV > 0 else None
 
@@ -146,14 +149,13 @@ def analyse(directory: Path, options: Options) -> Results:
         aren't finite.
     """
     facts = read_facts(directory)
-    check_classical(facts)
     table = read_properties(directory / PROPERTIES)
     time_ps = table.column("time", "picosecond")
     conserved_meV = 1000.0 / facts.n_atoms * table.column("conserved", "electronvolt")
     kinetic_eV = table.column("kinetic_md", "electronvolt")
     for name, series in (("conserved", conserved_meV), ("kinetic_md", kinetic_eV)):
         require_finite(series, f"{table.path}: {name}")
-    temperature_K = temperature(kinetic_eV, 3.0 * facts.n_atoms - 3.0)
+    temperature_K = temperature(kinetic_eV, facts.dof)
     discard_ps = options.discard_ps
     if discard_ps is None:
         discard_ps = min(DISCARD_PS, 0.1 * float(time_ps[-1]))
@@ -165,7 +167,7 @@ def analyse(directory: Path, options: Options) -> Results:
         )
     conserved_meV = conserved_meV - conserved_meV[0]
     calm = before_runaway(temperature_K, facts.temperature_K)
-    notes: list[str] = []
+    notes: list[str] = [PATH_INTEGRAL.format(facts.n_beads)] if facts.n_beads > 1 else []
     clock = Clock.of(table, discard_ps)
     mean_temperatures = {"all": mean_of(temperature_K[used])}
     species = spectrum = None
@@ -246,7 +248,8 @@ def _velocities(
         notes.append(f"no spectrum: {len(steps)} frames of velocities, {4 * FEWEST_LAGS} needed")
         for _ in stream():
             pass
-    _check_masses(table, steps, np.concatenate(kinetic_eV))
+    if facts.n_beads == 1:
+        _check_masses(table, steps, np.concatenate(kinetic_eV))
     values_K = {symbol: np.concatenate(parts) for symbol, parts in series.items()}
     return SpeciesTemperatures(1e-3 * clock.step_fs * steps.astype(np.float64), values_K), spectrum
 
@@ -282,8 +285,8 @@ def _rdfs(
     if n_frames < FEWEST_FRAMES:
         notes.append(f"g(r) from {n_frames} frames only: a snapshot, not an average")
     per_block = min(max(n_frames // RDF_BLOCKS, 1), RDF_BLOCK_FRAMES)
-    first = next(trajectory.blocks(1, from_step=from_step))
-    r_max_A = options.r_max_A or BIN_WIDTH_A * math.floor(largest_r(first.cells[0]) / BIN_WIDTH_A)
+    room_A = min(largest_r(cell) for cell in trajectory.cells(from_step))  # a barostat changes it
+    r_max_A = options.r_max_A or BIN_WIDTH_A * math.floor(room_A / BIN_WIDTH_A)
     blocks = (
         (block.values, block.cells) for block in trajectory.blocks(per_block, from_step=from_step)
     )

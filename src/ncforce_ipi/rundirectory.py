@@ -39,6 +39,19 @@ class RunFacts:
     temperature_K: float
     record: dict[str, Any]
 
+    @property
+    def n_beads(self) -> int:
+        """Of the path integral; 1 for a classical run."""
+        return int((self.record.get("ensemble") or {}).get("beads", 1))
+
+    @property
+    def dof(self) -> float:
+        """Degrees of freedom behind i-PI's kinetic_md, the centre of mass at rest: 3 N P - 3.
+
+        That column is the kinetic energy of a bead, of which each is P times as hot.
+        """
+        return 3.0 * self.n_atoms * self.n_beads - 3.0
+
 
 def read_facts(directory: Path) -> RunFacts:
     """What ``run.json`` says.
@@ -67,22 +80,6 @@ def read_facts(directory: Path) -> RunFacts:
             f"{path}: {type(err).__name__} {err}; expected n_atoms, masses_u and temperature_K "
             "as 'ncforce run' writes them"
         ) from err
-
-
-def check_classical(facts: RunFacts) -> None:
-    """Refuse a path integral, whose estimators are others.
-
-    Raises
-    ------
-    InputError
-        More than one bead.
-    """
-    beads = (facts.record.get("ensemble") or {}).get("beads", 1)
-    if beads > 1:
-        raise InputError(
-            f"{facts.directory} is a path integral of {beads} beads; expected a classical run: "
-            "the estimators of a path integral stand in its simulation.out"
-        )
 
 
 @dataclass(frozen=True)

@@ -91,11 +91,15 @@ class Trajectory:
                 yield Frames(steps, values, cells)
 
     def cells(self, from_step: int = 0) -> Iterator[NDArray[np.float64]]:
-        """Cell of each frame, ``(3, 3)``, A, from the comment lines alone."""
+        """Cells ``(3, 3)``, A, that frames have, from their comment lines; not twice in a row."""
         header = self._headers()
+        last = None
         with self.path.open("rb") as file:
             for offset, head, _ in self.spans[self.steps >= from_step]:
-                yield header(os.pread(file.fileno(), int(head), int(offset))).cell
+                cell = header(os.pread(file.fileno(), int(head), int(offset))).cell
+                if cell is not last:  # a line as before has the same array
+                    yield cell
+                last = cell
 
     def stride(self, from_step: int = 0) -> int:
         """Steps between frames from ``from_step`` on.

@@ -47,7 +47,7 @@ class Series:
     temperature_K : ``(n_samples,)``, K, ours: 2K / (k_B dof)
     conserved_meV : ``(n_samples,)``, meV/atom, less its first value; None without the column
     potential_meV : likewise, in full
-    dof : degrees of freedom behind the temperature, for each bead
+    dof : degrees of freedom behind the temperature, of all beads
     n_atoms : number of atoms
     notes : what a reader should know
     """
@@ -89,7 +89,9 @@ def measure(paths: Sequence[Path], given: Given) -> Finding:
         lines += _lines(one, of_heat, of_energy, numbers)
     means = _mean_numbers(heat, energy)
     lines += _mean_lines(means, len(found))
-    return Finding(lines, {"runs": runs, **means}, _columns(found), partial(_draw, found, heat, energy))
+    return Finding(
+        lines, {"runs": runs, **means}, _columns(found), partial(_draw, found, heat, energy)
+    )
 
 
 def text(drift: Drift, unit: str) -> str:
@@ -101,8 +103,9 @@ def text(drift: Drift, unit: str) -> str:
 
 def _series(table: Table, around: Surroundings, given: Given) -> Series:
     n_atoms = number_of_atoms(table.path, around, given)
-    fixed = 3.0 / around.n_beads if given.fixed_com and around.fixed_com else 0.0
-    dof, notes = 3.0 * n_atoms - fixed, []
+    fixed = 3.0 if given.fixed_com and around.fixed_com else 0.0
+    free = 3.0 * n_atoms * around.n_beads  # i-PI's kinetic_md is that of a bead, P times as hot
+    dof, notes = free - fixed, []
     if around.n_beads > 1:
         notes.append(f"path integral of {around.n_beads} beads: T is that of its classical beads")
     if table.has("kinetic_md"):
@@ -110,7 +113,7 @@ def _series(table: Table, around: Surroundings, given: Given) -> Series:
     elif table.has("temperature"):
         ensemble_K = given.temperature_K or around.temperature_K or 0.0
         theirs_K = table.column("temperature", "kelvin")
-        temperature_K = (3.0 * n_atoms * theirs_K - fixed * ensemble_K) / dof
+        temperature_K = (free * theirs_K - fixed * ensemble_K) / dof
         notes.append("no kinetic_md: T from i-PI's temperature" + (
             "" if ensemble_K else "; its offset needs --temperature-K, its drift doesn't"
         ))  # fmt: skip

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.rdf import Rdf, largest_r, main_peak, radial_distributions
@@ -59,6 +60,8 @@ def distributions(
     replicas: Sequence[Replica], r_max_A: float | None, n_bins: int | None
 ) -> dict[tuple[str, str], Rdf]:
     """g(r) over all frames after the discarded starts."""
+    for replica in replicas:
+        _ = replica.steps  # there are some, or this says so
     if r_max_A is None:
         r_max_A = BIN_WIDTH_A * math.floor(room_A(replicas) / BIN_WIDTH_A)
     if n_bins is None:
@@ -76,12 +79,8 @@ def room_A(replicas: Sequence[Replica]) -> float:
     """
     smallest = math.inf
     for replica in replicas:
-        last = None
         for cell in replica.trajectory.cells(replica.from_step):
-            if cell is last:  # the same line as before
-                continue
-            last = cell
-            if not abs(cell[0] @ _cross(cell)) > 0.0:
+            if not abs(np.linalg.det(cell)) > 0.0:
                 raise InputError(
                     f"{replica.trajectory.path} has frames without a cell; expected a periodic "
                     "system: g(r) needs its volume"
@@ -100,11 +99,6 @@ def columns_of(rdfs: dict[tuple[str, str], Rdf]) -> dict[str, NDArray]:
             f"n_{b}_around_{a}": rdf.coordination,
         }
     return columns
-
-
-def _cross(cell: NDArray) -> NDArray:
-    a, b = cell[1], cell[2]
-    return a[[1, 2, 0]] * b[[2, 0, 1]] - a[[2, 0, 1]] * b[[1, 2, 0]]
 
 
 def _blocks(replicas: Sequence[Replica]) -> Iterator[tuple[NDArray, NDArray]]:
