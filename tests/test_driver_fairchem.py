@@ -108,7 +108,7 @@ def test_what_is_no_checkpoint(tmp_path):
 
 
 def test_a_name_that_fairchem_does_not_know():
-    with pytest.raises(InputError, match=r"nor one of fairchem's: .*uma-s"):
+    with pytest.raises(InputError, match=r"nor one of fairchem's names: .*uma-s"):
         load("fairchem", "--model", "uma-xxl", "--trust")
 
 
