@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from scipy.spatial.transform import Rotation
 
 from ncforce_ipi.training.dataset import Packer, to_frame
+from ncforce_ipi.training.geometry import apply_tensor, quadratic
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import predict
 
@@ -17,10 +20,15 @@ CUTOFF_A = 4.5
 TOLERANCE = 1e-10
 
 
-@pytest.fixture
-def net():
+@pytest.fixture(params=[0, 4], ids=["vectors", "tensors"])
+def net(request):
     torch.manual_seed(1)
-    return HybridNet([1, 8], CUTOFF_A, channels=8, layers=2, head_channels=8, n_radial=8).double()
+    sizes = {"channels": 8, "layers": 2, "head_channels": 8, "n_radial": 8}
+    made = HybridNet([1, 8], CUTOFF_A, **sizes, tensor_channels=request.param).double()
+    with torch.no_grad():  # nothing stays zero as it begins
+        for parameter in made.parameters():
+            parameter += 0.02 * torch.randn_like(parameter)
+    return made
 
 
 def forces(net, atoms):
@@ -68,11 +76,10 @@ def test_net_force_is_zero(net, water):
 def test_exchange_of_the_two_ends_turns_the_pair_force_round(net, water):
     batch_args = to_frame(water, net.cutoff)
     vectors = batch_args.vectors.double()
-    h, v, unit, radial, envelope = net.trunk(
-        batch_args.types, batch_args.first, batch_args.second, vectors
-    )
-    one = net.pair_forces(h, v, batch_args.first, batch_args.second, unit, radial, envelope)
-    other = net.pair_forces(h, v, batch_args.second, batch_args.first, -unit, radial, envelope)
+    h, v, t, pairs = net.trunk(batch_args.types, batch_args.first, batch_args.second, vectors)
+    one = net.pair_forces(h, v, t, batch_args.first, batch_args.second, pairs)
+    turned = pairs._replace(unit=-pairs.unit)
+    other = net.pair_forces(h, v, t, batch_args.second, batch_args.first, turned)
     torch.testing.assert_close(other, -one, atol=TOLERANCE, rtol=0)
 
 
@@ -100,11 +107,24 @@ def test_an_atom_that_leaves_the_cutoff_leaves_smoothly(net):
 
     def at(distance):
         r = torch.tensor([[distance, 0.0, 0.0]], dtype=torch.float64)
-        h, v, unit, radial, envelope = net.trunk(types, i, j, r)
-        pair = net.pair_forces(h, v, i, j, unit, radial, envelope).detach()
+        h, v, t, pairs = net.trunk(types, i, j, r)
+        pair = net.pair_forces(h, v, t, i, j, pairs).detach()
         return float(net.atom_energies(h).detach().sum()), float(pair.abs().max())
 
     inside, at_cutoff, beyond = at(CUTOFF_A - 1e-4), at(CUTOFF_A), at(CUTOFF_A + 1e-4)
     assert at_cutoff[1] == pytest.approx(0.0, abs=TOLERANCE)
     # the envelope is quadratic at the cutoff: (pi/2 1e-4 / 4.5)^2 = 1e-9 of what it was
     assert inside[0] == pytest.approx(beyond[0], abs=1e-7)
+
+
+def test_tensors_are_second_legendre_polynomials():
+    """Products of two directions' components, and a tensor times a vector, by their definitions."""
+    torch.manual_seed(2)
+    unit = torch.nn.functional.normalize(torch.randn(6, 3, dtype=torch.float64), dim=1)
+    t = quadratic(unit)
+    cosine = unit @ unit.T
+    torch.testing.assert_close(t @ t.T, 1.5 * cosine**2 - 0.5)
+    dense = 1.5 * (unit[:, :, None] * unit[:, None, :] - torch.eye(3, dtype=torch.float64) / 3)
+    vectors = torch.randn(6, 3, 2, dtype=torch.float64)
+    found = apply_tensor(math.sqrt(1.5) * t[:, :, None], vectors)
+    torch.testing.assert_close(found, dense @ vectors)

@@ -34,7 +34,7 @@ class Remembered:
 
     Attributes
     ----------
-    h, v : ``(n_atoms, C)`` and ``(n_atoms, 3, C)``, features
+    h, v, t : ``(n_atoms, C)``, ``(n_atoms, 3, C)`` and ``(n_atoms, 5, C')``, features
     first, second : ``(n_pairs,)``; vectors : ``(n_pairs, 3)``, A
     forces : ``(n_atoms, 3)``, eV/A, conservative
     strain_gradient : ``(3, 3)``, eV, of the conservative force
@@ -42,6 +42,7 @@ class Remembered:
 
     h: Tensor
     v: Tensor
+    t: Tensor
     first: Tensor
     second: Tensor
     vectors: Tensor
@@ -52,12 +53,13 @@ class Remembered:
 def remember(net: HybridNet, frame: Frame) -> Remembered:
     """Features and conservative force of one frame."""
     vectors = frame.vectors.detach().requires_grad_(True)
-    h, v, *_ = net.trunk(frame.types, frame.first, frame.second, vectors)
+    h, v, t, _ = net.trunk(frame.types, frame.first, frame.second, vectors)
     (pair,) = torch.autograd.grad(net.atom_energies(h).sum(), vectors)
     forces = scatter(pair, frame.first, frame.second, len(frame))
     return Remembered(
         h=h.detach(),
         v=v.detach(),
+        t=t.detach(),
         first=frame.first,
         second=frame.second,
         vectors=frame.vectors,
@@ -79,8 +81,8 @@ def symmetric_outer(pair: Tensor, vectors: Tensor) -> Tensor:
 
 def difference(net: HybridNet, known: Remembered) -> tuple[Tensor, Tensor]:
     """Mean squares of direct - conservative: force, (eV/A)^2; stress x volume per atom, eV^2."""
-    unit, radial, envelope = net.pair_geometry(known.vectors)
-    pair = net.pair_forces(known.h, known.v, known.first, known.second, unit, radial, envelope)
+    pairs = net.pair_geometry(known.vectors)
+    pair = net.pair_forces(known.h, known.v, known.t, known.first, known.second, pairs)
     error = scatter(pair, known.first, known.second, len(known.h)) - known.forces
     stress = (symmetric_outer(pair, known.vectors) - known.strain_gradient) / len(known.h)
     return (error**2).mean(), (stress**2).mean()

@@ -47,7 +47,7 @@ class HybridModel(torch.nn.Module):
         if len(outputs) == 0:
             return result
         types, first, second, vectors, atom_system, atom_index = self._gather(systems)
-        h, v, unit, radial, envelope = self.net.trunk(types, first, second, vectors)
+        h, v, t, pairs = self.net.trunk(types, first, second, vectors)
         n_systems = len(systems)
 
         if "energy" in outputs:
@@ -58,7 +58,7 @@ class HybridModel(torch.nn.Module):
                 energies, atom_system, atom_index, n_systems, outputs["energy"], selected_atoms
             )
         if "non_conservative_force" in outputs or "non_conservative_stress" in outputs:
-            pair = self.net.pair_forces(h, v, first, second, unit, radial, envelope)
+            pair = self.net.pair_forces(h, v, t, first, second, pairs)
             if "non_conservative_force" in outputs:
                 forces = torch.zeros(types.shape[0], 3, dtype=pair.dtype, device=pair.device)
                 forces = forces.index_add(0, first, pair).index_add(0, second, -pair)

@@ -53,8 +53,8 @@ class BothHeads(torch.nn.Module):
     def forward(
         self, types: Tensor, first: Tensor, second: Tensor, vectors: Tensor
     ) -> tuple[Tensor, Tensor]:
-        h, v, unit, radial, envelope = self.net.trunk(types, first, second, vectors)
-        pair = self.net.pair_forces(h, v, first, second, unit, radial, envelope)
+        h, v, t, pairs = self.net.trunk(types, first, second, vectors)
+        pair = self.net.pair_forces(h, v, t, first, second, pairs)
         return self.net.atom_energies(h), pair
 
 

@@ -42,6 +42,7 @@ class Recipe:
     head_channels: int = 64
     n_radial: int = 24
     r_min_A: float = 0.6
+    tensor_channels: int = 0
     atoms_per_batch: int = 192
     frames_per_batch: int = 2
     n_steps: int = 60_000
@@ -67,6 +68,7 @@ class Recipe:
             self.head_channels,
             self.n_radial,
             self.r_min_A,
+            self.tensor_channels,
         )
 
     def loss_weights(self, progress: float) -> Tensor:
