@@ -2,6 +2,8 @@
 
 import csv
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +51,23 @@ def test_known_asymmetry_in_table_and_files(files, capsys):
     rows = [r for r in csv.reader((files / "a.csv").read_text().splitlines()) if r[0][0] != "#"]
     assert rows[0][0] == "distance_A"
     assert "direct_lambda_error" in rows[0]
+
+
+def test_a_driver_at_a_socket_has_the_same_asymmetry(tmp_path, capsys):
+    """Its driver has removed the net force: three atoms keep two thirds of the squared norm."""
+    rows = "Ar 0.1 0.2 0.3\nAr 1 0 0\nAr 0 2 0\n"
+    (tmp_path / "ar3.xyz").write_text(f"3\n\n{rows}")
+    program = Path(sys.executable).with_name("ncforce")
+    values = []
+    for model in (f"{program} driver {HARMONIC}", HARMONIC):
+        words = ["jacobian", str(tmp_path / "ar3.xyz"), "--model", model, "--kind", "direct"]
+        assert main([*words, "--json", str(tmp_path / "a.json"), "--force"]) == 0
+        (found,) = json.loads((tmp_path / "a.json").read_text())["results"]
+        values.append((found["lambda"], found["structures"][0]["norm_eV_per_A2"]))
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-6)  # two Bohrs: 1e-9
+    assert values[0][0] == pytest.approx(LAMBDA, rel=1e-6)
+    norm = np.sqrt(3 * K**2 + 2 * S**2) * np.sqrt(3 * (1 - 1 / 3))
+    assert values[0][1] == pytest.approx(norm, rel=1e-6)
 
 
 def test_profile_figure_and_estimates(files, capsys):

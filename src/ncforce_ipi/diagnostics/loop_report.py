@@ -140,6 +140,9 @@ def draw(loops: Sequence[Loop], path: Path, provenance: Sequence[str]) -> Path:
         closing.xaxis.set_major_locator(MaxNLocator(integer=True))
         convergence.set(xlabel="points", ylabel="difference from\nthe last (meV)")
         convergence.set(xscale="log", yscale="log")
+        shown = [n for n, _ in next(iter(loops[0].works.values())).convergence[1:]]
+        convergence.set_xticks(shown, [str(n) for n in shown])
+        convergence.minorticks_off()
         return plots.save(figure, path, provenance)
 
 
