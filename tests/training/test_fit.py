@@ -18,6 +18,7 @@ from ncforce_ipi.drivers import metatomic
 from ncforce_ipi.training.dataset import Packer, Sampler, energy_shifts
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS, BothHeads, make_step, predict, terms
+from ncforce_ipi.training.recipe import Recipe
 
 from .conftest import CUTOFF_A, labelled_water
 
@@ -118,8 +119,10 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(folder):
+@pytest.mark.parametrize("tensors", [0, 4])
+def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(folder, tensors):
     recipe, direct, tuned = folder / "recipe.toml", folder / "direct", folder / "tuned"
+    recipe.write_text(f"tensor_channels = {tensors}\n{recipe.read_text()}")
     common = ["train", str(recipe), "--no-compile"]
     assert main([*common, "--stage", "direct", "--out", str(direct)]) == 0
     start = str(direct / "checkpoint.pt")
@@ -135,7 +138,7 @@ def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(fold
     wanted = Wanted(frozenset({"conservative", "direct"}), direct_virial=True)
     found = backend.evaluate(structure, wanted)
     saved = torch.load(tuned / "checkpoint.pt", weights_only=True)
-    net = HybridNet([1, 8], CUTOFF_A, channels=8, layers=2, head_channels=8, n_radial=8)
+    net = Recipe(**saved["recipe"]).network()
     net.load_state_dict(saved["weights"])
     from ncforce_ipi.training.dataset import to_frame
 

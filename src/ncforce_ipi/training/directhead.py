@@ -50,7 +50,7 @@ class DirectHead(nn.Module):
         product = (adjoint[i] * x[j] + adjoint[j] * x[i]) * self.product_radial(pairs.radial)
         hidden = s[i] + s[j] + self.radial(pairs.radial) + self.along(along) + self.product(product)
         turned = difference
-        if self.tensor_width > 0:
+        if hasattr(self, "tensors"):  # TorchScript decides this when it compiles
             m = 4 * n + self.tensor_width
             tensors = self.tensors(t) * (1.0 + adjoints[:, 4 * n : m])[:, None, :]
             z = 1.0 + adjoints[:, m:]
@@ -63,6 +63,6 @@ class DirectHead(nn.Module):
         out = self.out(nn.functional.silu(hidden)) * envelope
         radial_force = out[:, :1] + product.sum(1, keepdim=True) * envelope
         force = radial_force * unit + (out[:, 1 : n + 1][:, None, :] * difference).sum(2)
-        if self.tensor_width > 0:
+        if hasattr(self, "tensors"):
             force = force + (out[:, n + 1 :][:, None, :] * turned).sum(2)
         return force

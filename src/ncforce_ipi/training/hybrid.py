@@ -204,7 +204,7 @@ class Interaction(nn.Module):
         dot = 0.125 * (p * q).sum(1)
         h = h + message
         # no chunk: where one part needs no gradient, TorchScript's own gives a wrong shape
-        if self.tensor_channels == 0:
+        if not hasattr(self, "mix_tensors"):  # TorchScript decides this when it compiles
             change = self.update(torch.cat([h, norm, dot], dim=1))
             delta, gain = change[:, :n], change[:, n:]
             return h + delta, v + p * gain[:, None, :], h.new_zeros(h.shape[0], 5, 0)
