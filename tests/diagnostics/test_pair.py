@@ -5,8 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from ncforce_ipi.backend import Structure
 from ncforce_ipi.cli import main
 from ncforce_ipi.diagnostics import resonance
+from ncforce_ipi.diagnostics.bonds import bonds
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import PER_FS_PER_CM, U_A2_PER_FS2_EV
 
@@ -170,6 +172,46 @@ def test_heavy_hydrogen_takes_longer_steps(tmp_path, molecule):
         assert main([*words, "--fast-kind", "conservative", "--json", str(out)]) == 0
         best.append(json.loads(out.read_text())["results"]["largest_M_without_growth"])
     assert best[1] > best[0]
+
+
+def test_stretches_of_bonds(tmp_path):
+    """Lennard-Jones dimers: k = 57.146 epsilon / sigma^2 at the minimum, in reduced masses."""
+    k = 57.146 * 2.0  # of a potential without a cutoff; 1e-3 of it at 8 sigma
+    arguments = [
+        json.dumps({"epsilon_eV": e, "sigma_A": 1.0, "cutoff_A": 8.0, "swirl_eV_per_A2": 0.0})
+        for e in (2.2, 2.0)
+    ]
+    slow, fast = (f"analytic --model lennard-jones --arguments '{a}'" for a in arguments)
+    places = [(x, symbol, z) for x in (0, 40, 80) for symbol, z in (("H", 0), ("O", 1.12246))]
+    path = tmp_path / "oh.xyz"
+    path.write_text("6\n\n" + "".join(f"{symbol} {x} 0 {z}\n" for x, symbol, z in places))
+    words = ["inspect-pair", slow, fast, str(path), "--fast-kind", "conservative"]
+    found = {}
+    for modes in ("bonds", "normal"):
+        out = tmp_path / f"{modes}.json"
+        assert main([*words, "--modes", modes, "--json", str(out)]) == 0
+        found[modes] = json.loads(out.read_text())["results"]
+    for page in found.values():
+        stretch = page["modes"][0]["wavenumber_per_cm"][-3:]
+        reduced = 1.008 * 15.999 / (1.008 + 15.999)
+        expected = np.sqrt(k / (reduced * U_A2_PER_FS2_EV)) * PER_FS_PER_CM / (2 * np.pi)
+        # steps of 0.01 A: h^2/6 = 2e-5 times the fourth over the second derivative, 371; half
+        np.testing.assert_allclose(stretch, expected, rtol=6e-3)
+        np.testing.assert_allclose(page["modes"][0]["delta"][-3:], 0.1, atol=1e-6)
+    assert len(found["bonds"]["modes"][0]["delta"]) == 3
+    limits = [page["largest_M_without_growth"] for page in found.values()]
+    assert limits[0] == limits[1] < 16
+
+
+def test_bonds_are_the_lightest_ones(water):
+    masses = np.where(water.numbers == 1, 1.008, 15.999)
+    pairs = bonds(water, masses, 10)
+    assert pairs.shape == (10, 2)
+    np.testing.assert_array_equal(np.sort(water.numbers[pairs], axis=1), [[1, 8]] * 10)
+    assert len(bonds(water, masses, 1000)) == 128
+    apart = Structure(water.numbers[:2], np.array([[0.0, 0, 0], [0, 0, 9]]), np.zeros((3, 3)))
+    with pytest.raises(InputError, match="no two atoms are within"):
+        bonds(apart, np.ones(2), 3)
 
 
 def test_one_model_for_both(tmp_path, random_model):

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ncforce_ipi.diagnostics.products import Products
     from ncforce_ipi.diagnostics.resonance import Complex, Modes
 
-MOST_ATOMS = 400  # whose modes are taken
+MOST_ATOMS = 400  # whose normal modes are taken
+MOST_BONDS = 40
+PROBES = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fast-kind", choices=kinds, help="default: direct if the model has it")
     add("--frames", type=int, metavar="N", help="N of the structures, evenly spaced")
     add("--mode-frames", type=int, default=1, metavar="N", help="modes of N of these; default 1")
+    add(
+        "--modes",
+        choices=("auto", "normal", "bonds"),
+        default="auto",
+        help="normal modes (auto: up to 400 atoms) or stretches of 40 of the lightest bonds",
+    )
     add("--timestep-fs", type=float, default=0.5, metavar="X", help="inner step, default 0.5 fs")
     add("--mass", action="append", default=[], metavar="SYMBOL=X", help="in u; default: ASE's")
     add("--most-mts", type=int, default=16, metavar="M", help="default 16")
@@ -113,14 +121,7 @@ def _of_modes(args: argparse.Namespace, structures: list[Structure]) -> list[Str
     if args.mode_frames < 1:
         raise InputError(f"--mode-frames: expected 1 or more, got {args.mode_frames}")
     n = min(args.mode_frames, len(structures))
-    chosen = [structures[k] for k in np.linspace(0, len(structures) - 1, n).round().astype(int)]
-    for structure in chosen:
-        if (n_atoms := len(structure.numbers)) > MOST_ATOMS:
-            raise InputError(
-                f"modes of {n_atoms} atoms are too many: expected a structure of {MOST_ATOMS} "
-                "atoms or fewer, like a smaller cell of the same"
-            )
-    return chosen
+    return [structures[k] for k in np.linspace(0, len(structures) - 1, n).round().astype(int)]
 
 
 def _masses(args: argparse.Namespace, structure: Structure) -> Array:
@@ -143,6 +144,14 @@ def _look(
     args: argparse.Namespace, sides: tuple[Side, Side], structure: Structure, masses: Array
 ) -> tuple[Modes, float, list[Complex]]:
     """Modes, lambda of the fast force, and the maps of all M, at one structure."""
+    small = len(masses) <= MOST_ATOMS
+    if args.modes == "bonds" or (args.modes == "auto" and not small):
+        return _look_at_bonds(args, sides, structure, masses)
+    if not small:
+        raise InputError(
+            f"normal modes of {len(masses)} atoms are too many, expected {MOST_ATOMS} or fewer; "
+            "use --modes bonds"
+        )
     from ncforce_ipi.diagnostics import jacobian, resonance
     from ncforce_ipi.diagnostics.display import display
     from ncforce_ipi.diagnostics.products import dense
@@ -159,9 +168,32 @@ def _look(
     )
 
 
+def _look_at_bonds(
+    args: argparse.Namespace, sides: tuple[Side, Side], structure: Structure, masses: Array
+) -> tuple[Modes, float, list[Complex]]:
+    """Likewise, of the lightest bonds alone; lambda is an estimate."""
+    from ncforce_ipi.diagnostics import bonds, resonance
+    from ncforce_ipi.diagnostics.estimators import estimate
+
+    pairs = bonds.bonds(structure, masses, MOST_BONDS)
+    slow, fast = (side.at(structure) for side in sides)
+    modes = bonds.stretches(slow, fast, structure, masses, pairs)
+    asymmetry, _ = estimate(_products(sides[1], structure), structure.numbers, PROBES).total
+    maps = [
+        resonance.half_trace(modes.omega, modes.delta, mts, args.timestep_fs).astype(complex)
+        for mts in range(1, args.most_mts + 1)
+    ]
+    return modes, asymmetry, maps
+
+
 def _products(side: Side, structure: Structure) -> Products:
     """Exact in float64 where the model is a metatomic one, else differences."""
-    from ncforce_ipi.diagnostics.finite_differences import Differences, choose_step, columns
+    from ncforce_ipi.diagnostics.finite_differences import (
+        Differences,
+        choose_step,
+        collective,
+        columns,
+    )
     from ncforce_ipi.diagnostics.products import WithoutNetForce
 
     if type(side.backend).__name__ == "MetatomicBackend":
@@ -172,5 +204,6 @@ def _products(side: Side, structure: Structure) -> Products:
             products = WithoutNetForce(products)
         return products
     force, n_atoms = side.at(structure), len(structure.numbers)
-    step = choose_step(force, structure.positions, columns(n_atoms))
+    vectors = (columns if n_atoms <= MOST_ATOMS else collective)(n_atoms)
+    step = choose_step(force, structure.positions, vectors)
     return Differences(force, structure.positions, step.step_A)

@@ -24,7 +24,7 @@ from ncforce_ipi.errors import InputError, ModelError, NcforceError
 Method = Literal["slow", "fast", "fast-then-slow"]
 METHODS: tuple[Method, ...] = ("slow", "fast", "fast-then-slow")
 OPTIMISERS = ("FIRE", "LBFGS")
-PATIENCE = 30  # steps without a force 10 % smaller than before: the floor of the fast force
+PATIENCE = 60  # steps without a force 10 % smaller than before: the floor of the fast force
 GAIN = 0.9
 FLAT = 0.5  # of the third quarter's median force: the last one's must be below to be "falling"
 FARTHEST_A = 50.0  # from the start: the structure has flown apart
