@@ -145,6 +145,9 @@ def test_path_integral_has_centroids_and_the_temperature_of_its_beads(tmp_path, 
     """Beads that move as one: each has P times the momentum's share, 3 N P - 3 in all."""
     write_run(tmp_path / "run", n_outer=200)
     write_record(tmp_path / "run", 81, ensemble={"name": "langevin", "beads": 4})
+    for name in ("pos_0.extxyz", "vel_0.xyz"):
+        path = tmp_path / "run" / f"simulation.{name}"
+        path.rename(path.with_name(path.name.replace("_0", "")))
     with caplog.at_level(logging.WARNING):
         results = analyse(tmp_path / "run", Options())
     assert caplog.text == ""  # kinetic_md isn't that of the centroid's velocities

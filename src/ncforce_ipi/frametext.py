@@ -17,11 +17,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS_AT_ONCE = 4096  # temporary arrays of a part of a block stay in the processor's cache
+ROWS_AT_ONCE = 16384  # measured: fewer cost calls, more leave the processor's cache
 MOST_DIGITS = 15  # more don't fit a float64
 _NUMBER = re.compile(rb"-?(\d+)\.(\d+)(?:([eE])[+-](\d+))?")
 _ZERO, _NINE, _BLANK, _MINUS, _PLUS, _POINT = b"09 -+."
-_EXACT_IN_FLOAT32 = (1 << 24) / 9
+_EXACT_IN_FLOAT32 = (1 << 24) / _NINE
 _POWERS = 10.0 ** np.arange(23)  # exact
 
 
@@ -108,11 +108,10 @@ def _parse_part(text: NDArray[np.uint8], layout: Layout) -> NDArray[np.float64] 
     firsts = [_first_column(field, low, high) for field in layout.fields]
     if not all(map(partial(_is_number, text, low, high), layout.fields, firsts)):
         return None
-    begin, end = firsts[0], layout.fields[-1].end
-    weights = _weights(layout, firsts)[begin:end]
-    # blanks and signs become 0, points and the letter e have no weight
-    digits = np.maximum(text, _ZERO)[:, begin:end] - np.uint8(_ZERO)
-    sums = (digits.astype(weights.dtype) @ weights).astype(np.float64, copy=False)
+    weights = _weights(layout, firsts)
+    # blanks and signs become the digit 0, points and the letter e have no weight
+    digits = np.maximum(text, _ZERO).astype(weights.dtype)
+    sums = (digits @ weights - _ZERO * weights.sum(axis=0)).astype(np.float64, copy=False)
     values = np.empty((len(text), len(layout.fields)))
     for index, (field, first) in enumerate(zip(layout.fields, firsts, strict=True)):
         power: NDArray[np.int64] = np.array([-field.n_fraction])
@@ -162,15 +161,25 @@ def _is_number(
             return False
         if not ((sign == _PLUS) | (sign == _MINUS)).all():
             return False
-    return fraction_end - first <= MOST_DIGITS + 2 and _leads(text[:, first:point])
+    return fraction_end - first <= MOST_DIGITS + 2 and _leads(text, low, first, point - 1)
 
 
-def _leads(text: NDArray[np.uint8]) -> bool:
-    """Whether rows are blanks, then a minus or none, then digits."""
-    blank, minus = text == _BLANK, text == _MINUS
-    digit = (text >= _ZERO) & (text <= _NINE)
-    late = (blank | minus)[:, 1:] & ~blank[:, :-1]
-    return bool((blank | minus | digit).all()) and not late.any()
+def _leads(text: NDArray[np.uint8], low: NDArray, first: int, end: int) -> bool:
+    """Whether rows are blanks, then a minus or none, then digits, in these columns."""
+    before_blank = np.ones(len(text), dtype=bool)
+    for column in range(first, end):
+        one = np.ascontiguousarray(text[:, column])
+        if low[column] < _ZERO:
+            blank = one == _BLANK
+            other = blank | (one == _MINUS)
+            if (other & ~before_blank).any():  # after a minus or a digit comes a digit
+                return False
+            one, before_blank = one[~other], blank
+        else:
+            before_blank = np.zeros_like(before_blank)
+        if len(one) and (one.min() < _ZERO or one.max() > _NINE):
+            return False
+    return True
 
 
 def _weights(layout: Layout, firsts: Sequence[int]) -> NDArray:

@@ -29,9 +29,7 @@ from ncforce_ipi.analysis.vdos import Spectrum, velocity_spectra
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.outputs import Table, read_properties
 from ncforce_ipi.rundirectory import (
-    POSITIONS,
     PROPERTIES,
-    VELOCITIES,
     Clock,
     RunFacts,
     open_of,
@@ -171,12 +169,14 @@ def analyse(directory: Path, options: Options) -> Results:
     clock = Clock.of(table, discard_ps)
     mean_temperatures = {"all": mean_of(temperature_K[used])}
     species = spectrum = None
-    if (directory / VELOCITIES).is_file() and clock:
+    if (directory / facts.velocities).is_file() and clock:
         species, spectrum = _velocities(facts, table, clock, options, notes)
         for symbol, values in species.values_K.items():
             mean_temperatures[symbol] = mean_of(values)
     else:
-        notes.append(f"no {VELOCITIES} or a single step: no temperatures per species, no spectrum")
+        notes.append(
+            f"no {facts.velocities} or a single step: no temperatures of species, no spectrum"
+        )
     return Results(
         facts=facts,
         discarded_ps=discard_ps,
@@ -218,7 +218,7 @@ def _velocities(
     facts: RunFacts, table: Table, clock: Clock, options: Options, notes: list[str]
 ) -> tuple[SpeciesTemperatures, Spectrum | None]:
     """Both things that velocities tell, in one pass over the file."""
-    trajectory = open_of(facts, VELOCITIES)
+    trajectory = open_of(facts, facts.velocities)
     masses_u = atom_masses(trajectory.species, facts.masses_u)
     steps = trajectory.steps[trajectory.steps >= clock.from_step]
     if len(steps) == 0:
@@ -273,14 +273,14 @@ def _check_masses(table: Table, steps: NDArray[np.int64], kinetic_eV: NDArray[np
 def _rdfs(
     facts: RunFacts, clock: Clock | None, options: Options, notes: list[str]
 ) -> dict[tuple[str, str], Rdf]:
-    if not (facts.directory / POSITIONS).is_file():
-        notes.append(f"no {POSITIONS}: no g(r)")
+    if not (facts.directory / facts.positions).is_file():
+        notes.append(f"no {facts.positions}: no g(r)")
         return {}
-    trajectory = open_of(facts, POSITIONS)
+    trajectory = open_of(facts, facts.positions)
     from_step = clock.from_step if clock else 0
     n_frames = int(np.count_nonzero(trajectory.steps >= from_step))
     if n_frames == 0:
-        notes.append(f"no g(r): {POSITIONS} has no frame after the discarded start")
+        notes.append(f"no g(r): {facts.positions} has no frame after the discarded start")
         return {}
     if n_frames < FEWEST_FRAMES:
         notes.append(f"g(r) from {n_frames} frames only: a snapshot, not an average")
@@ -296,9 +296,9 @@ def _rdfs(
 
 def _diffusion(facts: RunFacts, clock: Clock | None, notes: list[str]) -> dict[str, Diffusion]:
     """Einstein's slope between 1 ps and the longest lag, a quarter of the run or 5 ps."""
-    if clock is None or not (facts.directory / POSITIONS).is_file():
+    if clock is None or not (facts.directory / facts.positions).is_file():
         return {}
-    trajectory = open_of(facts, POSITIONS)
+    trajectory = open_of(facts, facts.positions)
     n_frames = int(np.count_nonzero(trajectory.steps >= clock.from_step))
     step_fs = trajectory.stride(clock.from_step) * clock.step_fs if n_frames > 1 else math.inf
     longest_ps = min(LONGEST_LAG_PS, 0.25e-3 * n_frames * step_fs) if n_frames > 1 else 0.0

@@ -18,6 +18,8 @@ from ncforce_ipi.trajectory import Trajectory, open_trajectory
 PROPERTIES = "simulation.out"
 POSITIONS = "simulation.pos_0.extxyz"
 VELOCITIES = "simulation.vel_0.xyz"
+CENTROID_POSITIONS = "simulation.pos.extxyz"
+CENTROID_VELOCITIES = "simulation.vel.xyz"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,16 @@ class RunFacts:
     def n_beads(self) -> int:
         """Of the path integral; 1 for a classical run."""
         return int((self.record.get("ensemble") or {}).get("beads", 1))
+
+    @property
+    def positions(self) -> str:
+        """Name of the file of positions, of the centroids in a path integral."""
+        return POSITIONS if self.n_beads == 1 else CENTROID_POSITIONS
+
+    @property
+    def velocities(self) -> str:
+        """Name of the file of velocities, likewise."""
+        return VELOCITIES if self.n_beads == 1 else CENTROID_VELOCITIES
 
     @property
     def dof(self) -> float:

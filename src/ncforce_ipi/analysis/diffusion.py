@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 from ncforce_ipi.analysis.statistics import block_error
 from ncforce_ipi.analysis.vdos import Spectrum
@@ -76,15 +77,16 @@ def squared_displacement(positions: NDArray[np.float64], n_lags: int) -> NDArray
     ``(n_lags,)``, A^2
     """
     n_frames, n_atoms, _ = positions.shape
-    n_padded = 1 << (n_frames + n_lags - 1).bit_length()
+    n_padded = next_fast_len(n_frames + n_lags, real=True)
     total = np.zeros(n_lags)
     pairs = n_frames - np.arange(n_lags)
     for first in range(0, n_atoms, ATOMS_AT_ONCE):
         # the square of a small number loses nothing: take the mean place away first
         moved = positions[:, first : first + ATOMS_AT_ONCE]
         moved = moved - moved.mean(axis=0)
-        power = np.abs(np.fft.rfft(moved, n_padded, axis=0)) ** 2
-        correlation = np.fft.irfft(power.sum(axis=(1, 2)), n_padded)[:n_lags]
+        transform = rfft(moved, n_padded, axis=0)
+        power = (transform.real**2 + transform.imag**2).sum(axis=(1, 2))
+        correlation = irfft(power, n_padded)[:n_lags]
         squares = (moved**2).sum(axis=(1, 2))  # (frame,)
         ahead = np.cumsum(squares)  # of the frames 0 .. t
         behind = np.cumsum(squares[::-1])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 from ncforce_ipi.analysis.peaks import NO_PEAK, Peak, highest_peak
 from ncforce_ipi.analysis.statistics import block_error
@@ -91,13 +92,14 @@ def velocity_autocorrelation(
     ``(n_lags,)``, unit of the weights times that of the velocities squared
     """
     n_frames, n_atoms, _ = velocities.shape
-    n_padded = 1 << (n_frames + n_lags - 1).bit_length()
+    n_padded = next_fast_len(n_frames + n_lags, real=True)
     power = np.zeros(n_padded // 2 + 1)
     for first in range(0, n_atoms, ATOMS_AT_ONCE):
         chosen = slice(first, first + ATOMS_AT_ONCE)
-        transform = np.fft.rfft(velocities[:, chosen], n_padded, axis=0)
-        power += np.einsum("fac,a->f", np.abs(transform) ** 2, weights[chosen])  # (frequency,)
-    correlation = np.fft.irfft(power, n_padded)[:n_lags]
+        transform = rfft(velocities[:, chosen], n_padded, axis=0)
+        squares = transform.real**2 + transform.imag**2
+        power += squares.reshape(len(power), -1) @ np.repeat(weights[chosen], 3)  # (frequency,)
+    correlation = irfft(power, n_padded)[:n_lags]
     return correlation / (n_frames - np.arange(n_lags))
 
 

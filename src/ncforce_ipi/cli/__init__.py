@@ -24,6 +24,7 @@ VERBS = {
     "temperature": "of each species, equipartition, Maxwell's distribution",
     "diffusion": "diffusion coefficients from displacements and velocities",
     "power": "power of non-conservative forces in a thermostat",
+    "report": "one HTML page of one or several runs, that needs nothing but itself",
     "compare": "the same start with slow, fast and MTS forces, side by side",
     "tune": "a scan over M, and which one to take",
     "input": "write an i-PI input without running it",

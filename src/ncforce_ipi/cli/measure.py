@@ -123,14 +123,14 @@ def publish(args: argparse.Namespace, measure: Callable[[], findings.Finding]) -
     finding = measure()
     sys.stdout.write(findings.table(finding))
     command = shlex.join(["ncforce", *sys.argv[1:]])
-    origin = findings.Origin(command, _inputs(args.files), look_around(args.files[0]).model_sha256)
+    origin = findings.Origin(command, inputs(args.files), look_around(args.files[0]).model_sha256)
     written = findings.write(finding, targets, origin)
     if written:
         log.info("wrote %s", ", ".join(str(path) for path in written))
     return 0
 
 
-def _inputs(paths: Sequence[Path]) -> list[Path]:
+def inputs(paths: Sequence[Path]) -> list[Path]:
     """Files, and of directories what there is to read."""
     found = []
     for path in paths:

@@ -1,0 +1,265 @@
+"""One HTML page of one or several runs that needs nothing but itself.
+
+Owns the page: its order, its style, and the policy that lets no request leave it.  Numbers and
+figures are those of `measures`; a measurement that a run can't give says why in its place.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ncforce_ipi import plots
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.findings import Finding
+from ncforce_ipi.measures import diffusion, drift, power, rdf, temperature, vdos
+from ncforce_ipi.measures.replicas import Given
+from ncforce_ipi.view import View
+
+log = logging.getLogger(__name__)
+
+VERBS: dict[str, tuple[str, Callable[[Sequence[Path], Given], Finding]]] = {
+    "drift": ("Drift", drift.measure),
+    "temperature": ("Temperature", temperature.measure),
+    "rdf": ("g(r)", rdf.measure),
+    "vdos": ("Velocity spectra", lambda paths, given: vdos.measure(paths, given, vdos.Transform())),
+    "diffusion": ("Diffusion", lambda paths, given: diffusion.measure(paths, given,
+                                                                       diffusion.Fit())),
+    "power": ("Power of non-conservative forces", power.measure),
+}  # fmt: skip
+OVERLAID = {
+    "drift": ("time_ps", ("conserved_", "temperature_"), "time (ps)"),
+    "rdf": ("r_A", ("g_",), "distance $r$ (Å)"),
+    "vdos": ("wavenumber_per_cm", ("cvv_",), "wavenumber (cm$^{-1}$)"),
+}
+"""For each verb the abscissa, what the names of its curves begin with, the label."""
+NAMES = {
+    "conserved_minus_start_meV_per_atom": "conserved, from start\n(meV/atom)",
+    "temperature_K": "temperature (K)",
+}
+ERROR = "_standard_error"
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; connect-src data: blob:"
+)
+PAGE = Template("""<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="$policy">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+body { font: 16px/1.45 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+  color: #111; background: #fff }
+h1 { font-size: 1.6rem } h2 { font-size: 1.35rem; border-bottom: 2px solid #0072b2 }
+h3 { font-size: 1.1rem; margin-bottom: .3rem }
+table { border-collapse: collapse; margin: .4rem 0 } td, th { padding: .1rem .9rem .1rem 0;
+  text-align: left; vertical-align: top; font-variant-numeric: tabular-nums }
+th { border-bottom: 1px solid #999 } td:first-child { color: #444; white-space: nowrap }
+.figure { max-width: 46rem; width: 100% } .note { color: #666 }
+.view { border: 1px solid #ccc; padding: .3rem }
+.view .visualizer { position: relative; height: 32rem }
+pre { white-space: pre-wrap; overflow-wrap: anywhere }
+</style></head><body>
+<h1>$title</h1>
+$body
+$scripts
+</body></html>
+""")
+LOADER = """
+for (const place of document.querySelectorAll('.view')) {
+  const data = JSON.parse(document.getElementById(place.id + '-data').textContent);
+  const warnings = new Chemiscope.Warnings();
+  warnings.addHandler((message) => console.warn(message));
+  Chemiscope.StructureVisualizer.load(
+    {meta: place.id + '-meta', structure: place.id + '-structure', info: place.id + '-info'},
+    data, warnings
+  ).then(() => { document.body.dataset.viewReady = 'yes'; })
+   .catch((error) => { place.textContent = 'The view could not start: ' + error; });
+}
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One directory on the page.
+
+    Attributes
+    ----------
+    name : heading
+    findings : of each verb; the error's text where there is none
+    view : of the trajectory, if there is one
+    facts : provenance, one line each
+    """
+
+    name: str
+    findings: Mapping[str, Finding | str]
+    view: View | None
+    facts: Mapping[str, str]
+
+
+def measure_all(directory: Path, given: Given) -> dict[str, Finding | str]:
+    """Every measurement of a directory, or why there is none."""
+    found: dict[str, Finding | str] = {}
+    for verb, (_, measure) in VERBS.items():
+        try:
+            found[verb] = measure([directory], given)
+        except InputError as err:
+            found[verb] = str(err)
+            log.info("%s: no %s: %s", directory, verb, err)
+    return found
+
+
+def render(runs: Sequence[Run], title: str) -> str:
+    """The page.
+
+    Raises
+    ------
+    InputError
+        No run has anything to show.
+    """
+    if not any(isinstance(one, Finding) for run in runs for one in run.findings.values()):
+        raise InputError(
+            "nothing to report: "
+            + "; ".join(str(next(iter(run.findings.values()))) for run in runs)
+        )
+    with plots.style():
+        body = [_compared(runs)] if len(runs) > 1 else []
+        body += [_section(run, rank) for rank, run in enumerate(runs)]
+    views = [run.view for run in runs if run.view is not None]
+    scripts = ""
+    if views:
+        scripts = f"<script>{_in_script(views[0].program)}</script><script>{LOADER}</script>"
+    return PAGE.substitute(
+        policy=POLICY, title=html.escape(title), body="\n".join(body), scripts=scripts
+    )
+
+
+def _section(run: Run, rank: int) -> str:
+    parts = [f"<h2>{html.escape(run.name)}</h2>"]
+    for verb, (heading, _) in VERBS.items():
+        one = run.findings[verb]
+        parts.append(f"<h3>{heading}</h3>")
+        if isinstance(one, str):
+            parts.append(f'<p class="note">None: {html.escape(one)}</p>')
+            continue
+        parts.append(_table([[label, text] for label, text in one.lines]))
+        try:
+            parts.append(_image(one.draw(), heading))
+        except InputError as err:
+            parts.append(f'<p class="note">{html.escape(str(err))}</p>')
+    if run.view is not None:
+        parts.append(_view(run.view, f"view{rank}"))
+    lines = "\n".join(f"{key}: {value}" for key, value in run.facts.items())
+    parts.append(f"<h3>Provenance</h3><pre>{html.escape(lines)}</pre>")
+    return "\n".join(parts)
+
+
+def _view(view: View, name: str) -> str:
+    inner = "".join(f'<div id="{name}-{part}"></div>' for part in ("meta", "info"))
+    structure = f'<div id="{name}-structure" class="visualizer"></div>'
+    data = f'<script type="application/json" id="{name}-data">{_in_script(view.data)}</script>'
+    return (
+        f"<h3>Trajectory</h3><p>{html.escape(view.words)}; chemiscope</p>{data}"
+        f'<div class="view" id="{name}">{structure}{inner}</div>'
+    )
+
+
+def _compared(runs: Sequence[Run]) -> str:
+    """One table with a column for each run, and their curves in one figure."""
+    parts = ["<h2>Side by side</h2>"]
+    for verb, (heading, _) in VERBS.items():
+        found = [run.findings[verb] for run in runs]
+        good = [one for one in found if isinstance(one, Finding)]
+        if not good:
+            continue
+        labels = dict.fromkeys(_labelled(one)[k][0] for one in good for k in range(len(one.lines)))
+        rows = [
+            [label, *(dict(_labelled(one)).get(label, "") if isinstance(one, Finding) else "-"
+                      for one in found)]
+            for label in labels
+        ]  # fmt: skip
+        parts.append(f"<h3>{heading}</h3>" + _table(rows, ["", *(run.name for run in runs)]))
+        if verb in OVERLAID and len(good) > 1:
+            named = [(run.name, one) for run, one in zip(runs, found, strict=True)
+                     if isinstance(one, Finding)]  # fmt: skip
+            parts.append(_image(_overlaid(named, *OVERLAID[verb]), heading))
+    return "\n".join(parts)
+
+
+def _labelled(finding: Finding) -> list[tuple[str, str]]:
+    """Lines whose empty labels carry on the one before, with a number."""
+    result, last, count = [], "", 0
+    for label, text in finding.lines:
+        last, count = (label, 0) if label else (last, count + 1)
+        if last not in ("errors", "note", "run"):
+            result.append((f"{last} ({count + 1})" if count else last, text))
+        else:
+            result.append((last, text))
+    return result
+
+
+def _overlaid(
+    named: Sequence[tuple[str, Finding]], abscissa: str, starts: tuple[str, ...], label: str
+) -> Figure:
+    """Curves of all runs with their bands, one panel for each that the first run has."""
+    names = [name for name in named[0][1].columns if name.startswith(starts) and ERROR not in name]
+    figure, panels = plots.figure(len(names), share_x=True, height_in=2.3)
+    for panel, name in zip(panels, names, strict=True):
+        highest = 0.0
+        for rank, (run, finding) in enumerate(named):
+            if name not in finding.columns:
+                continue
+            x, y = finding.columns[abscissa], finding.columns[name]
+            # bonds of molecules would hide the rest of g(r)
+            highest = max(highest, float(np.max(y[x > 2.0], initial=0.0)))
+            error = finding.columns.get(_error_of(name), np.full(len(y), np.nan))
+            x, y, error = plots.thin(x, y, error)
+            plots.band(panel, x, y, error, plots.PALETTE[rank % len(plots.PALETTE)])
+            panel.lines[-1].set_label(run if panel is panels[0] else "_")
+        panel.set(ylabel=_pretty(name))
+        if name not in NAMES:
+            panel.set_ylim(0.0, 1.2 * highest or 1.0)
+    panels[-1].set(xlabel=label)
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def _error_of(column: str) -> str:
+    unit = "_K_cm" if column.endswith("_K_cm") else ""
+    return column.removesuffix(unit) + ERROR + unit
+
+
+def _pretty(column: str) -> str:
+    if column in NAMES:
+        return NAMES[column]
+    if column.startswith("g_"):
+        return f"$g_\\mathrm{{{column[2:]}}}(r)$"
+    return f"$c_{{vv}}$ of {column.split('_')[1]} (K cm)"
+
+
+def _table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    lines = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    text = "".join(f"<tr>{line}</tr>" for line in ([top] if head else []) + lines)
+    return f"<table>{text.replace('+-', '±')}</table>"
+
+
+def _image(figure: Figure, words: str) -> str:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=130)
+    text = base64.b64encode(stream.getvalue()).decode()
+    return f'<img class="figure" alt="{html.escape(words)}" src="data:image/png;base64,{text}">'
+
+
+def _in_script(text: str) -> str:
+    """Text whose strings can't end the script element that they stand in."""
+    return text.replace("</script", "<\\/script").replace("<!--", "<\\u0021--")
