@@ -25,7 +25,7 @@ from ncforce_ipi.frameheader import STEP, Header, read_header
 from ncforce_ipi.frametext import Layout, layout_of, parse_lines, parse_rows
 
 log = logging.getLogger(__name__)
-BYTES_AT_ONCE = 1 << 20
+BYTES_AT_ONCE = 1 << 22
 HEAD_BYTES = 1024
 
 
@@ -79,6 +79,7 @@ class Trajectory:
         """
         header = self._headers()
         first = int(np.searchsorted(self.steps, from_step))
+        buffer = bytearray()  # of text, used again: fresh memory costs as much as reading
         with self.path.open("rb") as file:
             for start in range(first, len(self.steps), n_frames):
                 steps = self.steps[start : start + n_frames]
@@ -86,7 +87,7 @@ class Trajectory:
                 cells = np.empty((len(steps), 3, 3))
                 for part in self._parts(start, start + len(steps)):
                     place = slice(part.start - start, part.stop - start)
-                    self._read(file, part, header, values[place], cells[place])
+                    self._read(file, part, header, buffer, values[place], cells[place])
                 self._require_finite(start, values)
                 yield Frames(steps, values, cells)
 
@@ -130,11 +131,18 @@ class Trajectory:
             start += n_frames
 
     def _read(
-        self, file: BinaryIO, part: range, header: _Headers, values: NDArray, cells: NDArray
+        self,
+        file: BinaryIO,
+        part: range,
+        header: _Headers,
+        buffer: bytearray,
+        values: NDArray,
+        cells: NDArray,
     ) -> None:
         """Fill values ``(len(part), n_atoms, 3)`` and cells with frames of one length."""
         n_bytes = int(self.spans[part.start, 2] - self.spans[part.start, 1])
-        text = np.empty((len(part), n_bytes), dtype=np.uint8)
+        buffer.extend(bytes(max(len(part) * n_bytes - len(buffer), 0)))
+        text = np.frombuffer(buffer, np.uint8, len(part) * n_bytes).reshape(len(part), n_bytes)
         factors = np.empty((len(part), 1, 1))
         for row, frame in enumerate(part):
             offset, head, _ = (int(number) for number in self.spans[frame])
