@@ -22,6 +22,8 @@ FILES = {
     "energy_temperature.pdf",
     "rdf.pdf",
     "vdos.pdf",
+    "temperature.png",
+    "temperature.pdf",
 }
 
 
@@ -50,7 +52,14 @@ def test_table_and_files(directory, capsys):
     assert lines["Nyquist frequency of c_vv"].strip() == "4170 cm^-1"
     assert lines["time per inner step"].strip() == "12.50 ms"
     assert "1e9 K/s" in out
-    for label in ("temperature, H", "temperature, O", "peak of g_OO(r)", "stretch peak of c_vv, H"):
+    assert "equipartition" in lines["T(H) - T(O)"]
+    for label in (
+        "temperature, H",
+        "excess kurtosis of v, O",
+        "temperature, O",
+        "peak of g_OO(r)",
+        "stretch peak of c_vv, H",
+    ):
         assert label in lines
 
 
@@ -82,6 +91,17 @@ def test_columns_have_units_and_sane_numbers(directory):
     assert list(vdos)[:3] == ["wavenumber_per_cm", "frequency_THz", "cvv_H_K_cm"]
     # the THz axis is c times the other: 33.3564 cm^-1 are 1 THz
     np.testing.assert_allclose(vdos["wavenumber_per_cm"], 33.3564095 * vdos["frequency_THz"])
+
+
+def test_power_is_that_of_a_thermostatted_run(directory, capsys):
+    record = json.loads((directory / "run.json").read_text())
+    record["ensemble"] = {"name": "svr", "beads": 1}
+    (directory / "run.json").write_text(json.dumps(record))
+    main(["analyze", str(directory)])
+    summary = json.loads((directory / "analysis" / "summary.json").read_text())
+    drift = summary["drift_conserved_meV_per_atom_per_ps"]
+    assert summary["power_W_per_atom"] == pytest.approx(drift * 1.602176634e-10)
+    assert "power of the forces" in capsys.readouterr().out
 
 
 def test_summary_has_null_for_what_is_not_known(directory):

@@ -119,9 +119,7 @@ def test_other_number_of_atoms_is_refused(tmp_path):
     write_trajectory(path, random_frames(2))
     with path.open("a") as file:
         write_frame(file, SPECIES[:2], np.zeros((2, 3)), "ase", "positions", 2)
-    with pytest.raises(
-        InputError, match=r"2 atoms after frames of 3 \(frame 2 from 0, byte"
-    ):
+    with pytest.raises(InputError, match=r"2 atoms after frames of 3 \(frame 2 from 0, byte"):
         open_trajectory(path)
 
 
@@ -130,9 +128,7 @@ def test_non_finite_value_is_refused_with_its_step_and_atom(tmp_path):
     frames[1, 2, 0] = np.nan
     path = tmp_path / "trajectory"
     write_trajectory(path, frames, mode="xyz", steps=[0, 4, 8])
-    with pytest.raises(
-        InputError, match=r"nan at step 4, atom 2 \(frame 1, both from 0\)"
-    ):
+    with pytest.raises(InputError, match=r"nan at step 4, atom 2 \(frame 1, both from 0\)"):
         list(open_trajectory(path).blocks(2))
 
 

@@ -27,8 +27,12 @@ def write_figures(results: Results, folder: Path, provenance: list[str]) -> list
     """Draw what the results hold into ``folder``, PNG and PDF; return the files written."""
     with plots.style():
         drawn = {"energy_temperature": energy_and_temperature(results)}
+        if results.species is not None:
+            drawn["temperature"] = temperatures_and_distributions(
+                results.species.values_K, results.species.distributions, results.mean_temperatures
+            )
         if results.rdfs:
-            drawn["rdf"] = radial_distributions(results.rdfs)
+            drawn["rdf"] = radial_distributions(results.rdfs, coordination=True)
         if results.spectrum is not None:
             drawn["vdos"] = velocity_spectra(results.spectrum)
         return [

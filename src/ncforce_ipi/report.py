@@ -21,9 +21,12 @@ from ncforce_ipi.analysis.drift import (
     LAMBENCH_MEV_PER_ATOM_PER_PS,
     Drift,
 )
+from ncforce_ipi.analysis.maxwell import Distribution
 from ncforce_ipi.analysis.peaks import Peak
+from ncforce_ipi.analysis.power import W_PER_MEV_PER_PS
 from ncforce_ipi.analysis.rdf import main_peak
 from ncforce_ipi.analysis.statistics import Mean, with_error
+from ncforce_ipi.analysis.temperature import VIOLATED_SIGMAS, Equipartition, equipartition
 from ncforce_ipi.analysis.vdos import hydrogen_peaks
 from ncforce_ipi.findings import plain, write_csv
 from ncforce_ipi.models import sha256
@@ -84,6 +87,16 @@ def summary(results: Results, provenance: Provenance) -> dict[str, Any]:
     for name, mean in results.mean_temperatures.items():
         numbers[f"temperature_{name}_K"] = mean.value
         numbers[f"temperature_{name}_standard_error_K"] = mean.error
+    for pair in _equipartition(results):
+        key = f"temperature_{pair.names[0]}_minus_{pair.names[1]}"
+        numbers[f"{key}_K"] = pair.difference.value
+        numbers[f"{key}_standard_error_K"] = pair.difference.error
+    if results.species is not None:
+        for name, shown in results.species.distributions.items():
+            numbers[f"excess_kurtosis_{name}"] = shown.excess_kurtosis.value
+            numbers[f"excess_kurtosis_{name}_standard_error"] = shown.excess_kurtosis.error
+    if (power := _power(results)) is not None:
+        numbers |= _drift_numbers("power", "W_per_atom", power)
     for name, diffusion in results.diffusion.items():
         numbers[f"diffusion_{name}_A2_per_ps"] = diffusion.value
         numbers[f"diffusion_{name}_standard_error_A2_per_ps"] = diffusion.error
@@ -135,6 +148,13 @@ def _lines(results: Results) -> Iterable[tuple[str, str]]:
     yield "", _drift(_gigakelvin(results), "1e9 K/s")
     for name, mean in results.mean_temperatures.items():
         yield f"temperature, {name}", _mean(mean, "K")
+    for pair in _equipartition(results):
+        yield equipartition_line(pair)
+    if results.species is not None:
+        for name, shown in results.species.distributions.items():
+            yield kurtosis_line(name, shown)
+    if (power := _power(results)) is not None:
+        yield "power of the forces", _drift(power, "W/atom, the drift of the conserved quantity")
     for (a, b), rdf in results.rdfs.items():
         yield f"peak of g_{a}{b}(r)", _peak(main_peak(rdf), "A", 3)
     for name, diffusion in results.diffusion.items():
@@ -151,6 +171,39 @@ def _lines(results: Results) -> Iterable[tuple[str, str]]:
     yield "errors", "of drifts: 95 % interval; of temperatures: one standard error"
     for note in results.notes:
         yield "note", note
+
+
+def equipartition_line(pair: Equipartition) -> tuple[str, str]:
+    """Label and text: the difference of two temperatures and what it means."""
+    label = f"T({pair.names[0]}) - T({pair.names[1]})"
+    if math.isnan(pair.sigmas):
+        return label, f"{pair.difference.value:.3g} K, too few independent samples for a verdict"
+    words = "equipartition is violated" if pair.sigmas > VIOLATED_SIGMAS else "equipartition holds"
+    difference = with_error(pair.difference.value, pair.difference.error)
+    return label, f"{difference} K, {pair.sigmas:.1f} sigma: {words}"
+
+
+def kurtosis_line(name: str, shown: Distribution) -> tuple[str, str]:
+    """Label and text: whether the velocities of a species are a Gaussian."""
+    kurtosis = shown.excess_kurtosis
+    text = with_error(kurtosis.value, kurtosis.error)
+    if math.isnan(kurtosis.error):
+        text = f"{kurtosis.value:.2g} (too few independent samples for an error)"
+    elif kurtosis.error > 0.0:
+        text += f", {shown.sigmas:.1f} sigma from Maxwell and Boltzmann's 0"
+    return f"excess kurtosis of v, {name}", text
+
+
+def _equipartition(results: Results) -> list[Equipartition]:
+    return [] if results.species is None else equipartition(results.species.values_K)
+
+
+def _power(results: Results) -> Drift | None:
+    """Of the forces, W/atom, in a thermostat: what it has to take out."""
+    ensemble = (results.facts.record.get("ensemble") or {}).get("name", "nve")
+    if ensemble == "nve" or results.drift_conserved is None:
+        return None
+    return results.drift_conserved.scaled(W_PER_MEV_PER_PS)
 
 
 def _verdict(results: Results) -> str:
@@ -215,7 +268,11 @@ def _csv_columns(results: Results) -> dict[str, dict[str, NDArray]]:
     if results.rdfs:
         files["rdf.csv"] = {"r_A": next(iter(results.rdfs.values())).r_A}
         for (a, b), rdf in results.rdfs.items():
-            files["rdf.csv"] |= {f"g_{a}{b}": rdf.g, f"g_{a}{b}_standard_error": rdf.error}
+            files["rdf.csv"] |= {
+                f"g_{a}{b}": rdf.g,
+                f"g_{a}{b}_standard_error": rdf.error,
+                f"n_{b}_around_{a}": rdf.coordination,
+            }
     spectrum = results.spectrum
     if spectrum is not None:
         axis = {"wavenumber_per_cm": spectrum.wavenumber_per_cm}
@@ -225,4 +282,8 @@ def _csv_columns(results: Results) -> dict[str, dict[str, NDArray]]:
                 f"cvv_{symbol}_K_cm": density,
                 f"cvv_{symbol}_standard_error_K_cm": spectrum.error[symbol],
             }
+        files["vdos.csv"] |= {
+            "total_K_cm": spectrum.total,
+            "total_standard_error_K_cm": spectrum.total_error,
+        }
     return files

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.diffusion import Diffusion, displacements, einstein
 from ncforce_ipi.analysis.drift import FEWEST_SAMPLES, Drift, before_runaway, fit_drift
+from ncforce_ipi.analysis.maxwell import Collector, Distribution
 from ncforce_ipi.analysis.rdf import Rdf, largest_r, radial_distributions
 from ncforce_ipi.analysis.statistics import Mean, mean_of, require_finite
 from ncforce_ipi.analysis.temperature import (
@@ -78,10 +79,12 @@ class SpeciesTemperatures:
     ----------
     time_ps : ``(n_frames,)``, ps
     values_K : ``(n_frames,)``, K, for each symbol
+    distributions : of the components of the velocities, for each symbol
     """
 
     time_ps: NDArray[np.float64]
     values_K: dict[str, NDArray[np.float64]]
+    distributions: dict[str, Distribution]
 
 
 @dataclass(frozen=True)
@@ -230,14 +233,16 @@ def _velocities(
     per_block = len(steps) // max(len(steps) // max(2 * n_lags, 1), 1)
     series: dict[str, list[NDArray]] = {}
     kinetic_eV: list[NDArray] = []
+    collector = Collector(trajectory.species, masses_u, facts.temperature_K)
 
     def stream() -> Iterator[NDArray[np.float64]]:
-        for block in trajectory.blocks(per_block, from_step=clock.from_step):
-            temperatures = species_temperatures(block.values, trajectory.species, masses_u)
+        blocks = trajectory.blocks(per_block, from_step=clock.from_step)
+        for velocities in collector.watch(block.values for block in blocks):
+            temperatures = species_temperatures(velocities, trajectory.species, masses_u)
             for symbol, values in temperatures.items():
                 series.setdefault(symbol, []).append(values)
-            kinetic_eV.append(kinetic_energy(block.values, masses_u))
-            yield block.values
+            kinetic_eV.append(kinetic_energy(velocities, masses_u))
+            yield velocities
 
     spectrum = None
     if n_lags >= FEWEST_LAGS:
@@ -251,7 +256,8 @@ def _velocities(
     if facts.n_beads == 1:
         _check_masses(table, steps, np.concatenate(kinetic_eV))
     values_K = {symbol: np.concatenate(parts) for symbol, parts in series.items()}
-    return SpeciesTemperatures(1e-3 * clock.step_fs * steps.astype(np.float64), values_K), spectrum
+    time_ps = 1e-3 * clock.step_fs * steps.astype(np.float64)
+    return SpeciesTemperatures(time_ps, values_K, collector.distributions()), spectrum
 
 
 def _check_masses(table: Table, steps: NDArray[np.int64], kinetic_eV: NDArray[np.float64]) -> None:

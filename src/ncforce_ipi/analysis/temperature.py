@@ -14,6 +14,9 @@ from ncforce_ipi.analysis.statistics import Mean, mean_of
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
+VIOLATED_SIGMAS = 4.0
+"""A difference beyond that many standard errors is called one; chance does it once in 16000."""
+
 
 def degrees_of_freedom(
     masses_u: NDArray[np.float64], members: NDArray[np.bool_], *, fixed_com: bool = True

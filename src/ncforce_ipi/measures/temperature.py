@@ -26,14 +26,13 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.findings import Finding
 from ncforce_ipi.measures.replicas import Given, Replica, open_replicas, together
 from ncforce_ipi.outputs import read_properties
+from ncforce_ipi.report import equipartition_line, kurtosis_line
 from ncforce_ipi.surroundings import properties_beside
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLOCKS, MOST_FRAMES = 8, 256
-VIOLATED_SIGMAS = 4.0
-"""A difference beyond that many standard errors is called one; chance does it once in 16000."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,10 @@ def measure(paths: Sequence[Path], given: Given) -> Finding:
     }
     pairs = _equipartition(found, weights)
     lines = [(f"temperature, {name}", _text(mean, target_K)) for name, mean in means.items()]
-    lines += [_verdict(pair) for pair in pairs]
-    lines += _maxwell_lines(found)
+    lines += [equipartition_line(pair) for pair in pairs]
+    lines += [
+        kurtosis_line(name, shown) for one in found for name, shown in one.distributions.items()
+    ]
     numbers = _numbers(means, pairs, found, target_K)
     lines += _ipi_lines(found, numbers)
     lines.append(("errors", "one standard error, corrected for autocorrelation"))
@@ -158,29 +159,6 @@ def _text(mean: Mean, target_K: float | None) -> str:
         off = mean.value - target_K
         text += f", {off:+.2g} K from {target_K:g} K: {abs(off) / mean.error:.1f} sigma"
     return text
-
-
-def _verdict(pair: Equipartition) -> tuple[str, str]:
-    label = f"T({pair.names[0]}) - T({pair.names[1]})"
-    if math.isnan(pair.sigmas):
-        return label, f"{pair.difference.value:.3g} K, too few independent samples for a verdict"
-    words = "equipartition is violated" if pair.sigmas > VIOLATED_SIGMAS else "equipartition holds"
-    difference = with_error(pair.difference.value, pair.difference.error)
-    return label, f"{difference} K, {pair.sigmas:.1f} sigma: {words}"
-
-
-def _maxwell_lines(found: Sequence[Kinetics]) -> list[tuple[str, str]]:
-    lines = []
-    for one in found:
-        for name, shown in one.distributions.items():
-            kurtosis = shown.excess_kurtosis
-            text = with_error(kurtosis.value, kurtosis.error)
-            if math.isnan(kurtosis.error):
-                text = f"{kurtosis.value:.2g} (too few independent samples for an error)"
-            elif kurtosis.error > 0.0:
-                text += f", {shown.sigmas:.1f} sigma from Maxwell and Boltzmann's 0"
-            lines.append((f"excess kurtosis of v, {name}", text))
-    return lines
 
 
 def _ipi_lines(found: Sequence[Kinetics], numbers: dict) -> list[tuple[str, str]]:
