@@ -166,11 +166,13 @@ def displacement(
         error = block_error(blocks, moved.weights)
         found = coefficients[name]
         plots.band(panel, moved.lag_ps, values, error, shade)
-        words = f"{name}: D = {with_error(found.value, found.error)} Å$^2$/ps".replace("+-", "±")
+        words = f"{name}: D = {with_error(found.value, found.error)} Å$^2$/ps"
+        if not np.isfinite(found.error):
+            words = f"{name}: D = {found.value:.3g} Å$^2$/ps"
         time_ps = moved.lag_ps[late]
         line = values[late].mean() + 6.0 * found.value * (time_ps - time_ps.mean())
         panel.plot(time_ps, line, "--", color="black", linewidth=1.2)
-        panel.plot([], [], color=shade, label=words)
+        panel.plot([], [], color=shade, label=words.replace("+-", "±"))
     panel.set(xlabel="lag (ps)", ylabel="mean squared displacement (Å$^2$)", ylim=(0.0, None))
     panel.legend()
     return figure

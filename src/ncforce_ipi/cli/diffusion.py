@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--from-ps", type=float, default=default.from_ps, metavar="X",
         help="start of the line through the displacement, default %(default)s ps")  # fmt: skip
     add("--lag-ps", type=float, default=default.lag_ps, metavar="X",
-        help="its end, a quarter of a shorter run; default %(default)s ps")  # fmt: skip
+        help="its end, an eighth of a shorter run; default %(default)s ps")  # fmt: skip
     add("--memory-ps", type=float, default=default.memory_ps, metavar="X",
         help="longest lag of the velocities, default %(default)s ps")  # fmt: skip
     add("--viscosity-mPa-s", type=float, metavar="X",

@@ -38,6 +38,9 @@ from ncforce_ipi.trajectory import open_trajectory
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SHARE = 0.125
+"""The longest lag in units of the run: leaves four blocks of two lags for the error."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -46,7 +49,7 @@ class Fit:
     Attributes
     ----------
     from_ps : start of the line through the mean squared displacement, ps
-    lag_ps : its end, ps; a quarter of a shorter run
+    lag_ps : its end, ps; an eighth of a shorter run
     memory_ps : longest lag of the velocity autocorrelation, ps
     viscosity_mPa_s : of the liquid, for the correction of a cubic box
     """
@@ -89,7 +92,7 @@ def measure(
         for name, one in values.items():
             numbers[f"diffusion_{name}_{way}_A2_per_ps"] = one.value
             numbers[f"diffusion_{name}_{way}_standard_error_A2_per_ps"] = one.error
-            lines.append((f"D, {name}", f"{with_error(one.value, one.error)} A^2/ps, {label}"))
+            lines.append((f"D, {name}", f"{_text(one)} A^2/ps, {label}"))
     if fit.viscosity_mPa_s is not None and places:
         correction = _correction(places, given, fit)
         numbers["finite_size_correction_A2_per_ps"] = correction
@@ -101,10 +104,15 @@ def measure(
                 ratio = values[name].over(theirs[name])
                 numbers[f"ratio_{name}_{way}"] = ratio.value
                 numbers[f"ratio_{name}_{way}_standard_error"] = ratio.error
-                text = f"{with_error(ratio.value, ratio.error)}, {label}"
-                lines.append((f"D / reference, {name}", text))
+                lines.append((f"D / reference, {name}", f"{_text(ratio)}, {label}"))
     lines.append(("errors", "one standard error, from blocks; 1 A^2/ps = 1e-4 cm^2/s"))
     return Finding(lines, numbers, _columns(found), partial(_draw, found, fit))
+
+
+def _text(one: Diffusion) -> str:
+    if math.isnan(one.error):
+        return f"{one.value:.3g} (too few blocks for an error)"
+    return with_error(one.value, one.error)
 
 
 def _ways(found: Coefficients) -> list[tuple[str, str, dict[str, Diffusion]]]:
@@ -156,11 +164,11 @@ def _coefficients(
 def _displacement(replicas: Sequence[Replica], fit: Fit) -> Displacement:
     frame_fs = same_frame_fs(replicas)
     shortest = min(len(replica.steps) for replica in replicas)
-    n_lags = int(min(1e3 * fit.lag_ps / frame_fs, shortest / 4)) + 1
+    n_lags = int(min(1e3 * fit.lag_ps / frame_fs, shortest * SHARE)) + 1
     if n_lags < FEWEST_LAGS or 1e-3 * frame_fs * (n_lags - 2) < fit.from_ps:
         raise InputError(
             f"{shortest} frames, {frame_fs:g} fs apart: lags reach "
-            f"{1e-3 * frame_fs * (n_lags - 1):.3g} ps, a quarter of the run; expected more than "
+            f"{1e-3 * frame_fs * (n_lags - 1):.3g} ps, an eighth of the run; expected more than "
             f"--from-ps {fit.from_ps:g} ps: run longer, or give a smaller one"
         )
 

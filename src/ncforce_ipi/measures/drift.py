@@ -18,7 +18,7 @@ from ncforce_ipi.analysis.drift import (
     Drift,
     fit_drift,
 )
-from ncforce_ipi.analysis.statistics import with_error
+from ncforce_ipi.analysis.statistics import mean_of, with_error
 from ncforce_ipi.analysis.temperature import temperature
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.findings import Finding
@@ -141,8 +141,11 @@ def _series(table: Table, around: Surroundings, given: Given) -> Series:
 
 
 def _numbers(one: Series, heat: Drift, energy: Drift | None) -> dict[str, float | str | bool]:
+    mean = mean_of(one.temperature_K)
     numbers: dict[str, float | str | bool] = {
         "run": one.name,
+        "temperature_K": mean.value,
+        "temperature_standard_error_K": mean.error,
         "n_atoms": one.n_atoms,
         "from_ps": heat.start_ps,
         "to_ps": heat.end_ps,
@@ -171,6 +174,7 @@ def _lines(
 ) -> list[tuple[str, str]]:
     lines = [
         ("run", f"{one.name}, {one.n_atoms} atoms, {heat.start_ps:g} to {heat.end_ps:g} ps"),
+        ("mean temperature", _mean_text(numbers)),
         ("drift of the temperature", text(heat, "K/ps")),
         ("", text(heat.scaled(GIGAKELVIN_PER_S_PER_K_PER_PS), "1e9 K/s")),
     ]
@@ -187,6 +191,13 @@ def _lines(
             ("", f"{audit} mlipaudit (|drift of the run| / sigma(K) = {ratio:.2g}, at most 1)"),
         ]
     return lines + [("note", note) for note in one.notes]
+
+
+def _mean_text(numbers: dict[str, float | str | bool]) -> str:
+    value, error = (float(numbers[f"temperature{end}_K"]) for end in ("", "_standard_error"))
+    if math.isnan(error):
+        return f"{value:.4g} K (too few independent samples for an error)"
+    return f"{with_error(value, error)} K (one standard error)"
 
 
 def _mean_numbers(heat: list[Drift], energy: list[Drift | None]) -> dict[str, float]:

@@ -45,7 +45,8 @@ def measure(
             lines.append((f"g_{a}{b}(r)", "no peak"))
             continue
         at = int((abs(rdf.r_A - peak.position)).argmin())
-        height = with_error(peak.height, float(rdf.error[at]))
+        error = float(rdf.error[at])
+        height = f"{peak.height:.3f}" if math.isnan(error) else with_error(peak.height, error)
         lines.append((f"g_{a}{b}(r)", f"{height} at {peak.position:.3f} A"))
     some = next(iter(rdfs.values()))
     half = 0.5 * float(some.r_A[1] - some.r_A[0]) if len(some.r_A) > 1 else float(some.r_A[0])
