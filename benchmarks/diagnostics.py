@@ -132,7 +132,8 @@ def random_equiformer(out: Path, at: dict[str, Path]) -> None:
 
 
 def _random(out: Path, at: dict[str, Path], name: str, model: list[str]) -> None:
-    words = ["--kind", "direct", "--method", "estimate", "--probes", 8, "--rounds", 4]
+    words = ["--kind", "direct", "--method", "estimate", "--probes", 6, "--rounds", 1]
+    words += ["--step-A", 1e-3]  # no search for it: a call takes seconds
     frame = f"{at['water96']}@0"
     ncforce(out, name, "jacobian", frame, "--model", shlex.join(model), *words, *files(out, name))
 
