@@ -26,6 +26,9 @@ class System:
 
 SYSTEMS = {
     "water": System("water.xyz", "water"),
+    "graphene": System("graphene.xyz", "carbon", "in-plane"),
+    "amorphous-carbon": System("amorphous-carbon.xyz", "carbon"),
+    "aluminium": System("aluminium.xyz", "aluminium"),
 }
 NAMES = ", ".join(SYSTEMS)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 
-SHIPPED = {"water": "water.pt"}
+SHIPPED = {"water": "water.pt", "carbon": "carbon.pt", "aluminium": "aluminium.pt"}
 
 
 def model_path(name_or_path: str) -> Path:
