@@ -1,5 +1,5 @@
 # make demo: a picosecond of liquid water with MTS forces, analysed.   make test: the test suite.
-# make test-matrix: every shipped system, ensemble and choice of forces runs, 15 minutes.
+# make test-matrix: the slow tests: every system, ensemble and choice of forces; thermostats.  20 minutes.
 # make test-families: every model family that goes together in one environment, and MACE in another.
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,7 +18,7 @@ test: $(VENV)/.test
 	$(BIN)/python -m pytest
 
 test-matrix: $(VENV)/.test
-	$(BIN)/python -m pytest -m slow tests/test_matrix_e2e.py
+	$(BIN)/python -m pytest -m slow
 
 test-families: $(VENV)/.run $(FAMILIES_VENV)/.test $(MACE_VENV)/.test
 	NCFORCE_TEST_FAMILIES="metatomic sevennet orb ase analytic" \

@@ -1,0 +1,50 @@
+"""Each thermostat of a generated input holds its temperature: harmonic wells, real i-PI."""
+
+import json
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import write
+
+from ncforce_ipi import cli
+from ncforce_ipi.analysis.statistics import mean_of
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K
+
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+TARGET_K = 250.0
+KINETIC = 6  # column of simulation.out
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["langevin", "--tau-fs", "10"],
+        ["langevin", "--tau-fs", "100"],
+        ["langevin", "--tau-fs", "1000"],
+        ["svr", "--tau-fs", "10"],
+        ["gle", "--gle", "optimal"],
+        ["gle", "--gle", "smart"],
+    ],
+    ids="".join,
+)
+@pytest.mark.parametrize("forces", ["slow", "mts"])
+def test_mean_temperature(words, forces, tmp_path, capfd):
+    atoms = bulk("Ar", "fcc", a=5.4, cubic=True) * (3, 3, 3)
+    write(tmp_path / "argon.xyz", atoms)
+    # a period of 0.4 ps; without its swirl the direct force is the conservative one
+    model = {"model": "harmonic", "swirl_eV_per_A2": 0.0, "sites_A": atoms.positions.tolist()}
+    (tmp_path / "wells.json").write_text(json.dumps(model))
+    command = ["run", "--family", "analytic", "--model", str(tmp_path / "wells.json")]
+    command += ["--structure", str(tmp_path / "argon.xyz"), "--ensemble", *words]
+    command += ["--temperature-K", str(TARGET_K), "--timestep-fs", "5", "--time-ps", "40"]
+    command += ["--forces", forces, "--out", str(tmp_path / "run")]
+    command += ["--mts", "2"] if forces == "mts" else []
+    assert cli.main(command) == 0, capfd.readouterr().err
+    rows = np.loadtxt(tmp_path / "run" / "simulation.out")
+    degrees = 3 * len(atoms) - 3
+    # the wells start empty, so that half of the kinetic energy goes into them first
+    found = mean_of(2 * rows[len(rows) // 4 :, KINETIC] / (BOLTZMANN_EV_PER_K * degrees))
+    assert found.error < 0.03 * TARGET_K
+    assert abs(found.value - TARGET_K) < 4 * found.error + 0.003 * TARGET_K
