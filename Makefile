@@ -1,5 +1,5 @@
 # make demo: a picosecond of liquid water with MTS forces, analysed.   make test: the test suite.
-# make test-matrix: the slow tests: every system, ensemble and choice of forces; thermostats.  20 minutes.
+# make test-matrix: the slow tests: every system, ensemble and choice of forces; thermostats.  12 minutes.
 # make test-families: every model family that goes together in one environment, and MACE in another.
 PYTHON ?= python3
 VENV ?= .venv
