@@ -17,7 +17,8 @@ from ncforce_ipi.systems import SYSTEMS, system
 FORCES = ("slow", "fast", "mts")
 M, INNER_FS, TEMPERATURE_K = 4, 0.5, 321.0
 SIZES = {"water": 192, "graphene": 112, "amorphous-carbon": 512, "aluminium": 256}
-# number density, 1/A^3: of a sheet, 1/A^2
+# number density, 1/A^3, of a sheet 1/A^2: of experiment; thermal expansion and the models' lattice
+# constants are within 3 % of it
 DENSITIES = {"water": 0.100, "graphene": 0.379, "amorphous-carbon": 0.150, "aluminium": 0.0595}
 NEAREST_A = {"water": (0.9, 1.05), "graphene": (1.3, 1.55), "amorphous-carbon": (1.25, 1.75),
              "aluminium": (2.4, 3.1)}  # fmt: skip

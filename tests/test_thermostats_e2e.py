@@ -47,4 +47,5 @@ def test_mean_temperature(words, forces, tmp_path, capfd):
     # the wells start empty, so that half of the kinetic energy goes into them first
     found = mean_of(2 * rows[len(rows) // 4 :, KINETIC] / (BOLTZMANN_EV_PER_K * degrees))
     assert found.error < 0.03 * TARGET_K
+    # 4 sigma; and (omega dt)^2 / 4 = 0.15 %, at most, by the discrete inner steps, twice that
     assert abs(found.value - TARGET_K) < 4 * found.error + 0.003 * TARGET_K

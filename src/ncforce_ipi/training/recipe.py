@@ -30,6 +30,7 @@ class Recipe:
     ``[start, end]`` is interpolated linearly over the run.  ``pools`` gives, for each data file and
     kind of frame (``"train:md"``), the share of batches drawn from it.
     ``r_min_A`` is about the shortest distance in the data: the radial functions are dense above it.
+    ``tensor_channels`` is the width of the tensors of the pair directions, 0 for none.
     ``description`` and ``references`` go into the exported model.
     """
 
