@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,13 @@ def test_table(entries):
     ]  # fmt: skip
     assert "901 K passed 900 K; drifts until T > 1.5 x start at" in lines[2]
     assert "+-" in lines[3]
+
+
+def test_one_species_has_no_split(entries):
+    alone = [replace(entry, split=None, split_name=None) for entry in entries]
+    head, *_ = table(alone).splitlines()
+    assert "T(H)-T(O), K" in table(entries).splitlines()[0]
+    assert head.split("  ")[-2:] == ["ms/inner step", "ratio to fast"] and "None" not in head
 
 
 def test_files_say_the_same(entries, tmp_path):

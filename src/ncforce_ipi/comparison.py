@@ -37,7 +37,7 @@ class Entry:
     drift_conserved : meV/atom/ps, from the start to the end or runaway; None with few samples
     drift_temperature : K/ps, after the discarded start, likewise
     split : mean of T(lightest species) - T(heaviest species), K; None if not to be had
-    split_name : for instance ``T(H)-T(O)``
+    split_name : for instance ``T(H)-T(O)``; None with one species
     """
 
     name: str
@@ -49,7 +49,7 @@ class Entry:
     drift_conserved: Drift | None
     drift_temperature: Drift | None
     split: Mean | None
-    split_name: str
+    split_name: str | None
 
     @property
     def forces(self) -> str:
@@ -123,9 +123,9 @@ def _light_and_heavy(facts: RunFacts) -> tuple[str, str]:
     return by_mass[0], by_mass[-1]
 
 
-def _split_name(facts: RunFacts) -> str:
+def _split_name(facts: RunFacts) -> str | None:
     light, heavy = _light_and_heavy(facts)
-    return f"T({light})-T({heavy})"
+    return None if light == heavy else f"T({light})-T({heavy})"
 
 
 def _split(table: Table, facts: RunFacts, chosen: NDArray[np.bool_]) -> Mean | None:

@@ -53,11 +53,13 @@ def rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
 
 def table(entries: Sequence[Entry]) -> str:
     """Aligned columns; drifts with their 95 % interval, the split with one standard error."""
-    split_name = entries[0].split_name if entries else ""
+    split_name = entries[0].split_name if entries else None
     head = ["run", "ps", "drift, meV/atom/ps", "drift of T, K/ps", f"{split_name}, K",
             "ms/inner step", "ratio to fast", ""]  # fmt: skip
     lines = [head, *(_cells(entry, entries) for entry in entries)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    if split_name is None:
+        lines = [[*line[:4], *line[5:]] for line in lines]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
