@@ -79,27 +79,30 @@ def velocity_autocorrelation(
     """C(k) = sum_i w_i < v_i(t) . v_i(t + k) >_t of one block.
 
     By the Wiener-Khinchin theorem, padded with zeros so that no lag wraps around; the average at
-    lag k is over the n_frames - k pairs of frames that there are (unbiased).
+    lag k is over the n_frames - k pairs of frames that there are (unbiased).  One transform of all
+    atoms serves any number of sums over them.
 
     Parameters
     ----------
     velocities : ``(n_frames, n_atoms, 3)``, any unit
-    weights : ``(n_atoms,)``, for instance masses
+    weights : ``(n_atoms,)``, for instance masses, or ``(n_sums, n_atoms)``
     n_lags : number of lags, from 0 on; at most n_frames
 
     Returns
     -------
-    ``(n_lags,)``, unit of the weights times that of the velocities squared
+    ``(n_lags,)`` or ``(n_sums, n_lags)``, unit of the weights times that of the velocities squared
     """
     n_frames, n_atoms, _ = velocities.shape
     n_padded = next_fast_len(n_frames + n_lags, real=True)
-    power = np.zeros(n_padded // 2 + 1)
+    power = np.zeros((*weights.shape[:-1], n_padded // 2 + 1))
     for first in range(0, n_atoms, ATOMS_AT_ONCE):
         chosen = slice(first, first + ATOMS_AT_ONCE)
-        transform = rfft(velocities[:, chosen], n_padded, axis=0)
-        squares = transform.real**2 + transform.imag**2
-        power += squares.reshape(len(power), -1) @ np.repeat(weights[chosen], 3)  # (frequency,)
-    correlation = irfft(power, n_padded)[:n_lags]
+        components = velocities[:, chosen].reshape(n_frames, -1)  # (frame, atom xyz)
+        # real and imaginary parts side by side: their squares are summed like atoms
+        parts = rfft(components, n_padded, axis=0).view(np.float64)  # (frequency, atom xyz re/im)
+        np.square(parts, out=parts)
+        power += np.repeat(weights[..., chosen], 6, axis=-1) @ parts.T
+    correlation = irfft(power, n_padded, axis=-1)[..., :n_lags]
     return correlation / (n_frames - np.arange(n_lags))
 
 
@@ -149,14 +152,12 @@ def velocity_spectra(
             "and 1 or more"
         )
     symbols = [str(symbol) for symbol in np.unique(species)]
+    weights = np.array([masses_u * (species == symbol) for symbol in symbols])
     correlations, n_frames = [], []
     for velocities in blocks:
         if len(velocities) < max(n_lags, 2):  # the remainder at the end
             continue
-        groups = [(species == symbol) for symbol in symbols]
-        correlations.append(
-            [velocity_autocorrelation(velocities[:, at], masses_u[at], n_lags) for at in groups]
-        )
+        correlations.append(velocity_autocorrelation(velocities, weights, n_lags))
         n_frames.append(float(len(velocities)))
     if not correlations or n_lags < 2:
         raise InputError(
