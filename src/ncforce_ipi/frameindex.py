@@ -78,8 +78,8 @@ def index_frames(path: Path, file: BinaryIO) -> Index:
         step = STEP.search(head)
         if whole and (step or not numbered):
             body = end - offset - len(head)
-            steps = np.array([int(step[1])]) if step and numbered else None
-            _add(found, steps, offset, head, body, 1)
+            own = np.array([int(step[1])]) if step and numbered else None
+            _add(found, own, offset, head, body, 1)
         else:
             n_cut += 1
         offset, head = end, following

@@ -87,7 +87,8 @@ def layout_of(line: bytes, columns: Sequence[int]) -> Layout | None:
 def parse_rows(text: NDArray[np.uint8], layout: Layout) -> NDArray[np.float64] | None:
     """Numbers of rows that all have this layout; None if a row hasn't.
 
-    As good as Python's ``float``: an integer of up to 15 digits times or over a power of ten.
+    Bit by bit Python's ``float``: an integer of up to 15 digits times or over a power of ten, which
+    is exact up to 10^22.  Beyond (ten digits of a number below 1e-13) the last bit may differ.
 
     Parameters
     ----------
@@ -269,4 +270,7 @@ def _scaled(mantissa: NDArray[np.float64], power: NDArray[np.int64]) -> NDArray[
         return mantissa / _POWERS.take(-power)
     if highest > 300 or lowest < -300:
         power = np.clip(power, -300, 300)  # no force and no place is there
-    return mantissa * 10.0 ** np.maximum(power, 0) / 10.0 ** np.maximum(-power, 0)
+    up, down = np.maximum(power, 0), np.maximum(-power, 0)
+    if highest <= 22 and lowest >= -22:
+        return mantissa * _POWERS.take(up) / _POWERS.take(down)
+    return mantissa * 10.0**up / 10.0**down

@@ -141,13 +141,16 @@ class Trajectory:
         pieces = np.frombuffer(buffer, np.uint8, len(part) * n_bytes)
         heads = pieces[: len(part) * n_head].reshape(len(part), n_head)
         text = pieces[len(part) * n_head :].reshape(len(part), n_body)
-        places = [piece for pair in zip(heads, text, strict=True) for piece in pair]
+        places = [piece for row in range(len(part)) for piece in (heads[row], text[row])]
         if os.preadv(file.fileno(), places, offset) < pieces.size:
             raise InputError(f"{self.path} has become shorter while it was read; read it again")
         meanings = header.of_all(heads)
         if any(meaning.columns != meanings[0].columns for meaning in meanings):
-            raise InputError(f"{self.path}: columns change between steps {self.steps[part.start]} "
-                             f"and {self.steps[part.stop - 1]}; expected the same in all frames")  # fmt: skip
+            first, last = self.steps[part.start], self.steps[part.stop - 1]
+            raise InputError(
+                f"{self.path}: columns change between steps {first} and {last}; expected the same "
+                "in all frames"
+            )
         factors = np.array([meaning.factor for meaning in meanings])[:, None, None]
         cells[:] = [meaning.cell for meaning in meanings]
         numbers = self._numbers(text, meanings[0].columns, part)
