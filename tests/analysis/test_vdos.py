@@ -106,14 +106,6 @@ def test_autocorrelation_is_the_direct_sum():
     np.testing.assert_allclose(found, direct, atol=1e-12)  # rounding of the FFT
 
 
-def test_atoms_are_summed_in_parts_without_a_trace():
-    rng = np.random.default_rng(5)
-    velocities, weights = rng.normal(size=(20, 600, 3)), np.ones(600)
-    parts = velocity_autocorrelation(velocities[:, :300], weights[:300], 10)
-    parts += velocity_autocorrelation(velocities[:, 300:], weights[300:], 10)
-    np.testing.assert_allclose(velocity_autocorrelation(velocities, weights, 10), parts, rtol=1e-11)
-
-
 @pytest.mark.parametrize(("window", "width"), [("hann", 2.0), ("blackman", 2.35), ("none", 1.21)])
 def test_windows_give_their_widths_and_keep_the_integral(window, width):
     """Widths at half height in units of 1 / (2 t_max): 6 dB widths of Harris, Proc. IEEE 66, 51."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from ncforce_ipi.errors import InputError
 
@@ -152,6 +151,8 @@ def half_width_95(standard_error: float, degrees_of_freedom: float) -> float:
     """Half width of a 95 % confidence interval by Student's t; NaN without degrees of freedom."""
     if not degrees_of_freedom > 0:
         return math.nan
+    from scipy.special import stdtrit  # it takes as long to import as 50 MB to analyse
+
     return float(stdtrit(degrees_of_freedom, 0.975)) * standard_error
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
 
+from ncforce_ipi.analysis.correlation import correlation_sums
 from ncforce_ipi.analysis.peaks import NO_PEAK, Peak, highest_peak
 from ncforce_ipi.analysis.statistics import block_error
 from ncforce_ipi.analysis.temperature import degrees_of_freedom
@@ -25,7 +25,6 @@ BEND_PER_CM = (1400.0, 1900.0)
 LOWEST_PEAK = 0.02
 """A maximum below this share of the whole spectrum's is a ripple of the window, not a band."""
 FEWEST_BLOCKS = 4
-ATOMS_AT_ONCE = 256  # bounds the memory of the transforms, not the result
 DEFAULT_WINDOW, DEFAULT_PADDING = "hann", 4
 WINDOWS = {"hann": 1.0, "blackman": 1.175, "none": 0.605}
 """Windows of the correlation function, and the width at half height, in units of 1 / longest lag,
@@ -78,9 +77,7 @@ def velocity_autocorrelation(
 ) -> NDArray[np.float64]:
     """C(k) = sum_i w_i < v_i(t) . v_i(t + k) >_t of one block.
 
-    By the Wiener-Khinchin theorem, padded with zeros so that no lag wraps around; the average at
-    lag k is over the n_frames - k pairs of frames that there are (unbiased).  One transform of all
-    atoms serves any number of sums over them.
+    The average at lag k is over the n_frames - k pairs of frames that there are (unbiased).
 
     Parameters
     ----------
@@ -92,19 +89,8 @@ def velocity_autocorrelation(
     -------
     ``(n_lags,)`` or ``(n_sums, n_lags)``, unit of the weights times that of the velocities squared
     """
-    n_frames, n_atoms, _ = velocities.shape
-    n_padded = next_fast_len(n_frames + n_lags, real=True)
-    squares = np.zeros((*weights.shape[:-1], n_padded + 2 - n_padded % 2))
-    for first in range(0, n_atoms, ATOMS_AT_ONCE):
-        chosen = slice(first, first + ATOMS_AT_ONCE)
-        components = velocities[:, chosen].reshape(n_frames, -1)
-        series = np.ascontiguousarray(components.T)  # (atom xyz, frame): twice as fast as columns
-        parts = np.fft.rfft(series, n_padded).view(np.float64)  # (atom xyz, frequency re/im)
-        np.square(parts, out=parts)
-        squares += np.repeat(weights[..., chosen], 3, axis=-1) @ parts
-    power = squares[..., ::2] + squares[..., 1::2]  # (sum, frequency)
-    correlation = np.fft.irfft(power, n_padded)[..., :n_lags]
-    return correlation / (n_frames - np.arange(n_lags))
+    pairs = len(velocities) - np.arange(n_lags)
+    return correlation_sums(velocities, weights, n_lags) / pairs
 
 
 def velocity_spectra(
