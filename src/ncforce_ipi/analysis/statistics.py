@@ -81,6 +81,11 @@ def long_run(residuals: NDArray[np.float64], n_fitted: int = 1) -> LongRun:
     1 - p (2W + 1) / N (Wolff, Comput. Phys. Commun. 156, 143, 2004, for p = 1).  g is kept >= 1:
     anticorrelated samples are counted as independent, so that the error is not too small.
 
+    Without the correction this is ``emcee.autocorr.integrated_time`` with c = 2.5 (tested to
+    rounding), which doesn't say its W and knows no p.  For a line through 50 memories of noise the
+    interval then holds the slope in 90 % of 1000 repeats, with emcee's own c = 5 in 88 %; with the
+    correction in 93 %.
+
     Parameters
     ----------
     residuals : ``(n_samples,)``, any unit
