@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ncforce_ipi import page, view
+from ncforce_ipi import overlay, page, view
 from ncforce_ipi.cli import main
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.measures.replicas import Given
@@ -95,7 +95,7 @@ def test_an_empty_directory_is_refused(tmp_path, capsys):
 def test_names_and_data_cannot_leave_their_place():
     bad = "<script>alert(1)</script>"
     shown = view.View("var a = '</script>';", json.dumps({"name": bad}), bad)
-    run = page.Run(bad, dict.fromkeys(page.VERBS, bad), shown, {"command": bad})
+    run = page.Run(bad, dict.fromkeys(overlay.VERBS, bad), shown, {"command": bad})
     with pytest.raises(InputError, match="nothing to report"):
         page.render([run], bad)
     body = page._section(run, 0)
@@ -139,7 +139,7 @@ def test_view_has_both_force_components_as_arrows(tmp_path):
     assert len(colours) == 2
     assert "Chemiscope" in shown.program
     assert shown.words == "11 frames; arrows: fast_0, slow_0 (longest 1.5 A)"
-    run = page.Run("run", page.measure_all(tmp_path / "run", Given(discard_ps=0.1)), shown, {})
+    run = page.Run("run", overlay.measure_all(tmp_path / "run", Given(discard_ps=0.1)), shown, {})
     text = page.render([run], "one")
     scripts = Reader(text).scripts
     assert any("StructureVisualizer.load" in script for script in scripts)

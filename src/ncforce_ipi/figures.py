@@ -36,9 +36,9 @@ def write_figures(results: Results, folder: Path, provenance: list[str]) -> list
         if results.spectrum is not None:
             drawn["vdos"] = velocity_spectra(results.spectrum)
         return [
-            plots.save(figure, folder / f"{name}.{kind}", provenance)
+            path
             for name, figure in drawn.items()
-            for kind in ("png", "pdf")
+            for path in plots.save_both(figure, folder / name, provenance)
         ]
 
 

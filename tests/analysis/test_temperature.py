@@ -7,6 +7,7 @@ from ncforce_ipi.analysis.temperature import (
     atom_masses,
     degrees_of_freedom,
     equipartition,
+    from_ipi,
     ipi_temperature,
     kinetic_energy,
     species_temperatures,
@@ -101,3 +102,15 @@ def test_masses_come_from_the_run():
         atom_masses(SPECIES, {"H": 1.0})
     with pytest.raises(InputError, match=r"mass of H: got 0\.0"):
         atom_masses(SPECIES, {"H": 0.0, "O": 16.0})
+
+
+def test_ours_is_got_back_from_ipis():
+    species = np.array(["O", "H", "H"] * 5)
+    masses_u = np.where(species == "O", 15.999, 1.008)
+    kinetic_eV = np.array([0.1, 0.5, 2.0])
+    for fixed_com in (True, False):
+        for members in (species == "H", species == "O", species != "X"):
+            dof = degrees_of_freedom(masses_u, members, fixed_com=fixed_com)
+            theirs = ipi_temperature(kinetic_eV, masses_u, members, 300.0, fixed_com=fixed_com)
+            ours = from_ipi(theirs, masses_u, members, 300.0, fixed_com=fixed_com)
+            np.testing.assert_allclose(ours, temperature(kinetic_eV, dof), rtol=1e-13)

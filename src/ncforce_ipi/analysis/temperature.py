@@ -99,6 +99,26 @@ def ipi_temperature(
     return (2.0 * kinetic_eV / BOLTZMANN_EV_PER_K + fixed * ensemble_K) / free
 
 
+def from_ipi(
+    theirs_K: NDArray[np.float64],
+    masses_u: NDArray[np.float64],
+    members: NDArray[np.bool_],
+    ensemble_K: float,
+    *,
+    fixed_com: bool = True,
+) -> NDArray[np.float64]:
+    """Our temperature 2K / (k_B dof) from i-PI's: the inverse of `ipi_temperature`.
+
+    Parameters
+    ----------
+    theirs_K : ``(n_samples,)``, K, as i-PI writes it for the group
+    masses_u, members, ensemble_K, fixed_com : as there
+    """
+    free = 3.0 * np.count_nonzero(members)
+    dof = degrees_of_freedom(masses_u, members, fixed_com=fixed_com)
+    return (free * theirs_K - (free - dof) * ensemble_K) / dof
+
+
 @dataclass(frozen=True)
 class Equipartition:
     """Two temperatures that should be one.

@@ -50,14 +50,14 @@ DEFAULTS: dict[str, Any] = {
 DEFAULT_M = 8
 
 
-def add_system(parser: argparse.ArgumentParser) -> None:
-    """What is simulated and with which model.
+def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
+    """What is simulated and with which model; ``several`` words say what else may stand there.
 
     Every default is None here, so that ``--resume`` can tell what was given; ``DEFAULTS`` fill in.
     """
     add = parser.add_argument
-    add("system", nargs="?", metavar="SYSTEM",
-        help=f"shipped model and start structure: {NAMES}")  # fmt: skip
+    add("system", nargs="*" if several else "?", metavar="SYSTEM|DIR" if several else "SYSTEM",
+        help=f"shipped model and start structure: {NAMES}; {several}".rstrip("; "))  # fmt: skip
     add("--model", "--fast-model", dest="model", metavar="MODEL",
         help="model instead of the shipped one: a file, or a name of its family")  # fmt: skip
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
