@@ -26,7 +26,7 @@ from ncforce_ipi.analysis.temperature import (
     species_temperatures,
     temperature,
 )
-from ncforce_ipi.analysis.vdos import Spectrum, velocity_spectra
+from ncforce_ipi.analysis.vdos import Spectrum, frames_per_block, velocity_spectra
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.outputs import Table, read_properties
 from ncforce_ipi.rundirectory import (
@@ -230,7 +230,7 @@ def _velocities(
         trajectory.stride(clock.from_step) * clock.step_fs if len(steps) > 1 else clock.step_fs
     )
     n_lags = int(min(1000.0 * options.lag_ps / step_fs, len(steps) / 4))
-    per_block = len(steps) // max(len(steps) // max(2 * n_lags, 1), 1)
+    per_block = frames_per_block(len(steps), max(n_lags, 1))
     series: dict[str, list[NDArray]] = {}
     kinetic_eV: list[NDArray] = []
     collector = Collector(trajectory.species, masses_u, facts.temperature_K)

@@ -173,6 +173,14 @@ def velocity_spectra(
     )
 
 
+def frames_per_block(n_frames: int, n_lags: int) -> int:
+    """Blocks as long as two longest lags; in a short run the four that an error needs, if they are
+    as long as one.
+    """
+    n_blocks = max(n_frames // (2 * n_lags), min(FEWEST_BLOCKS, n_frames // n_lags), 1)
+    return n_frames // n_blocks
+
+
 def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
     """``stretch`` and ``bend`` of hydrogen, 1/cm; empty without hydrogen.
 

@@ -16,6 +16,7 @@ from ncforce_ipi.analysis.vdos import (
     DEFAULT_PADDING,
     DEFAULT_WINDOW,
     Spectrum,
+    frames_per_block,
     hydrogen_peaks,
     velocity_spectra,
 )
@@ -118,8 +119,7 @@ def columns_of(found: Spectrum) -> dict[str, NDArray]:
 
 def _blocks(replicas: Sequence[Replica], n_lags: int) -> Iterator[NDArray[np.float64]]:
     for replica in replicas:
-        n_frames = len(replica.steps)
-        for block in replica.blocks(n_frames // max(n_frames // (2 * n_lags), 1)):
+        for block in replica.blocks(frames_per_block(len(replica.steps), n_lags)):
             yield block.values
 
 
