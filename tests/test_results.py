@@ -40,8 +40,8 @@ def test_drift_against_the_fluctuation_of_the_kinetic_energy(results):
 
 def test_diffusion_needs_a_long_run_and_atoms_that_stay_have_none(tmp_path, results):
     assert results.diffusion == {}
-    assert "no diffusion coefficient: 8 ps of positions needed" in results.notes
-    write_run(tmp_path / "run", n_outer=3000, n_molecules=8)
+    assert "no diffusion coefficient: 12 ps of positions needed" in results.notes
+    write_run(tmp_path / "run", n_outer=3200, n_molecules=8)
     found = analyse(tmp_path / "run", Options()).diffusion
     assert set(found) == {"H", "O"}
     for diffusion in found.values():  # noise of 0.05 A a coordinate, no motion

@@ -24,6 +24,9 @@ from ncforce_ipi.units import (
 )
 
 FEWEST_LAGS = 8
+FEWEST_BLOCKS = 4
+SHARE = 0.125
+"""The longest lag in units of the run: leaves four blocks of two lags for the error."""
 LATTICE_CONSTANT = 2.837297
 """xi of a cubic periodic box (Yeh, Hummer, J. Phys. Chem. B 108, 15873, 2004)."""
 
@@ -136,7 +139,7 @@ def displacements(
 def einstein(displacement: Displacement, from_ps: float) -> dict[str, Diffusion]:
     """D = slope / 6 of a line through the mean squared displacement from ``from_ps`` on.
 
-    The line is fitted in each block, the error is that of the blocks' mean: NaN with one block.
+    The line is fitted in each block, the error is that of the blocks' mean: NaN with fewer than 4.
     """
     chosen = displacement.lag_ps >= from_ps
     if np.count_nonzero(chosen) < 2:
@@ -150,7 +153,9 @@ def einstein(displacement: Displacement, from_ps: float) -> dict[str, Diffusion]
     for symbol, values in displacement.blocks_A2.items():
         slopes = values[:, chosen] @ lever / 6.0
         mean = float(np.average(slopes, weights=displacement.weights))
-        result[symbol] = Diffusion(mean, float(block_error(slopes, displacement.weights)))
+        error = float(block_error(slopes, displacement.weights))
+        enough = len(slopes) >= FEWEST_BLOCKS
+        result[symbol] = Diffusion(mean, error if enough else math.nan)
     return result
 
 

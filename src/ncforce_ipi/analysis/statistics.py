@@ -154,11 +154,16 @@ def block_error(blocks: NDArray[np.float64], weights: NDArray[np.float64]) -> ND
 
 def half_width_95(standard_error: float, degrees_of_freedom: float) -> float:
     """Half width of a 95 % confidence interval by Student's t; NaN without degrees of freedom."""
+    return half_width(standard_error, degrees_of_freedom, 0.95)
+
+
+def half_width(standard_error: float, degrees_of_freedom: float, probability: float) -> float:
+    """Half width of the interval that holds the truth with this probability, by Student's t."""
     if not degrees_of_freedom > 0:
         return math.nan
     from scipy.special import stdtrit  # it takes as long to import as 50 MB to analyse
 
-    return float(stdtrit(degrees_of_freedom, 0.975)) * standard_error
+    return float(stdtrit(degrees_of_freedom, 0.5 + 0.5 * probability)) * standard_error
 
 
 def with_error(value: float, error: float) -> str:

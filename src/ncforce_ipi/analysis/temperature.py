@@ -10,12 +10,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.statistics import Mean, mean_of
+from ncforce_ipi.analysis.statistics import Mean, half_width, mean_of
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
-VIOLATED_SIGMAS = 4.0
-"""A difference beyond that many standard errors is called one; chance does it once in 16000."""
+CHANCE = 1.0 / 16000
+"""A difference that chance makes less often is called one: beyond 4.0 standard errors of many
+independent samples, beyond 18 of five."""
 
 
 def degrees_of_freedom(
@@ -138,6 +139,12 @@ class Equipartition:
         if self.difference.error > 0.0:
             return abs(self.difference.value) / self.difference.error
         return math.nan
+
+    @property
+    def violated(self) -> bool:
+        """Whether chance (Student's t) makes such a difference less than once in 16000 runs."""
+        n_independent = self.difference.n_independent
+        return self.sigmas > half_width(1.0, n_independent - 1.0, 1.0 - CHANCE)
 
 
 def equipartition(values_K: Mapping[str, NDArray[np.float64]]) -> list[Equipartition]:

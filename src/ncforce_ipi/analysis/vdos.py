@@ -5,7 +5,7 @@ Owns the autocorrelation of velocities, its window and its normalisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,13 @@ from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, PER_FS_PER_CM, PER_FS_THZ, U_A2_PER_FS2_EV
 
-HYDROGEN_STRETCH_PER_CM = 3900.0
-"""Upper end of the X-H stretch bands of liquids and molecules."""
+HIGHEST_BANDS = (
+    ("X-H stretch", 3900.0, ({"H"}, {"B", "C", "N", "O", "F", "Si", "P", "S", "Cl"})),
+    ("C=O stretch", 1850.0, ({"C"}, {"O"})),
+    ("C=C stretch", 1650.0, ({"C"},)),
+)
+"""Bands of molecules, liquids and carbon that lie highest, their upper ends in 1/cm, and the
+elements that make them, one of each set."""
 STRETCH_PER_CM = (3000.0, 4200.0)
 BEND_PER_CM = (1400.0, 1900.0)
 LOWEST_PEAK = 0.02
@@ -44,7 +49,7 @@ class Spectrum:
         states, the species' spectra in the ratio of their degrees of freedom
     resolution_per_cm : width at half height, 1/cm, that the window gives to a sharp line
     n_blocks : independent blocks of frames averaged
-    aliased : whether a band known for these species lies above the Nyquist frequency
+    folded : bands known for these species that lie above the Nyquist frequency
     """
 
     wavenumber_per_cm: NDArray[np.float64]
@@ -54,12 +59,22 @@ class Spectrum:
     total_error: NDArray[np.float64]
     resolution_per_cm: float
     n_blocks: int
-    aliased: bool
+    folded: tuple[str, ...]
 
     @property
     def nyquist_per_cm(self) -> float:
         """Highest frequency that the frames can show, 1/cm."""
         return float(self.wavenumber_per_cm[-1])
+
+    @property
+    def aliased(self) -> bool:
+        """Whether a known band lies above and is seen where it isn't."""
+        return bool(self.folded)
+
+    @property
+    def warning(self) -> str:
+        """What to say of that; empty where there is nothing to say."""
+        return f"ALIASED: {' and '.join(self.folded)} folded back" if self.folded else ""
 
     @property
     def frequency_THz(self) -> NDArray[np.float64]:
@@ -115,7 +130,7 @@ def velocity_spectra(
     of the velocities.
     Hann's window gives a line the width 1 / t_max at half height; zeros appended to the correlation
     function make the axis finer (not the resolution).
-    Frequencies above Nyquist fold back: ``aliased`` says where X-H stretches do.
+    Frequencies above Nyquist fold back: ``folded`` says where bands known for these species do.
 
     Parameters
     ----------
@@ -169,7 +184,7 @@ def velocity_spectra(
         total_error=total_error,
         resolution_per_cm=WINDOWS[window] * PER_FS_PER_CM / (n_lags * time_step_fs),
         n_blocks=len(spectra),
-        aliased="H" in symbols and len(symbols) > 1 and nyquist < HYDROGEN_STRETCH_PER_CM,
+        folded=_bands_above(nyquist, symbols),
     )
 
 
@@ -195,10 +210,18 @@ def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
         "stretch": highest_peak(axis, density, *STRETCH_PER_CM),
         "bend": highest_peak(axis, density, *BEND_PER_CM),
     }
-    if spectrum.aliased:
+    if spectrum.nyquist_per_cm < HIGHEST_BANDS[0][1]:
         peaks["stretch"] = NO_PEAK
     lowest = LOWEST_PEAK * float(density.max())
     return {name: peak if peak.height > lowest else NO_PEAK for name, peak in peaks.items()}
+
+
+def _bands_above(nyquist: float, symbols: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, highest, makers in HIGHEST_BANDS
+        if nyquist < highest and all(elements & set(symbols) for elements in makers)
+    )
 
 
 def _average(spectra: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:

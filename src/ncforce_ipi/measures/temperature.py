@@ -191,6 +191,7 @@ def _numbers(
         numbers[f"{key}_K"] = pair.difference.value
         numbers[f"{key}_standard_error_K"] = pair.difference.error
         numbers[f"{key}_sigmas"] = pair.sigmas
+        numbers[f"{key}_violated"] = pair.violated
     numbers["runs"] = [
         {
             f"excess_kurtosis_{name}{suffix}": value
@@ -218,4 +219,11 @@ def _columns(found: Sequence[Kinetics]) -> dict[str, NDArray]:
 def _draw(found: Sequence[Kinetics], means: Mapping[str, Mean]) -> Figure:
     from ncforce_ipi import figures
 
-    return figures.temperatures_and_distributions(found[0].values_K, found[0].distributions, means)
+    first = found[0]
+    try:
+        time_ps = 1e-3 * first.replica.step_fs * first.steps.astype(np.float64)
+    except InputError:  # nothing says it, and nothing else needs it
+        time_ps = None
+    return figures.temperatures_and_distributions(
+        first.values_K, first.distributions, means, time_ps
+    )

@@ -71,10 +71,10 @@ def measure(paths: Sequence[Path], given: Given, how: Transform) -> Finding:
         "aliased": found.aliased,
         "n_blocks": found.n_blocks,
     }
-    warning = ", ALIASED: the X-H stretch lies above and is folded back" if found.aliased else ""
     thz = found.frequency_THz[-1]
+    nyquist = f"{found.nyquist_per_cm:.0f} cm^-1 = {thz:.1f} THz"
     lines += [
-        ("Nyquist frequency", f"{found.nyquist_per_cm:.0f} cm^-1 = {thz:.1f} THz{warning}"),
+        ("Nyquist frequency", ", ".join(filter(None, [nyquist, found.warning]))),
         ("resolution", f"{found.resolution_per_cm:.0f} cm^-1, window {how.window}"),
         ("errors", f"one standard error, from {found.n_blocks} blocks (4 needed)"),
     ]
