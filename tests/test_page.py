@@ -138,7 +138,15 @@ def test_view_has_both_force_components_as_arrows(tmp_path):
     colours = {one["parameters"]["global"]["color"] for one in data["shapes"].values()}
     assert len(colours) == 2
     assert "Chemiscope" in shown.program
-    assert shown.words == "11 frames; arrows: fast_0, slow_0 (longest 1.5 A)"
+    assert re.fullmatch(
+        r"11 frames; arrows: fast_0 blue, slow_0 orange, 1 A for [\d.]+ eV/A", shown.words
+    )
+    longest = {}
+    for name, shape in data["shapes"].items():
+        vectors = [one["vector"] for one in shape["parameters"]["atom"]]
+        longest[name] = np.median(np.linalg.norm(vectors, axis=1))
+    # one scale for both: noise of 3 and of 1 eV/A
+    assert longest["fast_0"] / longest["slow_0"] == pytest.approx(3.0, rel=0.1)
     run = page.Run("run", overlay.measure_all(tmp_path / "run", Given(discard_ps=0.1)), shown, {})
     text = page.render([run], "one")
     scripts = Reader(text).scripts

@@ -42,8 +42,12 @@ def test_diffusion_needs_a_long_run_and_atoms_that_stay_have_none(tmp_path, resu
     assert results.diffusion == {}
     assert "no diffusion coefficient: 12 ps of positions needed" in results.notes
     write_run(tmp_path / "run", n_outer=3200, n_molecules=8)
-    found = analyse(tmp_path / "run", Options()).diffusion
+    results_of_long = analyse(tmp_path / "run", Options())
+    found = results_of_long.diffusion
     assert set(found) == {"H", "O"}
+    moved = results_of_long.displacement
+    assert moved.lag_ps[0] == 0.0
+    assert moved.lag_ps[-1] == pytest.approx(12.7 / 8, abs=0.03)  # an eighth, frames of 20 fs
     for diffusion in found.values():  # noise of 0.05 A a coordinate, no motion
         assert abs(diffusion.value) < 1e-3
         assert 0 < diffusion.error < 1e-3

@@ -18,6 +18,7 @@ from ncforce_ipi.analysis.rdf import Rdf, main_peak
 from ncforce_ipi.analysis.statistics import Mean, block_error, with_error
 from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
 from ncforce_ipi.results import Results
+from ncforce_ipi.runmotion import DIFFUSIVE_PS
 
 BEYOND_MOLECULE_A = 2.0
 """g(r) is scaled to what lies beyond: the peaks of a molecule's own bonds are ten times higher."""
@@ -38,6 +39,9 @@ def write_figures(results: Results, folder: Path, provenance: list[str]) -> list
             drawn["rdf"] = radial_distributions(results.rdfs, coordination=True)
         if results.spectrum is not None:
             drawn["vdos"] = velocity_spectra(results.spectrum)
+        if results.displacement is not None:
+            moved = results.displacement
+            drawn["displacement"] = displacement(moved, results.diffusion, DIFFUSIVE_PS)
         return [
             path
             for name, figure in drawn.items()

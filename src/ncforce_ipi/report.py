@@ -120,7 +120,7 @@ def table(results: Results) -> str:
 
 
 def write_files(results: Results, provenance: Provenance, folder: Path) -> list[Path]:
-    """Write summary.json, drift.csv, temperature.csv, rdf.csv and vdos.csv; return their paths."""
+    """Write summary.json and a CSV file for each quantity that there is; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "summary.json"
     text = json.dumps(summary(results, provenance), indent=2, allow_nan=False)
@@ -273,6 +273,10 @@ def _csv_columns(results: Results) -> dict[str, dict[str, NDArray]]:
                 f"g_{a}{b}_standard_error": rdf.error,
                 f"n_{b}_around_{a}": rdf.coordination,
             }
+    if (moved := results.displacement) is not None:
+        files["displacement.csv"] = {"lag_ps": moved.lag_ps} | {
+            f"msd_{symbol}_A2": values for symbol, values in moved.squared_A2.items()
+        }
     spectrum = results.spectrum
     if spectrum is not None:
         axis = {"wavenumber_per_cm": spectrum.wavenumber_per_cm}

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.diffusion import Diffusion
+from ncforce_ipi.analysis.diffusion import Diffusion, Displacement
 from ncforce_ipi.analysis.drift import FEWEST_SAMPLES, Drift, before_runaway, fit_drift
 from ncforce_ipi.analysis.rdf import Rdf
 from ncforce_ipi.analysis.statistics import Mean, mean_of, require_finite
@@ -68,6 +68,7 @@ class Results:
     rdfs : of each pair of species
     spectrum : of the velocities
     diffusion : of each species in this box, A^2/ps
+    displacement : mean squared, of each species; None where the run is too short
     notes : what could not be computed or should be known, one sentence each
     """
 
@@ -84,6 +85,7 @@ class Results:
     rdfs: dict[tuple[str, str], Rdf]
     spectrum: Spectrum | None
     diffusion: dict[str, Diffusion]
+    displacement: Displacement | None
     notes: tuple[str, ...]
 
     @property
@@ -142,6 +144,7 @@ def analyse(directory: Path, options: Options) -> Results:
         notes.append(
             f"no {facts.velocities} or a single step: no temperatures of species, no spectrum"
         )
+    coefficients, moved = diffusion(facts, clock, notes)
     return Results(
         facts=facts,
         discarded_ps=discard_ps,
@@ -155,7 +158,8 @@ def analyse(directory: Path, options: Options) -> Results:
         species=species,
         rdfs=rdfs(facts, clock, options.r_max_A, notes),
         spectrum=spectrum,
-        diffusion=diffusion(facts, clock, notes),
+        diffusion=coefficients,
+        displacement=moved,
         notes=tuple(notes),
     )
 

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.diffusion import SHARE, Diffusion, displacements, einstein
+from ncforce_ipi.analysis.diffusion import (
+    SHARE,
+    Diffusion,
+    Displacement,
+    displacements,
+    einstein,
+)
 from ncforce_ipi.analysis.maxwell import Collector, Distribution
 from ncforce_ipi.analysis.rdf import Rdf, largest_r, radial_distributions
 from ncforce_ipi.analysis.temperature import atom_masses, kinetic_energy, species_temperatures
@@ -134,10 +140,12 @@ def rdfs(
     return radial_distributions(blocks, trajectory.species, r_max_A, n_bins)
 
 
-def diffusion(facts: RunFacts, clock: Clock | None, notes: list[str]) -> dict[str, Diffusion]:
+def diffusion(
+    facts: RunFacts, clock: Clock | None, notes: list[str]
+) -> tuple[dict[str, Diffusion], Displacement | None]:
     """Einstein's slope between 1 ps and the longest lag, an eighth of the run or 5 ps."""
     if clock is None or not (facts.directory / facts.positions).is_file():
-        return {}
+        return {}, None
     trajectory = open_of(facts, facts.positions)
     n_frames = int(np.count_nonzero(trajectory.steps >= clock.from_step))
     step_fs = trajectory.stride(clock.from_step) * clock.step_fs if n_frames > 1 else math.inf
@@ -145,9 +153,9 @@ def diffusion(facts: RunFacts, clock: Clock | None, notes: list[str]) -> dict[st
     if longest_ps < FEWEST_DIFFUSIVE * DIFFUSIVE_PS:
         needed_ps = FEWEST_DIFFUSIVE * DIFFUSIVE_PS / SHARE
         notes.append(f"no diffusion coefficient: {needed_ps:g} ps of positions needed")
-        return {}
+        return {}, None
     n_lags = int(1e3 * longest_ps / step_fs)
     per_block = n_frames // max(n_frames // (2 * n_lags), 1)
     blocks = (block.values for block in trajectory.blocks(per_block, from_step=clock.from_step))
     moved = displacements(blocks, trajectory.species, time_step_fs=step_fs, n_lags=n_lags)
-    return einstein(moved, DIFFUSIVE_PS)
+    return einstein(moved, DIFFUSIVE_PS), moved
