@@ -2,7 +2,8 @@
 
 The same generated frames (molecules that move, N atoms) as i-PI xyz in atomic units and as extxyz:
 
-- reading all frames: ours and i-PI's reader (i-PI's xyz), ours and ASE (extxyz)
+- reading all frames: ours and i-PI's reader (i-PI's xyz), ours and ASE (extxyz), ours and chemfiles
+  (i-PI's xyz; only where it is installed)
 - g(r) of O-O, O-H and H-H: ours, MDAnalysis InterRDF (three times, one for each pair)
 - the velocity autocorrelations and spectra of hydrogen and oxygen: ours, i-pi-getacf (twice, once
   for each species); and of hydrogen alone, where ours does both all the same
@@ -32,6 +33,7 @@ import sys
 import tempfile
 import time
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +100,13 @@ def ipi_read(path: Path) -> int:
             count += 1
 
 
+def chemfiles_read(path: Path) -> int:
+    import chemfiles
+
+    with chemfiles.Trajectory(str(path), "r", "XYZ") as trajectory:
+        return sum(len(trajectory.read().positions) > 0 for _ in range(trajectory.nsteps))
+
+
 def ours_rdf(path: Path) -> dict[str, list[float]]:
     """g(r) of all pairs."""
     from ncforce_ipi.measures.rdf import distributions
@@ -158,6 +167,7 @@ def ipi_acf(path: Path, symbols: str = "HO") -> dict[str, list[float]]:
 TASKS = {
     "read i-PI xyz": ("vel.xyz", {"ours": ours_read, "i-PI": ipi_read}),
     "read extxyz": ("pos.extxyz", {"ours": ours_read, "ASE": ase_read}),
+    "read, chemfiles": ("vel.xyz", {"ours": ours_read, "chemfiles": chemfiles_read}),
     "g(r), 3 pairs": ("pos.xyz", {"ours": ours_rdf, "MDAnalysis": mdanalysis_rdf}),
     "c_vv, H and O": ("vel.xyz", {"ours": ours_acf, "i-pi-getacf": ipi_acf}),
     "c_vv, H": ("vel.xyz", {"ours": ours_acf, "i-pi-getacf": partial(ipi_acf, symbols="H")}),
@@ -212,6 +222,8 @@ def main() -> None:
         write_frames(folder, n_frames)
         rows = []
         for task, (file, programs) in TASKS.items():
+            if "chemfiles" in programs and find_spec("chemfiles") is None:
+                continue
             with (folder / file).open("rb") as stream:
                 while stream.read(1 << 20):
                     pass

@@ -32,6 +32,19 @@ def test_drift_of_the_conserved_quantity(results):
     assert 0.0 < drift.ci95 < 1e-3
 
 
+@pytest.mark.parametrize(("potential", "said"), [(0.0, True), (-1.5, False)])
+def test_forces_without_an_energy_are_called_so(tmp_path, potential, said):
+    write_run(tmp_path / "run", n_outer=100)
+    path = tmp_path / "run/simulation.out"
+    head, rows = [], []
+    for line in path.read_text().splitlines():
+        (head if line.startswith("#") else rows).append(line)
+    head.append("# column   6     --> potential{electronvolt} : Help.")
+    path.write_text("\n".join(head + [f"{row} {potential}" for row in rows]) + "\n")
+    notes = analyse(tmp_path / "run", Options()).notes
+    assert any("the forces have no energy" in note for note in notes) == said
+
+
 def test_drift_against_the_fluctuation_of_the_kinetic_energy(results):
     kinetic_meV = 1e3 * results.temperature_K * 8.617333262e-5 * (3 * 81 - 3) / 2 / 81
     expected = abs(results.drift_conserved.slope) * 4.0 / np.std(kinetic_meV[25:])

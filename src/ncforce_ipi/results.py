@@ -32,6 +32,12 @@ PATH_INTEGRAL = (
 )
 
 
+WITHOUT_ENERGY = (
+    "the forces have no energy: what is called conserved is kinetic + thermostat energy, whose "
+    "slope is the power of the forces where the temperature has no trend"
+)
+
+
 @dataclass(frozen=True)
 class Options:
     """What a user may choose.
@@ -133,6 +139,8 @@ def analyse(directory: Path, options: Options) -> Results:
     conserved_meV = conserved_meV - conserved_meV[0]
     calm = before_runaway(temperature_K, facts.temperature_K)
     notes: list[str] = [PATH_INTEGRAL.format(facts.n_beads)] if facts.n_beads > 1 else []
+    if table.has("potential") and not table.column("potential", "electronvolt").any():
+        notes.append(WITHOUT_ENERGY)
     clock = Clock.of(table, discard_ps)
     mean_temperatures = {"all": mean_of(temperature_K[used])}
     species = spectrum = None
