@@ -66,7 +66,7 @@ def measure(paths: Sequence[Path], given: Given) -> Finding:
     replicas = open_replicas(paths, "velocities", given)
     found = [kinetics(replica) for replica in replicas]
     weights = [float(len(one.steps)) for one in found]
-    target_K = replicas[0].temperature_K
+    target_K = replicas[0].target_K
     names = list(found[0].values_K)
     means = {
         name: together([mean_of(one.values_K[name]) for one in found], weights) for name in names
@@ -79,6 +79,8 @@ def measure(paths: Sequence[Path], given: Given) -> Finding:
     ]
     numbers = _numbers(means, pairs, found, target_K)
     lines += _ipi_lines(found, numbers)
+    if replicas[0].around.isolated:
+        lines.append(("target", "none: NVE"))
     lines.append(("errors", "one standard error, corrected for autocorrelation"))
     return Finding(lines, numbers, _columns(found), partial(_draw, found, means))
 
