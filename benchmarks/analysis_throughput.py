@@ -168,9 +168,9 @@ TASKS = {
     "read i-PI xyz": ("vel.xyz", {"ours": ours_read, "i-PI": ipi_read}),
     "read extxyz": ("pos.extxyz", {"ours": ours_read, "ASE": ase_read}),
     "read, chemfiles": ("vel.xyz", {"ours": ours_read, "chemfiles": chemfiles_read}),
-    "g(r), 3 pairs": ("pos.xyz", {"ours": ours_rdf, "MDAnalysis": mdanalysis_rdf}),
     "c_vv, H and O": ("vel.xyz", {"ours": ours_acf, "i-pi-getacf": ipi_acf}),
     "c_vv, H": ("vel.xyz", {"ours": ours_acf, "i-pi-getacf": partial(ipi_acf, symbols="H")}),
+    "g(r), 3 pairs": ("pos.xyz", {"ours": ours_rdf, "MDAnalysis": mdanalysis_rdf}),
 }
 
 
@@ -204,6 +204,17 @@ def difference(results: dict[str, dict]) -> float | None:
     shared = curves[0].keys() & curves[1].keys()
     pairs = [(np.array(curves[0][key]), np.array(curves[1][key])) for key in shared]
     return max(float(np.max(np.abs(a - b)) / b.max()) for a, b in pairs)
+
+
+def save(rows: list[dict], folder: Path, repeats: int) -> None:
+    """Write what is there so far."""
+    facts = {
+        "atoms": len(SPECIES), "machine": platform.machine(), "python": sys.version.split()[0],
+        "repeats": repeats, "note": "seconds of the processor, best of the repeats",
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"facts": facts, "rows": rows}, indent=2)
+    (folder / "throughput.json").write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -248,13 +259,7 @@ def main() -> None:
                       f"{one['peak_MB']:8.0f} MB")  # fmt: skip
             print(f"{'':16}ratio {row['ratio_of_cpu']:.1f}, difference {row['largest_difference']}")
             rows.append(row)
-    facts = {
-        "atoms": len(SPECIES), "machine": platform.machine(), "python": sys.version.split()[0],
-        "repeats": args.repeats, "note": "seconds of the processor, best of the repeats",
-    }  # fmt: skip
-    args.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"facts": facts, "rows": rows}, indent=2)
-    (args.out / "throughput.json").write_text(text + "\n", encoding="utf-8")
+            save(rows, args.out, args.repeats)
 
 
 if __name__ == "__main__":
