@@ -114,6 +114,19 @@ def test_summary_has_null_for_what_is_not_known(directory):
     assert summary["runaway_ps"] is None
 
 
+def test_long_run_has_its_displacements(tmp_path, capsys):
+    write_run(tmp_path / "run", n_outer=3200, n_molecules=8)
+    assert main(["analyze", str(tmp_path / "run")]) == 0
+    assert "diffusion, O" in capsys.readouterr().out
+    folder = tmp_path / "run/analysis"
+    _, columns = read_csv(folder / "displacement.csv")
+    assert list(columns) == ["lag_ps", "msd_H_A2", "msd_O_A2"]
+    # places with noise of 0.05 A an axis: 6 sigma^2, whatever the lag
+    np.testing.assert_allclose(columns["msd_O_A2"][1:], 6 * 0.05**2, rtol=0.05)
+    assert (folder / "displacement.png").stat().st_size > 0
+    assert (folder / "displacement.pdf").stat().st_size > 0
+
+
 def test_short_run_has_a_table_too(tmp_path, capsys):
     write_run(tmp_path / "run", n_outer=28)
     assert main(["analyze", str(tmp_path / "run"), "--discard-ps", "0.1"]) == 0

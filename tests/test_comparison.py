@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ncforce_ipi.comparison import ratio_to_fast, read_entry
+from ncforce_ipi.comparison import ratio_to_fast
 from ncforce_ipi.comparison_report import rows, table, write_files
+from ncforce_ipi.measures.entries import read_entry
 
 COLUMNS = ("step", "time{picosecond}", "conserved{electronvolt}", "temperature{kelvin}",
            "temperature(H){kelvin}", "temperature(O){kelvin}")  # fmt: skip
@@ -28,7 +29,7 @@ def write(directory, forces, m, *, drift=0.0, heating=0.0, split=0.0, ms=10.0, s
     head = "\n".join(f"column {i + 1:3d}     --> {name} : x" for i, name in enumerate(COLUMNS))
     np.savetxt(directory / "simulation.out", np.transpose(values), "%.17e", header=head)
     record = {
-        "plan": {"forces": forces, "mts": m},
+        "plan": {"forces": forces, "mts": m, "outer_step_fs": 0.5 * m},
         "state": state,
         "reason": "" if state == "finished" else "901 K passed 900 K",
         "n_atoms": N_ATOMS,
@@ -37,6 +38,7 @@ def write(directory, forces, m, *, drift=0.0, heating=0.0, split=0.0, ms=10.0, s
         "timings": {"ms_per_inner_step": ms, "wall_s": 10.0, "model_s": {"fast": 8.0}},
     }
     (directory / "run.json").write_text(json.dumps(record))
+    (directory / "init.xyz").write_text("192\n\n" + "O 0 0 0\nH 0 0 0\nH 0 0 0\n" * 64)
     return read_entry(directory)
 
 
@@ -94,7 +96,10 @@ def test_one_species_has_no_split(entries):
 
 def test_files_say_the_same(entries, tmp_path):
     names = [path.name for path in write_files(entries, {"command": "x"}, tmp_path)]
-    assert names == ["compare.json", "compare.csv", "compare.png", "drift_of_M.png"]
+    assert names == [
+        "compare.json", "compare.csv", "compare.png", "compare.pdf", "drift_of_M.png",
+        "drift_of_M.pdf",
+    ]  # fmt: skip
     data = json.loads((tmp_path / "compare.json").read_text())
     assert data["provenance"] == {"command": "x"}
     assert data["runs"] == rows(entries)

@@ -16,7 +16,6 @@ from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import (
     Recipe,
-    Strides,
     Transport,
     input_xml,
     read_structure,
@@ -24,6 +23,7 @@ from ncforce_ipi.inputs import (
 )
 from ncforce_ipi.mts import Plan
 from ncforce_ipi.ready import ready
+from ncforce_ipi.written import Strides
 
 ATOMS = Atoms("OH2", positions=np.eye(3), cell=[[10, 0, 0], [1, 10, 0], [0, 2, 10]], pbc=True)
 
@@ -101,6 +101,41 @@ def test_every_property_states_its_unit():
     ]  # fmt: skip
     trajectories = [item.text.strip() for item in parsed().findall("output/trajectory")]
     assert trajectories == ["positions{ase}", "velocities{m/s}"]
+
+
+def forces_of(root):
+    """File, quantity, stride and format of each force that is written."""
+    return [
+        (item.get("filename"), item.text.strip(), int(item.get("stride")), item.get("format"))
+        for item in root.findall("output/trajectory")
+        if item.get("filename") not in ("pos", "vel")
+    ]
+
+
+def test_force_components_are_written_where_asked_for():
+    assert forces_of(parsed()) == []
+    assert forces_of(parsed(force_stride=3)) == [
+        ("forces_slow", "forces_component(0){ev/ang}", 3, "xyz"),
+        ("forces_fast", "forces_component(1){ev/ang}", 3, "xyz"),
+    ]
+    assert forces_of(parsed(forces="fast", force_stride=40)) == [
+        ("forces_fast", "forces_component(0){ev/ang}", 40, "xyz")
+    ]
+
+
+@pytest.mark.parametrize(("words", "stride"), [([], 5), (["7"], 7)])
+def test_the_program_writes_forces_as_often_as_asked(tmp_path, words, stride, capsys):
+    arguments = ["input", "water", "--out", str(tmp_path), "--write-forces", *words]
+    assert cli.main(arguments) == 0
+    root = ElementTree.parse(tmp_path / "input.xml").getroot()
+    assert [one[2] for one in forces_of(root)] == [stride, stride]
+    position = root.find("output/trajectory[@filename='pos']")
+    assert position.get("stride") == "5"  # without a number the forces are written with positions
+
+
+def test_forces_cannot_be_written_every_no_step(tmp_path, capsys):
+    assert cli.main(["input", "water", "--out", str(tmp_path), "--write-forces", "0"]) == 2
+    assert "forces are written every 1 or more steps, got 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

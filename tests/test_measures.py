@@ -12,7 +12,7 @@ from ncforce_ipi.cli import main
 from ncforce_ipi.measures.replicas import Given, open_replicas, together
 from ncforce_ipi.surroundings import look_around, properties_beside
 
-from .synthetic_run import DRIFT_MEV_PER_ATOM_PER_PS, write_frame, write_run
+from .synthetic_run import DRIFT_MEV_PER_ATOM_PER_PS, write_frame, write_record, write_run
 
 SPECIES = np.array(["O", "H", "H"] * 9)
 MASSES = "H=1.008,O=15.999"
@@ -191,6 +191,16 @@ def test_temperature_of_two_replicas_with_plot_and_columns(tmp_path, capsys):
     assert np.unique(rows[:, 0]).tolist() == [0.0, 1.0]
     assert rows[0, 1] == 25  # steps of 4 fs
     assert "T(H) - T(O)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "target_K"), [("nve", None), ("svr", 300.0)])
+def test_only_a_thermostat_has_a_target(tmp_path, capsys, name, target_K):
+    write_run(tmp_path / "run", n_outer=100)
+    write_record(tmp_path / "run", 81, ensemble={"name": name, "beads": 1})
+    assert found(tmp_path, "temperature", tmp_path / "run")["target_K"] == target_K
+    out = capsys.readouterr().out
+    assert ("from 300 K" in out) == (target_K is not None)
+    assert ("none: NVE" in out) == (target_K is None)
 
 
 def test_diffusion_against_a_reference(tmp_path, capsys):

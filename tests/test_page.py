@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from ncforce_ipi import page, view
+from ncforce_ipi import overlay, page, view
 from ncforce_ipi.cli import main
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.measures.replicas import Given
@@ -95,7 +95,7 @@ def test_an_empty_directory_is_refused(tmp_path, capsys):
 def test_names_and_data_cannot_leave_their_place():
     bad = "<script>alert(1)</script>"
     shown = view.View("var a = '</script>';", json.dumps({"name": bad}), bad)
-    run = page.Run(bad, dict.fromkeys(page.VERBS, bad), shown, {"command": bad})
+    run = page.Run(bad, dict.fromkeys(overlay.VERBS, bad), shown, {"command": bad})
     with pytest.raises(InputError, match="nothing to report"):
         page.render([run], bad)
     body = page._section(run, 0)
@@ -138,8 +138,16 @@ def test_view_has_both_force_components_as_arrows(tmp_path):
     colours = {one["parameters"]["global"]["color"] for one in data["shapes"].values()}
     assert len(colours) == 2
     assert "Chemiscope" in shown.program
-    assert shown.words == "11 frames; arrows: fast_0, slow_0 (longest 1.5 A)"
-    run = page.Run("run", page.measure_all(tmp_path / "run", Given(discard_ps=0.1)), shown, {})
+    assert re.fullmatch(
+        r"11 frames; arrows: fast_0 blue, slow_0 orange, 1 A for [\d.]+ eV/A", shown.words
+    )
+    longest = {}
+    for name, shape in data["shapes"].items():
+        vectors = [one["vector"] for one in shape["parameters"]["atom"]]
+        longest[name] = np.median(np.linalg.norm(vectors, axis=1))
+    # one scale for both: noise of 3 and of 1 eV/A
+    assert longest["fast_0"] / longest["slow_0"] == pytest.approx(3.0, rel=0.1)
+    run = page.Run("run", overlay.measure_all(tmp_path / "run", Given(discard_ps=0.1)), shown, {})
     text = page.render([run], "one")
     scripts = Reader(text).scripts
     assert any("StructureVisualizer.load" in script for script in scripts)

@@ -73,7 +73,7 @@ def test_every_axis_has_a_label_with_its_unit(results):
     ]
     labels = [panel.get_ylabel() for figure in drawn for panel in figure.axes]
     assert labels[:2] == ["conserved, from start\n(meV/atom)", "temperature (K)"]
-    assert len(labels) == 2 + 3 + 2
+    assert len(labels) == 2 + 3 + 3  # the third spectrum is that of all
     assert all(labels)
     last = [figure.axes[-1].get_xlabel() for figure in drawn]
     assert last == ["time (ps)", "distance $r$ (Å)", "wavenumber (cm$^{-1}$)"]

@@ -1,5 +1,7 @@
 """What is said and refused before a run starts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -26,6 +28,13 @@ def test_a_sound_run_has_no_warning():
     assert found.warnings == ()
     # 1000 outer steps: 200 frames of positions, 1000 of velocities, of 192 atoms
     assert found.disk_MB == pytest.approx(1e-6 * (192 * (200 * 53 + 1000 * 48) + 250e3))
+
+
+def test_forces_take_disk():
+    plain, with_forces = recipe(), replace(recipe(), force_stride=5)
+    more_MB = preflight.disk_MB(with_forces, 192) - preflight.disk_MB(plain, 192)
+    # 200 frames of two components: 8 letters, 3 numbers of 12 characters, 3 blanks, a newline
+    assert more_MB == pytest.approx(1e-6 * 200 * 2 * 192 * 48, rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,19 @@ def test_drift_of_the_conserved_quantity(results):
     assert 0.0 < drift.ci95 < 1e-3
 
 
+@pytest.mark.parametrize(("potential", "said"), [(0.0, True), (-1.5, False)])
+def test_forces_without_an_energy_are_called_so(tmp_path, potential, said):
+    write_run(tmp_path / "run", n_outer=100)
+    path = tmp_path / "run/simulation.out"
+    head, rows = [], []
+    for line in path.read_text().splitlines():
+        (head if line.startswith("#") else rows).append(line)
+    head.append("# column   6     --> potential{electronvolt} : Help.")
+    path.write_text("\n".join(head + [f"{row} {potential}" for row in rows]) + "\n")
+    notes = analyse(tmp_path / "run", Options()).notes
+    assert any("the forces have no energy" in note for note in notes) == said
+
+
 def test_drift_against_the_fluctuation_of_the_kinetic_energy(results):
     kinetic_meV = 1e3 * results.temperature_K * 8.617333262e-5 * (3 * 81 - 3) / 2 / 81
     expected = abs(results.drift_conserved.slope) * 4.0 / np.std(kinetic_meV[25:])
@@ -40,10 +53,14 @@ def test_drift_against_the_fluctuation_of_the_kinetic_energy(results):
 
 def test_diffusion_needs_a_long_run_and_atoms_that_stay_have_none(tmp_path, results):
     assert results.diffusion == {}
-    assert "no diffusion coefficient: 8 ps of positions needed" in results.notes
-    write_run(tmp_path / "run", n_outer=3000, n_molecules=8)
-    found = analyse(tmp_path / "run", Options()).diffusion
+    assert "no diffusion coefficient: 12 ps of positions needed" in results.notes
+    write_run(tmp_path / "run", n_outer=3200, n_molecules=8)
+    results_of_long = analyse(tmp_path / "run", Options())
+    found = results_of_long.diffusion
     assert set(found) == {"H", "O"}
+    moved = results_of_long.displacement
+    assert moved.lag_ps[0] == 0.0
+    assert moved.lag_ps[-1] == pytest.approx(12.7 / 8, abs=0.03)  # an eighth, frames of 20 fs
     for diffusion in found.values():  # noise of 0.05 A a coordinate, no motion
         assert abs(diffusion.value) < 1e-3
         assert 0 < diffusion.error < 1e-3

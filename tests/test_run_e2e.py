@@ -12,9 +12,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ncforce_ipi import cli, inputs
+from ncforce_ipi import cli, written
 from ncforce_ipi.launch import job, run
 from ncforce_ipi.launch.processes import Child
+from ncforce_ipi.trajectory import open_trajectory
+
+from .analytic_driver import harmonic
 
 pytestmark = pytest.mark.e2e
 OUTPUTS = ("simulation.out", "simulation.pos_0.extxyz", "simulation.vel_0.xyz")
@@ -26,7 +29,7 @@ def ncforce(tmp_path, monkeypatch, capfd):
     """``ncforce("run", ...)`` with the analytic driver on 4 molecules; code and what it said."""
     program = (sys.executable, str(Path(__file__).parent / "analytic_driver.py"))
     monkeypatch.setattr(job, "PROGRAM", program)
-    monkeypatch.setattr(inputs, "CHECKPOINT_INTERVAL_FS", 20.0)
+    monkeypatch.setattr(written, "CHECKPOINT_INTERVAL_FS", 20.0)
     monkeypatch.setenv("NCFORCE_TEST_FAULT", str(tmp_path / "fault"))
     monkeypatch.chdir(tmp_path)
     lines = ["12", 'Lattice="8 0 0 0 8 0 0 0 8" Properties=species:S:1:pos:R:3 pbc="T T T"']
@@ -167,6 +170,35 @@ def test_every_ensemble_goes_on_bitwise(ncforce, words):
         assert np.ptp(rows[:, -2]) > 0  # volume
 
 
+def test_both_force_components_are_written_and_cost_nothing(ncforce):
+    """Of each frame the forces at its positions: i-PI has both there, and asks for none again."""
+    run_whole_and_in_parts(ncforce, "--write-forces", "3")
+    slow, fast = (
+        next(open_trajectory(Path("whole", f"simulation.forces_{kind}.xyz"), "forces").blocks(99))
+        for kind in ("slow", "fast")
+    )
+    assert slow.steps.tolist() == fast.steps.tolist() == list(range(0, 31, 3))
+    steps = open_trajectory(Path("whole", "simulation.pos_0.extxyz")).steps.tolist()
+    for block in open_trajectory(Path("whole", "simulation.pos_0.extxyz")).blocks(1):
+        if block.steps[0] % 3:
+            continue
+        frame = int(block.steps[0]) // 3
+        _, conservative = harmonic(block.values[0])
+        # positions have 8 decimals at 50 eV/A^2, forces 6 digits and i-PI's unit
+        np.testing.assert_allclose(slow.values[frame], conservative, rtol=1e-5, atol=1e-6)
+        assert not np.allclose(fast.values[frame], conservative, rtol=1e-5, atol=1e-3)
+    assert 0 in steps
+    for name in ("simulation.forces_slow.xyz", "simulation.forces_fast.xyz"):
+        assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes(), name
+    assert ncforce(*mts("without"))[0] == 0
+    calls = [record(name)["segments"][0]["driver_report"]["calls"] for name in ("whole", "without")]
+    assert calls[0] == calls[1]
+    assert record("whole")["force_stride"] == 3
+    code, said = ncforce("run", "--resume", "--out", "parts", "--write-forces")
+    assert code == 2
+    assert "leave out --write-forces" in said.err
+
+
 @pytest.mark.parametrize("ensemble", ["langevin", "npt"])
 def test_a_path_integral_goes_on(ncforce, ensemble):
     """Not bitwise: i-PI moves normal modes and writes beads, so a restart rounds once more."""
@@ -175,6 +207,15 @@ def test_a_path_integral_goes_on(ncforce, ensemble):
     np.testing.assert_allclose(parts, whole, rtol=1e-8, atol=1e-8)  # 15 steps after rounding
     assert Path("parts", "simulation.pos.extxyz").stat().st_size > 0
     assert cli.main(["analyze", "parts"]) == 0  # of the centroids
+
+
+def test_forces_of_a_path_integral_are_those_of_the_centroid(ncforce):
+    words = ("--ensemble", "langevin", "--beads", "2", "--write-forces", "10")
+    code, said = ncforce(*mts("beads", *words))
+    assert code == 0, said.err
+    for kind in ("slow", "fast"):
+        file = open_trajectory(Path("beads", f"simulation.forces_{kind}.xyz"), "forces")
+        assert file.steps.tolist() == [0, 10, 20, 30]
 
 
 def test_killed_ipi_is_continued_from_the_last_checkpoint(ncforce, straight, monkeypatch):

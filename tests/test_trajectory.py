@@ -8,7 +8,7 @@ import ase.io
 import numpy as np
 import pytest
 
-from ncforce_ipi import trajectory as trajectory_module
+from ncforce_ipi import frameindex
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.trajectory import open_trajectory
 
@@ -261,9 +261,9 @@ def test_index_of_equal_frames_reads_their_heads_only(tmp_path, monkeypatch):
     path = tmp_path / "trajectory"
     write_trajectory(path, random_frames(50))
     measured = []
-    original = trajectory_module._measured
+    original = frameindex._measured
     monkeypatch.setattr(
-        trajectory_module, "_measured", lambda *args: measured.append(1) or original(*args)
+        frameindex, "_measured", lambda *args: measured.append(1) or original(*args)
     )
     assert len(open_trajectory(path).steps) == 50
     assert len(measured) == 1

@@ -18,6 +18,7 @@ from ncforce_ipi.analysis.rdf import Rdf, main_peak
 from ncforce_ipi.analysis.statistics import Mean, block_error, with_error
 from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
 from ncforce_ipi.results import Results
+from ncforce_ipi.runmotion import DIFFUSIVE_PS
 
 BEYOND_MOLECULE_A = 2.0
 """g(r) is scaled to what lies beyond: the peaks of a molecule's own bonds are ten times higher."""
@@ -29,16 +30,22 @@ def write_figures(results: Results, folder: Path, provenance: list[str]) -> list
         drawn = {"energy_temperature": energy_and_temperature(results)}
         if results.species is not None:
             drawn["temperature"] = temperatures_and_distributions(
-                results.species.values_K, results.species.distributions, results.mean_temperatures
+                results.species.values_K,
+                results.species.distributions,
+                results.mean_temperatures,
+                results.species.time_ps,
             )
         if results.rdfs:
             drawn["rdf"] = radial_distributions(results.rdfs, coordination=True)
         if results.spectrum is not None:
             drawn["vdos"] = velocity_spectra(results.spectrum)
+        if results.displacement is not None:
+            moved = results.displacement
+            drawn["displacement"] = displacement(moved, results.diffusion, DIFFUSIVE_PS)
         return [
-            plots.save(figure, folder / f"{name}.{kind}", provenance)
+            path
             for name, figure in drawn.items()
-            for kind in ("png", "pdf")
+            for path in plots.save_both(figure, folder / name, provenance)
         ]
 
 
@@ -98,24 +105,33 @@ def radial_distributions(
 
 
 def velocity_spectra(spectrum: Spectrum) -> Figure:
-    """Velocity spectra, one panel a species, to the Nyquist frequency; THz on top."""
-    figure, panels = plots.figure(len(spectrum.density), share_x=True, height_in=2.6)
+    """Velocity spectra, one panel a species, and all of them; to the Nyquist frequency.
+
+    THz on top; bands of one standard error.
+    """
+    shown = {name: (density, spectrum.error[name]) for name, density in spectrum.density.items()}
+    if len(shown) > 1:
+        shown["all"] = (spectrum.total, spectrum.total_error)
+    figure, panels = plots.figure(len(shown), share_x=True, height_in=2.6)
     axis = spectrum.wavenumber_per_cm
-    for rank, (panel, (symbol, density)) in enumerate(
-        zip(panels, spectrum.density.items(), strict=True)
+    for rank, (panel, (name, (density, error))) in enumerate(
+        zip(panels, shown.items(), strict=True)
     ):
-        plots.band(panel, axis, density, spectrum.error[symbol], plots.colour(symbol, rank))
-        panel.set(ylabel=f"$c_{{vv}}$ of {symbol} (K cm)", ylim=(0.0, 1.25 * float(density.max())))
-        if symbol == "H":
-            for name, peak in hydrogen_peaks(spectrum).items():
+        plots.band(panel, axis, density, error, plots.colour(name, rank))
+        label = "density of states\nof all atoms" if name == "all" else f"$c_{{vv}}$ of {name}"
+        panel.set(ylabel=f"{label} (K cm)", ylim=(0.0, 1.25 * float(density.max())))
+        if name == "H":
+            for band, peak in hydrogen_peaks(spectrum).items():
                 if np.isfinite(peak.position):
-                    plots.mark(panel, peak.position, peak.height, f"{name} {peak.position:.0f}")
+                    plots.mark(panel, peak.position, peak.height, f"{band} {peak.position:.0f}")
     panels[-1].set(xlabel="wavenumber (cm$^{-1}$)", xlim=(0.0, axis[-1]))
     _second_axis(panels[0], spectrum)
-    words = f"resolution {spectrum.resolution_per_cm:.0f} cm$^{{-1}}$, "
-    words += f"Nyquist {spectrum.nyquist_per_cm:.0f} cm$^{{-1}}$"
-    words += ", ALIASED: X-H stretch folded back" if spectrum.aliased else ""
-    panels[-1].set_title(words, loc="right", fontsize=12.0)
+    words = [
+        f"resolution {spectrum.resolution_per_cm:.0f} cm$^{{-1}}$",
+        f"Nyquist {spectrum.nyquist_per_cm:.0f} cm$^{{-1}}$",
+        spectrum.warning,
+    ]
+    panels[-1].set_title(", ".join(filter(None, words)), loc="right", fontsize=12.0)
     return figure
 
 
@@ -123,19 +139,25 @@ def temperatures_and_distributions(
     values_K: Mapping[str, NDArray[np.float64]],
     distributions: Mapping[str, Distribution],
     means: Mapping[str, Mean],
+    time_ps: NDArray[np.float64] | None = None,
 ) -> Figure:
-    """Running temperatures of each species; their velocities against Maxwell and Boltzmann.
+    """Running temperatures of each species, their means with bands of one standard error; their
+    velocities against Maxwell and Boltzmann.  Over frames where nothing says their time.
 
     The second panel has a logarithmic axis, on which a Gaussian is a parabola, and one species
     above the other by a factor of ten.
     """
     figure, (heat, shape) = plots.figure(2)
     for rank, (name, series) in enumerate(values_K.items()):
-        frames = np.arange(len(series), dtype=np.float64)
+        frames = np.arange(len(series), dtype=np.float64) if time_ps is None else time_ps
         at, smooth_K = _running_mean(frames, series)
-        words = f"{name}: {with_error(means[name].value, means[name].error)} K"
-        heat.plot(at, smooth_K, color=plots.colour(name, rank), label=words.replace("+-", "±"))
-    heat.set(xlabel="frame", ylabel="temperature (K)")
+        shade, mean = plots.colour(name, rank), means[name]
+        words = f"{name}: {with_error(mean.value, mean.error)} K"
+        heat.plot(at, smooth_K, color=shade, linewidth=1.2, label=words.replace("+-", "±"))
+        if np.isfinite(mean.error):
+            band = (mean.value - mean.error, mean.value + mean.error)
+            heat.axhspan(*band, color=shade, alpha=0.3, linewidth=0)
+    heat.set(xlabel="frame" if time_ps is None else "time (ps)", ylabel="temperature (K)")
     heat.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, fontsize=11.0)
     for rank, (name, found) in enumerate(distributions.items()):
         shade, factor = plots.colour(name, rank), 10.0**-rank
@@ -147,7 +169,10 @@ def temperatures_and_distributions(
         )  # fmt: skip
         shape.plot(found.scaled, factor * found.gaussian, color=shade, linewidth=1.0)
     shape.set(
-        yscale="log", xlabel=r"component of velocity / $\sigma$", ylabel="density", xlim=(-5, 5)
+        yscale="log",
+        xlabel=r"component of velocity / $\sigma$",
+        ylabel=r"density (1/$\sigma$)",
+        xlim=(-5, 5),
     )
     shape.set_ylim(bottom=1e-7 * 10.0 ** -len(distributions))
     shape.set_title("lines: Maxwell and Boltzmann", fontsize=12.0)

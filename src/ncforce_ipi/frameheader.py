@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ncforce_ipi import units
 from ncforce_ipi.errors import InputError
 
-STEP = re.compile(rb"Step:\s*(\d+)")
 _QUANTITY = re.compile(rb"(\w+)(?:\([^)]*\))?\{([^}]*)\}\s+cell\{([^}]*)\}")
 _PROPERTIES = re.compile(rb'Properties="?([^\s"]+)"?')
 _LATTICE = re.compile(rb'Lattice="([^"]*)"')

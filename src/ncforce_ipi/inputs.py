@@ -19,43 +19,19 @@ from ncforce_ipi.motion import motion_xml, title
 from ncforce_ipi.mts import Plan
 from ncforce_ipi.systems import NAMES, SYSTEMS
 from ncforce_ipi.templates import fill, shipped_file
-from ncforce_ipi.units import PER_FS_PER_CM
 from ncforce_ipi.velocities import VELOCITIES_FILE, set_velocities, velocities_xyz
+from ncforce_ipi.written import outputs_xml
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-PREFIX = "simulation"
 INPUT_FILE = "input.xml"
 STRUCTURE_FILE = "init.xyz"
 
-POSITION_INTERVAL_FS = 20.0
-VELOCITY_INTERVAL_FS = 4.0  # at most: Nyquist 4169 cm^-1, above the O-H stretch
-CHECKPOINT_INTERVAL_FS = 200.0
-OLDER_CHECKPOINTS = 5
 LATENCY_S = 1e-4
 CLOSEST_A = 0.5  # two nuclei are never closer, but those of a file in nm are
 ORDINALS = ("second", "third")  # of the drivers, after i-PI
 KIND = {"slow": "conservative forces", "fast": "direct forces"}
-
-
-@dataclass(frozen=True)
-class Strides:
-    """Outer steps between two writes of each output."""
-
-    position: int
-    velocity: int
-    checkpoint: int
-
-    @classmethod
-    def of(cls, plan: Plan) -> Strides:
-        """Positions for g(r), velocities for c_vv up to the O-H stretch where the step allows."""
-        step_fs = plan.outer_step_fs
-        return cls(
-            position=max(1, round(POSITION_INTERVAL_FS / step_fs)),
-            velocity=max(1, int(VELOCITY_INTERVAL_FS / step_fs + 1e-9)),
-            checkpoint=max(1, round(CHECKPOINT_INTERVAL_FS / step_fs)),
-        )
 
 
 @dataclass(frozen=True)
@@ -85,11 +61,13 @@ class Recipe:
     ensemble : thermostat, barostat, beads
     temperature_K : of the start velocities (Maxwell-Boltzmann) and of the ensemble, K
     seed : of the start velocities and of i-PI's random numbers
+    force_stride : outer steps between two writes of the force components; None for no such files
     model, family : of the driver, as the user gave them
     program, options : ``ncforce`` of the driver's environment, and further options of the driver
     slow_driver : words of another driver for the slow forces; see ``launch.job.Service``
 
-    From ``model`` on only for the text of the input, which says how the drivers are started.
+    From ``model`` to ``slow_driver`` only for the text of the input, which says how the drivers
+    are started.
     """
 
     plan: Plan
@@ -102,8 +80,11 @@ class Recipe:
     program: str = "ncforce"
     options: tuple[str, ...] = ()
     slow_driver: tuple[str, ...] = ()
+    force_stride: int | None = None
 
     def __post_init__(self) -> None:
+        if self.force_stride is not None and self.force_stride < 1:
+            raise InputError(f"forces are written every 1 or more steps, got {self.force_stride}")
         if not 0 < self.temperature_K < 1e6:
             raise InputError(f"temperature must be positive, got {self.temperature_K} K")
         if not 0 <= self.seed < 2**32:
@@ -151,7 +132,7 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
                 f"<?{ordinal} {shlex.join(words)} ?>"
                 for ordinal, words in zip(ORDINALS, _drivers(recipe), strict=False)
             ),
-            "outputs": _outputs(recipe, species),
+            "outputs": outputs_xml(plan, recipe.ensemble, species, recipe.force_stride),
             "n_outer": plan.n_outer,
             "seed": recipe.seed,
             "forcefields": "\n".join(_socket(recipe.transport, name) for name in names),
@@ -251,45 +232,6 @@ def _role(recipe: Recipe, role: str) -> list[str]:
     for name in recipe.plan.components:
         words += [f"--{name}-port", str(transport.port_of(name))]
     return words
-
-
-def _outputs(recipe: Recipe, species: list[str]) -> str:
-    plan = recipe.plan
-    centroid = recipe.ensemble.beads > 1
-    strides = Strides.of(plan)
-    interval_fs = strides.velocity * plan.outer_step_fs
-    return fill(
-        "outputs",
-        {
-            "outer_step_fs": plan.outer_step_fs,
-            "velocity_interval_fs": interval_fs,
-            "nyquist_per_cm": int(PER_FS_PER_CM / (2 * interval_fs)),
-            "properties": ",\n".join(_properties(recipe, species)),
-            "positions": "x_centroid" if centroid else "positions",
-            "velocities": "v_centroid" if centroid else "velocities",
-            "position_stride": strides.position,
-            "velocity_stride": strides.velocity,
-            "checkpoint_stride": strides.checkpoint,
-            "older_stride": OLDER_CHECKPOINTS * strides.checkpoint,
-        },
-    )
-
-
-def _properties(recipe: Recipe, species: list[str]) -> list[str]:
-    """i-PI's names of the columns of ``simulation.out``, each with its unit."""
-    n_components = len(recipe.plan.components)
-    return [
-        "step",
-        "time{picosecond}",
-        "conserved{electronvolt}",
-        "temperature{kelvin}",
-        *(f"temperature({symbol}){{kelvin}}" for symbol in species),
-        "kinetic_md{electronvolt}",
-        "potential{electronvolt}",
-        *(f"pot_component({index}){{electronvolt}}" for index in range(n_components)),
-        *(["volume{angstrom3}", "pressure_md{megapascal}"] if recipe.ensemble.has_pressure else []),
-        *(["kinetic_cv{electronvolt}"] if recipe.ensemble.beads > 1 else []),
-    ]
 
 
 def _socket(transport: Transport, name: str) -> str:

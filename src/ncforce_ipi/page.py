@@ -9,44 +9,18 @@ from __future__ import annotations
 import base64
 import html
 import io
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from string import Template
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from ncforce_ipi import plots
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.findings import Finding
-from ncforce_ipi.measures import diffusion, drift, power, rdf, temperature, vdos
-from ncforce_ipi.measures.replicas import Given
+from ncforce_ipi.overlay import OVERLAID, VERBS, overlaid
 from ncforce_ipi.view import View
 
-log = logging.getLogger(__name__)
-
-VERBS: dict[str, tuple[str, Callable[[Sequence[Path], Given], Finding]]] = {
-    "drift": ("Drift", drift.measure),
-    "temperature": ("Temperature", temperature.measure),
-    "rdf": ("g(r)", rdf.measure),
-    "vdos": ("Velocity spectra", lambda paths, given: vdos.measure(paths, given, vdos.Transform())),
-    "diffusion": ("Diffusion", lambda paths, given: diffusion.measure(paths, given,
-                                                                       diffusion.Fit())),
-    "power": ("Power of non-conservative forces", power.measure),
-}  # fmt: skip
-OVERLAID = {
-    "drift": ("time_ps", ("conserved_", "temperature_"), "time (ps)"),
-    "rdf": ("r_A", ("g_",), "distance $r$ (Å)"),
-    "vdos": ("wavenumber_per_cm", ("cvv_",), "wavenumber (cm$^{-1}$)"),
-}
-"""For each verb the abscissa, what the names of its curves begin with, the label."""
-NAMES = {
-    "conserved_minus_start_meV_per_atom": "conserved, from start\n(meV/atom)",
-    "temperature_K": "temperature (K)",
-}
-ERROR = "_standard_error"
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:; "
     "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; connect-src data: blob:"
@@ -104,18 +78,6 @@ class Run:
     findings: Mapping[str, Finding | str]
     view: View | None
     facts: Mapping[str, str]
-
-
-def measure_all(directory: Path, given: Given) -> dict[str, Finding | str]:
-    """Every measurement of a directory, or why there is none."""
-    found: dict[str, Finding | str] = {}
-    for verb, (_, measure) in VERBS.items():
-        try:
-            found[verb] = measure([directory], given)
-        except InputError as err:
-            found[verb] = str(err)
-            log.info("%s: no %s: %s", directory, verb, err)
-    return found
 
 
 def render(runs: Sequence[Run], title: str) -> str:
@@ -191,7 +153,7 @@ def _compared(runs: Sequence[Run]) -> str:
         if verb in OVERLAID and len(good) > 1:
             named = [(run.name, one) for run, one in zip(runs, found, strict=True)
                      if isinstance(one, Finding)]  # fmt: skip
-            parts.append(_image(_overlaid(named, *OVERLAID[verb]), heading))
+            parts.append(_image(overlaid(named, verb), heading))
     return "\n".join(parts)
 
 
@@ -205,45 +167,6 @@ def _labelled(finding: Finding) -> list[tuple[str, str]]:
         else:
             result.append((last, text))
     return result
-
-
-def _overlaid(
-    named: Sequence[tuple[str, Finding]], abscissa: str, starts: tuple[str, ...], label: str
-) -> Figure:
-    """Curves of all runs with their bands, one panel for each that the first run has."""
-    names = [name for name in named[0][1].columns if name.startswith(starts) and ERROR not in name]
-    figure, panels = plots.figure(len(names), share_x=True, height_in=2.3)
-    for panel, name in zip(panels, names, strict=True):
-        highest = 0.0
-        for rank, (run, finding) in enumerate(named):
-            if name not in finding.columns:
-                continue
-            x, y = finding.columns[abscissa], finding.columns[name]
-            # bonds of molecules would hide the rest of g(r)
-            highest = max(highest, float(np.max(y[x > 2.0], initial=0.0)))
-            error = finding.columns.get(_error_of(name), np.full(len(y), np.nan))
-            x, y, error = plots.thin(x, y, error)
-            plots.band(panel, x, y, error, plots.PALETTE[rank % len(plots.PALETTE)])
-            panel.lines[-1].set_label(run if panel is panels[0] else "_")
-        panel.set(ylabel=_pretty(name))
-        if name not in NAMES:
-            panel.set_ylim(0.0, 1.2 * highest or 1.0)
-    panels[-1].set(xlabel=label)
-    figure.legend(loc="outside upper center", ncols=3)
-    return figure
-
-
-def _error_of(column: str) -> str:
-    unit = "_K_cm" if column.endswith("_K_cm") else ""
-    return column.removesuffix(unit) + ERROR + unit
-
-
-def _pretty(column: str) -> str:
-    if column in NAMES:
-        return NAMES[column]
-    if column.startswith("g_"):
-        return f"$g_\\mathrm{{{column[2:]}}}(r)$"
-    return f"$c_{{vv}}$ of {column.split('_')[1]} (K cm)"
 
 
 def _table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:

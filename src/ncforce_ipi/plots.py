@@ -21,6 +21,7 @@ import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -77,6 +78,14 @@ def colour(meaning: str, rank: int = 0) -> str:
     return MEANING.get(meaning, PALETTE[rank % len(PALETTE)])
 
 
+def shades(n: int) -> list[str]:
+    """Colours for ``n`` things that have no order; from dark to light where the palette ends."""
+    if n <= len(PALETTE):
+        return list(PALETTE[:n])
+    scale = mpl.colormaps["viridis"]
+    return [to_hex(scale(x)) for x in np.linspace(0.0, 0.9, n)]
+
+
 def figure(
     n_rows: int, n_columns: int = 1, *, height_in: float = PANEL_HEIGHT_IN, share_x: bool = False
 ) -> tuple[Figure, list[Axes]]:
@@ -93,6 +102,12 @@ def save(drawing: Figure, path: Path, provenance: Iterable[str] = ()) -> Path:
     key = "Subject" if kind == "pdf" else "Description"
     drawing.savefig(path, format=kind, metadata={key: "\n".join(provenance)})
     return path
+
+
+def save_both(drawing: Figure, stem: Path, provenance: Iterable[str] = ()) -> list[Path]:
+    """Write a figure as PNG and as PDF; return the two paths."""
+    lines = list(provenance)
+    return [save(drawing, stem.with_name(f"{stem.name}.{kind}"), lines) for kind in ("png", "pdf")]
 
 
 def band(

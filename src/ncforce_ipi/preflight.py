@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs import Recipe, Strides
+from ncforce_ipi.inputs import Recipe
 from ncforce_ipi.units import PER_FS_PER_CM
+from ncforce_ipi.written import Strides
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,7 +22,7 @@ VACUUM_A = 6.0  # along a lattice vector; a sheet's own thickness and a liquid's
 FASTEST_PER_CM = {1: 3700.0, 6: 1650.0, 7: 1650.0, 8: 1650.0}  # X-H stretch; C=C, C=O, O=O
 OTHER_PER_CM = 700.0
 LONGEST_PERIODS = 0.55  # outer step: resonance at half a period; 5 fs for X-H
-BYTES_PER_ATOM = {"position": 53.0, "velocity": 48.0}  # of a frame
+BYTES_PER_ATOM = {"position": 53.0, "velocity": 48.0, "force": 48.0}  # of a frame
 BYTES_PER_ROW = 250.0
 LARGE_MB = 2000.0
 
@@ -73,6 +74,9 @@ def disk_MB(recipe: Recipe, n_atoms: int) -> float:
     per_step = BYTES_PER_ROW
     per_step += n_atoms * BYTES_PER_ATOM["position"] / strides.position
     per_step += n_atoms * BYTES_PER_ATOM["velocity"] / strides.velocity
+    if recipe.force_stride is not None:
+        n_values = n_atoms * len(plan.components)
+        per_step += n_values * BYTES_PER_ATOM["force"] / recipe.force_stride
     return 1e-6 * per_step * plan.n_outer
 
 

@@ -26,7 +26,7 @@ from ncforce_ipi.analysis.peaks import Peak
 from ncforce_ipi.analysis.power import W_PER_MEV_PER_PS
 from ncforce_ipi.analysis.rdf import main_peak
 from ncforce_ipi.analysis.statistics import Mean, with_error
-from ncforce_ipi.analysis.temperature import VIOLATED_SIGMAS, Equipartition, equipartition
+from ncforce_ipi.analysis.temperature import Equipartition, equipartition
 from ncforce_ipi.analysis.vdos import hydrogen_peaks
 from ncforce_ipi.findings import plain, write_csv
 from ncforce_ipi.models import sha256
@@ -120,7 +120,7 @@ def table(results: Results) -> str:
 
 
 def write_files(results: Results, provenance: Provenance, folder: Path) -> list[Path]:
-    """Write summary.json, drift.csv, temperature.csv, rdf.csv and vdos.csv; return their paths."""
+    """Write summary.json and a CSV file for each quantity that there is; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "summary.json"
     text = json.dumps(summary(results, provenance), indent=2, allow_nan=False)
@@ -164,8 +164,8 @@ def _lines(results: Results) -> Iterable[tuple[str, str]]:
         for name, peak in hydrogen_peaks(spectrum).items():
             yield f"{name} peak of c_vv, H", _peak(peak, "cm^-1", 0)
         yield "resolution of c_vv", f"{spectrum.resolution_per_cm:.0f} cm^-1"
-        warning = ", ALIASED: the X-H stretch lies above" if spectrum.aliased else ""
-        yield "Nyquist frequency of c_vv", f"{spectrum.nyquist_per_cm:.0f} cm^-1{warning}"
+        words = [f"{spectrum.nyquist_per_cm:.0f} cm^-1", spectrum.warning]
+        yield "Nyquist frequency of c_vv", ", ".join(filter(None, words))
     per_step = _ms_per_inner_step(results)
     yield "time per inner step", "not recorded" if per_step is None else f"{per_step:.2f} ms"
     yield "errors", "of drifts: 95 % interval; of temperatures: one standard error"
@@ -178,7 +178,7 @@ def equipartition_line(pair: Equipartition) -> tuple[str, str]:
     label = f"T({pair.names[0]}) - T({pair.names[1]})"
     if math.isnan(pair.sigmas):
         return label, f"{pair.difference.value:.3g} K, too few independent samples for a verdict"
-    words = "equipartition is violated" if pair.sigmas > VIOLATED_SIGMAS else "equipartition holds"
+    words = "equipartition is violated" if pair.violated else "equipartition holds"
     difference = with_error(pair.difference.value, pair.difference.error)
     return label, f"{difference} K, {pair.sigmas:.1f} sigma: {words}"
 
@@ -273,6 +273,10 @@ def _csv_columns(results: Results) -> dict[str, dict[str, NDArray]]:
                 f"g_{a}{b}_standard_error": rdf.error,
                 f"n_{b}_around_{a}": rdf.coordination,
             }
+    if (moved := results.displacement) is not None:
+        files["displacement.csv"] = {"lag_ps": moved.lag_ps} | {
+            f"msd_{symbol}_A2": values for symbol, values in moved.squared_A2.items()
+        }
     spectrum = results.spectrum
     if spectrum is not None:
         axis = {"wavenumber_per_cm": spectrum.wavenumber_per_cm}

@@ -1,57 +1,41 @@
 """A run directory in, its results out: what ``ncforce analyze`` computes.
 
-Owns the order of things: which column and which frames feed which analysis, and what a run is too
-short for.  Knows i-PI's files through `outputs` only; writes nothing.
+Owns the order of things: which column feeds which analysis, over which time, and what is said of
+what can't be computed.  What trajectories tell is in `runmotion`; writes nothing.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.diffusion import Diffusion, displacements, einstein
+from ncforce_ipi.analysis.diffusion import Diffusion, Displacement
 from ncforce_ipi.analysis.drift import FEWEST_SAMPLES, Drift, before_runaway, fit_drift
-from ncforce_ipi.analysis.maxwell import Collector, Distribution
-from ncforce_ipi.analysis.rdf import Rdf, largest_r, radial_distributions
+from ncforce_ipi.analysis.rdf import Rdf
 from ncforce_ipi.analysis.statistics import Mean, mean_of, require_finite
-from ncforce_ipi.analysis.temperature import (
-    atom_masses,
-    kinetic_energy,
-    species_temperatures,
-    temperature,
-)
-from ncforce_ipi.analysis.vdos import Spectrum, velocity_spectra
+from ncforce_ipi.analysis.temperature import temperature
+from ncforce_ipi.analysis.vdos import Spectrum
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.outputs import Table, read_properties
-from ncforce_ipi.rundirectory import (
-    PROPERTIES,
-    Clock,
-    RunFacts,
-    open_of,
-    read_facts,
-)
+from ncforce_ipi.outputs import read_properties
+from ncforce_ipi.rundirectory import PROPERTIES, Clock, RunFacts, read_facts
+from ncforce_ipi.runmotion import SpeciesTemperatures, diffusion, rdfs, velocities
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
-log = logging.getLogger(__name__)
-
-BIN_WIDTH_A = 0.02  # a fifth of the O-H peak's width
 DISCARD_PS = 0.1  # kinetic and potential energy of a new start have shared by then
-FEWEST_FRAMES = 10
-FEWEST_LAGS = 16
-RDF_BLOCKS, RDF_BLOCK_FRAMES = 8, 256
-DIFFUSIVE_PS, LONGEST_LAG_PS = 1.0, 5.0  # molecules have left their cages; a run has four such
 PATH_INTEGRAL = (
     "path integral of {} beads: trajectories are of centroids, whose g(r) is sharper than that of "
     "the atoms and whose c_vv is an approximation (CMD, TRPMD); all-atom T is of the beads' momenta"
 )
-MASS_TOLERANCE = 5e-6
-"""Velocities with 6 digits and i-PI's unit table agree to 1e-6; wrong isotopes or tables don't."""
+
+
+WITHOUT_ENERGY = (
+    "the forces have no energy: what is called conserved is kinetic + thermostat energy, whose "
+    "slope is the power of the forces where the temperature has no trend"
+)
 
 
 @dataclass(frozen=True)
@@ -69,22 +53,6 @@ class Options:
     discard_ps: float | None = None
     r_max_A: float | None = None
     lag_ps: float = 1.0
-
-
-@dataclass(frozen=True)
-class SpeciesTemperatures:
-    """Kinetic temperature of each species at the frames of the velocities.
-
-    Attributes
-    ----------
-    time_ps : ``(n_frames,)``, ps
-    values_K : ``(n_frames,)``, K, for each symbol
-    distributions : of the components of the velocities, for each symbol
-    """
-
-    time_ps: NDArray[np.float64]
-    values_K: dict[str, NDArray[np.float64]]
-    distributions: dict[str, Distribution]
 
 
 @dataclass(frozen=True)
@@ -106,6 +74,7 @@ class Results:
     rdfs : of each pair of species
     spectrum : of the velocities
     diffusion : of each species in this box, A^2/ps
+    displacement : mean squared, of each species; None where the run is too short
     notes : what could not be computed or should be known, one sentence each
     """
 
@@ -122,6 +91,7 @@ class Results:
     rdfs: dict[tuple[str, str], Rdf]
     spectrum: Spectrum | None
     diffusion: dict[str, Diffusion]
+    displacement: Displacement | None
     notes: tuple[str, ...]
 
     @property
@@ -169,17 +139,20 @@ def analyse(directory: Path, options: Options) -> Results:
     conserved_meV = conserved_meV - conserved_meV[0]
     calm = before_runaway(temperature_K, facts.temperature_K)
     notes: list[str] = [PATH_INTEGRAL.format(facts.n_beads)] if facts.n_beads > 1 else []
+    if table.has("potential") and not table.column("potential", "electronvolt").any():
+        notes.append(WITHOUT_ENERGY)
     clock = Clock.of(table, discard_ps)
     mean_temperatures = {"all": mean_of(temperature_K[used])}
     species = spectrum = None
     if (directory / facts.velocities).is_file() and clock:
-        species, spectrum = _velocities(facts, table, clock, options, notes)
+        species, spectrum = velocities(facts, table, clock, options.lag_ps, notes)
         for symbol, values in species.values_K.items():
             mean_temperatures[symbol] = mean_of(values)
     else:
         notes.append(
             f"no {facts.velocities} or a single step: no temperatures of species, no spectrum"
         )
+    coefficients, moved = diffusion(facts, clock, notes)
     return Results(
         facts=facts,
         discarded_ps=discard_ps,
@@ -191,9 +164,10 @@ def analyse(directory: Path, options: Options) -> Results:
         drift_temperature=_drift("temperature", time_ps, temperature_K, used & calm, notes),
         mean_temperatures=mean_temperatures,
         species=species,
-        rdfs=_rdfs(facts, clock, options, notes),
+        rdfs=rdfs(facts, clock, options.r_max_A, notes),
         spectrum=spectrum,
-        diffusion=_diffusion(facts, clock, notes),
+        diffusion=coefficients,
+        displacement=moved,
         notes=tuple(notes),
     )
 
@@ -215,104 +189,3 @@ def _drift(
             "whole run; run longer"
         )
     return drift
-
-
-def _velocities(
-    facts: RunFacts, table: Table, clock: Clock, options: Options, notes: list[str]
-) -> tuple[SpeciesTemperatures, Spectrum | None]:
-    """Both things that velocities tell, in one pass over the file."""
-    trajectory = open_of(facts, facts.velocities)
-    masses_u = atom_masses(trajectory.species, facts.masses_u)
-    steps = trajectory.steps[trajectory.steps >= clock.from_step]
-    if len(steps) == 0:
-        raise InputError(f"{trajectory.path} ends before the start to discard; give --discard-ps")
-    step_fs = (
-        trajectory.stride(clock.from_step) * clock.step_fs if len(steps) > 1 else clock.step_fs
-    )
-    n_lags = int(min(1000.0 * options.lag_ps / step_fs, len(steps) / 4))
-    per_block = len(steps) // max(len(steps) // max(2 * n_lags, 1), 1)
-    series: dict[str, list[NDArray]] = {}
-    kinetic_eV: list[NDArray] = []
-    collector = Collector(trajectory.species, masses_u, facts.temperature_K)
-
-    def stream() -> Iterator[NDArray[np.float64]]:
-        blocks = trajectory.blocks(per_block, from_step=clock.from_step)
-        for velocities in collector.watch(block.values for block in blocks):
-            temperatures = species_temperatures(velocities, trajectory.species, masses_u)
-            for symbol, values in temperatures.items():
-                series.setdefault(symbol, []).append(values)
-            kinetic_eV.append(kinetic_energy(velocities, masses_u))
-            yield velocities
-
-    spectrum = None
-    if n_lags >= FEWEST_LAGS:
-        spectrum = velocity_spectra(
-            stream(), trajectory.species, masses_u, time_step_fs=step_fs, n_lags=n_lags
-        )
-    else:
-        notes.append(f"no spectrum: {len(steps)} frames of velocities, {4 * FEWEST_LAGS} needed")
-        for _ in stream():
-            pass
-    if facts.n_beads == 1:
-        _check_masses(table, steps, np.concatenate(kinetic_eV))
-    values_K = {symbol: np.concatenate(parts) for symbol, parts in series.items()}
-    time_ps = 1e-3 * clock.step_fs * steps.astype(np.float64)
-    return SpeciesTemperatures(time_ps, values_K, collector.distributions()), spectrum
-
-
-def _check_masses(table: Table, steps: NDArray[np.int64], kinetic_eV: NDArray[np.float64]) -> None:
-    """Warn where our masses and velocities don't give the kinetic energy that i-PI wrote."""
-    in_table = np.isin(steps, table.column("step").astype(np.int64))
-    rows = np.searchsorted(table.column("step"), steps[in_table])
-    expected = table.column("kinetic_md", "electronvolt")[rows]
-    if not len(expected) or not expected.any():
-        return
-    off = float(kinetic_eV[in_table].sum() / expected.sum() - 1.0)
-    if abs(off) > MASS_TOLERANCE:
-        log.warning(
-            "kinetic energy of the velocities is off i-PI's by %.1e: are masses_u in run.json "
-            "those of the run?",
-            off,
-        )
-
-
-def _rdfs(
-    facts: RunFacts, clock: Clock | None, options: Options, notes: list[str]
-) -> dict[tuple[str, str], Rdf]:
-    if not (facts.directory / facts.positions).is_file():
-        notes.append(f"no {facts.positions}: no g(r)")
-        return {}
-    trajectory = open_of(facts, facts.positions)
-    from_step = clock.from_step if clock else 0
-    n_frames = int(np.count_nonzero(trajectory.steps >= from_step))
-    if n_frames == 0:
-        notes.append(f"no g(r): {facts.positions} has no frame after the discarded start")
-        return {}
-    if n_frames < FEWEST_FRAMES:
-        notes.append(f"g(r) from {n_frames} frames only: a snapshot, not an average")
-    per_block = min(max(n_frames // RDF_BLOCKS, 1), RDF_BLOCK_FRAMES)
-    room_A = min(largest_r(cell) for cell in trajectory.cells(from_step))  # a barostat changes it
-    r_max_A = options.r_max_A or BIN_WIDTH_A * math.floor(room_A / BIN_WIDTH_A)
-    blocks = (
-        (block.values, block.cells) for block in trajectory.blocks(per_block, from_step=from_step)
-    )
-    n_bins = max(round(r_max_A / BIN_WIDTH_A), 1)
-    return radial_distributions(blocks, trajectory.species, r_max_A, n_bins)
-
-
-def _diffusion(facts: RunFacts, clock: Clock | None, notes: list[str]) -> dict[str, Diffusion]:
-    """Einstein's slope between 1 ps and the longest lag, a quarter of the run or 5 ps."""
-    if clock is None or not (facts.directory / facts.positions).is_file():
-        return {}
-    trajectory = open_of(facts, facts.positions)
-    n_frames = int(np.count_nonzero(trajectory.steps >= clock.from_step))
-    step_fs = trajectory.stride(clock.from_step) * clock.step_fs if n_frames > 1 else math.inf
-    longest_ps = min(LONGEST_LAG_PS, 0.25e-3 * n_frames * step_fs) if n_frames > 1 else 0.0
-    if longest_ps < 2.0 * DIFFUSIVE_PS:
-        notes.append(f"no diffusion coefficient: {8.0 * DIFFUSIVE_PS:g} ps of positions needed")
-        return {}
-    n_lags = int(1e3 * longest_ps / step_fs)
-    per_block = n_frames // max(n_frames // (2 * n_lags), 1)
-    blocks = (block.values for block in trajectory.blocks(per_block, from_step=clock.from_step))
-    moved = displacements(blocks, trajectory.species, time_step_fs=step_fs, n_lags=n_lags)
-    return einstein(moved, DIFFUSIVE_PS)

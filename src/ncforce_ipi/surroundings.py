@@ -35,6 +35,7 @@ class Surroundings:
     counts : atoms of each species
     n_atoms : number of atoms
     temperature_K : of the ensemble, K
+    isolated : whether nothing keeps that temperature: NVE
     n_beads : of the path integral, 1 for a classical run
     fixed_com : whether the centre of mass is held at rest
     model_sha256 : of the model, as run.json states it
@@ -45,6 +46,7 @@ class Surroundings:
     counts: dict[str, int] | None = None
     n_atoms: int | None = None
     temperature_K: float | None = None
+    isolated: bool = False
     n_beads: int = 1
     fixed_com: bool = True
     model_sha256: str = ""
@@ -123,6 +125,7 @@ def _of_record(path: Path, known: Surroundings) -> Surroundings:
             masses_u={name: float(mass) for name, mass in record["masses_u"].items()},
             n_atoms=int(record["n_atoms"]),
             temperature_K=float(record["temperature_K"]),
+            isolated=(record.get("ensemble") or {}).get("name") == "nve",
             n_beads=int((record.get("ensemble") or {}).get("beads", 1)),
             step_fs=float(record["plan"]["outer_step_fs"]),
             model_sha256=str((record.get("model") or {}).get("sha256") or ""),
@@ -141,6 +144,7 @@ def _of_checkpoint(path: Path) -> Surroundings:
         masses = [float(word) * _U_PER_ATOMIC_MASS for word in _words(system, "beads/m")]
         beads = system.find("beads")
         n_beads = int(beads.get("nbeads", 1)) if beads is not None else 1
+        dynamics = system.find(".//dynamics")
         step = system.findtext(".//dynamics/timestep")
         kelvin = system.findtext("ensemble/temperature")
         fixed = system.findtext("motion/fixcom") or "True"
@@ -155,6 +159,7 @@ def _of_checkpoint(path: Path) -> Surroundings:
         counts={name: names.count(name) for name in pairs} or None,
         n_atoms=len(names) or None,
         temperature_K=_kelvin(kelvin),
+        isolated=dynamics is not None and dynamics.get("mode", "nve") == "nve",
         n_beads=n_beads,
         fixed_com=fixed.strip() == "True",
     )

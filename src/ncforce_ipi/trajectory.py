@@ -1,19 +1,16 @@
 """Trajectories of i-PI (``xyz``, ``ase``), ASE (extxyz) and others (xyz), streamed in blocks.
 
-Owns where frames begin and end, what a restart repeats and what a crash cuts off.  A file is
-indexed first: where frames have the same length, as they do with numbers of fixed width, only
-their comment lines are read for that.  Its memory is 32 bytes a frame and one block of frames.
+Owns the reading of frames from where the index of the file says they are.  Its memory is that
+index, 32 bytes a frame, and one block of frames.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.frameheader import STEP, Header, read_header
+from ncforce_ipi.frameheader import Header, read_header
+from ncforce_ipi.frameindex import STEP, index_frames, last_of_each
 from ncforce_ipi.frametext import Layout, layout_of, parse_lines, parse_rows
 
 log = logging.getLogger(__name__)
-BYTES_AT_ONCE = 1 << 22
-HEAD_BYTES = 1024
+BYTES_AT_ONCE = 1 << 20
+MOST_PIECES = 1024  # that one system call reads
 
 
 @dataclass(frozen=True)
@@ -121,36 +119,41 @@ class Trajectory:
         return _Headers(partial(read_header, self.path, wanted=self.quantity, unit=self.unit))
 
     def _parts(self, start: int, stop: int) -> Iterator[range]:
-        """Frames of one length each, about a megabyte."""
+        """Frames of one length that lie one after the other in the file, about a megabyte."""
         while start < stop:
-            size = int(self.spans[start, 2] - self.spans[start, 1])
-            here = self.spans[start : min(start + max(BYTES_AT_ONCE // size, 1), stop)]
-            alike = here[:, 2] - here[:, 1] == size
+            size = int(self.spans[start, 2])
+            n_most = min(max(BYTES_AT_ONCE // size, 1), MOST_PIECES // 2)
+            here = self.spans[start : min(start + n_most, stop)]
+            alike = (here[:, 1:] == here[0, 1:]).all(axis=1)
+            alike[1:] &= np.diff(here[:, 0]) == size
             n_frames = len(alike) if alike.all() else int(np.argmin(alike))
             yield range(start, start + n_frames)
             start += n_frames
 
     def _read(
-        self,
-        file: BinaryIO,
-        part: range,
-        header: _Headers,
-        buffer: bytearray,
-        values: NDArray,
+        self, file: BinaryIO, part: range, header: _Headers, buffer: bytearray, values: NDArray,
         cells: NDArray,
-    ) -> None:
-        """Fill values ``(len(part), n_atoms, 3)`` and cells with frames of one length."""
-        n_bytes = int(self.spans[part.start, 2] - self.spans[part.start, 1])
+    ) -> None:  # fmt: skip
+        """Fill values ``(len(part), n_atoms, 3)`` and cells with a part of the frames."""
+        offset, n_head, n_bytes = (int(number) for number in self.spans[part.start])
+        n_body = n_bytes - n_head
         buffer.extend(bytes(max(len(part) * n_bytes - len(buffer), 0)))
-        text = np.frombuffer(buffer, np.uint8, len(part) * n_bytes).reshape(len(part), n_bytes)
-        factors = np.empty((len(part), 1, 1))
-        for row, frame in enumerate(part):
-            offset, head, _ = (int(number) for number in self.spans[frame])
-            comment = bytearray(head)
-            os.preadv(file.fileno(), [comment, text[row]], offset)
-            meaning = header(bytes(comment))
-            factors[row], cells[row] = meaning.factor, meaning.cell
-        numbers = self._numbers(text, meaning.columns, part)
+        pieces = np.frombuffer(buffer, np.uint8, len(part) * n_bytes)
+        heads = pieces[: len(part) * n_head].reshape(len(part), n_head)
+        text = pieces[len(part) * n_head :].reshape(len(part), n_body)
+        places = [piece for row in range(len(part)) for piece in (heads[row], text[row])]
+        if os.preadv(file.fileno(), places, offset) < pieces.size:
+            raise InputError(f"{self.path} has become shorter while it was read; read it again")
+        meanings = header.of_all(heads)
+        if any(meaning.columns != meanings[0].columns for meaning in meanings):
+            first, last = self.steps[part.start], self.steps[part.stop - 1]
+            raise InputError(
+                f"{self.path}: columns change between steps {first} and {last}; expected the same "
+                "in all frames"
+            )
+        factors = np.array([meaning.factor for meaning in meanings])[:, None, None]
+        cells[:] = [meaning.cell for meaning in meanings]
+        numbers = self._numbers(text, meanings[0].columns, part)
         np.multiply(numbers.reshape(values.shape), factors, out=values)
 
     def _numbers(self, text: NDArray[np.uint8], columns: tuple[int, ...], part: range) -> NDArray:
@@ -193,6 +196,15 @@ class _Headers:
     def __call__(self, head: bytes) -> Header:
         return self._read(STEP.sub(b"", head.split(b"\n", 2)[1], count=1))
 
+    def of_all(self, heads: NDArray[np.uint8]) -> list[Header]:
+        """Of each of the heads ``(n_frames, n_bytes)``; one where they differ by the step only."""
+        first = heads[0].tobytes()
+        differs = (heads != heads[0]).any(axis=0)
+        step = STEP.search(first)
+        if step is not None:
+            differs[slice(*step.span())] = False
+        return [self(head.tobytes()) for head in heads] if differs.any() else [self(first)]
+
 
 def open_trajectory(
     path: Path, quantity: str | None = None, *, unit: str | None = None
@@ -215,113 +227,21 @@ def open_trajectory(
     if not path.is_file():
         raise InputError(f"{path} is missing; expected a trajectory")
     with path.open("rb") as file:
-        found, n_cut, numbered = _index(path, file)
-        if n_cut:
-            log.warning("%s: %d cut frame(s) left out", path, n_cut)
-        if not found:
+        found = index_frames(path, file)
+        if found.n_cut:
+            log.warning("%s: %d cut frame(s) left out", path, found.n_cut)
+        if not len(found.steps):
             raise InputError(f"{path} holds no complete frame")
-        frames = np.array(found, dtype=np.int64).reshape(-1, 4)  # (frame, step|byte|head|size)
-        offset, head, size = (int(number) for number in frames[0, 1:])
+        offset, head, size = (int(number) for number in found.spans[0])
         text = os.pread(file.fileno(), size, offset)
     header = read_header(path, text[:head].split(b"\n", 2)[1], quantity, unit)
     species = np.array([line.split(maxsplit=1)[0].decode() for line in text[head:].splitlines()])
-    frames = frames[last_of_each(frames[:, 0])]
-    return Trajectory(path, header.quantity, unit, species, numbered, frames[:, 0], frames[:, 1:])
-
-
-def last_of_each(steps: NDArray) -> NDArray[np.bool_]:
-    """Rows that no later row replaces: those with a step before every later row's step."""
-    later = np.minimum.accumulate(steps[::-1])[::-1]
-    return np.append(steps[:-1] < later[1:], True)
+    kept = last_of_each(found.steps)
+    steps, spans = found.steps[kept], found.spans[kept]
+    return Trajectory(path, header.quantity, unit, species, found.numbered, steps, spans)
 
 
 def _layout(text: bytes, n_atoms: int, columns: tuple[int, ...]) -> Layout | None:
     """Layout of the rows of a frame, if they can be of one width."""
     line = text[: text.find(b"\n") + 1]
     return layout_of(line, columns) if line and len(text) == n_atoms * len(line) else None
-
-
-def _index(path: Path, file: BinaryIO) -> tuple[array[int], int, bool]:
-    """Step, first byte, head and size of each whole frame; number of cut ones; own steps or not."""
-    found = array("q")  # four numbers a frame: a list of tuples would take ten times as much
-    head = _head(file, 0)
-    n_atoms, numbered = _atom_count(path, head), STEP.search(head) is not None
-    offset, body, n_cut = 0, -1, 0
-    while head:
-        if not _is_count(head):  # what follows a cut frame, up to the next whole one
-            offset, head = _next_count(file, offset)
-            continue
-        n_frames = len(found) // 4
-        if int(head.split(b"\n", 1)[0]) != n_atoms:
-            raise InputError(
-                f"{path}: a frame of {int(head.split(maxsplit=1)[0])} atoms after frames of "
-                f"{n_atoms} (frame {n_frames} from 0, byte {offset}); expected one number of atoms"
-            )
-        end = offset + len(head) + body
-        following = _head_after(file, end) if body >= 0 else None
-        whole = following is not None
-        if following is None:
-            end, whole = _measured(file, offset + len(head), n_atoms)
-            following = _head(file, end)
-        step = STEP.search(head) if numbered else None
-        if whole and (step or not numbered):
-            body = end - offset - len(head)
-            found.extend((int(step[1]) if step else n_frames, offset, len(head), end - offset))
-        else:
-            n_cut += 1
-        offset, head = end, following
-    return found, n_cut, numbered
-
-
-def _head(file: BinaryIO, offset: int) -> bytes:
-    """The two lines there, or what is left of them at the end of the file."""
-    n_bytes = HEAD_BYTES
-    while True:
-        text = os.pread(file.fileno(), n_bytes, offset)
-        end = text.find(b"\n", text.find(b"\n") + 1) + 1
-        if end or len(text) < n_bytes:
-            return text[: end or len(text)]
-        n_bytes *= 4
-
-
-def _head_after(file: BinaryIO, end: int) -> bytes | None:
-    """The two lines at ``end`` if a frame can end there; empty at the end of the file."""
-    text = os.pread(file.fileno(), HEAD_BYTES, end - 1)
-    if not text.startswith(b"\n"):
-        return None
-    if len(text) > 1 and not _is_count(text[1:]):
-        return None
-    return _head(file, end) if text.count(b"\n", 1) < 2 else text[1 : _second_newline(text) + 1]
-
-
-def _second_newline(text: bytes) -> int:
-    return text.find(b"\n", text.find(b"\n", 1) + 1)
-
-
-def _measured(file: BinaryIO, offset: int, n_atoms: int) -> tuple[int, bool]:
-    """Where the lines of a frame end, and whether they are all there and a frame follows."""
-    file.seek(offset)
-    lines = list(islice(file, n_atoms))
-    whole = len(lines) == n_atoms and lines[-1].endswith(b"\n")
-    following = file.readline()
-    return offset + sum(map(len, lines)), whole and (not following or following.strip().isdigit())
-
-
-def _next_count(file: BinaryIO, offset: int) -> tuple[int, bytes]:
-    """First byte and head of the next frame from ``offset`` on; empty at the end of the file."""
-    file.seek(offset)
-    for line in file:
-        if line.strip().isdigit():
-            return offset, _head(file, offset)
-        offset += len(line)
-    return offset, b""
-
-
-def _is_count(head: bytes) -> bool:
-    return head.split(b"\n", 1)[0].strip().isdigit()
-
-
-def _atom_count(path: Path, head: bytes) -> int:
-    if not _is_count(head) or int(head.split(b"\n", 1)[0]) < 1:
-        raise InputError(f"{path} begins with {head[:40]!r}; expected a number of atoms")
-    return int(head.split(b"\n", 1)[0])

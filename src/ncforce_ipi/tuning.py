@@ -64,7 +64,7 @@ def recommend(found: Sequence[Verdict]) -> int | None:
 
 
 def _verdict(entry: Entry, slow: Entry, entries: Sequence[Entry], tolerance: float) -> Verdict:
-    if entry.runaway_ps is not None or entry.record["state"] != "finished":
+    if entry.runaway_ps is not None or entry.state != "finished":
         ratio = ratio_to_fast(entry, entries)
         return Verdict(entry.mts, math.inf, 0.0, ratio, "bad")
     drift, reference = entry.drift_conserved, slow.drift_conserved

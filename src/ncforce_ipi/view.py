@@ -22,8 +22,8 @@ from ncforce_ipi.trajectory import Trajectory, open_trajectory
 
 log = logging.getLogger(__name__)
 MOST_FRAMES = 60
-LONGEST_ARROW_A = 1.5
-SHADES = (0x0072B2, 0xD55E00, 0x009E73)
+LONG_ARROW_A, LONG = 1.5, 0.9  # of all arrows of the run nine tenths are shorter than that
+SHADES = {"blue": 0x0072B2, "orange": 0xD55E00, "green": 0x009E73}
 PROGRAM = "sphinx/static/chemiscope.min.js"
 
 
@@ -108,12 +108,11 @@ def _dataset(
         for name, trajectory in forces:
             atoms.arrays[name] = next(trajectory.blocks(1, from_step=int(step))).values[0]
         frames.append(atoms)
+    scale = _scale([atoms.arrays[name] for name, _ in forces for atoms in frames])
     shapes = {}
-    for shade, (name, _) in zip(SHADES, forces, strict=False):
-        longest = max(float(np.linalg.norm(atoms.arrays[name], axis=1).max()) for atoms in frames)
-        scale = LONGEST_ARROW_A / longest if longest > 0 else 1.0
+    for shade, (name, _) in zip(SHADES.values(), forces, strict=False):
         arrows = chemiscope.ase_vectors_to_arrows(
-            frames, key=name, target="atom", scale=scale, radius=0.06
+            frames, key=name, target="atom", scale=scale, radius=0.08
         )
         arrows["parameters"]["global"]["color"] = shade
         shapes[name] = arrows
@@ -130,5 +129,13 @@ def _dataset(
         structures=frames, properties=properties, metadata={"name": directory.name},
         shapes=shapes or None, settings=shown,
     )  # fmt: skip
-    words = f"; arrows: {', '.join(shapes)} (longest {LONGEST_ARROW_A:g} A)" if shapes else ""
+    named = ", ".join(f"{name} {shade}" for name, shade in zip(shapes, SHADES, strict=False))
+    words = f"; arrows: {named}, 1 A for {1.0 / scale:.2g} eV/A" if shapes else ""
     return data, f"{len(frames)} frames{words}"
+
+
+def _scale(forces: Sequence[NDArray[np.float64]]) -> float:
+    """A per eV/A, the same for all components, so that their arrows can be compared."""
+    strengths = [np.linalg.norm(values, axis=1) for values in forces]
+    long = float(np.quantile(np.concatenate(strengths), LONG)) if strengths else 0.0
+    return LONG_ARROW_A / long if long > 0.0 else 1.0

@@ -75,6 +75,15 @@ def test_walkers_have_their_diffusion_coefficient():
         assert found[symbol].value == pytest.approx(truth, abs=4 * found[symbol].error)
 
 
+def test_fewer_than_four_blocks_have_no_error():
+    positions, species = walkers(0.5, 600, 5, 20.0, 4), np.array(["H"] * 5)
+    for n_blocks in (3, 4):
+        moved = displacements(
+            np.array_split(positions, n_blocks), species, time_step_fs=20.0, n_lags=50
+        )
+        assert np.isfinite(einstein(moved, 0.2)["H"].error) == (n_blocks == 4)
+
+
 def test_langevin_particles_by_both_ways():
     """D = k_B T tau / m from displacements and from the velocities' spectrum at zero."""
     mass_u, tau_fs, step_fs, n_frames, n_atoms = 20.0, 100.0, 5.0, 8000, 100

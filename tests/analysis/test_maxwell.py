@@ -66,3 +66,20 @@ def test_refusals():
         collected([])
     with pytest.raises(InputError, match="all velocities of H are 0"):
         collected([np.zeros((3, 12, 3))])
+
+
+@pytest.mark.parametrize(("springs", "expected"), [(0, -6.0 / 38), (36, -6.0 / 74)])
+def test_conserved_energy_takes_something_off_the_kurtosis(springs, expected):
+    """Points of a sphere of n = 36 momenta, and as many displacements in springs: -6 / (n + 2)."""
+    rng = np.random.default_rng(8)
+    phase = rng.normal(size=(40_000, 36 + springs))
+    phase *= np.sqrt((36 + springs) / np.sum(phase**2, axis=1, keepdims=True))
+    velocities = phase[:, :36].reshape(-1, 12, 3) * 1e-3
+    collector = Collector(SPECIES, np.ones(12), 300.0, fixed_com=False)
+    for _ in collector.watch(np.split(velocities, 8)):
+        pass
+    for shown in collector.distributions().values():
+        assert shown.excess_kurtosis.value == pytest.approx(
+            expected, abs=4 * shown.excess_kurtosis.error
+        )
+        assert shown.sigmas > 3.0

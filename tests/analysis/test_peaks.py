@@ -34,3 +34,13 @@ def test_slope_nothing_and_nan_have_no_peak(y):
 
 def test_range_without_points_has_no_peak():
     assert math.isnan(highest_peak(X, np.sin(X), 20.0, 30.0).position)
+
+
+def test_points_too_noisy_for_a_top_are_smoothed():
+    """g_HH(r) of 18 frames of water, where the four points above 80 % turn the wrong way."""
+    heights = [0.08, 0.35, 0.41, 0.96, 1.37, 2.47, 3.24, 3.01, 3.51, 3.72, 2.44, 1.64, 0.87, 0.63,
+               0.28, 0.09, 0.05]  # fmt: skip
+    abscissa = 1.39 + 0.02 * np.arange(len(heights))
+    peak = highest_peak(abscissa, np.array(heights), 0.5, 3.0, n_smooth=5)
+    assert peak.position == pytest.approx(1.54, abs=0.01)
+    assert peak.height == pytest.approx(3.2, abs=0.1)

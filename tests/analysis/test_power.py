@@ -41,6 +41,13 @@ def test_heating_is_not_stationary():
     assert not nonconservative_power(TIME_PS, CONSERVED_MEV, hotter).stationary
 
 
+def test_a_trend_that_nobody_knows_is_not_stationary():
+    wandering = 300.0 + np.cumsum(RNG.normal(size=3000))  # it remembers the whole series
+    power = nonconservative_power(TIME_PS, CONSERVED_MEV, wandering)
+    assert np.isnan(power.temperature.ci95)
+    assert not power.stationary
+
+
 def test_a_driven_thermostatted_particle():
     """Langevin particles in a force along their velocity, a v: power a <v^2> = heat taken out.
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from emcee.autocorr import integrated_time
 from scipy.signal import lfilter
 
 from ncforce_ipi.analysis.statistics import (
@@ -37,6 +38,35 @@ def test_inefficiency_of_ar1(inefficiency):
     # relative error sqrt(2 (2W + 1)/N), W = 5 tau: 5.5 % at g = 60, doubled
     assert found.inefficiency == pytest.approx(inefficiency, rel=0.11)
     assert found.n_independent == pytest.approx(200_000 / inefficiency, rel=0.13)
+
+
+@pytest.mark.parametrize("n_samples", [50, 1000, 20_000])
+@pytest.mark.parametrize("inefficiency", [1.0, 3.0, 20.0, 60.0])
+def test_inefficiency_is_emcees_but_for_the_correction(n_samples, inefficiency):
+    series = ar1(np.random.default_rng(n_samples), n_samples, inefficiency)
+    series -= series.mean()
+    theirs = float(integrated_time(series, c=2.5, tol=0)[0])
+    found = long_run(series, n_fitted=0)
+    assert found.inefficiency == pytest.approx(max(theirs, 1.0), rel=1e-12)  # rounding of the FFT
+    # a fit only ever makes it longer
+    assert long_run(series, n_fitted=2).inefficiency >= found.inefficiency
+
+
+def test_correction_widens_the_intervals_of_a_line_through_a_short_series():
+    """50 memories, 500 repeats: near 95 % with it, and fewer without."""
+    rng = np.random.default_rng(7)
+    time = np.arange(1000.0) - 499.5
+    inside = np.zeros(2)
+    for _ in range(500):
+        series = ar1(rng, 1000, 20.0)
+        slope = time @ series / (time @ time)
+        residuals = series - series.mean() - slope * time
+        for kind, n_fitted in enumerate((2, 0)):
+            spread = long_run(residuals, n_fitted=n_fitted)
+            error = math.sqrt(spread.variance / (time @ time))
+            inside[kind] += abs(slope) < half_width_95(error, 1000 / spread.inefficiency - 2)
+    assert 0.91 <= inside[0] / 500 <= 0.98  # 95 %, the estimate of g takes 2 %; binomial 1 %
+    assert inside[1] < inside[0] - 5
 
 
 def test_error_of_the_mean_covers_the_truth():

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from ncforce_ipi.analysis.statistics import Mean
 from ncforce_ipi.analysis.temperature import (
+    Equipartition,
     atom_masses,
     degrees_of_freedom,
     equipartition,
+    from_ipi,
     ipi_temperature,
     kinetic_energy,
     species_temperatures,
@@ -77,10 +80,12 @@ def test_two_species_at_two_temperatures_are_told_apart():
     alike = equipartition(species_temperatures(velocities, SPECIES, MASSES_U))
     assert [pair.names for pair in alike] == [("H", "O")]
     assert alike[0].sigmas < 4.0
+    assert not alike[0].violated
     velocities[:, SPECIES == "H"] *= np.sqrt(1.1)  # 30 K more; the momentum is no longer zero
     (pair,) = equipartition(species_temperatures(velocities, SPECIES, MASSES_U))
     assert pair.difference.value == pytest.approx(30.0, abs=4.0 * pair.difference.error)
     assert pair.sigmas > 10.0
+    assert pair.violated
 
 
 def test_too_few_frames_have_no_verdict():
@@ -101,3 +106,24 @@ def test_masses_come_from_the_run():
         atom_masses(SPECIES, {"H": 1.0})
     with pytest.raises(InputError, match=r"mass of H: got 0\.0"):
         atom_masses(SPECIES, {"H": 0.0, "O": 16.0})
+
+
+def test_ours_is_got_back_from_ipis():
+    species = np.array(["O", "H", "H"] * 5)
+    masses_u = np.where(species == "O", 15.999, 1.008)
+    kinetic_eV = np.array([0.1, 0.5, 2.0])
+    for fixed_com in (True, False):
+        for members in (species == "H", species == "O", species != "X"):
+            dof = degrees_of_freedom(masses_u, members, fixed_com=fixed_com)
+            theirs = ipi_temperature(kinetic_eV, masses_u, members, 300.0, fixed_com=fixed_com)
+            ours = from_ipi(theirs, masses_u, members, 300.0, fixed_com=fixed_com)
+            np.testing.assert_allclose(ours, temperature(kinetic_eV, dof), rtol=1e-13)
+
+
+@pytest.mark.parametrize(("n_independent", "limit"), [(1e6, 4.003), (5.0, 17.51)])
+def test_few_samples_need_a_larger_difference(n_independent, limit):
+    """Two-sided quantiles of Student's t at 1 / 16000: normal, and four degrees of freedom."""
+    for factor in (0.98, 1.02):
+        pair = Equipartition(("H", "O"), Mean(factor * limit, 1.0, n_independent))
+        assert pair.violated == (factor > 1.0)
+    assert not Equipartition(("H", "O"), Mean(1e3, np.nan, 2.0)).violated

@@ -9,6 +9,7 @@ from scipy.signal import lfilter
 
 from ncforce_ipi.analysis.temperature import species_temperatures
 from ncforce_ipi.analysis.vdos import (
+    frames_per_block,
     hydrogen_peaks,
     nyquist_per_cm,
     velocity_autocorrelation,
@@ -104,14 +105,6 @@ def test_autocorrelation_is_the_direct_sum():
     ]
     found = velocity_autocorrelation(velocities, weights, 41)
     np.testing.assert_allclose(found, direct, atol=1e-12)  # rounding of the FFT
-
-
-def test_atoms_are_summed_in_parts_without_a_trace():
-    rng = np.random.default_rng(5)
-    velocities, weights = rng.normal(size=(20, 600, 3)), np.ones(600)
-    parts = velocity_autocorrelation(velocities[:, :300], weights[:300], 10)
-    parts += velocity_autocorrelation(velocities[:, 300:], weights[300:], 10)
-    np.testing.assert_allclose(velocity_autocorrelation(velocities, weights, 10), parts, rtol=1e-11)
 
 
 @pytest.mark.parametrize(("window", "width"), [("hann", 2.0), ("blackman", 2.35), ("none", 1.21)])
@@ -222,10 +215,42 @@ def test_spectrum_that_folds_the_stretch_says_so():
     assert not spectra(oscillators(1000, 500.0)).aliased
     folded = spectra(oscillators(1000, 500.0), step_fs=5.0)
     assert folded.aliased  # 3336 cm^-1 < 3900
+    assert folded.warning == "ALIASED: X-H stretch folded back"
     assert math.isnan(hydrogen_peaks(folded)["stretch"].position)
     metal = spectra(oscillators(1000, 500.0), step_fs=5.0, species=np.array(["Al"] * 3))
     assert not metal.aliased
     assert hydrogen_peaks(metal) == {}
+
+
+@pytest.mark.parametrize(
+    ("symbols", "step_fs", "bands"),
+    [
+        ("CCC", 10.0, ()),  # Nyquist 1668 cm^-1
+        ("CCC", 12.0, ("C=C stretch",)),  # 1390
+        ("COO", 10.0, ("C=O stretch",)),
+        ("OCH", 12.0, ("X-H stretch", "C=O stretch", "C=C stretch")),
+        ("HHH", 12.0, ()),  # a metal, or a molecule that isn't in the table
+    ],
+)
+def test_bands_of_other_elements_fold_as_well(symbols, step_fs, bands):
+    found = spectra(oscillators(1000, 500.0), step_fs=step_fs, species=np.array(list(symbols)))
+    assert found.folded == bands
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "n_lags", "block"),
+    [(1000, 100, 200), (1050, 100, 210), (400, 100, 100), (399, 100, 133), (150, 100, 150)],
+)
+def test_blocks_are_two_lags_or_four_of_a_short_run(n_frames, n_lags, block):
+    assert frames_per_block(n_frames, n_lags) == block
+
+
+def test_four_short_blocks_have_an_error():
+    n_lags = 100
+    velocities = langevin(450, 20.0)
+    found = spectra(velocities, n_lags=n_lags, block=frames_per_block(450, n_lags))
+    assert found.n_blocks == 4
+    assert np.isfinite(found.error["H"]).all()
 
 
 def test_ripple_of_a_window_is_no_band():

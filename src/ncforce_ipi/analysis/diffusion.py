@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
 
+from ncforce_ipi.analysis.correlation import correlation_sums
 from ncforce_ipi.analysis.statistics import block_error
 from ncforce_ipi.analysis.vdos import Spectrum
 from ncforce_ipi.errors import InputError
@@ -23,8 +23,10 @@ from ncforce_ipi.units import (
     U_A2_PER_FS2_EV,
 )
 
-ATOMS_AT_ONCE = 256  # bounds the memory of the transforms, not the result
 FEWEST_LAGS = 8
+FEWEST_BLOCKS = 4
+SHARE = 0.125
+"""The longest lag in units of the run: leaves four blocks of two lags for the error."""
 LATTICE_CONSTANT = 2.837297
 """xi of a cubic periodic box (Yeh, Hummer, J. Phys. Chem. B 108, 15873, 2004)."""
 
@@ -77,22 +79,15 @@ def squared_displacement(positions: NDArray[np.float64], n_lags: int) -> NDArray
     ``(n_lags,)``, A^2
     """
     n_frames, n_atoms, _ = positions.shape
-    n_padded = next_fast_len(n_frames + n_lags, real=True)
-    total = np.zeros(n_lags)
+    # the square of a small number loses nothing: take the mean place away first
+    moved = positions - positions.mean(axis=0)
+    squares = np.einsum("fac,fac->f", moved, moved)  # (frame,)
+    ahead = np.cumsum(squares)  # of the frames 0 .. t
+    behind = np.cumsum(squares[::-1])
+    ends = n_frames - 1 - np.arange(n_lags)
+    correlation = correlation_sums(moved, np.ones(n_atoms), n_lags)
     pairs = n_frames - np.arange(n_lags)
-    for first in range(0, n_atoms, ATOMS_AT_ONCE):
-        # the square of a small number loses nothing: take the mean place away first
-        moved = positions[:, first : first + ATOMS_AT_ONCE]
-        moved = moved - moved.mean(axis=0)
-        transform = rfft(moved, n_padded, axis=0)
-        power = (transform.real**2 + transform.imag**2).sum(axis=(1, 2))
-        correlation = irfft(power, n_padded)[:n_lags]
-        squares = (moved**2).sum(axis=(1, 2))  # (frame,)
-        ahead = np.cumsum(squares)  # of the frames 0 .. t
-        behind = np.cumsum(squares[::-1])
-        ends = n_frames - 1 - np.arange(n_lags)
-        total += (ahead[ends] + behind[ends] - 2.0 * correlation) / pairs
-    return total / n_atoms
+    return (ahead[ends] + behind[ends] - 2.0 * correlation) / pairs / n_atoms
 
 
 def displacements(
@@ -144,7 +139,7 @@ def displacements(
 def einstein(displacement: Displacement, from_ps: float) -> dict[str, Diffusion]:
     """D = slope / 6 of a line through the mean squared displacement from ``from_ps`` on.
 
-    The line is fitted in each block, the error is that of the blocks' mean: NaN with one block.
+    The line is fitted in each block, the error is that of the blocks' mean: NaN with fewer than 4.
     """
     chosen = displacement.lag_ps >= from_ps
     if np.count_nonzero(chosen) < 2:
@@ -158,7 +153,9 @@ def einstein(displacement: Displacement, from_ps: float) -> dict[str, Diffusion]
     for symbol, values in displacement.blocks_A2.items():
         slopes = values[:, chosen] @ lever / 6.0
         mean = float(np.average(slopes, weights=displacement.weights))
-        result[symbol] = Diffusion(mean, float(block_error(slopes, displacement.weights)))
+        error = float(block_error(slopes, displacement.weights))
+        enough = len(slopes) >= FEWEST_BLOCKS
+        result[symbol] = Diffusion(mean, error if enough else math.nan)
     return result
 
 

@@ -27,7 +27,7 @@ class Distribution:
         with fewer than 4
     temperature_K : K, that the mean of v^2 means
     excess_kurtosis : <v^4> / <v^2>^2 - 3 with its standard error: 0 for a Gaussian.  Energy that is
-        conserved (NVE) takes about 3 / N off it
+        conserved (NVE) takes something off it: 1 / N for N harmonic atoms, 2 / N for an ideal gas
     """
 
     scaled: NDArray[np.float64]

@@ -48,7 +48,7 @@ def highest_peak(
     ordinate : ``(n_points,)``
     low, high : range, unit of the abscissa
     n_smooth : odd number of points of a running mean that shows where the peak is in noisy data;
-        the parabola goes through the points themselves
+        the parabola goes through the points themselves, or the mean if those have no top there
     """
     points = ordinate
     ordinate = np.convolve(points, np.full(n_smooth, 1.0 / n_smooth), mode="same")
@@ -63,8 +63,11 @@ def highest_peak(
     last = min(int(below[below > top].min(initial=len(ordinate))) - 1, int(inside[-1]))
     chosen = slice(min(first, top - 1), max(last, top + 1) + 1)
     offset = abscissa[chosen] - abscissa[top]
-    curvature, slope, height = np.polyfit(offset, points[chosen], 2)
-    if not curvature < 0.0:
-        return NO_PEAK
-    shift = -slope / (2.0 * curvature)
-    return Peak(float(abscissa[top] + shift), float(height - slope**2 / (4.0 * curvature)))
+    for series in (points, ordinate):  # the points themselves may be too noisy for a top
+        curvature, slope, height = np.polyfit(offset, series[chosen], 2)
+        if curvature < 0.0:
+            shift = -slope / (2.0 * curvature)
+            if offset[0] <= shift <= offset[-1]:
+                peak = height - slope**2 / (4.0 * curvature)
+                return Peak(float(abscissa[top] + shift), float(peak))
+    return NO_PEAK

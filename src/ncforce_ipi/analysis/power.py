@@ -7,6 +7,7 @@ K + E_thermostat is P as long as V is stationary on average.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +41,8 @@ class Power:
 
     @property
     def stationary(self) -> bool:
-        """Whether the temperature has no significant trend; without V the power needs that."""
-        return not self.temperature.significant
+        """Whether the trend of T has an interval with 0 in it: power without V needs that."""
+        return math.isfinite(self.temperature.ci95) and not self.temperature.significant
 
 
 def nonconservative_power(

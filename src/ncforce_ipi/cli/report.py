@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from ncforce_ipi import page, view
+from ncforce_ipi import overlay, page, view
 from ncforce_ipi.cli import measure
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.findings import Origin
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         runs.append(
             page.Run(
                 name=str(directory.absolute().name),
-                findings=page.measure_all(directory, given),
+                findings=overlay.measure_all(directory, given),
                 view=None if args.no_view else view.of_directory(directory),
                 facts=origin.facts(),
             )

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="continue the run in DIR; --time-ps may be longer")
     add("--force", action="store_true", help="replace an earlier run in DIR")
     jobs.add_system(parser)
+    jobs.add_outputs(parser)
     jobs.add_driver(parser)
     add("--port", type=int, metavar="N",
         help="TCP on 127.0.0.1, ports N and N + 1, instead of unix sockets")  # fmt: skip

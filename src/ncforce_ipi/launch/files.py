@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs import INPUT_FILE, PREFIX, STRUCTURE_FILE
+from ncforce_ipi.inputs import INPUT_FILE, STRUCTURE_FILE
 from ncforce_ipi.velocities import VELOCITIES_FILE
+from ncforce_ipi.written import PREFIX
 
 RECORD_FILE = "run.json"
 LOGS = "logs"

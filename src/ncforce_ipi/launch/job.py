@@ -199,6 +199,7 @@ def to_record(job: Job) -> dict[str, Any]:
         "seed": recipe.seed,
         "structure": job.structure,
         "velocities": job.velocities,
+        "force_stride": recipe.force_stride,
         "driver": {
             "family": service.family,
             "model": service.model,
@@ -236,6 +237,7 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         record["temperature_K"],
         record["seed"],
         transport=Transport(driver["port"]),
+        force_stride=record.get("force_stride"),
         **in_the_text(service),
     )
     limits = Limits(**record["limits"])

@@ -15,8 +15,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.inputs import INPUT_FILE, PREFIX
+from ncforce_ipi.inputs import INPUT_FILE
 from ncforce_ipi.launch.files import write_atomically
+from ncforce_ipi.written import PREFIX
 
 RESUME_FILE = "resume.xml"
 PROPERTIES_FILE = f"{PREFIX}.out"
@@ -25,6 +26,7 @@ TRAJECTORY_FILES = (
     (f"{PREFIX}.pos_0.extxyz", f"{PREFIX}.pos.extxyz"),
     (f"{PREFIX}.vel_0.xyz", f"{PREFIX}.vel.xyz"),
 )
+FORCE_FILES = f"{PREFIX}.forces_*.xyz"
 WRITTEN_BY_IPI = ("RESTART", f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
 STEP = re.compile(rb"Step: *(\d+)")
 
@@ -80,12 +82,12 @@ def prepare(directory: Path, total_steps: int) -> str:
 
 
 def trajectories(directory: Path) -> list[Path]:
-    """Where positions and velocities are, or would be."""
+    """Where positions and velocities are, or would be, and forces if they are written."""
     found = []
     for classical, centroid in TRAJECTORY_FILES:
         there = (directory / centroid).exists()
         found.append(directory / (centroid if there else classical))
-    return found
+    return [*found, *sorted(directory.glob(FORCE_FILES))]
 
 
 def with_total_steps(text: str, total_steps: int) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.diffusion import (
     FEWEST_LAGS,
+    SHARE,
     Diffusion,
     Displacement,
     displacements,
@@ -37,9 +38,6 @@ from ncforce_ipi.trajectory import open_trajectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SHARE = 0.125
-"""The longest lag in units of the run: leaves four blocks of two lags for the error."""
 
 
 @dataclass(frozen=True)

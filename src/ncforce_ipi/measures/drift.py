@@ -64,7 +64,7 @@ class Series:
 
 def read_series(paths: Sequence[Path], given: Given) -> list[Series]:
     """Series of properties files, after the discarded start."""
-    return [_series(table, around, given) for table, around in read_tables(paths, given)]
+    return [series_of(table, around, given) for table, around in read_tables(paths, given)]
 
 
 def measure(paths: Sequence[Path], given: Given) -> Finding:
@@ -101,7 +101,14 @@ def text(drift: Drift, unit: str) -> str:
     return f"{with_error(drift.slope, drift.ci95)} {unit}"
 
 
-def _series(table: Table, around: Surroundings, given: Given) -> Series:
+def series_of(table: Table, around: Surroundings, given: Given) -> Series:
+    """What a properties file says over time.
+
+    Raises
+    ------
+    InputError
+        No temperature, or nothing says how many atoms there are.
+    """
     n_atoms = number_of_atoms(table.path, around, given)
     fixed = 3.0 if given.fixed_com and around.fixed_com else 0.0
     free = 3.0 * n_atoms * around.n_beads  # i-PI's kinetic_md is that of a bead, P times as hot

@@ -107,7 +107,12 @@ def _lines(one: Series, power: Power) -> list[tuple[str, str]]:
     ]
     if not power.with_potential and not power.stationary:
         slope = text(power.temperature, "K/ps")
-        lines.append(("warning", f"T drifts by {slope}: not stationary, give --discard-ps"))
+        lines.append(
+            (
+                "warning",
+                f"T drifts by {slope}: not shown to be stationary, discard more or run longer",
+            )
+        )
     return lines + [("note", note) for note in one.notes]
 
 

@@ -112,6 +112,13 @@ class Replica:
         return self.given.temperature_K or self.around.temperature_K
 
     @property
+    def target_K(self) -> float | None:
+        """What the mean temperature should be; None in NVE, or where nothing says it."""
+        if self.given.temperature_K is None and self.around.isolated:
+            return None
+        return self.temperature_K
+
+    @property
     def fixed_com(self) -> bool:
         """Whether the centre of mass is held at rest."""
         return self.given.fixed_com and self.around.fixed_com

@@ -66,7 +66,7 @@ def measure(paths: Sequence[Path], given: Given) -> Finding:
     replicas = open_replicas(paths, "velocities", given)
     found = [kinetics(replica) for replica in replicas]
     weights = [float(len(one.steps)) for one in found]
-    target_K = replicas[0].temperature_K
+    target_K = replicas[0].target_K
     names = list(found[0].values_K)
     means = {
         name: together([mean_of(one.values_K[name]) for one in found], weights) for name in names
@@ -79,6 +79,8 @@ def measure(paths: Sequence[Path], given: Given) -> Finding:
     ]
     numbers = _numbers(means, pairs, found, target_K)
     lines += _ipi_lines(found, numbers)
+    if replicas[0].around.isolated:
+        lines.append(("target", "none: NVE"))
     lines.append(("errors", "one standard error, corrected for autocorrelation"))
     return Finding(lines, numbers, _columns(found), partial(_draw, found, means))
 
@@ -191,6 +193,7 @@ def _numbers(
         numbers[f"{key}_K"] = pair.difference.value
         numbers[f"{key}_standard_error_K"] = pair.difference.error
         numbers[f"{key}_sigmas"] = pair.sigmas
+        numbers[f"{key}_violated"] = pair.violated
     numbers["runs"] = [
         {
             f"excess_kurtosis_{name}{suffix}": value
@@ -218,4 +221,11 @@ def _columns(found: Sequence[Kinetics]) -> dict[str, NDArray]:
 def _draw(found: Sequence[Kinetics], means: Mapping[str, Mean]) -> Figure:
     from ncforce_ipi import figures
 
-    return figures.temperatures_and_distributions(found[0].values_K, found[0].distributions, means)
+    first = found[0]
+    try:
+        time_ps = 1e-3 * first.replica.step_fs * first.steps.astype(np.float64)
+    except InputError:  # nothing says it, and nothing else needs it
+        time_ps = None
+    return figures.temperatures_and_distributions(
+        first.values_K, first.distributions, means, time_ps
+    )

@@ -16,6 +16,7 @@ from ncforce_ipi.analysis.vdos import (
     DEFAULT_PADDING,
     DEFAULT_WINDOW,
     Spectrum,
+    frames_per_block,
     hydrogen_peaks,
     velocity_spectra,
 )
@@ -70,10 +71,10 @@ def measure(paths: Sequence[Path], given: Given, how: Transform) -> Finding:
         "aliased": found.aliased,
         "n_blocks": found.n_blocks,
     }
-    warning = ", ALIASED: the X-H stretch lies above and is folded back" if found.aliased else ""
     thz = found.frequency_THz[-1]
+    nyquist = f"{found.nyquist_per_cm:.0f} cm^-1 = {thz:.1f} THz"
     lines += [
-        ("Nyquist frequency", f"{found.nyquist_per_cm:.0f} cm^-1 = {thz:.1f} THz{warning}"),
+        ("Nyquist frequency", ", ".join(filter(None, [nyquist, found.warning]))),
         ("resolution", f"{found.resolution_per_cm:.0f} cm^-1, window {how.window}"),
         ("errors", f"one standard error, from {found.n_blocks} blocks (4 needed)"),
     ]
@@ -118,8 +119,7 @@ def columns_of(found: Spectrum) -> dict[str, NDArray]:
 
 def _blocks(replicas: Sequence[Replica], n_lags: int) -> Iterator[NDArray[np.float64]]:
     for replica in replicas:
-        n_frames = len(replica.steps)
-        for block in replica.blocks(n_frames // max(n_frames // (2 * n_lags), 1)):
+        for block in replica.blocks(frames_per_block(len(replica.steps), n_lags)):
             yield block.values
 
 
