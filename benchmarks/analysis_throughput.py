@@ -206,15 +206,49 @@ def difference(results: dict[str, dict]) -> float | None:
     return max(float(np.max(np.abs(a - b)) / b.max()) for a, b in pairs)
 
 
-def save(rows: list[dict], folder: Path, repeats: int) -> None:
-    """Write what is there so far."""
+def save(rows: list[dict], folder: Path) -> None:
+    """Write rows in the place of earlier ones of the same tasks."""
+    path = folder / "throughput.json"
     facts = {
         "atoms": len(SPECIES), "machine": platform.machine(), "python": sys.version.split()[0],
-        "repeats": repeats, "note": "seconds of the processor, best of the repeats",
+        "note": "seconds of the processor, best of the repeats",
     }  # fmt: skip
+    there = json.loads(path.read_text())["rows"] if path.exists() else []
+    by_task = {row["task"]: row for row in [*there, *rows]}
+    ordered = [by_task[task] for task in TASKS if task in by_task]
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"facts": facts, "rows": rows}, indent=2)
-    (folder / "throughput.json").write_text(text + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"facts": facts, "rows": ordered}, indent=2) + "\n")
+
+
+def compare(task: str, folder: Path, n_frames: int, repeats: int) -> dict:
+    """One task by all of its programs, in turns; prints and returns the best of each."""
+    file, programs = TASKS[task]
+    with (folder / file).open("rb") as stream:
+        while stream.read(1 << 20):
+            pass
+    best: dict[str, dict] = {}
+    for _ in range(repeats):
+        for program in programs:
+            if program in best and best[program]["cpu_s"] > LONG_S:
+                continue
+            one = measured(task, program, folder)
+            if program not in best or one["cpu_s"] < best[program]["cpu_s"]:
+                best[program] = one
+    ours, other = best["ours"], next(one for name, one in best.items() if name != "ours")
+    row = {
+        "task": task, "MB": (folder / file).stat().st_size / 1e6, "n_frames": n_frames,
+        "repeats": repeats, "ratio_of_cpu": other["cpu_s"] / ours["cpu_s"],
+        "largest_difference": difference(best),
+    }  # fmt: skip
+    for program, one in best.items():
+        row[program] = {
+            "frames_per_cpu_s": n_frames / one["cpu_s"], "wall_s": one["s"],
+            "cpu_s": one["cpu_s"], "peak_MB": one["peak_MB"],
+        }  # fmt: skip
+        speed = f"{n_frames / one['cpu_s']:10.0f} frames/s{one['peak_MB']:8.0f} MB"
+        print(f"{task:16}{program:14}{speed}", flush=True)
+    print(f"{'':16}ratio {row['ratio_of_cpu']:.1f}, difference {row['largest_difference']}")
+    return row
 
 
 def main() -> None:
@@ -222,44 +256,23 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=50.0, help="of each file")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/analysis"))
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--frames", type=Path, metavar="DIR",
+                        help="keep the frames there; they are made if there are none")  # fmt: skip
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.child:
         child(args.child[0], args.child[1], Path(args.child[2]))
         return
+    n_frames = int(args.megabytes * 1e6 / (48 * len(SPECIES)))
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        n_frames = int(args.megabytes * 1e6 / (48 * len(SPECIES)))
-        write_frames(folder, n_frames)
-        rows = []
-        for task, (file, programs) in TASKS.items():
-            if "chemfiles" in programs and find_spec("chemfiles") is None:
-                continue
-            with (folder / file).open("rb") as stream:
-                while stream.read(1 << 20):
-                    pass
-            best: dict[str, dict] = {}
-            for _ in range(args.repeats):
-                for program in programs:
-                    if program in best and best[program]["cpu_s"] > LONG_S:
-                        continue
-                    one = measured(task, program, folder)
-                    if program not in best or one["cpu_s"] < best[program]["cpu_s"]:
-                        best[program] = one
-            ours, other = best["ours"], next(one for name, one in best.items() if name != "ours")
-            row = {"task": task, "MB": (folder / file).stat().st_size / 1e6, "n_frames": n_frames,
-                   "ratio_of_cpu": other["cpu_s"] / ours["cpu_s"],
-                   "largest_difference": difference(best)}  # fmt: skip
-            for program, one in best.items():
-                row[program] = {
-                    "frames_per_cpu_s": n_frames / one["cpu_s"], "wall_s": one["s"],
-                    "cpu_s": one["cpu_s"], "peak_MB": one["peak_MB"],
-                }  # fmt: skip
-                print(f"{task:16}{program:14}{n_frames / one['cpu_s']:10.0f} frames/s"
-                      f"{one['peak_MB']:8.0f} MB")  # fmt: skip
-            print(f"{'':16}ratio {row['ratio_of_cpu']:.1f}, difference {row['largest_difference']}")
-            rows.append(row)
-            save(rows, args.out, args.repeats)
+        folder = args.frames or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "pos.extxyz").exists():
+            write_frames(folder, n_frames)
+        for task in args.tasks:
+            if "chemfiles" not in TASKS[task][1] or find_spec("chemfiles"):
+                save([compare(task, folder, n_frames, args.repeats)], args.out)
 
 
 if __name__ == "__main__":
