@@ -103,7 +103,7 @@ def test_start_structures(structures, name):
 def test_vacuum_and_barostat(structures, name):
     """A sheet is kept from an isotropic barostat."""
     plan = Plan.from_time("slow", 1, INNER_FS, 0.1)
-    recipe = Recipe(plan, Ensemble("npt"), TEMPERATURE_K, 3, "carbon")
+    recipe = Recipe(plan, Ensemble("npt"), TEMPERATURE_K, 3, system(name).model)
     if name == "graphene":
         with pytest.raises(
             InputError, match="vacuum along c, which barostat isotropic would close"
