@@ -1,0 +1,213 @@
+"""O on Cu3Al(111): SevenNet-0 slow, a compact direct model fast, against SevenNet-0 alone.
+
+    python benchmarks/catalysis.py --out results --time-ps 2
+    python benchmarks/catalysis.py --out results --slow-driver 'PATH/ncforce driver sevennet ...'
+
+Runs ``ncforce run o-on-cu3al`` with slow, fast and MTS forces from one start and says what they
+have in common: drift, adsorption site, spectrum of O, and the processor time that each took (of
+i-PI and all drivers).  Runs that are done are kept, a stopped one goes on; ``--only-tables`` starts
+none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi import comparison, comparison_report, plots
+from ncforce_ipi.analysis.adsorption import Sites, adsorption_sites, layers
+from ncforce_ipi.analysis.peaks import highest_peak
+from ncforce_ipi.analysis.statistics import mean_of, with_error
+from ncforce_ipi.analysis.vdos import Spectrum
+from ncforce_ipi.comparison import Entry
+from ncforce_ipi.measures.replicas import Given, open_replicas
+from ncforce_ipi.measures.vdos import Transform, spectrum
+from ncforce_ipi.rundirectory import POSITIONS, VELOCITIES, read_facts
+from ncforce_ipi.trajectory import open_trajectory
+
+SYSTEM, ADSORBATE, N_LAYERS = "o-on-cu3al", "O", 3
+SEVENNET = ["--slow-family", "sevennet", "--slow-model", "7net-0"]
+DISCARD_PS = 0.1  # the start is in equilibrium; kinetic and potential energy come to terms
+LAG_PS = 0.5
+BAND_PER_CM = (250.0, 900.0)  # O against the metal; below, O goes with the phonons
+CPU_FILE = "cpu.json"
+
+
+def ncforce(words: Sequence[str]) -> float:
+    """Run a command of ours; processor time of it and of all that it started, s."""
+    print(f"$ ncforce {shlex.join(words)}", flush=True)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "ncforce_ipi", *words], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def run(directory: Path, words: Sequence[str], slow: Sequence[str]) -> None:
+    """Start, or continue, or leave as it is; the processor time goes into ``cpu.json``."""
+    if (directory / "run.json").is_file():
+        if read_facts(directory).record["state"] == "finished":
+            return
+        cpu_s = ncforce(["run", "--resume", "--out", str(directory)])
+    else:
+        cpu_s = ncforce(["run", SYSTEM, *words, *slow, "--out", str(directory)])
+    book = directory.parent / CPU_FILE
+    times = json.loads(book.read_text()) if book.is_file() else {}
+    times[directory.name] = times.get(directory.name, 0.0) + cpu_s
+    book.write_text(json.dumps(times, indent=2) + "\n")
+
+
+def sites(directory: Path) -> Sites:
+    """Where O sits in the frames of a run."""
+    trajectory = open_trajectory(directory / POSITIONS, "positions")
+    (frames,) = trajectory.blocks(len(trajectory.steps))
+    species = trajectory.species
+    metal = np.flatnonzero(species != ADSORBATE)
+    parts = layers(frames.values[0, metal, 2], N_LAYERS)
+    return adsorption_sites(
+        frames.values,
+        frames.cells[0],
+        species.tolist(),
+        adsorbate=int(np.flatnonzero(species == ADSORBATE)[0]),
+        top=metal[parts[-1]],
+        second=metal[parts[-2]],
+    )
+
+
+def spectra(directory: Path) -> Spectrum:
+    """c_vv of each species."""
+    replicas = open_replicas([directory / VELOCITIES], "velocities", Given(discard_ps=DISCARD_PS))
+    return spectrum(replicas, Transform(lag_ps=LAG_PS))
+
+
+def record(entry: Entry, where: Sites, found: Spectrum, cpu_s: float | None) -> dict[str, Any]:
+    """The numbers of one run."""
+    plan, drift = entry.record["plan"], entry.drift_conserved
+    height, bond = mean_of(where.height_A), mean_of(where.bond_A)
+    peak = highest_peak(found.wavenumber_per_cm, found.density[ADSORBATE], *BAND_PER_CM)
+    n_inner = plan["mts"] * entry.record["steps_done"]
+    return {
+        "run": entry.name,
+        "label": entry.label,
+        "time_ps": float(entry.time_ps[-1]),
+        "drift_meV_per_atom_per_ps": drift.slope if drift else None,
+        "drift_ci95_meV_per_atom_per_ps": _finite(drift.ci95) if drift else None,
+        "conserved_standard_deviation_meV_per_atom": float(entry.conserved_meV.std()),
+        "temperature_K": mean_of(entry.temperature_K).value,
+        "occupancy": where.occupancy(),
+        "height_A": height.value,
+        "height_standard_error_A": _finite(height.error),
+        "height_standard_deviation_A": float(where.height_A.std()),
+        "bond_A": bond.value,
+        "bond_standard_error_A": _finite(bond.error),
+        "peak_per_cm": _finite(peak.position),
+        "resolution_per_cm": found.resolution_per_cm,
+        "nyquist_per_cm": found.nyquist_per_cm,
+        "cpu_ms_per_inner_step": 1e3 * cpu_s / n_inner if cpu_s else None,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def table(records: Sequence[dict[str, Any]]) -> str:
+    """Markdown."""
+    slow_ms = next(r["cpu_ms_per_inner_step"] for r in records if r["run"] == "slow")
+    lines = [
+        "| forces | ps | drift, meV/atom/ps | T, K | site of O | height, A | O-metal, A "
+        "| peak of O, cm^-1 | CPU, ms/step | times slow only |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in records:
+        share, cpu_ms = next(iter(r["occupancy"].items())), r["cpu_ms_per_inner_step"]
+        peak = f"{r['peak_per_cm']:.0f}" if r["peak_per_cm"] else "-"
+        cells = [
+            r["label"],
+            f"{r['time_ps']:.3g}",
+            _pm(r["drift_meV_per_atom_per_ps"], r["drift_ci95_meV_per_atom_per_ps"]),
+            f"{r['temperature_K']:.0f}",
+            f"{share[0]} {100 * share[1]:.0f} %",
+            _pm(r["height_A"], r["height_standard_error_A"]),
+            _pm(r["bond_A"], r["bond_standard_error_A"]),
+            f"{peak} (width {r['resolution_per_cm']:.0f})",
+            f"{cpu_ms:.1f}" if cpu_ms else "-",
+            f"{cpu_ms / slow_ms:.2f}" if cpu_ms and slow_ms else "-",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _pm(value: float, error: float | None) -> str:
+    if error is None:
+        return f"{value:.3g}"
+    return with_error(value, error).replace("+-", "±")
+
+
+def draw(
+    entries: Sequence[Entry], places: Sequence[Sites], found: Sequence[Spectrum], path: Path
+) -> None:
+    """Conserved quantity, height of O over its neighbours, and spectrum of O."""
+    with plots.style():
+        figure, (energy, height, vibration) = plots.figure(3, height_in=2.6)
+        for rank, (entry, where, spectra_) in enumerate(zip(entries, places, found, strict=True)):
+            shade = plots.PALETTE[rank]
+            frames_ps = np.linspace(0.0, entry.time_ps[-1], len(where.height_A))
+            energy.plot(entry.time_ps, entry.conserved_meV, color=shade, label=entry.label)
+            height.plot(frames_ps, where.height_A, color=shade, linewidth=1.2)
+            density = spectra_.density[ADSORBATE]
+            vibration.plot(spectra_.wavenumber_per_cm, density, color=shade)
+        energy.set(xlabel="time (ps)", ylabel="conserved, from\nstart (meV/atom)")
+        height.set(xlabel="time (ps)", ylabel="height of O (Å)")
+        vibration.set(
+            xlabel="wavenumber (cm$^{-1}$)", ylabel="$c_{vv}$ of O (K cm)", xlim=(0.0, 1000.0)
+        )
+        figure.legend(loc="outside upper center", ncols=4)
+        plots.save(figure, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--time-ps", type=float, default=2.0)
+    parser.add_argument("--timestep-fs", type=float, default=2.0)
+    parser.add_argument("--mts", type=int, nargs="+", default=[4, 8])
+    parser.add_argument("--slow-driver", help="SevenNet-0 of another environment; see ncforce run")
+    parser.add_argument("--only-tables", action="store_true")
+    args = parser.parse_args()
+    slow = ["--slow-driver", args.slow_driver] if args.slow_driver else SEVENNET
+    steps = ["--timestep-fs", str(args.timestep_fs), "--time-ps", str(args.time_ps)]
+    plans = {name: ["--forces", name] for name in ("slow", "fast")}
+    plans |= {f"mts{m}": ["--forces", "mts", "--mts", str(m)] for m in args.mts}
+    args.out.mkdir(parents=True, exist_ok=True)
+    if not args.only_tables:
+        for name, words in plans.items():
+            run(args.out / name, [*words, *steps], slow)
+    there = [args.out / name for name in plans if (args.out / name / "run.json").is_file()]
+    entries = [comparison.read_entry(directory) for directory in there]
+    places, found = [sites(d) for d in there], [spectra(d) for d in there]
+    book = args.out / CPU_FILE
+    cpu_s = json.loads(book.read_text()) if book.is_file() else {}
+    records = [
+        record(entry, where, s, cpu_s.get(entry.name))
+        for entry, where, s in zip(entries, places, found, strict=True)
+    ]
+    models = {key: entry.record[key] for entry in entries[-1:] for key in ("model", "slow_model")}
+    text = json.dumps({"models": models, "runs": records}, indent=2)
+    (args.out / "catalysis.json").write_text(text + "\n")
+    (args.out / "catalysis.txt").write_text(table(records) + "\n")
+    draw(entries, places, found, args.out / "catalysis.png")
+    comparison_report.write_files(entries, {"models": json.dumps(models)}, args.out)
+    print(table(records))
+
+
+if __name__ == "__main__":
+    main()
