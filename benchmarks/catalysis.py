@@ -5,8 +5,8 @@
 
 Runs ``ncforce run o-on-cu3al`` with slow, fast and MTS forces from one start and says what they
 have in common: drift, adsorption site, spectrum of O, and the processor time that each took (of
-i-PI and all drivers).  Runs that are done are kept, a stopped one goes on; ``--only-tables`` starts
-none.
+i-PI and all drivers).  Runs that are done are kept, a stopped one goes on; ``--runs`` starts
+some or none.
 """
 
 from __future__ import annotations
@@ -181,16 +181,17 @@ def main() -> None:
     parser.add_argument("--timestep-fs", type=float, default=2.0)
     parser.add_argument("--mts", type=int, nargs="+", default=[4, 8])
     parser.add_argument("--slow-driver", help="SevenNet-0 of another environment; see ncforce run")
-    parser.add_argument("--only-tables", action="store_true")
+    parser.add_argument(
+        "--runs", nargs="*", metavar="NAME", help="of slow, fast, mts4 ...; default all"
+    )
     args = parser.parse_args()
     slow = ["--slow-driver", args.slow_driver] if args.slow_driver else SEVENNET
     steps = ["--timestep-fs", str(args.timestep_fs), "--time-ps", str(args.time_ps)]
     plans = {name: ["--forces", name] for name in ("slow", "fast")}
     plans |= {f"mts{m}": ["--forces", "mts", "--mts", str(m)] for m in args.mts}
     args.out.mkdir(parents=True, exist_ok=True)
-    if not args.only_tables:
-        for name, words in plans.items():
-            run(args.out / name, [*words, *steps], slow)
+    for name in plans if args.runs is None else args.runs:
+        run(args.out / name, [*plans[name], *steps], slow)
     there = [args.out / name for name in plans if (args.out / name / "run.json").is_file()]
     entries = [comparison.read_entry(directory) for directory in there]
     places, found = [sites(d) for d in there], [spectra(d) for d in there]
