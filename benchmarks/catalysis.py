@@ -52,8 +52,9 @@ def ncforce(words: Sequence[str]) -> tuple[int, float]:
 
 
 def run(directory: Path, words: Sequence[str], slow: Sequence[str], time_ps: float) -> None:
-    """Start, continue to ``time_ps``, or leave as it is; processor time goes into ``cpu.json``."""
+    """Start, continue to ``time_ps``, or leave as it is; what it took goes into ``cpu.json``."""
     to_the_end = ["--time-ps", str(time_ps), "--out", str(directory)]
+    before = steps_done(directory)
     if (directory / "run.json").is_file():
         record = read_facts(directory).record
         if record["state"] == "finished" and record["plan"]["time_ps"] > time_ps - 1e-9:
@@ -62,11 +63,21 @@ def run(directory: Path, words: Sequence[str], slow: Sequence[str], time_ps: flo
     else:
         code, cpu_s = ncforce(["run", SYSTEM, *words, *slow, *to_the_end])
     book = directory.parent / CPU_FILE
-    times = json.loads(book.read_text()) if book.is_file() else {}
-    times[directory.name] = times.get(directory.name, 0.0) + cpu_s
-    book.write_text(json.dumps(times, indent=2) + "\n")
+    costs = json.loads(book.read_text()) if book.is_file() else {}
+    cost = costs.setdefault(directory.name, {"cpu_s": 0.0, "inner_steps": 0})
+    cost["cpu_s"] += cpu_s
+    cost["inner_steps"] += steps_done(directory) - before
+    book.write_text(json.dumps(costs, indent=2) + "\n")
     if code:
         sys.exit(code)
+
+
+def steps_done(directory: Path) -> int:
+    """Inner steps of a run by now."""
+    if not (directory / "run.json").is_file():
+        return 0
+    record = read_facts(directory).record
+    return int(record["steps_done"] * record["plan"]["mts"])
 
 
 def sites(directory: Path) -> tuple[NDArray[np.float64], Sites]:
@@ -116,15 +127,14 @@ def apart(directory: Path, reference: Path) -> tuple[float, float]:
 
 
 def record(
-    directory: Path, entry: Entry, where: Sites, found: Spectrum, cpu_s: float | None
+    directory: Path, entry: Entry, where: Sites, found: Spectrum, cost: dict[str, float]
 ) -> dict[str, Any]:
     """The numbers of one run."""
     oxygen_A, all_A = apart(directory, directory.parent / "slow")
-    plan, drift = entry.record["plan"], entry.drift_conserved
+    drift = entry.drift_conserved
     height, bond = mean_of(where.height_A), mean_of(where.bond_A)
     curve = found.wavenumber_per_cm, found.density[ADSORBATE]
     peaks = {name: highest_peak(*curve, *band) for name, band in BANDS_PER_CM.items()}
-    n_inner = plan["mts"] * entry.record["steps_done"]
     return {
         "run": entry.name,
         "label": entry.label,
@@ -144,7 +154,7 @@ def record(
         "nyquist_per_cm": found.nyquist_per_cm,
         f"oxygen_from_slow_only_after_{APART_FS:g}_fs_A": oxygen_A,
         f"all_from_slow_only_after_{APART_FS:g}_fs_rms_A": all_A,
-        "cpu_ms_per_inner_step": 1e3 * cpu_s / n_inner if cpu_s else None,
+        "cpu_ms_per_inner_step": 1e3 * cost["cpu_s"] / cost["inner_steps"] if cost else None,
     }
 
 
@@ -233,9 +243,9 @@ def main() -> None:
     entries = [comparison.read_entry(directory) for directory in there]
     places, found = [sites(d) for d in there], [spectra(d) for d in there]
     book = args.out / CPU_FILE
-    cpu_s = json.loads(book.read_text()) if book.is_file() else {}
+    costs = json.loads(book.read_text()) if book.is_file() else {}
     records = [
-        record(directory, entry, where, s, cpu_s.get(entry.name))
+        record(directory, entry, where, s, costs.get(entry.name, {}))
         for directory, entry, (_, where), s in zip(there, entries, places, found, strict=True)
     ]
     models = {key: entry.record[key] for entry in entries[-1:] for key in ("model", "slow_model")}

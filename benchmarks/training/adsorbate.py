@@ -101,17 +101,18 @@ def main() -> None:
     family = parser.parse_known_args()[0].family
     backends.add_arguments(parser, family)
     args = parser.parse_args()
+    name = args.model
     model = backends.ConservativeCalculator(backends.load(args, family))
     a_A = args.a_A or lattice_constant(model)
     clean = bare_slab(a_A)
     relax(clean, model, args.most_steps)
     rows, structures = [], []
-    for name, atoms in starts(clean).items():
+    for begin, atoms in starts(clean).items():
         energy, steps = relax(atoms, model, args.most_steps)
         end = site(atoms)
         rows.append(
             {
-                "start": name,
+                "start": begin,
                 "end": next(iter(end.occupancy())),
                 "energy_eV": energy,
                 "height_A": float(end.height_A[0]),
@@ -120,7 +121,7 @@ def main() -> None:
             }
         )
         structures.append(atoms)
-        print(f"{name}: {rows[-1]}", flush=True)
+        print(f"{begin}: {rows[-1]}", flush=True)
     lowest = int(np.argmin([row["energy_eV"] for row in rows]))
     print(f"\na = {a_A:.4f} A\n\n| start | end | E, meV | height, A | O-metal, A |")
     print("|---|---|---|---|---|")
@@ -131,7 +132,7 @@ def main() -> None:
             f"| {row['bond_A']:.3f} |"
         )
     if args.json:
-        record = {"model": args.model, "family": family, "a_A": a_A, "sites": rows}
+        record = {"model": name, "family": family, "a_A": a_A, "sites": rows}
         args.json.write_text(json.dumps(record, indent=2) + "\n")
     if args.best:
         structures[lowest].calc = None
