@@ -59,9 +59,8 @@ def load(args: argparse.Namespace) -> OrbBackend:
     for network in networks:
         needs_stress = not args.no_virial if network.is_conservative else args.direct_virial
         if needs_stress and not network.has_stress:
-            raise ModelError(
-                f"{network.path.name} has no stress; --no-virial runs NVE and NVT without it"
-            )
+            word = "--no-virial" if network.is_conservative else "without --direct-virial it"
+            raise ModelError(f"{network.path.name} has no stress; {word} runs NVE and NVT")
         if network.wants_charge_and_spin and None in (args.charge, args.spin):
             raise InputError(f"{network.path.name} wants --charge and --spin")
     return OrbBackend(networks, args, device)

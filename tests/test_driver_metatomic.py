@@ -13,6 +13,7 @@ import pytest
 from ncforce_ipi import models
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.modelfile import Capabilities, capabilities
 
 torch = pytest.importorskip("torch")
 from metatensor.torch import Labels, TensorBlock, TensorMap  # noqa: E402
@@ -113,6 +114,17 @@ def test_variants(tmp_path):
     assert load(path, variant="pbe").kinds == {"conservative"}
     with pytest.raises(ModelError, match=r"neither energy/scan nor .* outputs are energy/pbe"):
         load(path, variant="scan")
+
+
+def test_a_file_says_what_it_can_before_it_is_loaded(tmp_path):
+    path = save(tmp_path, "energy/pbe")
+    found = capabilities(path)
+    assert found == Capabilities(frozenset([1, 8]), frozenset(["energy/pbe"]))
+    assert found.has("energy")
+    assert not found.has("non_conservative_force")
+    water = capabilities(models.model_path("water"))
+    assert water.species == {1, 8}
+    assert all(map(water.has, ("energy", "non_conservative_force", "non_conservative_stress")))
 
 
 def test_a_direct_virial_that_the_model_lacks(tmp_path):

@@ -98,6 +98,23 @@ def test_a_network_of_molecules(directory):
     np.testing.assert_array_equal(neutral.virial, 0.0)
 
 
+def test_a_fast_model_without_stress_and_constant_pressure(directory):
+    """The launcher adds --direct-virial where the cell moves: one line says what to do."""
+    import torch
+    from orb_models.forcefield import pretrained
+
+    if not metadata.version("orb-models").startswith("0.5"):
+        pytest.skip("all of orb-models' own architectures have a stress since 0.6")
+    path = directory / "direct_omol.ckpt"
+    options = {"has_charge_spin_cond": True, "has_stress": False, "device": "cpu"}
+    torch.save(pretrained.orb_v3_direct_architecture(**options).state_dict(), path)
+    words = ["--model", str(path), "--architecture", "orb-v3-direct-omol"]
+    words += ["--charge", "0", "--spin", "1"]
+    with pytest.raises(ModelError, match=r"has no stress; without --direct-virial it runs NVE"):
+        load("orb", *words, "--direct-virial")
+    load("orb", *words)
+
+
 def test_a_pair_of_one_kind(directory):
     file = weights(directory, DIRECT)
     words = ["--model", file, "--architecture", DIRECT]

@@ -345,7 +345,7 @@ def test_ready_made_inputs_are_what_the_program_writes():
     folder = Path(__file__).parent.parent / "xml_inputs" / "ready"
     written = {path.name: path.read_text() for path in folder.glob("*.xml")}
     assert written == dict(ready()), "run `make inputs`"
-    assert len(written) == 30
+    assert len(written) == 36
 
 
 @pytest.mark.parametrize("forces", ["slow", "fast", "mts"])

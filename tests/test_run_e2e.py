@@ -110,6 +110,20 @@ def test_run_to_the_last_step(ncforce, straight):
         assert written[symbol] / mass_u == pytest.approx(1822.888486, rel=1e-8)
 
 
+def test_masses_of_the_structure_file_count(ncforce):
+    """Heavy water: the file has a column of masses."""
+    head, comment, *atoms = Path("start.xyz").read_text().splitlines()
+    masses = {"O": "15.995", "H": "2.014"}
+    lines = [head, comment.replace("pos:R:3", "pos:R:3:masses:R:1")]
+    lines += [f"{line} {masses[line[0]]}" for line in atoms]
+    Path("start.xyz").write_text("\n".join(lines) + "\n")
+    code, said = ncforce(*mts("heavy", "--time-ps", "0.004"))
+    assert code == 0, said.err
+    assert record("heavy")["masses_u"] == {"H": 2.014, "O": 15.995}
+    written = [float(x) for x in _text("heavy", "beads/m").strip().strip("[]").split(",")]
+    assert written[0] / written[1] == pytest.approx(15.995 / 2.014, rel=1e-12)
+
+
 def _text(directory, tag):
     return ElementTree.parse(Path(directory, "RESTART")).find("system").findtext(tag)
 

@@ -96,8 +96,8 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
 
     Returns
     -------
-    Species, positions (A) and periodic cell (A); with the file ``velocities``, the momenta of its
-    last frame, else none.
+    Species, positions (A), periodic cell (A), masses where the file has them; with the file
+    ``velocities``, the momenta of its last frame, else none.
     """
     import ase.io
     from ase import Atoms
@@ -112,6 +112,8 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
         atoms = atoms[-1]
     _check_structure(atoms, path)
     found = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=True)
+    if atoms.has("masses"):
+        found.set_masses(atoms.get_masses())
     if velocities is not None:
         set_velocities(found, Path(velocities))
     return found
@@ -151,9 +153,8 @@ def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
     import ase.io
 
     text = input_xml(recipe, atoms)
-    ase.io.write(
-        directory / STRUCTURE_FILE, atoms, format="extxyz", columns=["symbols", "positions"]
-    )
+    columns = ["symbols", "positions", *["masses"] * atoms.has("masses")]
+    ase.io.write(directory / STRUCTURE_FILE, atoms, format="extxyz", columns=columns)
     if atoms.has("momenta"):
         (directory / VELOCITIES_FILE).write_text(velocities_xyz(atoms), encoding="utf-8")
     (directory / INPUT_FILE).write_text(text, encoding="utf-8")

@@ -29,6 +29,7 @@ SYSTEMS = {
     "graphene": System("graphene.xyz", "carbon", "in-plane"),
     "amorphous-carbon": System("amorphous-carbon.xyz", "carbon"),
     "aluminium": System("aluminium.xyz", "aluminium"),
+    "o-on-cu3al": System("o-on-cu3al.xyz", "cu3al-o", "in-plane"),
 }
 NAMES = ", ".join(SYSTEMS)
 

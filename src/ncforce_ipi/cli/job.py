@@ -12,8 +12,9 @@ from typing import Any
 from ncforce_ipi.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import Recipe, Transport
-from ncforce_ipi.launch.job import Job, Service, in_the_text, is_name, slow_model
+from ncforce_ipi.launch.job import Job, Service, in_the_text, is_name
 from ncforce_ipi.launch.supervise import Limits
+from ncforce_ipi.modelfile import named_model
 from ncforce_ipi.models import SHIPPED
 from ncforce_ipi.mts import Plan
 from ncforce_ipi.systems import NAMES, SYSTEMS, system
@@ -234,7 +235,7 @@ def _other_driver(command: str) -> tuple[str, ...]:
             f"--slow-driver: expected 'ncforce driver FAMILY --model ...', got {command!r}"
         )
     found = (str(Path(program).absolute()), *map(_absolute_file, words[1:]))
-    slow_model(found)
+    named_model(found)
     return found
 
 

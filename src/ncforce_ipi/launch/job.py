@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,23 +88,6 @@ def is_name(model: str, family: str) -> bool:
     """Whether a model is a name that its family may know: no file, and nothing that looks so."""
     looks_like_a_file = re.search(r"/|\.[a-z]+$", model) is not None
     return family != "metatomic" and not looks_like_a_file and not Path(model).is_file()
-
-
-def slow_model(words: Sequence[str]) -> tuple[str, str]:
-    """Name or path, and family, of the model in the words of a driver for the slow forces.
-
-    Raises
-    ------
-    InputError
-        These words name none.
-    """
-    for word, following in zip(words[3:], [*words[4:], ""], strict=True):
-        name = following if word == "--model" else word.removeprefix("--model=")
-        if name != word and name:
-            return name, words[2]
-    raise InputError(
-        f"--slow-driver: expected 'ncforce driver FAMILY --model ...', got {shlex.join(words)!r}"
-    )
 
 
 def ipi_command(input_file: str, sockets: Path) -> list[str]:

@@ -19,10 +19,10 @@ from ncforce_ipi.launch.job import (
     driver_names,
     is_name,
     report_file,
-    slow_model,
     to_record,
 )
 from ncforce_ipi.launch.progress import Follower
+from ncforce_ipi.modelfile import named_model
 from ncforce_ipi.models import SHIPPED, model_path, sha256
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def models(service: Service) -> dict[str, Identity | None]:
     """Identity of the model, and of the one of another driver for the slow forces, if any."""
     main, slow = model_identity(service.model, service.family), None
     if service.slow_driver:
-        name, family = slow_model(service.slow_driver)
+        name, family = named_model(service.slow_driver)
         other = family if name in SHIPPED else ELSEWHERE
         slow = model_identity(name, other)
     return {"model": main, "slow_model": slow}

@@ -57,7 +57,8 @@ def start(job: Job, force: bool = False) -> Outcome:
     """Run a job in a new directory (or with ``force`` in the place of an earlier run)."""
     atoms = read_structure(job.structure, job.velocities)
     check_addresses(job.recipe.transport, job.recipe.plan.components)
-    for warning in preflight.check(job.recipe, atoms).warnings:
+    found = preflight.check(job.recipe, atoms)
+    for warning in (*found.warnings, *preflight.space_warnings(job.directory, found.disk_MB)):
         log.warning("%s", warning)
     record = provenance.new_record(job, atoms)
     make_directory(job.directory, force)

@@ -7,7 +7,12 @@ from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 
-SHIPPED = {"water": "water.pt", "carbon": "carbon.pt", "aluminium": "aluminium.pt"}
+SHIPPED = {
+    "water": "water.pt",
+    "carbon": "carbon.pt",
+    "aluminium": "aluminium.pt",
+    "cu3al-o": "cu3al-o.pt",
+}
 
 
 def model_path(name_or_path: str) -> Path:

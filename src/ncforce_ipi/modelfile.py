@@ -1,0 +1,75 @@
+"""What is known of a model before it is loaded: from its driver's words, and from its file.
+
+A metatomic file is a zip archive that holds the model's capabilities as text; reading them takes
+the standard library.  Other families keep such facts to themselves until their library loads them.
+"""
+
+from __future__ import annotations
+
+import json
+import pickletools
+import shlex
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncforce_ipi.errors import InputError
+
+CLASS = '"class": "ModelCapabilities"'
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a metatomic file says of its model.
+
+    Attributes
+    ----------
+    species : atomic numbers that it knows
+    outputs : names of its outputs, ``energy`` or ``energy/variant``
+    """
+
+    species: frozenset[int]
+    outputs: frozenset[str]
+
+    def has(self, output: str) -> bool:
+        """Whether it has this output, in any variant."""
+        return any(name == output or name.startswith(f"{output}/") for name in self.outputs)
+
+
+def capabilities(path: Path) -> Capabilities | None:
+    """Read them from a metatomic file; None where the file doesn't show them.
+
+    They are JSON in one string of the archive's pickle, whose strings are listed here without
+    running it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.split("/")[1:] == ["data.pkl"]]
+            strings = [
+                value
+                for name in names
+                for _, value, _ in pickletools.genops(archive.read(name))
+                if isinstance(value, str) and CLASS in value
+            ]
+        found = json.loads(strings[0])
+        return Capabilities(frozenset(found["atomic_types"]), frozenset(found["outputs"]))
+    except (OSError, zipfile.BadZipFile, ValueError, LookupError, TypeError):
+        return None
+
+
+def named_model(words: Sequence[str]) -> tuple[str, str]:
+    """Name or path, and family, of the model in the words of a driver for the slow forces.
+
+    Raises
+    ------
+    InputError
+        These words name none.
+    """
+    for word, following in zip(words[3:], [*words[4:], ""], strict=True):
+        name = following if word == "--model" else word.removeprefix("--model=")
+        if name != word and name:
+            return name, words[2]
+    raise InputError(
+        f"--slow-driver: expected 'ncforce driver FAMILY --model ...', got {shlex.join(words)!r}"
+    )
