@@ -5,7 +5,8 @@
 
 The lattice constant of the bulk (L1_2) comes first unless it is given; then the bare slab of
 ``sample.py`` is relaxed, O is put over each kind of site and all atoms are relaxed (BFGS).  O may
-end elsewhere than it began: top and bridge sites are often no minima.  Prints a Markdown table.
+end elsewhere than it began: top and bridge sites are often no minima.  Last, the frequencies of O
+in the lowest one, the metal at rest.  Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import backends
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator
 from ase.io import write
@@ -31,6 +32,7 @@ N_LAYERS = 3
 START_HEIGHT_A = {"top": 1.75, "bridge": 1.35, "hollow": 1.15}
 NEIGHBOUR_A = 3.2  # between the first and the second neighbours of the metal
 FORCE_EV_PER_A = 0.02
+MOVE_A = 0.02
 
 
 def lattice_constant(model: Calculator) -> float:
@@ -72,6 +74,21 @@ def site(atoms: Atoms) -> Sites:
         top=parts[-1],
         second=parts[-2],
     )
+
+
+def frequencies(atoms: Atoms, model: Calculator) -> list[float]:
+    """Harmonic wavenumbers of the last atom in the field of all others at rest, 1/cm."""
+    hessian = np.zeros((3, 3))  # eV/A^2
+    for axis in range(3):
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions[-1, axis] += sign * MOVE_A
+            moved.calc = model
+            hessian[axis] -= sign * moved.get_forces()[-1] / (2 * MOVE_A)
+    values = np.linalg.eigvalsh(0.5 * (hessian + hessian.T)) / atoms.get_masses()[-1]
+    energies_eV = np.sign(values) * np.sqrt(np.abs(values)) * units._hbar * 1e10
+    energies_eV /= np.sqrt(units._e * units._amu)
+    return [float(value) for value in energies_eV / units.invcm]
 
 
 def starts(clean: Atoms) -> dict[str, Atoms]:
@@ -131,8 +148,11 @@ def main() -> None:
             f"| {row['start']} | {row['end']} | {relative:.0f} | {row['height_A']:.3f} "
             f"| {row['bond_A']:.3f} |"
         )
+    modes = frequencies(structures[lowest], model)
+    print(f"\nO at {rows[lowest]['end']}: {', '.join(f'{mode:.0f}' for mode in modes)} cm^-1")
     if args.json:
         record = {"model": name, "family": family, "a_A": a_A, "sites": rows}
+        record["frequencies_of_O_in_the_lowest_site_per_cm"] = modes
         args.json.write_text(json.dumps(record, indent=2) + "\n")
     if args.best:
         structures[lowest].calc = None
