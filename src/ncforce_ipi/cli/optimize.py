@@ -6,13 +6,14 @@ import argparse
 import functools
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncforce_ipi.backend import Kind
-from ncforce_ipi.cli import forces
+from ncforce_ipi.backend import Backend, Kind
+from ncforce_ipi.cli import families, forces
 from ncforce_ipi.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--slow", default="water", metavar="MODEL", help=f"{forces.HELP}; default water")
     add("--fast", metavar="MODEL", help="likewise; default: the slow one, its direct forces")
+    add(
+        "--fast-kind",
+        choices=("conservative", "direct"),
+        help="of a driver at a socket, which doesn't say; default: direct where a model has it",
+    )
+    add(
+        "--precision",
+        choices=("model", "float64"),
+        default="model",
+        help="float64: turn metatomic models to it, whose own rounding may stop the search",
+    )
     add(
         "--forces",
         nargs="+",
@@ -92,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
     models, methods = _models(args)
     tasks = _tasks(args, methods)
-    opened = functools.partial(open_sides, *_options(args))
+    opened = functools.partial(open_sides, _opening(args))
     outcomes = {}
     with display("optimize", len(tasks), "structures") as progress:
         for place, outcome in batch.run(tasks, opened, min(args.processes, len(tasks))):
@@ -119,28 +131,46 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--displace-A: expected a length in A, got {args.displace_A}")
 
 
-Options = tuple[str, str | None, bool, int]
+@dataclass(frozen=True)
+class Opening:
+    """Which models are loaded and how; sent to each process."""
+
+    slow: str
+    fast: str | None
+    fast_kind: Kind | None
+    keep_net_force: bool
+    precision: str
+    threads: int
 
 
-def _options(args: argparse.Namespace) -> Options:
-    return args.slow, args.fast, args.keep_net_force, args.threads
+def _opening(args: argparse.Namespace) -> Opening:
+    return Opening(
+        args.slow, args.fast, args.fast_kind, args.keep_net_force, args.precision, args.threads
+    )
 
 
-def open_sides(
-    slow: str, fast: str | None, keep_net_force: bool, threads: int
-) -> tuple[Side, Side | None]:
+def _open(spec: str, kind: Kind | None, how: Opening) -> Backend:
+    backend = forces.open_backend(spec, kind, how.threads)
+    if how.precision == "float64" and type(backend).__name__ == "MetatomicBackend":
+        families.module("metatomic_jacobian").to_float64(backend)
+    return backend
+
+
+def open_sides(how: Opening) -> tuple[Side, Side | None]:
     """Load both models in the process that calls; no fast side if there is nothing to choose."""
     from ncforce_ipi.diagnostics.pair import Side
 
-    backend = forces.open_backend(slow, threads=threads)
+    backend = _open(how.slow, None, how)
     kind: Kind = "conservative" if "conservative" in backend.kinds else "direct"
-    first = Side(backend, kind, keep_net_force)
-    if fast is not None:
-        other = forces.open_backend(fast, threads=threads)
-        kind = "direct" if "direct" in other.kinds else "conservative"
-        return first, Side(other, kind, keep_net_force)
+    first = Side(backend, kind, how.keep_net_force)
+    if how.fast is not None:
+        other = _open(how.fast, how.fast_kind, how)
+        kind = how.fast_kind or ("direct" if "direct" in other.kinds else "conservative")
+        if kind not in other.kinds:
+            raise InputError(f"--fast-kind: {other.description} has no {kind} forces")
+        return first, Side(other, kind, how.keep_net_force)
     if backend.kinds == {"conservative", "direct"}:
-        return first, Side(backend, "direct", keep_net_force)
+        return first, Side(backend, "direct", how.keep_net_force)
     return first, None
 
 
@@ -148,7 +178,7 @@ def _models(args: argparse.Namespace) -> tuple[list[dict[str, str | None]], list
     """Who they are, and the ways to optimise that they allow; mistakes are found here, once."""
     from ncforce_ipi.diagnostics.optimise import METHODS
 
-    slow, fast = open_sides(*_options(args))
+    slow, fast = open_sides(_opening(args))
     found = [forces.identity(args.slow, slow.backend)]
     if fast is not None and fast.backend is not slow.backend:
         found.append(forces.identity(args.fast, fast.backend))
@@ -175,11 +205,16 @@ def _tasks(args: argparse.Namespace, methods: list[Method]) -> list[Task]:
                 start = displaced(frame.structure, args.displace_A, random)
                 name = f"{frame.name}#{copy}" if args.copies > 1 else frame.name
                 tasks += [
-                    Task(Path(source).stem, name, start, method, Settings(fmax, args.steps, opt))
+                    Task(_group(source), name, start, method, Settings(fmax, args.steps, opt))
                     for opt in args.optimizer
                     for method in methods
                 ]
     return tasks
+
+
+def _group(source: str) -> str:
+    """``held_out`` of ``path/held_out.xyz.xz@:9``."""
+    return Path(source.partition("@")[0]).name.partition(".")[0]
 
 
 def _frames(source: str, most: int | None) -> list[Frame]:

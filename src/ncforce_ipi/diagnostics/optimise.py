@@ -66,7 +66,7 @@ class Outcome:
     reason : of failure
     trace : largest force on an atom at each step, eV/A
     n_slow, n_fast : evaluations
-    seconds : all in all
+    seconds, cpu_seconds : all in all; of the processor, without those of drivers elsewhere
     energy : eV, of the slow force at the end; NaN where it has none
     structure : at the end
     """
@@ -78,6 +78,7 @@ class Outcome:
     n_slow: int = 0
     n_fast: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     energy: float = math.nan
     structure: Structure | None = None
 
@@ -86,7 +87,7 @@ def optimise(
     slow: Side | None, fast: Side | None, method: Method, structure: Structure, settings: Settings
 ) -> Outcome:
     """Optimise; whatever happens to this structure is in the outcome."""
-    outcome, start = Outcome(), time.perf_counter()
+    outcome, start, cpu_start = Outcome(), time.perf_counter(), time.process_time()
     try:
         atoms = to_atoms(structure)
         if method != "slow":
@@ -101,6 +102,7 @@ def optimise(
     except NcforceError as err:
         outcome.converged, outcome.verdict, outcome.reason = False, "failed", str(err)
     outcome.seconds = time.perf_counter() - start
+    outcome.cpu_seconds = time.process_time() - cpu_start
     return outcome
 
 
