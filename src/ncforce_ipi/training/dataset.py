@@ -101,7 +101,7 @@ def to_frame(atoms: Any, cutoff: float) -> Frame:
 
 
 def strain_gradient(atoms: Any) -> NDArray[np.float64]:
-    """dE/dstrain ``(3, 3)``, eV: stress x volume, or of a molecule -sum_i r_i (x) F_i, symmetric."""
+    """dE/dstrain ``(3, 3)``, eV: stress x volume; of a molecule, symmetric -sum_i r_i (x) F_i."""
     if atoms.pbc.any():
         return np.asarray(atoms.get_stress(voigt=False) * atoms.get_volume())
     outer = (atoms.positions - atoms.positions.mean(axis=0)).T @ atoms.get_forces()
