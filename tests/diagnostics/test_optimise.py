@@ -195,6 +195,26 @@ def test_table_and_files(argon_file, capsys):
     assert "use --force" in capsys.readouterr().err
 
 
+def test_what_is_done_is_written_when_stopped(argon_file, capsys, monkeypatch):
+    """Ctrl-C after the second of twelve."""
+
+    def two(tasks, open_sides, processes):
+        for done, found in enumerate(run(tasks, open_sides, processes)):
+            if done == 2:
+                raise KeyboardInterrupt
+            yield found
+
+    run = batch.run
+    monkeypatch.setattr(batch, "run", two)
+    out = argon_file / "out"
+    words = ["optimize", str(argon_file / "ar4.xyz"), "--slow", "analytic:lennard-jones"]
+    words += ["--copies", "4", "--displace-A", "0.05", "--fmax-eV-per-A", "1e-4"]
+    assert main([*words, "--steps", "100", "--out", str(out)]) == 1
+    assert "stopped; writing the 2 of 12" in capsys.readouterr().err
+    record = json.loads((out / "optimize.json").read_text())
+    assert len(record["results"]["optimisations"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

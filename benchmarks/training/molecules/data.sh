@@ -14,6 +14,3 @@ $python "$here/../sample.py" "$here/held_out.toml" $teacher --seed 1 --out "$mad
 label "$made/val.xyz" val
 $python "$here/../sample.py" "$here/start.toml" $teacher --out "$made/train.xyz"
 label "$made/train.xyz" train
-$python -m ncforce_ipi train "$here/first.toml" --out "$made/first"
-$python "$here/../sample.py" "$here/rounds.toml" --model "$made/first/model.pt" --seed 2 --out "$made/more.xyz"
-label "$made/more.xyz" more

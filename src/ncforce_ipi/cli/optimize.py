@@ -6,6 +6,7 @@ import argparse
 import functools
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from ncforce_ipi.errors import InputError
 if TYPE_CHECKING:
     from ncforce_ipi.diagnostics.batch import Task
     from ncforce_ipi.diagnostics.frames import Frame
-    from ncforce_ipi.diagnostics.optimise import Method
+    from ncforce_ipi.diagnostics.optimise import Method, Outcome
     from ncforce_ipi.diagnostics.optimise_report import Result
     from ncforce_ipi.diagnostics.pair import Side
 
@@ -99,18 +100,12 @@ def run(args: argparse.Namespace) -> int:
     if there and not args.force:
         raise InputError(f"{' and '.join(there)} exist; choose another --out or use --force")
     _check(args)
-    from ncforce_ipi.diagnostics import batch, files, optimise_report
-    from ncforce_ipi.diagnostics.display import display
+    from ncforce_ipi.diagnostics import files, optimise_report
 
     models, methods = _models(args)
     tasks = _tasks(args, methods)
     opened = functools.partial(open_sides, _opening(args))
-    outcomes = {}
-    with display("optimize", len(tasks), "structures") as progress:
-        for place, outcome in batch.run(tasks, opened, min(args.processes, len(tasks))):
-            outcomes[place] = outcome
-            progress(len(outcomes))
-    results: list[Result] = [(task, outcomes[k]) for k, task in enumerate(tasks)]
+    results = _optimised(tasks, opened, min(args.processes, len(tasks)))
     sys.stdout.write(optimise_report.table(results) + "\n")
     facts = forces.provenance(models)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -120,7 +115,27 @@ def run(args: argparse.Namespace) -> int:
     optimise_report.draw(results, paths[2], files.lines(facts))
     _write_structures(paths[3], results)
     log.info("wrote %s", ", ".join(str(path) for path in paths))
-    return 0
+    return 0 if len(results) == len(tasks) else 1
+
+
+def _optimised(
+    tasks: list[Task], opened: Callable[[], tuple[Side, Side | None]], processes: int
+) -> list[Result]:
+    """All of them, in order; those that are done when Ctrl-C is pressed."""
+    from ncforce_ipi.diagnostics import batch
+    from ncforce_ipi.diagnostics.display import display
+
+    outcomes: dict[int, Outcome] = {}
+    with display("optimize", len(tasks), "structures") as progress:
+        try:
+            for place, outcome in batch.run(tasks, opened, processes):
+                outcomes[place] = outcome
+                progress(len(outcomes))
+        except KeyboardInterrupt:
+            log.warning("stopped; writing the %d of %d that are done", len(outcomes), len(tasks))
+            if not outcomes:
+                raise
+    return [(task, outcomes[k]) for k, task in enumerate(tasks) if k in outcomes]
 
 
 def _check(args: argparse.Namespace) -> None:
