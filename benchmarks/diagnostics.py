@@ -90,17 +90,16 @@ def gas(run: Run) -> None:
 
 
 def liquid(run: Run) -> None:
-    """Liquid frames as they are, 32 H2O; what rounding does to one of them."""
-    optimise(run, "liquid", run.at["water96"], "--frames", 3, "--precision", "float64")
-    optimise(run, "liquid_float32", f"{run.at['water96']}@0", "--optimizer", "LBFGS", "FIRE")
+    """Liquid frames as they are, 32 H2O; one of them with FIRE."""
+    optimise(run, "liquid", run.at["water96"], "--frames", 3)
+    optimise(run, "liquid_fire", f"{run.at['water96']}@0", "--optimizer", "FIRE")
 
 
 def bulk(run: Run) -> None:
     """Frames of MD, and strained crystals, at rest in their cells."""
     carbon = [f"{run.at[name]}@:2" for name in ("diamond", "graphene", "amorphous")]
-    optimise(run, "carbon", *carbon, "--slow", "carbon", "--precision", "float64")
-    metal = [f"{run.at['aluminium']}@:2", "--slow", "aluminium", "--precision", "float64"]
-    optimise(run, "aluminium", *metal)
+    optimise(run, "carbon", *carbon, "--slow", "carbon")
+    optimise(run, "aluminium", f"{run.at['aluminium']}@:2", "--slow", "aluminium")
 
 
 def molecules(run: Run) -> None:
@@ -152,7 +151,7 @@ def cost(run: Run) -> None:
     ways = {
         "exact": (["--probes", 3, "--rounds", 2], (1, 2, 4, 8)),
         "differences": (
-            ["--probes", 3, "--rounds", 0, "--products", "differences", "--step-A", 3e-3],
+            ["--probes", 5, "--rounds", 0, "--products", "differences", "--step-A", 3e-3],
             (1, 8, 64, 512),
         ),
     }
@@ -196,7 +195,7 @@ PARTS: dict[str, tuple[Callable[[Run], None], str, str]] = {  # function, last f
     "loops": (loops, "loops.json", ""),
     "pair": (pair, "pair.json", ""),
     "gas": (gas, "gas/optimize.json", ""),
-    "liquid": (liquid, "liquid_float32/optimize.json", ""),
+    "liquid": (liquid, "liquid_fire/optimize.json", ""),
     "bulk": (bulk, "aluminium/optimize.json", ""),
     "cost": (cost, "cost.json", ""),
     "molecules": (molecules, "freesolv/optimize.json", "sevenn"),
