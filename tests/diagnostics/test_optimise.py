@@ -14,7 +14,7 @@ from ncforce_ipi.cli import main
 from ncforce_ipi.cli.optimize import Opening, _group, open_sides
 from ncforce_ipi.diagnostics import batch
 from ncforce_ipi.diagnostics.frames import to_structure
-from ncforce_ipi.diagnostics.optimise import Settings, at_rest, displaced, optimise
+from ncforce_ipi.diagnostics.optimise import Settings, at_floor, at_rest, displaced, optimise
 from ncforce_ipi.diagnostics.optimise_report import median_trace
 from ncforce_ipi.diagnostics.pair import Side
 from ncforce_ipi.diagnostics.sets import g2_closed_shell
@@ -105,6 +105,19 @@ def test_fast_forces_first_save_slow_ones(chain):
     assert both.energy == pytest.approx(alone.energy, abs=1e-8)
     # the slow part starts where the fast forces were smallest
     assert both.trace[both.n_fast] < 20 * min(both.trace[: both.n_fast])
+
+
+def test_a_pause_isnt_a_floor():
+    """A liquid falls for 200 steps, pauses for 90, goes on; noise around a level is a floor."""
+    fall = list(np.geomspace(3.0, 0.02, 200))
+    pause = [0.03] * 90
+    assert not any(at_floor((fall + pause)[:n]) for n in range(1, 290))
+    assert not at_floor([*fall, *pause, 0.01])
+    level = np.random.default_rng(0).uniform(0.02, 0.03, 300)
+    stops = next(n for n in range(500) if at_floor([*fall, *level][:n]))
+    assert 390 < stops < 450  # as many steps at the floor as it took to get there
+    assert at_floor([1.0] * 61)
+    assert not at_floor([1.0] * 60)
 
 
 def test_what_flies_apart_fails_in_words(chain):

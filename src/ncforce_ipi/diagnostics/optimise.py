@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,7 +24,8 @@ from ncforce_ipi.errors import InputError, ModelError, NcforceError
 Method = Literal["slow", "fast", "fast-then-slow"]
 METHODS: tuple[Method, ...] = ("slow", "fast", "fast-then-slow")
 OPTIMISERS = ("FIRE", "LBFGS")
-PATIENCE = 60  # steps without a force 10 % smaller than before: the floor of the fast force
+PATIENCE = 60  # steps without a force 10 % smaller than before: the floor of the fast force ...
+PERSISTENCE = 0.5  # ... and this share of all its steps: a liquid pauses for a hundred, and goes on
 GAIN = 0.9
 FLAT = 0.5  # of the third quarter's median force: the last one's must be below to be "falling"
 FARTHEST_A = 50.0  # from the start: the structure has flown apart
@@ -91,10 +92,10 @@ def optimise(
     try:
         atoms = to_atoms(structure)
         if method != "slow":
-            patience = PATIENCE if method == "fast-then-slow" else None
-            _descend(atoms, _given(fast, "fast"), settings, outcome, "n_fast", patience)
+            to_floor = method == "fast-then-slow"
+            _descend(atoms, _given(fast, "fast"), settings, outcome, "n_fast", to_floor)
         if method != "fast":
-            _descend(atoms, _given(slow, "slow"), settings, outcome, "n_slow", None)
+            _descend(atoms, _given(slow, "slow"), settings, outcome, "n_slow", False)
         _judge(outcome, settings)
         outcome.structure = to_structure(atoms)
         if slow is not None and slow.kind == "conservative":
@@ -122,28 +123,35 @@ def _descend(
     settings: Settings,
     outcome: Outcome,
     counter: str,
-    patience: int | None,
+    to_floor: bool,
 ) -> None:
-    """Move ``atoms`` until the forces are small, the steps are spent, or patience is.
+    """Move ``atoms`` until the forces are small or the steps are spent.
 
-    With patience, the atoms end where the forces were smallest.
+    With ``to_floor``, until the forces stop falling: the atoms end where they were smallest.
     """
     start = atoms.positions.copy()
     atoms.calc = _calculator(side, atoms, lambda: _count(outcome, counter))
     left = settings.steps - max(0, len(outcome.trace) - 1)
-    best, best_positions, mark, since = math.inf, start, math.inf, 0
+    best, best_positions = math.inf, start
     for _ in _optimiser(settings.optimiser)(atoms, logfile=None).irun(settings.fmax, max(left, 1)):
         size = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
         _check(size, atoms.positions - start)
         outcome.trace.append(size)
-        mark, since = (size, 0) if size < GAIN * mark else (mark, since + 1)
         if size < best:
             best, best_positions = size, atoms.positions.copy()
-        if patience is not None and since >= patience:
+        if to_floor and at_floor(outcome.trace):
             break
-    if patience is not None:
+    if to_floor:
         atoms.positions = best_positions
     outcome.converged = size <= settings.fmax
+
+
+def at_floor(trace: Sequence[float]) -> bool:
+    """Whether forces have stopped falling: no gain of 10 % for 60 steps and half of all steps."""
+    mark, since = math.inf, 0
+    for size in trace:
+        mark, since = (size, 0) if size < GAIN * mark else (mark, since + 1)
+    return since >= max(PATIENCE, PERSISTENCE * len(trace))
 
 
 def _count(outcome: Outcome, counter: str) -> None:
