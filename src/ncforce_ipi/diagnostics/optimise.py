@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ncforce_ipi.backend import Evaluation, Structure, Wanted
+from ncforce_ipi.diagnostics.curvature import Memory, recall, remember
 from ncforce_ipi.diagnostics.frames import to_atoms, to_structure
 from ncforce_ipi.diagnostics.jacobian import Array
 from ncforce_ipi.diagnostics.pair import Side
@@ -90,12 +91,12 @@ def optimise(
     """Optimise; whatever happens to this structure is in the outcome."""
     outcome, start, cpu_start = Outcome(), time.perf_counter(), time.process_time()
     try:
-        atoms = to_atoms(structure)
+        atoms, memory = to_atoms(structure), None
         if method != "slow":
             to_floor = method == "fast-then-slow"
-            _descend(atoms, _given(fast, "fast"), settings, outcome, "n_fast", to_floor)
+            memory = _descend(atoms, _given(fast, "fast"), settings, outcome, "n_fast", to_floor)
         if method != "fast":
-            _descend(atoms, _given(slow, "slow"), settings, outcome, "n_slow", False)
+            _descend(atoms, _given(slow, "slow"), settings, outcome, "n_slow", False, memory)
         _judge(outcome, settings)
         outcome.structure = to_structure(atoms)
         if slow is not None and slow.kind == "conservative":
@@ -124,26 +125,34 @@ def _descend(
     outcome: Outcome,
     counter: str,
     to_floor: bool,
-) -> None:
+    memory: Memory | None = None,
+) -> Memory | None:
     """Move ``atoms`` until the forces are small or the steps are spent.
 
     With ``to_floor``, until the forces stop falling: the atoms end where they were smallest.
+    Returns what the optimiser knows of the curvature there; ``memory`` is that of earlier forces.
     """
     start = atoms.positions.copy()
     atoms.calc = _calculator(side, atoms, lambda: _count(outcome, counter))
     left = settings.steps - max(0, len(outcome.trace) - 1)
-    best, best_positions = math.inf, start
-    for _ in _optimiser(settings.optimiser)(atoms, logfile=None).irun(settings.fmax, max(left, 1)):
-        size = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+    best, best_positions, learnt = math.inf, start, None
+    optimiser = _optimiser(settings.optimiser)(atoms, logfile=None)
+    if memory is not None:
+        recall(optimiser, memory, atoms.get_forces())
+    for _ in optimiser.irun(settings.fmax, max(left, 1)):
+        forces = atoms.get_forces()
+        size = float(np.linalg.norm(forces, axis=1).max())
         _check(size, atoms.positions - start)
         outcome.trace.append(size)
         if size < best:
             best, best_positions = size, atoms.positions.copy()
+            learnt = remember(optimiser, forces) if to_floor else None
         if to_floor and at_floor(outcome.trace):
             break
     if to_floor:
         atoms.positions = best_positions
     outcome.converged = size <= settings.fmax
+    return learnt
 
 
 def at_floor(trace: Sequence[float]) -> bool:
