@@ -97,9 +97,10 @@ def liquid(run: Run) -> None:
 
 def bulk(run: Run) -> None:
     """Frames of MD, and strained crystals, at rest in their cells."""
-    carbon = [f"{run.at[name]}@:2" for name in ("diamond", "graphene", "amorphous")]
-    optimise(run, "carbon", *carbon, "--slow", "carbon")
-    optimise(run, "aluminium", f"{run.at['aluminium']}@:2", "--slow", "aluminium")
+    carbon = [f"{run.at['diamond']}@:2", f"{run.at['graphene']}@0", f"{run.at['amorphous']}@0"]
+    both = ["--optimizer", "LBFGS", "FIRE"]
+    optimise(run, "carbon", *carbon, "--slow", "carbon", *both)
+    optimise(run, "aluminium", f"{run.at['aluminium']}@:2", "--slow", "aluminium", *both)
 
 
 def molecules(run: Run) -> None:

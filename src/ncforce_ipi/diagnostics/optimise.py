@@ -191,6 +191,8 @@ def _judge(outcome: Outcome, settings: Settings) -> None:
     if last > FLAT * third:
         outcome.verdict = "floor"
         outcome.reason = f"forces stay near {last:.1e} eV/A and don't fall to {settings.fmax:g}"
+        if settings.optimiser == "LBFGS":  # cycles where modes are stiffer than 2 x 70 eV/A^2
+            outcome.reason += "; if FIRE gets further it was L-BFGS's fault"
     else:
         outcome.verdict = "falling"
         outcome.reason = f"forces still fall, at {last:.1e} eV/A"
