@@ -108,6 +108,9 @@ def molecules(run: Run) -> None:
 
     From displaced atoms; SevenNet-0 slow, its student fast.
     """
+    if not STUDENT.exists():
+        print(f"molecules: {STUDENT} isn't there; {MOLECULES / 'DATA.md'} says how it is trained")
+        return
     known, held_out = (MOLECULES / f"{name}.xyz.xz" for name in ("molecules", "held_out"))
     models = ["--slow", "sevennet:7net-0", "--fast", STUDENT, "--displace-A", 0.5]
     models += ["--steps", 400]  # paper: 1000; the few that need more are "falling" here
