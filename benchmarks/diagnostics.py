@@ -1,184 +1,209 @@
-"""Diagnostics of the shipped water model: Jacobian, loops, pair, optimisation; cost against size.
+"""Diagnostics of the shipped models: Jacobian, loops, pair, optimisation; cost against size.
 
-    python benchmarks/diagnostics.py --out results [--only jacobian loops ...]
+    python benchmarks/diagnostics.py --out results [--only jacobian loops ...] [--processes 2]
 
-Every part is a command of ``ncforce``, printed before it runs; a part whose files are there is left
+Every part is commands of ``ncforce``, printed before they run; a part whose files are there is left
 out.  ``random-orb`` and ``random-equiformer`` need the libraries of these families in this
-environment, ``g2`` needs SevenNet: parts whose library isn't here are left out too.
+environment, ``molecules`` needs SevenNet, ``second-opinion`` SO3LR: parts whose library isn't here
+are left out too.  Seconds of each part go to ``times.json``.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import io
 import json
-import lzma
+import resource
 import shlex
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
 
 import ase.io
-import numpy as np
-from ase.build import molecule
+from diagnosing import TRAINING, Run, draw_profiles, look, ncforce, note_times, structures
 
-from ncforce_ipi import cli
-
-DATA = Path(__file__).parent / "training" / "water" / "test.xyz.xz"
+MOLECULES = TRAINING / "molecules"
+STUDENT = MOLECULES / "model.pt"
+SO3LR = (
+    "ase --model so3krates_torch.calculator.so3:SO3LRCalculator --arguments "
+    """'{"r_max_lr": 12.0, "device": "cpu", "default_dtype": "float64"}'"""
+)
 PAPER = "lambda of the paper's models on water: PET-NC 0.004, ORB-v2 0.015, EquiformerV2 0.017"
 
 
-def ncforce(out: Path, name: str, *words: object) -> None:
-    """Run one command into ``out/name.*``; its table goes to ``out/name.txt`` and the screen."""
-    text = [str(word) for word in words]
-    print(f"$ ncforce {shlex.join(text)}", flush=True)
-    start, table = time.perf_counter(), io.StringIO()
-    with redirect_stdout(table):
-        code = cli.main(text)
-    if code:
-        sys.exit(f"{name} failed")
-    (out / f"{name}.txt").write_text(table.getvalue())
-    print(f"{table.getvalue()}({time.perf_counter() - start:.0f} s)\n", flush=True)
+def jacobian(run: Run) -> None:
+    """The whole matrix of 64 H2O, to compare estimates with."""
+    words = [f"{run.at['water192']}@0", "--kind", "direct"]
+    look(run, "jacobian", "jacobian", *words)
 
 
-def files(out: Path, name: str) -> list[str]:
-    """Options that write all three files of a part."""
-    kinds = {"--json": "json", "--csv": "csv", "--plot": "png"}
-    return [word for k, end in kinds.items() for word in (k, str(out / f"{name}.{end}"))] + [
-        "--force"
-    ]
+def estimates(run: Run) -> None:
+    """The same by 160 products, and of another frame."""
+    words = [run.at["water192"], "--frames", 2, "--kind", "direct", "--method", "estimate"]
+    look(run, "estimates", "jacobian", *words)
 
 
-def structures(out: Path) -> dict[str, Path]:
-    """Liquid water at 300 K of the test set in files of 64 and of 32 H2O, and one H2O."""
-    frames = ase.io.read(io.StringIO(lzma.decompress(DATA.read_bytes()).decode()), ":", "extxyz")
-    cold = [a for a in frames if a.info.get("kind") == "md" and a.info["T"] == 300]
-    for atoms in cold:
-        atoms.calc = None
-    found = {}
-    for n_atoms in (192, 96):
-        found[f"water{n_atoms}"] = out / f"water{n_atoms}.xyz"
-        ase.io.write(found[f"water{n_atoms}"], [a for a in cold if len(a) == n_atoms])
-    found["H2O"] = out / "H2O.xyz"
-    ase.io.write(found["H2O"], molecule("H2O"))
-    return found
-
-
-def jacobian(out: Path, at: dict[str, Path]) -> None:
-    """Whole matrices in float64, both kinds, two frames of 64 H2O."""
-    frames = [at["water192"], "--frames", 2]
-    ncforce(out, "jacobian", "jacobian", *frames, *files(out, "jacobian"))
-
-
-def estimates(out: Path, at: dict[str, Path]) -> None:
-    """The same by 160 products, to compare with."""
-    words = [at["water192"], "--frames", 2, "--kind", "direct", "--method", "estimate"]
-    ncforce(out, "estimates", "jacobian", *words, *files(out, "estimates"))
-
-
-def precision(out: Path, at: dict[str, Path]) -> None:
-    """A conservative model's lambda in float32: by differentiation, and by differences."""
-    frame = f"{at['water96']}@0"
+def precision(run: Run) -> None:
+    """A conservative model's lambda: in float64, in float32, and by differences."""
+    frame = f"{run.at['water96']}@0"
     for name, words in {
-        "float32_exact": ["--precision", "model"],
-        "float32_differences": ["--products", "differences"],
-        "float64_differences_of_direct": ["--products", "differences", "--kind", "direct"],
+        "float64_exact": ["--kind", "conservative"],
+        "float32_exact": ["--kind", "conservative", "--precision", "model"],
+        "float32_differences": ["--kind", "conservative", "--products", "differences"],
     }.items():
-        ncforce(out, name, "jacobian", frame, *words, *files(out, name))
+        look(run, name, "jacobian", frame, *words)
 
 
-def loops(out: Path, at: dict[str, Path]) -> None:
+def shipped(run: Run) -> None:
+    """Lambda of carbon, aluminium and the molecules' model: whole matrices; one figure of all."""
+    for name, model in {"graphene": "carbon", "amorphous": "carbon", "aluminium": ""}.items():
+        words = [run.at[name], "--frames", 2, "--model", model or name]
+        look(run, f"lambda_{name}", "jacobian", *words)
+    if STUDENT.exists():
+        words = [MOLECULES / "held_out.xyz.xz", "--frames", 20, "--model", STUDENT]
+        look(run, "lambda_molecules", "jacobian", *words)
+    draw_profiles(run.out)
+
+
+def loops(run: Run) -> None:
     """Eight molecules swung and strained."""
-    ncforce(out, "loops", "loop-work", at["water192"], "--points", 128, *files(out, "loops"))
+    look(run, "loops", "loop-work", run.at["water192"], "--points", 128)
 
 
-def pair(out: Path, at: dict[str, Path]) -> None:
+def pair(run: Run) -> None:
     """Will MTS work? to compare with the measured scan in results/water."""
-    words = ["water", "water", at["water96"], "--mode-frames", 3]
-    ncforce(out, "pair", "inspect-pair", *words, *files(out, "pair"))
+    words = ["water", "water", run.at["water96"], "--mode-frames", 3]
+    look(run, "pair", "inspect-pair", *words)
 
 
-def optimise(out: Path, at: dict[str, Path]) -> None:
-    """One H2O from displaced atoms, and liquid frames as they are."""
-    both = ["--optimizer", "LBFGS", "FIRE", "--force"]
-    displaced = ["--displace-A", 0.5, "--copies", 30]
-    ncforce(out, "gas", "optimize", at["H2O"], *displaced, *both, "--out", out / "gas")
-    liquid = [at["water96"], "--frames", 4]
-    ncforce(out, "liquid", "optimize", *liquid, *both, "--out", out / "liquid")
+def optimise(run: Run, name: str, *words: object) -> None:
+    """Optimisations into a folder of their own."""
+    options = ["--processes", run.processes, "--force", "--out", run.out / name]
+    ncforce(run.out, name, "optimize", *words, *options)
 
 
-def g2(out: Path, at: dict[str, Path]) -> None:
-    """Closed-shell molecules of H, C, N, O, F with SevenNet-0, from displaced atoms."""
-    model = ["--slow", "sevennet:7net-0", "--displace-A", 0.5]
-    ncforce(out, "g2", "optimize", "g2", *model, "--force", "--out", out / "g2")
+def gas(run: Run) -> None:
+    """One H2O from displaced atoms."""
+    displaced = ["--displace-A", 0.5, "--copies", 24]
+    optimise(run, "gas", run.at["H2O"], *displaced, "--optimizer", "LBFGS", "FIRE")
 
 
-def random_orb(out: Path, at: dict[str, Path]) -> None:
+def liquid(run: Run) -> None:
+    """Liquid frames as they are, 32 H2O; one of them with FIRE."""
+    optimise(run, "liquid", run.at["water96"], "--frames", 3)
+    optimise(run, "liquid_fire", f"{run.at['water96']}@0", "--optimizer", "FIRE")
+
+
+def bulk(run: Run) -> None:
+    """Frames of MD, and strained crystals, at rest in their cells."""
+    carbon = [f"{run.at['diamond']}@:2", f"{run.at['graphene']}@0", f"{run.at['amorphous']}@0"]
+    both = ["--optimizer", "LBFGS", "FIRE"]
+    optimise(run, "carbon", *carbon, "--slow", "carbon", *both)
+    optimise(run, "aluminium", f"{run.at['aluminium']}@:2", "--slow", "aluminium", *both)
+
+
+def molecules(run: Run) -> None:
+    """The 73 of G2, every second of which the student knows, and 28 of FreeSolv that it doesn't.
+
+    From displaced atoms; SevenNet-0 slow, its student fast.
+    """
+    if not STUDENT.exists():
+        print(f"molecules: {STUDENT} isn't there; {MOLECULES / 'DATA.md'} says how it is trained")
+        return
+    known, held_out = (MOLECULES / f"{name}.xyz.xz" for name in ("molecules", "held_out"))
+    models = ["--slow", "sevennet:7net-0", "--fast", STUDENT, "--displace-A", 0.5]
+    models += ["--steps", 400]  # paper: 1000; the few that need more are "falling" here
+    optimise(run, "g2", f"{held_out}@:36", f"{known}@:37", *models)
+    optimise(run, "freesolv", f"{held_out}@36::2", *models)
+
+
+def second_opinion(run: Run) -> None:
+    """Some of the same molecules from the same start with SO3LR, in float64."""
+    some = f"{MOLECULES / 'held_out.xyz.xz'}@::8"
+    optimise(run, "so3lr", some, "--slow", SO3LR, "--displace-A", 0.5)
+
+
+def random_orb(run: Run) -> None:
     """ORB-v2 with random weights: a test of the machinery, no statement on ORB."""
     from tests.drivers import orb
 
-    words = ["orb", *orb.single("orb-v2")(out, "float64")]
-    _random(out, at, "random_orb", words)
+    words = ["orb", *orb.single("orb-v2")(run.out, "float64")]
+    _random(run, "random_orb", words)
 
 
-def random_equiformer(out: Path, at: dict[str, Path]) -> None:
+def random_equiformer(run: Run) -> None:
     """A small EquiformerV2 with random weights, likewise."""
     from tests.drivers import equiformer
 
-    _random(out, at, "random_equiformer", ["equiformer", *equiformer.words(out, ""), "--trust"])
+    _random(run, "random_equiformer", ["equiformer", *equiformer.words(run.out, ""), "--trust"])
 
 
-def _random(out: Path, at: dict[str, Path], name: str, model: list[str]) -> None:
+def _random(run: Run, name: str, model: list[str]) -> None:
     words = ["--kind", "direct", "--method", "estimate", "--probes", 6, "--rounds", 1]
     words += ["--step-A", 1e-3]  # no search for it: a call takes seconds
-    frame = f"{at['water96']}@0"
-    ncforce(out, name, "jacobian", frame, "--model", shlex.join(model), *words, *files(out, name))
+    frame = f"{run.at['water96']}@0"
+    look(run, name, "jacobian", frame, "--model", shlex.join(model), *words)
 
 
-def cost(out: Path, at: dict[str, Path]) -> None:
-    """Seconds of an estimate against the number of atoms: products stay, each grows."""
-    start = ase.io.read(at["water192"], index=0)
-    rows = []
-    for repeats in ((1, 1, 1), (2, 1, 1), (2, 2, 1), (2, 2, 2), (3, 3, 2)):
-        atoms = start.repeat(repeats)
-        path, result = out / f"cost_{len(atoms)}.xyz", out / f"cost_{len(atoms)}.json"
-        ase.io.write(path, atoms)
-        words = ["--method", "estimate", "--kind", "direct", "--probes", 3, "--rounds", 2]
-        ncforce(out, path.stem, "jacobian", path, *words, "--json", result, "--force")
-        found = json.loads(result.read_text())["results"][0]
-        n_products = found["structures"][0]["n_products"]
-        rows.append(
-            {
-                "n_atoms": len(atoms), "n_products": n_products, "seconds": found["seconds"],
-                "ms_per_product_and_atom": 1e3 * found["seconds"] / n_products / len(atoms),
-                "lambda": found["lambda"], "lambda_error": found["lambda_error"],
-            }
-        )  # fmt: skip
-        path.unlink()
-        result.unlink()
-        (out / f"{path.stem}.txt").unlink()
-    (out / "cost.json").write_text(json.dumps(rows, indent=1) + "\n")
-    exponent = np.polyfit(*np.log([[r[k] for r in rows] for k in ("n_atoms", "seconds")]), 1)[0]
-    lines = [
-        f"{r['n_atoms']:6d} atoms {r['n_products']} products {r['seconds']:8.1f} s" for r in rows
-    ]
-    text = "\n".join([*lines, f"seconds ~ N^{exponent:.2f}"])
-    (out / "cost.txt").write_text(text + "\n")
+def cost(run: Run) -> None:
+    """Seconds of an estimate against the number of atoms: products stay, each grows.
+
+    Exact products in float64, J u and J^T u, while a graph fits into memory; differences of
+    float32 forces, J u alone and not against distance, up to 10^5 atoms.
+    """
+    ways = {
+        "exact": (["--probes", 3, "--rounds", 2], (1, 2, 4, 8)),
+        "differences": (
+            ["--probes", 5, "--rounds", 0, "--products", "differences", "--step-A", 3e-3],
+            (1, 8, 64, 512),
+        ),
+    }
+    rows = [_cost(run, *case) for case in ((w, o, n) for w, (o, ns) in ways.items() for n in ns)]
+    (run.out / "cost.json").write_text(json.dumps(rows, indent=1) + "\n")
+    text = "\n".join(
+        f"{r['products']:12} {r['n_atoms']:6d} atoms {r['n_products']} products "
+        f"{r['cpu_seconds']:8.1f} s  lambda {r['lambda']:.5f} +- {r['lambda_error']:.5f}  "
+        f"peak so far {r['peak_memory_GB']:.1f} GB"
+        for r in rows
+    )
+    (run.out / "cost.txt").write_text(text + "\n")
     print(text, flush=True)
 
 
-PARTS: dict[str, tuple[Callable[[Path, dict[str, Path]], None], str, str]] = {
+def _cost(run: Run, way: str, options: list[object], n: int) -> dict[str, object]:
+    repeats = {1: (1, 1, 1), 2: (2, 1, 1), 4: (2, 2, 1)}.get(n, (round(n ** (1 / 3)),) * 3)
+    atoms = ase.io.read(run.at["water192"], index=0).repeat(repeats)
+    path, result = run.out / f"cost_{len(atoms)}.xyz", run.out / f"cost_{len(atoms)}.json"
+    ase.io.write(path, atoms)
+    words = ["--method", "estimate", "--kind", "direct", *options]
+    start = time.process_time()
+    ncforce(run.out, path.stem, "jacobian", path, *words, "--json", result, "--force")
+    seconds = time.process_time() - start
+    found = json.loads(result.read_text())["results"][0]
+    for file in (path, result, run.out / f"{path.stem}.txt"):
+        file.unlink()
+    return {
+        "products": way, "n_atoms": len(atoms), "cpu_seconds": seconds,
+        "n_products": found["structures"][0]["n_products"],
+        "lambda": found["lambda"], "lambda_error": found["lambda_error"],
+        "peak_memory_GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    }  # fmt: skip
+
+
+PARTS: dict[str, tuple[Callable[[Run], None], str, str]] = {  # function, last file, library
     "jacobian": (jacobian, "jacobian.json", ""),
     "estimates": (estimates, "estimates.json", ""),
-    "precision": (precision, "float64_differences_of_direct.json", ""),
+    "precision": (precision, "float32_differences.json", ""),
+    "shipped": (shipped, "lambda.png", ""),
     "loops": (loops, "loops.json", ""),
     "pair": (pair, "pair.json", ""),
-    "optimise": (optimise, "liquid/optimize.json", ""),
+    "gas": (gas, "gas/optimize.json", ""),
+    "liquid": (liquid, "liquid_fire/optimize.json", ""),
+    "bulk": (bulk, "aluminium/optimize.json", ""),
     "cost": (cost, "cost.json", ""),
-    "g2": (g2, "g2/optimize.json", "sevenn"),
+    "molecules": (molecules, "freesolv/optimize.json", "sevenn"),
+    "second-opinion": (second_opinion, "so3lr/optimize.json", "so3krates_torch"),
     "random-orb": (random_orb, "random_orb.json", "orb_models"),
     "random-equiformer": (random_equiformer, "random_equiformer.json", "fairchem"),
 }
@@ -188,10 +213,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--processes", type=int, default=1, help="of optimisations")
     args = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent.parent))  # random weights are made by the tests
     args.out.mkdir(parents=True, exist_ok=True)
-    at = structures(args.out)
+    run = Run(args.out, structures(args.out), args.processes)
     for name in args.only:
         part, result, library = PARTS[name]
         if (args.out / result).exists():
@@ -199,7 +225,7 @@ def main() -> None:
         elif library and importlib.util.find_spec(library) is None:
             print(f"{name}: {library} isn't installed here")
         else:
-            part(args.out, at)
+            note_times(args.out, name, lambda part=part: part(run))
     print(PAPER)
 
 

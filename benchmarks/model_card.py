@@ -4,8 +4,9 @@
     python benchmarks/model_card.py --model carbon --data benchmarks/training/carbon/test.xyz.xz \
         --by kind --bond C C
 
-Everything is evaluated through the driver's backend, i.e. what a run would get.  Prints Markdown
-tables; ``--json FILE`` keeps the numbers.
+Frames without a cell have no errors of stress; without frames at ``--cold-K`` there is no stiffness
+and no cost.  Everything is evaluated through the driver's backend, i.e. what a run would get.
+Prints Markdown tables; ``--json FILE`` keeps the numbers.
 """
 
 from __future__ import annotations
@@ -37,16 +38,18 @@ def frame_errors(backend: Backend, atoms) -> dict[str, np.ndarray]:
     """Errors of one frame: forces eV/A, energy eV/atom, stress eV/A^3."""
     found = backend.evaluate(structure(atoms), BOTH)
     slow, fast, true = found["conservative"], found["direct"], atoms.get_forces()
-    volume, stress = atoms.get_volume(), atoms.get_stress(voigt=False)
-    return {
+    errors = {
         "conservative": slow.forces - true,
         "direct": fast.forces - true,
         "difference": fast.forces - slow.forces,
         "energy": np.array([slow.energy - atoms.get_potential_energy()]) / len(atoms),
-        "stress_conservative": -slow.virial / volume - stress,
-        "stress_direct": -fast.virial / volume - stress,
         "force": true,
     }
+    if atoms.pbc.any():
+        volume, stress = atoms.get_volume(), atoms.get_stress(voigt=False)
+        errors["stress_conservative"] = -slow.virial / volume - stress
+        errors["stress_direct"] = -fast.virial / volume - stress
+    return errors
 
 
 def error_table(backend: Backend, frames, by: str) -> list[dict]:
@@ -62,8 +65,9 @@ def error_table(backend: Backend, frames, by: str) -> list[dict]:
             row[f"{key}_rmse_meV_per_A"] = 1e3 * rms(joined[key])
             row[f"{key}_mae_meV_per_A"] = 1e3 * float(np.abs(joined[key]).mean())
         row["energy_rmse_meV_per_atom"] = 1e3 * rms(joined["energy"])
-        row["stress_conservative_rmse_meV_per_A3"] = 1e3 * rms(joined["stress_conservative"])
-        row["stress_direct_rmse_meV_per_A3"] = 1e3 * rms(joined["stress_direct"])
+        for key in ("stress_conservative", "stress_direct"):
+            if key in joined:
+                row[f"{key}_rmse_meV_per_A3"] = 1e3 * rms(joined[key])
         rows.append(row)
     return rows
 
@@ -137,7 +141,7 @@ def main() -> None:
     parser.add_argument("--stiffness-frames", type=int, default=20)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    path = model_path(args.model)
+    path = Path(args.model) if args.model.endswith(".pt") else model_path(args.model)
     backend = metatomic.open_model(path, device=args.device, threads=args.threads)
     frames = [a for a in read_atoms(args.data) if args.kind in (None, a.info["kind"])]
     cold = [a for a in frames if a.info["T"] == args.cold_K]
@@ -146,9 +150,10 @@ def main() -> None:
     result = {
         "model_sha256": sha256(path),
         "errors": error_table(backend, frames, args.by),
-        "stiffness": stiffness(backend, picked, args.bond),
-        "cost": cost(backend, max(cold, key=len)),
     }
+    if cold:
+        result["stiffness"] = stiffness(backend, picked, args.bond)
+        result["cost"] = cost(backend, max(cold, key=len))
     show(result, args.by)
     if args.json:
         args.json.write_text(json.dumps(result, indent=2) + "\n")
@@ -166,12 +171,15 @@ def show(result: dict, by: str) -> None:
         "stress (cons.)": "stress_conservative_rmse_meV_per_A3",
         "stress (direct)": "stress_direct_rmse_meV_per_A3",
     }
+    columns = {title: key for title, key in columns.items() if key in result["errors"][0]}
     print("| " + " | ".join(columns) + " |")
     print("|" + "---|" * len(columns))
     for row in result["errors"]:
         cells = [f"{v:.4g}" if isinstance(v := row[k], float) else str(v) for k in columns.values()]
         print("| " + " | ".join(cells) + " |")
     for name in ("stiffness", "cost"):
+        if name not in result:
+            continue
         print(f"\n{name}: " + ", ".join(f"{k} {v:.4g}" for k, v in result[name].items()))
 
 

@@ -88,7 +88,7 @@ class MetatomicProducts:
             why = loading.one_line(err)
             raise ModelError(
                 f"{self._backend.description} can't be differentiated: {why}; "
-                "use differences (--method differences)"
+                "use --products differences"
             ) from err
 
     def _pulled(self, vectors: np.ndarray) -> np.ndarray:

@@ -27,18 +27,16 @@ log = logging.getLogger("label")
 
 
 def label(atoms: Atoms, teacher: Backend) -> Atoms:
-    """A copy with the teacher's labels: 1e-5 A, 1e-5 eV, 1e-4 eV/A, 1e-6 eV/A^3."""
+    """A copy with the teacher's labels: 1e-5 A, 1e-5 eV, 1e-4 eV/A, 1e-6 eV/A^3 (if periodic)."""
     result = Atoms(
         atoms.numbers, atoms.positions.round(5), cell=atoms.cell, pbc=atoms.pbc, info=atoms.info
     )
     found = teacher.evaluate(backends.structure(result), backends.CONSERVATIVE)["conservative"]
-    stress = (-found.virial / atoms.get_volume()).round(6)
-    result.calc = SinglePointCalculator(
-        result,
-        energy=round(found.energy, 5),
-        forces=found.forces.round(4),
-        stress=stress.flat[[0, 4, 8, 5, 2, 1]],  # Voigt
-    )
+    labels = {"energy": round(found.energy, 5), "forces": found.forces.round(4)}
+    if atoms.pbc.any():
+        stress = (-found.virial / atoms.get_volume()).round(6)
+        labels["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]  # Voigt
+    result.calc = SinglePointCalculator(result, **labels)
     return result
 
 

@@ -1,10 +1,11 @@
-"""Frames where a model itself goes: short MD of the model; displaced crystals and slabs.
+"""Frames where a model itself goes: short MD and relaxations of the model; displaced structures.
 
     python benchmarks/training/sample.py carbon/rounds.toml --model MODEL.pt --out FRAMES.xyz
 
 First half of a round of extending the data; ``label.py`` gives the frames energies and forces.  The
 plan is a TOML file with tables ``[[dynamics]]``, Langevin MD by ASE with the model's conservative
-force from frames of the data, ``[[crystals]]`` and ``[[slabs]]``; keys are the dataclasses below.
+force from frames of the data, ``[[relaxations]]`` from displaced atoms likewise, ``[[displaced]]``,
+``[[crystals]]`` and ``[[slabs]]``; keys are the dataclasses below.
 ``--family sevennet --model 7net-0`` lets the teacher move the atoms itself.  A trajectory that
 leaves for nowhere (``MAX_FORCE``, ``MAX_HEATING``) ends, its frames so far stay.
 """
@@ -20,7 +21,7 @@ from pathlib import Path
 import backends
 import numpy as np
 import tomllib
-from ase import Atoms, units
+from ase import Atoms, optimize, units
 from ase.build import bulk, graphene, surface
 from ase.calculators.calculator import Calculator
 from ase.io import write
@@ -84,6 +85,52 @@ class Slabs:
     repeat: tuple[int, int, int] = (2, 2, 1)
     bare: float = 0.1  # share of slabs without the adsorbate
     displacement_A: tuple[float, float] = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Displaced:
+    """``n`` frames: each of ``start`` in turn, with gaussian noise on every coordinate."""
+
+    kind: str
+    start: str
+    n: int
+    displacement_A: tuple[float, float]  # standard deviation, one for each frame
+
+
+@dataclass(frozen=True)
+class Relaxations:
+    """ASE's optimiser from ``displaced`` frames, each frame after one of ``at_steps`` is kept."""
+
+    kind: str
+    start: str
+    n: int
+    displacement_A: tuple[float, float]
+    at_steps: tuple[int, ...]
+    optimiser: str = "LBFGS"
+
+
+def displaced(
+    plan: Displaced | Relaxations, starts: list[Atoms], random: np.random.Generator
+) -> Iterator[Atoms]:
+    """Its frames."""
+    for k in range(plan.n):
+        start = starts[k % len(starts)]
+        noise = random.normal(0.0, random.uniform(*plan.displacement_A), (len(start), 3))
+        frame = Atoms(start.numbers, start.positions + noise, cell=start.cell, pbc=start.pbc)
+        frame.info = {"kind": plan.kind, "source": "displaced", "T": 0}
+        yield frame
+
+
+def relaxation(plan: Relaxations, start: Atoms, model: Calculator, source: str) -> Iterator[Atoms]:
+    """Frames of one optimisation; it ends early where nothing is left to relax."""
+    atoms = Atoms(start.numbers, start.positions, cell=start.cell, pbc=start.pbc)
+    atoms.calc = model
+    moves = getattr(optimize, plan.optimiser)(atoms, logfile=None)
+    for k, _ in enumerate(moves.irun(fmax=0.01, steps=max(plan.at_steps))):
+        if k in plan.at_steps:
+            frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+            frame.info = {"kind": plan.kind, "source": source, "T": 0}
+            yield frame
 
 
 def slab(plan: Slabs, random: np.random.Generator) -> Atoms:
@@ -174,6 +221,14 @@ def main() -> None:
         crystal(c, random) for t in plan.get("crystals", []) for c in [Crystals(**t)] * t["n"]
     ]
     frames += [slab(p, random) for t in plan.get("slabs", []) for p in [Slabs(**t)] * t["n"]]
+    for table in plan.get("displaced", []):
+        moved = Displaced(**table)
+        frames += displaced(moved, pool(moved.start, args.plan.parent), random)
+    for table in plan.get("relaxations", []):
+        relaxed = Relaxations(**table)
+        for start in displaced(relaxed, pool(relaxed.start, args.plan.parent), random):
+            frames += relaxation(relaxed, start, model, source)
+        log.info("%s: %d frames by now", relaxed.kind, len(frames))
     for table in plan.get("dynamics", []):
         dynamics = Dynamics(**table)
         starts = pool(dynamics.start, args.plan.parent)

@@ -137,6 +137,8 @@ def test_frames_of_files(files):
     path = str(files / "argon.xyz")
     assert [f.name for f in read_frames([path])] == ["argon.xyz@0", "argon.xyz@1"]
     assert len(read_frames([path, path + "@1"])) == 3
+    assert [f.name for f in read_frames([path + "@1:", path + "@1"])] == ["argon.xyz@1"] * 2
+    assert [f.name for f in read_frames([path + "@::1"])] == ["argon.xyz@0", "argon.xyz@1"]
     assert len(read_frames([path, path], 2)) == 2
     (last,) = read_frames([path + "@-1"])
     assert last.structure.positions[0, 0] == pytest.approx(

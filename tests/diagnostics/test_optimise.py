@@ -11,9 +11,11 @@ from ase.build import molecule
 
 from ncforce_ipi.backend import Evaluation, Structure
 from ncforce_ipi.cli import main
+from ncforce_ipi.cli.optimize import Opening, _group, open_sides
 from ncforce_ipi.diagnostics import batch
 from ncforce_ipi.diagnostics.frames import to_structure
-from ncforce_ipi.diagnostics.optimise import Settings, at_rest, displaced, optimise
+from ncforce_ipi.diagnostics.optimise import Settings, at_floor, at_rest, displaced, optimise
+from ncforce_ipi.diagnostics.optimise_report import median_trace
 from ncforce_ipi.diagnostics.pair import Side
 from ncforce_ipi.diagnostics.sets import g2_closed_shell
 from ncforce_ipi.errors import InputError, ModelError
@@ -69,6 +71,7 @@ def test_slow_forces_converge(chain, optimiser):
     assert (outcome.converged, outcome.verdict) == (True, "converged")
     assert outcome.trace[-1] <= 1e-5 < outcome.trace[0]
     assert outcome.n_fast == 0
+    assert 0 < outcome.cpu_seconds < 60
     assert outcome.n_slow == pytest.approx(len(outcome.trace), abs=1)
     assert outcome.energy < 1e-10
     bonds = np.linalg.norm(np.diff(outcome.structure.positions, axis=0), axis=1)
@@ -102,6 +105,19 @@ def test_fast_forces_first_save_slow_ones(chain):
     assert both.energy == pytest.approx(alone.energy, abs=1e-8)
     # the slow part starts where the fast forces were smallest
     assert both.trace[both.n_fast] < 20 * min(both.trace[: both.n_fast])
+
+
+def test_a_pause_isnt_a_floor():
+    """A liquid falls for 200 steps, pauses for 90, goes on; noise around a level is a floor."""
+    fall = list(np.geomspace(3.0, 0.02, 200))
+    pause = [0.03] * 90
+    assert not any(at_floor((fall + pause)[:n]) for n in range(1, 290))
+    assert not at_floor([*fall, *pause, 0.01])
+    level = np.random.default_rng(0).uniform(0.02, 0.03, 300)
+    stops = next(n for n in range(500) if at_floor([*fall, *level][:n]))
+    assert 390 < stops < 450  # as many steps at the floor as it took to get there
+    assert at_floor([1.0] * 61)
+    assert not at_floor([1.0] * 60)
 
 
 def test_what_flies_apart_fails_in_words(chain):
@@ -192,12 +208,36 @@ def test_table_and_files(argon_file, capsys):
     assert "use --force" in capsys.readouterr().err
 
 
+def test_what_is_done_is_written_when_stopped(argon_file, capsys, monkeypatch):
+    """Ctrl-C after the second of twelve."""
+
+    def two(tasks, open_sides, processes):
+        for done, found in enumerate(run(tasks, open_sides, processes)):
+            if done == 2:
+                raise KeyboardInterrupt
+            yield found
+
+    run = batch.run
+    monkeypatch.setattr(batch, "run", two)
+    out = argon_file / "out"
+    words = ["optimize", str(argon_file / "ar4.xyz"), "--slow", "analytic:lennard-jones"]
+    words += ["--copies", "4", "--displace-A", "0.05", "--fmax-eV-per-A", "1e-4"]
+    assert main([*words, "--steps", "100", "--out", str(out)]) == 1
+    assert "stopped; writing the 2 of 12" in capsys.readouterr().err
+    record = json.loads((out / "optimize.json").read_text())
+    assert len(record["results"]["optimisations"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--slow", "ase:ase.calculators.emt:EMT", "--forces", "fast"], "name a --fast model"),
         (["--fmax-eV-per-A", "-1"], "fmax must be a positive force"),
         (["--steps", "0"], "one step or more"),
+        (
+            ["--fast", "ase:ase.calculators.emt:EMT", "--fast-kind", "direct"],
+            "--fast-kind: ase.calculators.emt:EMT",
+        ),
         (["--copies", "0"], "--copies: expected 1 or more"),
         (["--displace-A", "nan"], "--displace-A: expected a length"),
     ],
@@ -208,6 +248,17 @@ def test_mistakes_are_one_line(argon_file, capsys, words, message):
     assert main(["optimize", path, *model, *words, "--out", str(argon_file / "o")]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert not (argon_file / "o").exists()
+
+
+def test_the_median_of_traces_of_different_lengths():
+    """One that has converged counts with its last force."""
+    found = median_trace([[4.0, 2.0, 1.0], [9.0, 0.1], [3.0, 3.0, 3.0, 3.0]])
+    np.testing.assert_array_equal(found, [4.0, 2.0, 1.0, 1.0])
+
+
+def test_sets_are_named_after_their_files():
+    assert _group("g2") == "g2"
+    assert _group("path/held_out.xyz.xz@:9") == "held_out"
 
 
 def test_settings_that_make_no_sense():
@@ -222,3 +273,19 @@ def test_molecules_of_g2():
     assert {"g2:H2O", "g2:C6H6", "g2:CH3CONH2"} <= set(names)
     assert not {"g2:CH3", "g2:O2", "g2:LiH", "g2:H"} & set(names)
     assert all(set(f.structure.numbers) <= {1, 6, 7, 8, 9} for f in frames)
+
+
+def test_models_are_turned_to_float64_on_request():
+    """Both sides are of one model; its rounding is then gone."""
+    h2o = to_structure(molecule("H2O"))
+    found = {}
+    for precision in ("model", "float64"):
+        slow, fast = open_sides(Opening("water", None, None, False, precision, 1))
+        assert fast is not None
+        assert fast.backend is slow.backend
+        forces = slow.forces(h2o)
+        found[precision] = forces, np.array_equal(forces, forces.astype(np.float32))
+    assert found["model"][1]
+    assert not found["float64"][1]
+    # rounding of float32 forces of up to 1 eV/A
+    np.testing.assert_allclose(found["model"][0], found["float64"][0], atol=1e-5)

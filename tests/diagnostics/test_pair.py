@@ -116,17 +116,17 @@ def harmonic(k, swirl=0.0):
     return f"analytic --model harmonic --arguments '{arguments}'"
 
 
-def largest_amplitude(mts, k_slow, k_fast, n_outer=400):
+def largest_amplitude(mts, k_slow, k_fast, n_outer=400, step_fs=STEP_FS):
     """Of one hydrogen atom in wells of these stiffnesses, integrated step by step."""
     x, v = 0.01, 0.0
     mass, biggest = 1.008 * U_A2_PER_FS2_EV, 0.0
     for _ in range(n_outer):
-        v -= 0.5 * mts * STEP_FS * (k_slow - k_fast) * x / mass
+        v -= 0.5 * mts * step_fs * (k_slow - k_fast) * x / mass
         for _ in range(mts):
-            v -= 0.5 * STEP_FS * k_fast * x / mass
-            x += STEP_FS * v
-            v -= 0.5 * STEP_FS * k_fast * x / mass
-        v -= 0.5 * mts * STEP_FS * (k_slow - k_fast) * x / mass
+            v -= 0.5 * step_fs * k_fast * x / mass
+            x += step_fs * v
+            v -= 0.5 * step_fs * k_fast * x / mass
+        v -= 0.5 * mts * step_fs * (k_slow - k_fast) * x / mass
         biggest = max(biggest, abs(x))
     return biggest
 
@@ -162,6 +162,30 @@ def test_an_asymmetric_fast_force_has_its_lambda(tmp_path, molecule, capsys):
     assert page["lambda_fast"] == [pytest.approx(expected, rel=1e-6)]
     assert page["cost"]["both_ms"] is None
     assert "lambda of the fast one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("delta", "grows"), [(0.1, True), (-0.1, False)])
+def test_resonance_near_two_pi_isnt_taken_for_a_saddle(tmp_path, molecule, delta, grows):
+    """A period just above M h = 16 fs, a > 1 if slow is the stiffer; as the steps say."""
+    period_fs = 16.4
+    k = 1.008 * U_A2_PER_FS2_EV * (2 * np.pi / period_fs) ** 2
+    blown = largest_amplitude(16, (1 + delta) * k, k, step_fs=1.0) > 1.0
+    out = tmp_path / "p.json"
+    words = ["inspect-pair", harmonic((1 + delta) * k), harmonic(k), str(molecule)]
+    words += ["--fast-kind", "conservative", "--timestep-fs", "1", "--json", str(out)]
+    assert main(words) == 0
+    last = json.loads(out.read_text())["results"]["scan"][-1]
+    assert (last["n_growing"] > 0, last["margin"] < 0) == (grows, grows) == (blown, blown)
+
+
+def test_a_saddle_isnt_taken_for_resonance():
+    """Negative curvature grows with any integrator; a stiff mode beside it is still seen."""
+    fast = np.diag([-(omega(300.0) ** 2), omega(3480.0) ** 2])
+    slow = np.diag([1.0, 1.1]) * fast
+    found = resonance.maps(slow, fast, 16, STEP_FS)
+    assert [len(a) for a in found] == [1] * 16
+    a = resonance.half_trace(omega([3480.0]), np.array([0.1]), 8, STEP_FS)
+    np.testing.assert_allclose(found[7], a, rtol=1e-12)
 
 
 def test_heavy_hydrogen_takes_longer_steps(tmp_path, molecule):

@@ -6,19 +6,21 @@ import argparse
 import functools
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncforce_ipi.backend import Kind
-from ncforce_ipi.cli import forces
+from ncforce_ipi.backend import Backend, Kind
+from ncforce_ipi.cli import families, forces
 from ncforce_ipi.errors import InputError
 
 if TYPE_CHECKING:
     from ncforce_ipi.diagnostics.batch import Task
     from ncforce_ipi.diagnostics.frames import Frame
-    from ncforce_ipi.diagnostics.optimise import Method
+    from ncforce_ipi.diagnostics.optimise import Method, Outcome
     from ncforce_ipi.diagnostics.optimise_report import Result
     from ncforce_ipi.diagnostics.pair import Side
 
@@ -38,6 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--slow", default="water", metavar="MODEL", help=f"{forces.HELP}; default water")
     add("--fast", metavar="MODEL", help="likewise; default: the slow one, its direct forces")
+    add(
+        "--fast-kind",
+        choices=("conservative", "direct"),
+        help="of a driver at a socket, which doesn't say; default: direct where a model has it",
+    )
+    add(
+        "--precision",
+        choices=("model", "float64"),
+        default="model",
+        help="float64: turn metatomic models to it, whose own rounding may stop the search",
+    )
     add(
         "--forces",
         nargs="+",
@@ -87,18 +100,12 @@ def run(args: argparse.Namespace) -> int:
     if there and not args.force:
         raise InputError(f"{' and '.join(there)} exist; choose another --out or use --force")
     _check(args)
-    from ncforce_ipi.diagnostics import batch, files, optimise_report
-    from ncforce_ipi.diagnostics.display import display
+    from ncforce_ipi.diagnostics import files, optimise_report
 
     models, methods = _models(args)
     tasks = _tasks(args, methods)
-    opened = functools.partial(open_sides, *_options(args))
-    outcomes = {}
-    with display("optimize", len(tasks), "structures") as progress:
-        for place, outcome in batch.run(tasks, opened, min(args.processes, len(tasks))):
-            outcomes[place] = outcome
-            progress(len(outcomes))
-    results: list[Result] = [(task, outcomes[k]) for k, task in enumerate(tasks)]
+    opened = functools.partial(open_sides, _opening(args))
+    results = _optimised(tasks, opened, min(args.processes, len(tasks)))
     sys.stdout.write(optimise_report.table(results) + "\n")
     facts = forces.provenance(models)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -108,7 +115,27 @@ def run(args: argparse.Namespace) -> int:
     optimise_report.draw(results, paths[2], files.lines(facts))
     _write_structures(paths[3], results)
     log.info("wrote %s", ", ".join(str(path) for path in paths))
-    return 0
+    return 0 if len(results) == len(tasks) else 1
+
+
+def _optimised(
+    tasks: list[Task], opened: Callable[[], tuple[Side, Side | None]], processes: int
+) -> list[Result]:
+    """All of them, in order; those that are done when Ctrl-C is pressed."""
+    from ncforce_ipi.diagnostics import batch
+    from ncforce_ipi.diagnostics.display import display
+
+    outcomes: dict[int, Outcome] = {}
+    with display("optimize", len(tasks), "structures") as progress:
+        try:
+            for place, outcome in batch.run(tasks, opened, processes):
+                outcomes[place] = outcome
+                progress(len(outcomes))
+        except KeyboardInterrupt:
+            log.warning("stopped; writing the %d of %d that are done", len(outcomes), len(tasks))
+            if not outcomes:
+                raise
+    return [(task, outcomes[k]) for k, task in enumerate(tasks) if k in outcomes]
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -119,28 +146,46 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--displace-A: expected a length in A, got {args.displace_A}")
 
 
-Options = tuple[str, str | None, bool, int]
+@dataclass(frozen=True)
+class Opening:
+    """Which models are loaded and how; sent to each process."""
+
+    slow: str
+    fast: str | None
+    fast_kind: Kind | None
+    keep_net_force: bool
+    precision: str
+    threads: int
 
 
-def _options(args: argparse.Namespace) -> Options:
-    return args.slow, args.fast, args.keep_net_force, args.threads
+def _opening(args: argparse.Namespace) -> Opening:
+    return Opening(
+        args.slow, args.fast, args.fast_kind, args.keep_net_force, args.precision, args.threads
+    )
 
 
-def open_sides(
-    slow: str, fast: str | None, keep_net_force: bool, threads: int
-) -> tuple[Side, Side | None]:
+def _open(spec: str, kind: Kind | None, how: Opening) -> Backend:
+    backend = forces.open_backend(spec, kind, how.threads)
+    if how.precision == "float64" and type(backend).__name__ == "MetatomicBackend":
+        families.module("metatomic_jacobian").to_float64(backend)
+    return backend
+
+
+def open_sides(how: Opening) -> tuple[Side, Side | None]:
     """Load both models in the process that calls; no fast side if there is nothing to choose."""
     from ncforce_ipi.diagnostics.pair import Side
 
-    backend = forces.open_backend(slow, threads=threads)
+    backend = _open(how.slow, None, how)
     kind: Kind = "conservative" if "conservative" in backend.kinds else "direct"
-    first = Side(backend, kind, keep_net_force)
-    if fast is not None:
-        other = forces.open_backend(fast, threads=threads)
-        kind = "direct" if "direct" in other.kinds else "conservative"
-        return first, Side(other, kind, keep_net_force)
+    first = Side(backend, kind, how.keep_net_force)
+    if how.fast is not None:
+        other = _open(how.fast, how.fast_kind, how)
+        kind = how.fast_kind or ("direct" if "direct" in other.kinds else "conservative")
+        if kind not in other.kinds:
+            raise InputError(f"--fast-kind: {other.description} has no {kind} forces")
+        return first, Side(other, kind, how.keep_net_force)
     if backend.kinds == {"conservative", "direct"}:
-        return first, Side(backend, "direct", keep_net_force)
+        return first, Side(backend, "direct", how.keep_net_force)
     return first, None
 
 
@@ -148,7 +193,7 @@ def _models(args: argparse.Namespace) -> tuple[list[dict[str, str | None]], list
     """Who they are, and the ways to optimise that they allow; mistakes are found here, once."""
     from ncforce_ipi.diagnostics.optimise import METHODS
 
-    slow, fast = open_sides(*_options(args))
+    slow, fast = open_sides(_opening(args))
     found = [forces.identity(args.slow, slow.backend)]
     if fast is not None and fast.backend is not slow.backend:
         found.append(forces.identity(args.fast, fast.backend))
@@ -175,11 +220,16 @@ def _tasks(args: argparse.Namespace, methods: list[Method]) -> list[Task]:
                 start = displaced(frame.structure, args.displace_A, random)
                 name = f"{frame.name}#{copy}" if args.copies > 1 else frame.name
                 tasks += [
-                    Task(Path(source).stem, name, start, method, Settings(fmax, args.steps, opt))
+                    Task(_group(source), name, start, method, Settings(fmax, args.steps, opt))
                     for opt in args.optimizer
                     for method in methods
                 ]
     return tasks
+
+
+def _group(source: str) -> str:
+    """``held_out`` of ``path/held_out.xyz.xz@:9``."""
+    return Path(source.partition("@")[0]).name.partition(".")[0]
 
 
 def _frames(source: str, most: int | None) -> list[Frame]:

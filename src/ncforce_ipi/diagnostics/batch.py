@@ -64,11 +64,15 @@ def _pool(
             for place, task in tasks.items():
                 futures[pool.submit(_one, task)] = place
         lost += [place for place in tasks if place not in futures.values()]
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                lost.append(futures[future])
+        try:
+            for future in as_completed(futures):
+                try:
+                    yield futures[future], future.result()
+                except BrokenProcessPool:
+                    lost.append(futures[future])
+        except (KeyboardInterrupt, GeneratorExit):  # whoever asked has enough
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return sorted(lost)
 
 

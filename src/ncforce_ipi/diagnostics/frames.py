@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import lzma
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +92,19 @@ def _read(source: str) -> list[Frame]:
     except Exception as err:  # ASE's readers raise anything
         raise InputError(f"structure {source} can't be read by ASE: {err}") from err
     images = images if isinstance(images, list) else [images]
-    return [Frame(f"{path.name}@{k}", to_structure(atoms)) for k, atoms in enumerate(images)]
+    places = _places(index or ":")
+    return [Frame(f"{path.name}@{next(places)}", to_structure(atoms)) for atoms in images]
+
+
+def _places(index: str) -> Iterator[int]:
+    """Places in the file of what ``index`` takes; from 0 where they count from its end."""
+    from ase.io.formats import string2index
+
+    found = string2index(index)
+    if not isinstance(found, slice):
+        return itertools.count(int(found))
+    start, step = found.start or 0, found.step or 1
+    return itertools.count(start, step) if start >= 0 and step > 0 else itertools.count()
 
 
 def _images(path: Path, index: str) -> Any:

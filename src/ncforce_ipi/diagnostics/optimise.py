@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from ncforce_ipi.backend import Evaluation, Structure, Wanted
+from ncforce_ipi.diagnostics.curvature import Memory, recall, remember
 from ncforce_ipi.diagnostics.frames import to_atoms, to_structure
 from ncforce_ipi.diagnostics.jacobian import Array
 from ncforce_ipi.diagnostics.pair import Side
@@ -24,7 +25,8 @@ from ncforce_ipi.errors import InputError, ModelError, NcforceError
 Method = Literal["slow", "fast", "fast-then-slow"]
 METHODS: tuple[Method, ...] = ("slow", "fast", "fast-then-slow")
 OPTIMISERS = ("FIRE", "LBFGS")
-PATIENCE = 60  # steps without a force 10 % smaller than before: the floor of the fast force
+PATIENCE = 60  # steps without a force 10 % smaller than before: the floor of the fast force ...
+PERSISTENCE = 0.5  # ... and this share of all its steps: a liquid pauses for a hundred, and goes on
 GAIN = 0.9
 FLAT = 0.5  # of the third quarter's median force: the last one's must be below to be "falling"
 FARTHEST_A = 50.0  # from the start: the structure has flown apart
@@ -66,7 +68,7 @@ class Outcome:
     reason : of failure
     trace : largest force on an atom at each step, eV/A
     n_slow, n_fast : evaluations
-    seconds : all in all
+    seconds, cpu_seconds : all in all; of the processor, without those of drivers elsewhere
     energy : eV, of the slow force at the end; NaN where it has none
     structure : at the end
     """
@@ -78,6 +80,7 @@ class Outcome:
     n_slow: int = 0
     n_fast: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     energy: float = math.nan
     structure: Structure | None = None
 
@@ -86,14 +89,14 @@ def optimise(
     slow: Side | None, fast: Side | None, method: Method, structure: Structure, settings: Settings
 ) -> Outcome:
     """Optimise; whatever happens to this structure is in the outcome."""
-    outcome, start = Outcome(), time.perf_counter()
+    outcome, start, cpu_start = Outcome(), time.perf_counter(), time.process_time()
     try:
-        atoms = to_atoms(structure)
+        atoms, memory = to_atoms(structure), None
         if method != "slow":
-            patience = PATIENCE if method == "fast-then-slow" else None
-            _descend(atoms, _given(fast, "fast"), settings, outcome, "n_fast", patience)
+            to_floor = method == "fast-then-slow"
+            memory = _descend(atoms, _given(fast, "fast"), settings, outcome, "n_fast", to_floor)
         if method != "fast":
-            _descend(atoms, _given(slow, "slow"), settings, outcome, "n_slow", None)
+            _descend(atoms, _given(slow, "slow"), settings, outcome, "n_slow", False, memory)
         _judge(outcome, settings)
         outcome.structure = to_structure(atoms)
         if slow is not None and slow.kind == "conservative":
@@ -101,6 +104,7 @@ def optimise(
     except NcforceError as err:
         outcome.converged, outcome.verdict, outcome.reason = False, "failed", str(err)
     outcome.seconds = time.perf_counter() - start
+    outcome.cpu_seconds = time.process_time() - cpu_start
     return outcome
 
 
@@ -120,28 +124,43 @@ def _descend(
     settings: Settings,
     outcome: Outcome,
     counter: str,
-    patience: int | None,
-) -> None:
-    """Move ``atoms`` until the forces are small, the steps are spent, or patience is.
+    to_floor: bool,
+    memory: Memory | None = None,
+) -> Memory | None:
+    """Move ``atoms`` until the forces are small or the steps are spent.
 
-    With patience, the atoms end where the forces were smallest.
+    With ``to_floor``, until the forces stop falling: the atoms end where they were smallest.
+    Returns what the optimiser knows of the curvature there; ``memory`` is that of earlier forces.
     """
     start = atoms.positions.copy()
     atoms.calc = _calculator(side, atoms, lambda: _count(outcome, counter))
     left = settings.steps - max(0, len(outcome.trace) - 1)
-    best, best_positions, mark, since = math.inf, start, math.inf, 0
-    for _ in _optimiser(settings.optimiser)(atoms, logfile=None).irun(settings.fmax, max(left, 1)):
-        size = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+    best, best_positions, learnt = math.inf, start, None
+    optimiser = _optimiser(settings.optimiser)(atoms, logfile=None)
+    if memory is not None:
+        recall(optimiser, memory, atoms.get_forces())
+    for _ in optimiser.irun(settings.fmax, max(left, 1)):
+        forces = atoms.get_forces()
+        size = float(np.linalg.norm(forces, axis=1).max())
         _check(size, atoms.positions - start)
         outcome.trace.append(size)
-        mark, since = (size, 0) if size < GAIN * mark else (mark, since + 1)
         if size < best:
             best, best_positions = size, atoms.positions.copy()
-        if patience is not None and since >= patience:
+            learnt = remember(optimiser, forces) if to_floor else None
+        if to_floor and at_floor(outcome.trace):
             break
-    if patience is not None:
+    if to_floor:
         atoms.positions = best_positions
     outcome.converged = size <= settings.fmax
+    return learnt
+
+
+def at_floor(trace: Sequence[float]) -> bool:
+    """Whether forces have stopped falling: no gain of 10 % for 60 steps and half of all steps."""
+    mark, since = math.inf, 0
+    for size in trace:
+        mark, since = (size, 0) if size < GAIN * mark else (mark, since + 1)
+    return since >= max(PATIENCE, PERSISTENCE * len(trace))
 
 
 def _count(outcome: Outcome, counter: str) -> None:
@@ -172,6 +191,8 @@ def _judge(outcome: Outcome, settings: Settings) -> None:
     if last > FLAT * third:
         outcome.verdict = "floor"
         outcome.reason = f"forces stay near {last:.1e} eV/A and don't fall to {settings.fmax:g}"
+        if settings.optimiser == "LBFGS":  # cycles where modes are stiffer than 2 x 70 eV/A^2
+            outcome.reason += "; if FIRE gets further it was L-BFGS's fault"
     else:
         outcome.verdict = "falling"
         outcome.reason = f"forces still fall, at {last:.1e} eV/A"

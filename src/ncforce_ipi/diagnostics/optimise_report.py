@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from ncforce_ipi import plots
 from ncforce_ipi.diagnostics.batch import Task
-from ncforce_ipi.diagnostics.files import number, numbers
+from ncforce_ipi.diagnostics.files import number
 from ncforce_ipi.diagnostics.optimise import Outcome
 
 SHADES = {"slow": "slow", "fast": "fast", "fast-then-slow": "mts"}
 DRAWN_PANELS = 6
+MANY = 12  # traces of one method in a panel
 Result = tuple[Task, Outcome]
 
 
@@ -27,7 +30,7 @@ class Rate:
     ----------
     group, optimiser, method : what was done
     n, n_converged, n_floor, n_falling, n_failed : counts
-    steps, slow_calls, fast_calls, seconds : means over those that converged; NaN without any
+    steps, slow_calls, fast_calls, cpu_seconds : means over those that converged; NaN without any
     floor : median of the last quarters' forces of those at a floor, eV/A; NaN without any
     """
 
@@ -42,7 +45,7 @@ class Rate:
     steps: float
     slow_calls: float
     fast_calls: float
-    seconds: float
+    cpu_seconds: float
     floor: float
 
 
@@ -74,7 +77,7 @@ def _rate(key: tuple[str, str, str], outcomes: Sequence[Outcome]) -> Rate:
         _mean(len(o.trace) - 1 for o in done),
         _mean(o.n_slow for o in done),
         _mean(o.n_fast for o in done),
-        _mean(o.seconds for o in done),
+        _mean(o.cpu_seconds for o in done),
         float(np.median(floors)) if floors else float("nan"),
     )
 
@@ -87,12 +90,12 @@ def _mean(values: Iterable[float]) -> float:
 def table(results: Sequence[Result]) -> str:
     """Success rates in percent with counts, and what they cost."""
     head = ["set", "optimiser", "forces", "converged", "at a floor", "falling", "failed", "steps",
-            "slow calls", "fast calls", "s each"]  # fmt: skip
+            "slow calls", "fast calls", "CPU s"]  # fmt: skip
     rows = [head]
     for r in rates(results):
         floor = f"{r.n_floor}" + (f" ({r.floor:.0e} eV/A)" if r.n_floor else "")
         rate = f"{100 * r.n_converged / r.n:.0f} % ({r.n_converged}/{r.n})"
-        means = [_cell(v) for v in (r.steps, r.slow_calls, r.fast_calls, r.seconds)]
+        means = [_cell(v) for v in (r.steps, r.slow_calls, r.fast_calls, r.cpu_seconds)]
         counts = [str(r.n_falling), str(r.n_failed)]
         rows.append([r.group, r.optimiser, r.method, rate, floor, *counts, *means])
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
@@ -140,7 +143,7 @@ def record(results: Sequence[Result]) -> dict[str, Any]:
                 "n_converged": r.n_converged, "percent": 100 * r.n_converged / r.n,
                 "n_floor": r.n_floor, "n_falling": r.n_falling, "n_failed": r.n_failed,
                 "steps": number(r.steps), "slow_calls": number(r.slow_calls),
-                "fast_calls": number(r.fast_calls), "seconds": number(r.seconds),
+                "fast_calls": number(r.fast_calls), "cpu_seconds": number(r.cpu_seconds),
                 "floor_eV_per_A": number(r.floor),
             }
             for r in rates(results)
@@ -152,8 +155,9 @@ def record(results: Sequence[Result]) -> dict[str, Any]:
                 "optimiser": t.settings.optimiser, "forces": t.method,
                 "fmax_eV_per_A": t.settings.fmax, "verdict": o.verdict, "reason": o.reason,
                 "slow_calls": o.n_slow, "fast_calls": o.n_fast, "seconds": o.seconds,
+                "cpu_seconds": o.cpu_seconds,
                 "energy_eV": number(o.energy),
-                "largest_force_eV_per_A": numbers(np.array(o.trace)),
+                "largest_force_eV_per_A": [float(f"{force:.4g}") for force in o.trace],
             }
             for t, o in results
         ],
@@ -173,6 +177,7 @@ def columns(results: Sequence[Result]) -> dict[str, Any]:
         "slow_calls": [o.n_slow for _, o in results],
         "fast_calls": [o.n_fast for _, o in results],
         "seconds": [o.seconds for _, o in results],
+        "cpu_seconds": [o.cpu_seconds for _, o in results],
         "energy_eV": [o.energy for _, o in results],
         "largest_force_eV_per_A": [o.trace[-1] if o.trace else None for _, o in results],
     }
@@ -180,20 +185,38 @@ def columns(results: Sequence[Result]) -> dict[str, Any]:
 
 def draw(results: Sequence[Result], path: Path, provenance: Sequence[str]) -> Path:
     """Largest force against steps, a panel for each set and optimiser."""
-    keys = list(dict.fromkeys((t.group, t.settings.optimiser) for t, _ in results))[:DRAWN_PANELS]
+    keys = list(dict.fromkeys(_panel(t) for t, _ in results))[:DRAWN_PANELS]
     with plots.style():
         figure, panels = plots.figure(len(keys), height_in=2.6)
         for panel, key in zip(panels, keys, strict=True):
-            named: set[str] = set()
-            for task, outcome in results:
-                if (task.group, task.settings.optimiser) != key or not outcome.trace:
-                    continue
-                label = None if task.method in named else task.method
-                named.add(task.method)
-                shade = plots.colour(SHADES[task.method])
-                panel.plot(outcome.trace, color=shade, label=label, linewidth=0.8, alpha=0.7)
-                panel.axhline(task.settings.fmax, color="0.6", linewidth=0.8, linestyle=":")
-            panel.set(yscale="log", xlabel="step", ylabel="largest force\n" r"(eV/$\mathrm{\AA}$)")
+            _draw_set(panel, [r for r in results if _panel(r[0]) == key])
             panel.set_title(", ".join(key))
         panels[0].legend(loc="upper right")
         return plots.save(figure, path, provenance)
+
+
+def _panel(task: Task) -> tuple[str, str]:
+    return task.group, task.settings.optimiser
+
+
+def _draw_set(panel: Axes, results: Sequence[Result]) -> None:
+    """Each optimisation as a line; of many, their median too, where each stays at its last."""
+    for method, shade in SHADES.items():
+        traces = [o.trace for t, o in results if t.method == method and o.trace]
+        many = len(traces) >= MANY
+        for rank, trace in enumerate(traces):
+            label = method if rank == 0 and not many else None
+            alpha = 0.12 if many else 0.7
+            panel.plot(trace, color=plots.colour(shade), label=label, linewidth=0.8, alpha=alpha)
+        if many:
+            middle = median_trace(traces)
+            panel.plot(middle, color=plots.colour(shade), label=method, linewidth=2.0)
+    panel.axhline(results[0][0].settings.fmax, color="0.6", linewidth=0.8, linestyle=":")
+    panel.set(yscale="log", xlabel="step", ylabel="largest force\n" r"(eV/$\mathrm{\AA}$)")
+
+
+def median_trace(traces: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Median over traces at each step ``(longest,)``; one that has ended stays where it ended."""
+    longest = max(len(trace) for trace in traces)
+    padded = [np.pad(trace, (0, longest - len(trace)), mode="edge") for trace in traces]
+    return np.asarray(np.median(padded, axis=0))

@@ -24,7 +24,6 @@ from ncforce_ipi.units import PER_FS_PER_CM
 STRETCH_PER_CM = 2500.0  # above: stretches of bonds to H, the first to resonate
 GROWING_PER_PS = 0.01  # e-fold in 100 ps: slower than any mode of a liquid keeps its phase
 RESONANT_THETA = math.pi / 2  # below, |a| is near 1 because the mode hardly moves in a step
-REAL = 1e-9  # imaginary parts of eigenvalues that come from rounding
 DRAWN_M = (4, 8, 12)
 
 
@@ -91,7 +90,7 @@ class Page:
         place = int(margin.argmin())
         fast_enough = bool(np.isfinite(margin[place]))
         wavenumbers = np.concatenate([each.wavenumber_per_cm for each in self.modes])
-        rates = [resonant(found[mts - 1], mts, self.step_fs) for found in self.maps]
+        rates = [growth(found[mts - 1], mts, self.step_fs) for found in self.maps]
         return Row(
             mts,
             float(margin[place]) if fast_enough else math.nan,
@@ -111,16 +110,6 @@ class Page:
                 break
             best = row.mts
         return best
-
-
-def resonant(eigenvalues: Complex, mts: int, step_fs: float) -> Array:
-    """Growth rates, 1/ps, without those of modes that are unstable in the force field itself.
-
-    At a structure of a liquid some curvatures are negative: a is then real and above 1, with any
-    integrator.
-    """
-    real = np.abs(eigenvalues.imag) < REAL
-    return growth(eigenvalues[~(real & (eigenvalues.real > 1))], mts, step_fs)
 
 
 def table(page: Page) -> str:

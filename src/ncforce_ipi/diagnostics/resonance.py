@@ -30,6 +30,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import PER_FS_PER_CM, U_A2_PER_FS2_EV
 
 Complex = NDArray[np.complex128]
+REAL = 1e-9  # imaginary parts of eigenvalues that come from rounding
 SOFT_PER_CM = 50.0  # below, "modes" of a liquid are neither harmonic nor fast enough to matter
 
 
@@ -112,7 +113,12 @@ def allowed(omega: Array, mts: int, step_fs: float) -> tuple[Array, Array]:
 
 
 def maps(slow: Array, fast: Array, most: int, step_fs: float) -> list[Complex]:
-    """Eigenvalues a ``(3 n,)`` of A for M = 1 ... ``most``; complex."""
+    """Eigenvalues a of A for M = 1 ... ``most``, complex, ``(3 n,)`` less those of no vibration.
+
+    At a structure of a liquid some curvatures of the potential are negative: amplitudes along them
+    grow with any integrator, and their a, real and above 1, isn't returned.  Modes near theta =
+    2 pi, 4 pi, ... that time steps make unstable have a > 1 too, but a positive curvature.
+    """
     n = len(fast)
     c = np.eye(n) - 0.5 * step_fs**2 * fast
     difference = slow - fast
@@ -121,14 +127,22 @@ def maps(slow: Array, fast: Array, most: int, step_fs: float) -> list[Complex]:
     found = []
     for mts in range(1, most + 1):
         matrix = t - 0.5 * mts * step_fs**2 * (u @ difference)
-        found.append(np.linalg.eigvals(matrix).astype(np.complex128))
+        found.append(_vibrations(matrix, slow))
         t_before, t = t, 2 * c @ t - t_before
         u_before, u = u, 2 * c @ u - u_before
     return found
 
 
+def _vibrations(matrix: Array, slow: Array) -> Complex:
+    values, vectors = np.linalg.eig(matrix)
+    curvature = np.einsum("ik,ij,jk->k", vectors.conj(), slow, vectors, optimize=True).real
+    soft = curvature < (2 * np.pi * SOFT_PER_CM / PER_FS_PER_CM) ** 2
+    sliding = soft & (np.abs(values.imag) < REAL) & (values.real > 1)
+    return values[~sliding].astype(np.complex128)
+
+
 def growth(eigenvalues: Complex, mts: int, step_fs: float) -> Array:
-    """Growth rates of amplitudes ``(3 n,)``, 1/ps; 0 where stable."""
+    """Growth rates of amplitudes ``(n_modes,)``, 1/ps; 0 where stable."""
     root = np.sqrt(eigenvalues**2 - 1)
     factor = np.maximum(np.abs(eigenvalues + root), np.abs(eigenvalues - root))
     return np.log(np.maximum(factor, 1.0)) / (mts * step_fs) * 1e3

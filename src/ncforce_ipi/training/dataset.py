@@ -87,7 +87,6 @@ def read_frames(path: Path, cutoff: float) -> list[Frame]:
 def to_frame(atoms: Any, cutoff: float) -> Frame:
     """Pairs and labels of one labelled ``ase.Atoms``."""
     first, second, vectors = pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
-    stress = atoms.get_stress(voigt=False)
     return Frame(
         types=torch.tensor(atoms.numbers, dtype=torch.long),
         first=torch.from_numpy(first),
@@ -95,10 +94,18 @@ def to_frame(atoms: Any, cutoff: float) -> Frame:
         vectors=torch.tensor(vectors, dtype=torch.float32),
         forces=torch.tensor(atoms.get_forces(), dtype=torch.float32),
         energy=float(atoms.get_potential_energy()),
-        strain_gradient=torch.tensor(stress * atoms.get_volume(), dtype=torch.float32),
+        strain_gradient=torch.tensor(strain_gradient(atoms), dtype=torch.float32),
         kind=str(atoms.info.get("kind", "")),
         temperature=float(atoms.info.get("T", np.nan)),
     )
+
+
+def strain_gradient(atoms: Any) -> NDArray[np.float64]:
+    """dE/dstrain ``(3, 3)``, eV: stress x volume; of a molecule, symmetric -sum_i r_i (x) F_i."""
+    if atoms.pbc.any():
+        return np.asarray(atoms.get_stress(voigt=False) * atoms.get_volume())
+    outer = (atoms.positions - atoms.positions.mean(axis=0)).T @ atoms.get_forces()
+    return np.asarray(-0.5 * (outer + outer.T))
 
 
 def pairs(

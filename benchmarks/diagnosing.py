@@ -1,0 +1,126 @@
+"""What ``diagnostics.py`` is made of: commands, structures, seconds, the figure of all models."""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.build import molecule
+
+from ncforce_ipi import cli, plots
+
+TRAINING = Path(__file__).parent / "training"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where results go, files of structures by name, processes for optimisations."""
+
+    out: Path
+    at: dict[str, Path]
+    processes: int
+
+
+def ncforce(out: Path, name: str, *words: object) -> None:
+    """Run one command into ``out/name.*``; its table goes to ``out/name.txt`` and the screen."""
+    text = [str(word) for word in words]
+    print(f"$ ncforce {shlex.join(text)}", flush=True)
+    start, table = time.perf_counter(), io.StringIO()
+    sys.argv[1:] = text  # what stands as the command in the files of results
+    with redirect_stdout(table):
+        code = cli.main(text)
+    if code:
+        sys.exit(f"{name} failed")
+    (out / f"{name}.txt").write_text(table.getvalue())
+    print(f"{table.getvalue()}({time.perf_counter() - start:.0f} s)\n", flush=True)
+
+
+def look(run: Run, name: str, verb: str, *words: object) -> None:
+    """The same, with JSON, CSV and figure."""
+    ncforce(run.out, name, verb, *words, *files(run.out, name))
+
+
+def files(out: Path, name: str) -> list[str]:
+    """Options that write all three files of a part."""
+    kinds = {"--json": "json", "--csv": "csv", "--plot": "png"}
+    return [word for k, end in kinds.items() for word in (k, str(out / f"{name}.{end}"))] + [
+        "--force"
+    ]
+
+
+def frames(name: str, kinds: dict[str, object]) -> list[Atoms]:
+    """Of a test set, those whose info has these values."""
+    text = lzma.decompress((TRAINING / name / "test.xyz.xz").read_bytes()).decode()
+    found = ase.io.read(io.StringIO(text), ":", "extxyz")
+    kept = [a for a in found if all(a.info.get(k) == v for k, v in kinds.items())]
+    for atoms in kept:
+        atoms.calc = None
+    return kept
+
+
+def structures(out: Path) -> dict[str, Path]:
+    """Files of test frames: water of 64 and of 32 H2O, carbon, aluminium; and one H2O."""
+    water = frames("water", {"kind": "md", "T": 300})
+    found = {
+        "water192": [a for a in water if len(a) == 192],
+        "water96": [a for a in water if len(a) == 96],
+        "graphene": frames("carbon", {"kind": "graphene", "T": 300}),
+        "amorphous": [a for a in frames("carbon", {"kind": "amorphous"}) if len(a) == 64],
+        "diamond": frames("carbon", {"kind": "crystal"}),
+        "aluminium": [a for a in frames("aluminium", {"kind": "solid"}) if len(a) == 60],
+        "H2O": [molecule("H2O")],
+    }
+    for name, chosen in found.items():
+        ase.io.write(out / f"{name}.xyz", chosen)
+    return {name: out / f"{name}.xyz" for name in found}
+
+
+def draw_profiles(out: Path) -> None:
+    """Lambda and block norms against distance, direct forces, of all models."""
+    names = {"estimates": "water", "lambda_graphene": "graphene", "lambda_amorphous": "a-C",
+             "lambda_aluminium": "aluminium", "lambda_molecules": "molecules"}  # fmt: skip
+    with plots.style():
+        figure, (norms, ratios) = plots.figure(2, share_x=True, height_in=3.2)
+        for rank, (name, label) in enumerate(names.items()):
+            if not (out / f"{name}.json").exists():
+                continue
+            results = json.loads((out / f"{name}.json").read_text())["results"]
+            found = next(r for r in results if r["kind"] == "direct")["profile"]
+            r, full, odd, ratio = (
+                np.array(found[k], float)
+                for k in ("distance_A", "full_eV_per_A2", "antisymmetric_eV_per_A2", "lambda")
+            )
+            seen = full > 1e-6  # eV/A^2: what is below is rounding
+            shade = plots.colour(name, rank)
+            norms.plot(r[seen], full[seen], "-", color=shade, label=label)
+            norms.plot(r[seen], odd[seen], "--", color=shade)
+            ratios.plot(r[seen], ratio[seen], "o-", ms=3, color=shade, label=label)
+        norms.set(yscale="log", ylabel="block norm (eV/A$^2$)\ndashed: antisymmetric")
+        norms.legend(ncols=2)
+        ratios.axhline(0.5**0.5, color="0.6", linewidth=0.8, linestyle=":")
+        ratios.set(xlabel=r"distance ($\mathrm{\AA}$)", ylabel=r"$\lambda_{ij}$")
+        ratios.set(xlim=(0.0, None), ylim=(0.0, None))
+        plots.save(figure, out / "lambda.png")
+
+
+def note_times(out: Path, name: str, part: Callable[[], None]) -> None:
+    """Run a part and add its seconds, of clock and processor, to ``times.json``."""
+    before, start = os.times(), time.perf_counter()
+    part()
+    cpu = sum(os.times()[:4]) - sum(before[:4])  # of this process and those that it waited for
+    path = out / "times.json"
+    times = json.loads(path.read_text()) if path.exists() else {}
+    times[name] = {"cpu_s": round(cpu), "wall_s": round(time.perf_counter() - start)}
+    path.write_text(json.dumps(times, indent=1) + "\n")
