@@ -24,13 +24,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi import comparison, comparison_report, plots
+from ncforce_ipi import comparison_report, plots
 from ncforce_ipi.analysis.adsorption import Sites, adsorption_sites, layers
 from ncforce_ipi.analysis.peaks import highest_peak
 from ncforce_ipi.analysis.statistics import mean_of, with_error
 from ncforce_ipi.analysis.temperature import atom_masses
 from ncforce_ipi.analysis.vdos import Spectrum, velocity_spectra
 from ncforce_ipi.comparison import Entry
+from ncforce_ipi.measures.entries import read_entry
 from ncforce_ipi.rundirectory import POSITIONS, VELOCITIES, read_facts
 from ncforce_ipi.trajectory import open_trajectory
 
@@ -137,7 +138,7 @@ def record(
     peaks = {name: highest_peak(*curve, *band) for name, band in BANDS_PER_CM.items()}
     return {
         "run": entry.name,
-        "label": entry.label,
+        "label": entry.kind,
         "time_ps": float(entry.time_ps[-1]),
         "drift_meV_per_atom_per_ps": drift.slope if drift else None,
         "drift_ci95_meV_per_atom_per_ps": _finite(drift.ci95) if drift else None,
@@ -208,7 +209,7 @@ def draw(
         figure, (energy, height, vibration) = plots.figure(3, height_in=2.6)
         for rank, (entry, where, spectra_) in enumerate(zip(entries, places, found, strict=True)):
             shade = plots.PALETTE[rank]
-            energy.plot(entry.time_ps, entry.conserved_meV, color=shade, label=entry.label)
+            energy.plot(entry.time_ps, entry.conserved_meV, color=shade, label=entry.kind)
             height.plot(where[0], where[1].height_A, color=shade, linewidth=1.2)
             density = spectra_.density[ADSORBATE]
             vibration.plot(spectra_.wavenumber_per_cm, density, color=shade)
@@ -240,7 +241,7 @@ def main() -> None:
     for name in plans if args.runs is None else args.runs:
         run(args.out / name, [*plans[name], *step], slow, args.time_ps)
     there = [args.out / name for name in plans if (args.out / name / "run.json").is_file()]
-    entries = [comparison.read_entry(directory) for directory in there]
+    entries = [read_entry(directory) for directory in there]
     places, found = [sites(d) for d in there], [spectra(d) for d in there]
     book = args.out / CPU_FILE
     costs = json.loads(book.read_text()) if book.is_file() else {}
