@@ -41,7 +41,10 @@ def correlation_sums(
 
 
 def fast_length(n: int) -> int:
-    """The smallest number from ``n`` on that has no prime factor but 2, 3 and 5."""
+    """The smallest number from ``n`` on that has no prime factor but 2, 3 and 5.
+
+    ``scipy.fft.next_fast_len`` says the same; importing it takes as long as 50 MB to analyse.
+    """
     best = 1 << max(n - 1, 0).bit_length()
     odd = [3**i * 5**j for i in range(best.bit_length()) for j in range(best.bit_length())]
     for factor in odd:
