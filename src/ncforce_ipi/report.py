@@ -32,6 +32,8 @@ from ncforce_ipi.findings import plain, write_csv
 from ncforce_ipi.models import sha256
 from ncforce_ipi.results import Results
 
+UNLIKELY_SIGMAS = 2.5  # of few samples: neither agreement nor a violation
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -179,6 +181,8 @@ def equipartition_line(pair: Equipartition) -> tuple[str, str]:
     if math.isnan(pair.sigmas):
         return label, f"{pair.difference.value:.3g} K, too few independent samples for a verdict"
     words = "equipartition is violated" if pair.violated else "equipartition holds"
+    if pair.sigmas > UNLIKELY_SIGMAS and not pair.violated:
+        words = "too short a run to tell of equipartition"
     difference = with_error(pair.difference.value, pair.difference.error)
     return label, f"{difference} K, {pair.sigmas:.1f} sigma: {words}"
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ncforce_ipi import report
 from ncforce_ipi.analysis.statistics import Mean
 from ncforce_ipi.analysis.temperature import (
     Equipartition,
@@ -127,3 +128,12 @@ def test_few_samples_need_a_larger_difference(n_independent, limit):
         pair = Equipartition(("H", "O"), Mean(factor * limit, 1.0, n_independent))
         assert pair.violated == (factor > 1.0)
     assert not Equipartition(("H", "O"), Mean(1e3, np.nan, 2.0)).violated
+
+
+def test_a_large_difference_of_few_samples_is_neither_agreement_nor_a_violation():
+    few = report.equipartition_line(Equipartition(("H", "O"), Mean(-17.4, 4.5, 7.0)))[1]
+    assert few.endswith("too short a run to tell of equipartition")
+    mild = report.equipartition_line(Equipartition(("H", "O"), Mean(-1.0, 4.5, 1000.0)))[1]
+    assert mild.endswith("equipartition holds")
+    violated = report.equipartition_line(Equipartition(("H", "O"), Mean(-40.0, 4.5, 1000.0)))[1]
+    assert violated.endswith("equipartition is violated")
