@@ -87,6 +87,14 @@ def default_dtype(dtype: Any = None) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+def devices() -> list[str]:
+    """What there is here: cpu, and cuda, cuda:0 ... of each GPU."""
+    import torch
+
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return ["cpu", *["cuda"] * bool(n_gpus), *[f"cuda:{k}" for k in range(n_gpus)]]
+
+
 def pick_device(asked: str | None) -> str:
     """The device that is asked for, or the GPU if there is one, or the CPU.
 
@@ -95,11 +103,8 @@ def pick_device(asked: str | None) -> str:
     ModelError
         There is no such device here.
     """
-    import torch
-
-    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    here = ["cpu", *["cuda"] * bool(n_gpus), *[f"cuda:{k}" for k in range(n_gpus)]]
-    device = asked or ("cuda" if n_gpus else "cpu")
+    here = devices()
+    device = asked or ("cuda" if "cuda" in here else "cpu")
     if device not in here:
         raise ModelError(f"device {device} isn't here, expected one of {', '.join(here)}")
     return device

@@ -93,11 +93,9 @@ def _load_file(path: Path, extensions: Path | None) -> Any:
 
 def _pick_device(supported: list[str], asked: str | None) -> str:
     """The first of the model's devices that is here, or the one that is asked for."""
-    import torch
-
-    here = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+    here = loading.devices()
     for device in [asked] if asked else supported:
-        if device.split(":")[0] in here and device.split(":")[0] in supported:
+        if device in here and device.split(":")[0] in supported:
             return device
     raise ModelError(
         f"device {asked or 'of the model'} can't be used: the model supports "

@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import lzma
+from io import StringIO
+
 import numpy as np
 import pytest
 from ase.build import molecule
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
 
 from ncforce_ipi.training.dataset import to_frame
 
 CUTOFF_A = 4.5
+RECIPE = """
+species = [1, 8]
+channels = 8
+layers = 2
+head_channels = 8
+n_radial = 8
+atoms_per_batch = 48
+n_steps = 6
+validate_every = 3
+validation = "val"
+[pools]
+"train:md" = 1.0
+[weights]
+energy = [1.0, 1.0]
+conservative = [1.0, 1.0]
+direct = [1.0, 1.0]
+difference = [0.0, 1.0]
+"""
 
 
 def labelled_water(seed: int, n_side: int = 2):
@@ -39,3 +61,13 @@ def water():
 @pytest.fixture
 def frames():
     return [to_frame(labelled_water(seed), CUTOFF_A) for seed in range(4)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, seeds in (("train", range(4)), ("val", range(4, 6))):
+        text = StringIO()
+        write(text, [labelled_water(s) for s in seeds], format="extxyz")
+        (tmp_path / f"{name}.xyz.xz").write_bytes(lzma.compress(text.getvalue().encode()))
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path

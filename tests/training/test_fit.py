@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import lzma
-from io import StringIO
 
 import numpy as np
 import pytest
 import torch
-from ase.io import write
 
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.cli import main
@@ -20,26 +17,7 @@ from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS, BothHeads, make_step, predict, terms
 from ncforce_ipi.training.recipe import Recipe
 
-from .conftest import CUTOFF_A, labelled_water
-
-RECIPE = """
-species = [1, 8]
-channels = 8
-layers = 2
-head_channels = 8
-n_radial = 8
-atoms_per_batch = 48
-n_steps = 6
-validate_every = 3
-validation = "val"
-[pools]
-"train:md" = 1.0
-[weights]
-energy = [1.0, 1.0]
-conservative = [1.0, 1.0]
-direct = [1.0, 1.0]
-difference = [0.0, 1.0]
-"""
+from .conftest import CUTOFF_A, RECIPE, labelled_water
 
 
 @pytest.fixture
@@ -109,20 +87,12 @@ def test_sampler_is_seeded_and_never_over_budget(net, frames):
     assert batch.first.shape == (pack.n_pairs,)
 
 
-@pytest.fixture
-def folder(tmp_path):
-    for name, seeds in (("train", range(4)), ("val", range(4, 6))):
-        text = StringIO()
-        write(text, [labelled_water(s) for s in seeds], format="extxyz")
-        (tmp_path / f"{name}.xyz.xz").write_bytes(lzma.compress(text.getvalue().encode()))
-    (tmp_path / "recipe.toml").write_text(RECIPE)
-    return tmp_path
-
-
-@pytest.mark.parametrize("tensors", [0, 4])
-def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(folder, tensors):
+@pytest.mark.parametrize(
+    "words", ["", "tensor_channels = 4", "tensor_channels = 4\ncoupled = true"]
+)
+def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(folder, words):
     recipe, direct, tuned = folder / "recipe.toml", folder / "direct", folder / "tuned"
-    recipe.write_text(f"tensor_channels = {tensors}\n{recipe.read_text()}")
+    recipe.write_text(f"{words}\n{recipe.read_text()}")
     common = ["train", str(recipe), "--no-compile"]
     assert main([*common, "--stage", "direct", "--out", str(direct)]) == 0
     start = str(direct / "checkpoint.pt")

@@ -20,11 +20,12 @@ CUTOFF_A = 4.5
 TOLERANCE = 1e-10
 
 
-@pytest.fixture(params=[0, 4], ids=["vectors", "tensors"])
+@pytest.fixture(params=[(0, False), (4, False), (4, True)], ids=["vectors", "tensors", "coupled"])
 def net(request):
     torch.manual_seed(1)
     sizes = {"channels": 8, "layers": 2, "head_channels": 8, "n_radial": 8}
-    made = HybridNet([1, 8], CUTOFF_A, **sizes, tensor_channels=request.param).double()
+    tensors, coupled = request.param
+    made = HybridNet([1, 8], CUTOFF_A, **sizes, tensor_channels=tensors, coupled=coupled).double()
     with torch.no_grad():  # nothing stays zero as it begins
         for parameter in made.parameters():
             parameter += 0.02 * torch.randn_like(parameter)

@@ -21,8 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--init", type=Path, help="checkpoint.pt to start from (finetune, distil)")
     parser.add_argument("--n-steps", type=int, help="training steps instead of the recipe's")
+    parser.add_argument(
+        "--minutes", type=float, help="train this long instead; the learning rates follow the clock"
+    )
     parser.add_argument("--seed", type=int, help="seed instead of the recipe's")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu (default), or a GPU: cuda, cuda:1")
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler at hand")
     parser.add_argument("--out", type=Path, required=True, help="folder for curve and checkpoint")
     parser.add_argument("--force", action="store_true", help="write into an existing folder")
@@ -38,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.init is not None and not args.init.is_file():
         raise InputError(f"--init {args.init} not found; give the checkpoint.pt of an earlier run")
+    if args.minutes is not None and args.stage == "distil":
+        raise InputError("--minutes is for training both heads; for distil give --n-steps")
     from ncforce_ipi.training.program import train
 
     train(
@@ -49,5 +55,7 @@ def run(args: argparse.Namespace) -> int:
         changes={"n_steps": args.n_steps, "seed": args.seed},
         threads=args.threads,
         compiled=not args.no_compile,
+        device=args.device,
+        minutes=args.minutes,
     )
     return 0

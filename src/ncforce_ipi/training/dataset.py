@@ -64,6 +64,10 @@ class Batch(NamedTuple):
     strain_gradient: Tensor  # (n_graphs + 1, 3, 3)
     sizes: Tensor  # (n_graphs + 1,), atoms; 0 for absent frames
 
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device; from pinned memory without waiting."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
 
 def read_atoms(path: Path) -> Any:
     """List of ``ase.Atoms`` of an ``.xyz`` or ``.xyz.xz`` file.
@@ -186,20 +190,31 @@ class Packer:
 
 
 class Sampler:
-    """Random batches from pools of frames, pools drawn with given weights; seeded."""
+    """Random batches from pools of frames, pools drawn with given weights; seeded.
+
+    A pool is drawn for each batch or, ``mix``, for each frame.
+    """
 
     def __init__(
-        self, pools: Sequence[tuple[Sequence[Frame], float]], packer: Packer, seed: int
+        self,
+        pools: Sequence[tuple[Sequence[Frame], float]],
+        packer: Packer,
+        seed: int | Sequence[int],
+        mix: bool = False,
     ) -> None:
         self.pools = [pool for pool, weight in pools if weight > 0 and len(pool) > 0]
         weights = np.array([weight for pool, weight in pools if weight > 0 and len(pool) > 0])
         self.weights = weights / weights.sum()
-        self.packer = packer
+        self.packer, self.mix = packer, mix
+        self.reseed(seed)
+
+    def reseed(self, seed: int | Sequence[int]) -> None:
+        """Begin the sequence of batches of this seed."""
         self.random = np.random.default_rng(seed)
 
     def draw(self) -> Batch:
-        """Frames of one pool until no atom budget, pair budget or graph is left."""
-        pool = self.pools[self.random.choice(len(self.pools), p=self.weights)]
+        """Frames until no atom budget, pair budget or graph is left."""
+        pool = self._pool()
         chosen: list[Frame] = []
         atoms = pairs = failures = 0
         while len(chosen) < self.packer.n_graphs and failures < 8:
@@ -209,7 +224,11 @@ class Sampler:
                 failures += 1
                 continue
             chosen.append(frame)
+            pool = self._pool() if self.mix else pool
             atoms, pairs = atoms + len(frame), pairs + len(frame.first)
             if atoms == self.packer.n_atoms:
                 break
         return self.packer.pack(chosen)
+
+    def _pool(self) -> Sequence[Frame]:
+        return self.pools[self.random.choice(len(self.pools), p=self.weights)]

@@ -1,9 +1,8 @@
 """The direct-force head of ``hybrid.HybridNet``; what it computes is said there."""
 
-import torch
 from torch import Tensor, nn
 
-from ncforce_ipi.training.geometry import PairGeometry, tensor_basis
+from ncforce_ipi.training.geometry import PairGeometry, apply_tensor
 
 
 class DirectHead(nn.Module):
@@ -57,7 +56,7 @@ class DirectHead(nn.Module):
             both = (
                 tensors[i] * z[j][:, None, :] + tensors[j] * z[i][:, None, :]
             )  # (pairs, 5, width)
-            turned = torch.matmul(tensor_basis(unit).transpose(1, 2), both)  # (pairs, 3, width)
+            turned = apply_tensor(both, unit[:, :, None])  # (pairs, 3, width)
             hidden = hidden + self.along_tensors((turned * unit[:, :, None]).sum(1))
         hidden = self.hidden(nn.functional.silu(hidden))
         out = self.out(nn.functional.silu(hidden)) * envelope

@@ -106,7 +106,8 @@ def distil(recipe: Recipe, folder: Path, out: Path, *, initial: Path) -> HybridN
         pool = known[int(random.choice(len(known), p=share / share.sum()))]
         force, stress = difference(net, pool[int(random.integers(len(pool)))])
         loss = force + stress_weight * stress
-        optimisation.step(torch.autograd.grad(loss, [p for _, p in head]))
+        gradients = torch.autograd.grad(loss, [p for _, p in head])
+        optimisation.step(gradients, k / recipe.n_steps)
         if (k + 1) % recipe.validate_every == 0 or k + 1 == recipe.n_steps:
             seconds += time.process_time() - started
             trained = optimisation.averaged(net)

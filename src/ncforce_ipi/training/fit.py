@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ncforce_ipi.errors import ModelError
-from ncforce_ipi.training.dataset import Frame, Packer, Sampler, energy_shifts
+from ncforce_ipi.training.dataset import Batch, Frame, Packer, Sampler, energy_shifts
+from ncforce_ipi.training.device import ahead, captured
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS, BothHeads, Stage, Step, make_step
 from ncforce_ipi.training.optimise import Optimisation
@@ -35,6 +37,9 @@ from ncforce_ipi.training.recipe import (
 from ncforce_ipi.training.report import accuracy, energy_error
 
 log = logging.getLogger(__name__)
+
+CPU = torch.device("cpu")
+CHECK_EVERY_GPU = 100  # steps between looks at the loss: a look waits for the GPU
 
 
 def make_packer(recipe: Recipe, frames: Sequence[Frame], shifts: Tensor, net: HybridNet) -> Packer:
@@ -58,10 +63,13 @@ def fit(
     stage: Stage,
     initial: Path | None = None,
     compiled: bool = True,
+    device: torch.device = CPU,
+    minutes: float | None = None,
 ) -> HybridNet:
     """Train; write ``curve.csv`` and ``checkpoint.pt`` to ``out`` while going; return the network.
 
-    The network that is returned and written carries the running average of the weights.
+    The network that is returned and written carries the running average of the weights.  With
+    ``minutes`` the clock says how far the training is, instead of the recipe's number of steps.
     """
     pools = load_pools(recipe, folder)
     held_out = load_held_out(recipe, folder)
@@ -72,11 +80,18 @@ def fit(
     else:
         net.energy_shift.copy_(energy_shifts(everything, recipe.species))
     packer = make_packer(recipe, everything, net.energy_shift, net)
-    sampler = Sampler(pools, packer, recipe.seed)
+    sampler = Sampler(pools, packer, recipe.seed, recipe.mix_pools)
     log.info("%d frames, %d held out; stage %s", len(everything), len(held_out), stage)
-    step = make_step(net, stage, sampler.draw(), compiled=compiled)
-    step([p.detach() for p in BothHeads(net).parameters()], sampler.draw(), recipe.loss_weights(0))
-    trained = _loop(recipe, net, step, sampler, held_out, packer, out, stage)
+    on_cpu = device.type == "cpu"
+    draw = sampler.draw if on_cpu else ahead(sampler, recipe.seed, _workers()).__next__
+    net.to(device)
+    example = draw().to(device)
+    step = make_step(net, stage, example, compiled=compiled)
+    values = [p.detach() for p in BothHeads(net).parameters()]
+    step(values, draw().to(device), recipe.loss_weights(0).to(device))
+    if not on_cpu:
+        step = captured(step, values, example, recipe.loss_weights(0).to(device))
+    trained = _loop(recipe, net, step, draw, held_out, packer, out, stage, minutes)
     if stage != "direct":
         centre_energies(trained, everything[:: len(everything) // 400 + 1], packer)
         save(out, trained, recipe, stage)
@@ -92,39 +107,58 @@ def centre_energies(net: HybridNet, frames: Sequence[Frame], packer: Packer) -> 
     net.energy_shift -= sum(errors) / len(errors)
 
 
+def _workers() -> int:
+    """Processes that make batches: the machine's cores but one, eight at most."""
+    return max(1, min(8, (os.cpu_count() or 2) - 1))
+
+
 def _loop(
     recipe: Recipe,
     net: HybridNet,
     step: Step,
-    sampler: Sampler,
+    draw: Callable[[], Batch],
     held_out: Sequence[Frame],
     packer: Packer,
     out: Path,
     stage: Stage,
+    minutes: float | None,
 ) -> HybridNet:
     optimisation = Optimisation(recipe, net.named_parameters())
-    sums = torch.zeros(len(TERMS))
-    seconds, started = 0.0, time.process_time()
-    for k in range(recipe.n_steps):
-        weights = recipe.loss_weights(k / recipe.n_steps)
-        gradients, loss, found = step(optimisation.values(), sampler.draw(), weights)
-        if not torch.isfinite(loss):
+    device = net.centres.device
+    on_cpu = device.type == "cpu"
+    clock = time.process_time if on_cpu else time.perf_counter
+    look = 1 if on_cpu else CHECK_EVERY_GPU
+    sums = torch.zeros(len(TERMS), device=device)
+    seconds, started, begin = 0.0, clock(), time.monotonic()
+    k, progress = 0, 0.0
+    while progress < 1.0:
+        weights = recipe.loss_weights(progress)
+        if not on_cpu:  # from pinned memory: else the copy waits for all that runs
+            weights = weights.pin_memory().to(device, non_blocking=True)
+        gradients, loss, found = step(optimisation.values(), draw().to(device), weights)
+        if k % look == 0 and not torch.isfinite(loss):
             raise ModelError(f"loss is {loss.item()} at step {k}; lower the learning rates")
-        optimisation.step(gradients)
+        optimisation.step(gradients, progress)
         sums += found
-        if (k + 1) % recipe.validate_every == 0 or k + 1 == recipe.n_steps:
-            seconds += time.process_time() - started
+        k += 1
+        spent_s = time.monotonic() - begin
+        progress = k / recipe.n_steps if minutes is None else spent_s / (60.0 * minutes)
+        if k % recipe.validate_every == 0 or progress >= 1.0:
+            if not on_cpu:
+                torch.cuda.synchronize(device)
+            seconds += clock() - started
             trained = optimisation.averaged(net)
-            row = _row(k + 1, seconds, sums, recipe, trained, held_out, packer, stage)
+            spent = {"cpu_s" if on_cpu else "wall_s": round(seconds, 1)}
+            row = _row(k, spent, sums, recipe, trained, held_out, packer, stage)
             record(out, row, trained, recipe, stage)
             sums.zero_()
-            started = time.process_time()  # validation doesn't count as training time
+            started = clock()  # validation doesn't count as training time
     return optimisation.averaged(net)
 
 
 def _row(
     k: int,
-    seconds: float,
+    spent: dict[str, float],
     sums: Tensor,
     recipe: Recipe,
     net: HybridNet,
@@ -134,11 +168,12 @@ def _row(
 ) -> dict[str, float | str]:
     """One line of the learning curve: training terms since the last one, validation errors now.
 
-    ``cpu_s`` is processor time of all threads: on a shared machine it tells more than wall time.
+    ``cpu_s`` is processor time of all threads: on a shared machine it tells more than wall time;
+    on a GPU it is ``wall_s``.
     """
     since = (k - 1) % recipe.validate_every + 1
     means = (sums / since).tolist()
-    row: dict[str, float | str] = {"stage": stage, "step": k, "cpu_s": round(seconds, 1)}
+    row: dict[str, float | str] = {"stage": stage, "step": k, **spent}
     for term, mean in zip(TERMS, means, strict=True):
         unit = "meV_per_atom" if term in ("energy", "stress") else "meV_per_A"
         row[f"train_{term}_{unit}"] = round(1e3 * math.sqrt(mean), 3)

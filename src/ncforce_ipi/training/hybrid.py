@@ -6,7 +6,8 @@ beyond A and eV.  It knows pairs of atoms, not structures, so that any neighbour
 The trunk is a message-passing network in the manner of PaiNN (Schuett, Unke, Gastegger, ICML 2021,
 arXiv 2102.03150): every atom ``i`` carries scalars ``h`` and vectors ``V``, and, where the material
 has angles to tell apart (carbon), traceless symmetric tensors ``T`` of the pair directions (l = 2),
-which are made anew in each layer.  Two readouts follow.
+which are made anew in each layer or, ``coupled``, go on from layer to layer and between neighbours
+(``interaction``).  Two readouts follow.
 
 *Conservative*: the energy is a sum of an MLP of ``h``.  Differentiating it with respect to the pair
 vectors ``r_ij = r_j - r_i`` gives a pair force ``G_ij = dE/dr_ij`` (the force on ``i`` along the
@@ -38,7 +39,8 @@ import torch
 from torch import Tensor, nn
 
 from ncforce_ipi.training.directhead import DirectHead
-from ncforce_ipi.training.geometry import PairGeometry, apply_tensor, quadratic
+from ncforce_ipi.training.geometry import PairGeometry
+from ncforce_ipi.training.interaction import CoupledInteraction, Interaction
 
 
 class HybridNet(nn.Module):
@@ -60,6 +62,8 @@ class HybridNet(nn.Module):
         About the shortest distance, A.
     tensor_channels
         Width of the tensors in trunk and head; 0 for none.
+    coupled
+        Neighbours send their vectors and tensors too, seen along the pair.
     """
 
     species_index: Tensor  # (largest atomic number + 1,): position among the species, -1 = unknown
@@ -76,10 +80,12 @@ class HybridNet(nn.Module):
         n_radial: int = 24,
         r_min: float = 0.6,
         tensor_channels: int = 0,
+        coupled: bool = False,
     ) -> None:
         super().__init__()
         self.cutoff = cutoff
         self.channels = channels
+        self.tensor_channels = tensor_channels
         self.r_min = r_min
         index = torch.full((max(species) + 1,), -1, dtype=torch.long)
         index[torch.tensor(species)] = torch.arange(len(species))
@@ -91,7 +97,10 @@ class HybridNet(nn.Module):
 
         self.embedding = nn.Embedding(len(species), channels)
         self.layers = nn.ModuleList(
-            Interaction(channels, n_radial, tensor_channels, first=k == 0) for k in range(layers)
+            CoupledInteraction(channels, n_radial, tensor_channels, first=k == 0)
+            if coupled
+            else Interaction(channels, n_radial, tensor_channels, first=k == 0)
+            for k in range(layers)
         )
         self.energy = nn.Sequential(
             nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, 1)
@@ -113,11 +122,12 @@ class HybridNet(nn.Module):
         pairs = self.pair_geometry(vectors)
         h = self.embedding(self.species_index[types])
         v = torch.zeros(h.shape[0], 3, h.shape[1], dtype=h.dtype, device=h.device)
+        t = torch.zeros(h.shape[0], 5, self.tensor_channels, dtype=h.dtype, device=h.device)
         scalars: list[Tensor] = []
         equivariants: list[Tensor] = []
         tensors: list[Tensor] = []
         for layer in self.layers:
-            h, v, t = layer(h, v, i, j, pairs)
+            h, v, t = layer(h, v, t, i, j, pairs)
             scalars.append(h)
             equivariants.append(v)
             tensors.append(t)
@@ -149,75 +159,3 @@ class HybridNet(nn.Module):
     ) -> Tensor:
         """``(n_pairs, 3)``, eV/A: direct force on ``i`` from the pair; ``j`` feels the opposite."""
         return self.direct(h, v, t, i, j, pairs)
-
-
-class Interaction(nn.Module):
-    """One message-passing layer: features from neighbours, then mixed on each atom."""
-
-    def __init__(self, channels: int, n_radial: int, tensor_channels: int, first: bool) -> None:
-        super().__init__()
-        self.first = first  # the vectors that come in are zero
-        self.tensor_channels = tensor_channels
-        self.n_filters = 2 if first else 3
-        self.channels = channels
-        self.filters = nn.Sequential(
-            nn.Linear(n_radial, channels),
-            nn.SiLU(),
-            nn.Linear(channels, self.n_filters * channels + tensor_channels),
-        )
-        self.source = nn.Linear(channels, channels + tensor_channels, bias=False)
-        self.mix = nn.Linear(channels, 2 * channels, bias=False)
-        n_in, n_out = 3 * channels, 2 * channels
-        if tensor_channels > 0:
-            self.mix_tensors = nn.Linear(tensor_channels, 2 * tensor_channels, bias=False)
-            self.narrow = nn.Linear(channels, tensor_channels, bias=False)
-            self.widen = nn.Linear(tensor_channels, channels, bias=False)
-            n_in, n_out = n_in + 2 * tensor_channels, n_out + tensor_channels
-        last = nn.Linear(2 * channels, n_out)
-        nn.init.normal_(last.weight, std=0.02)
-        self.update = nn.Sequential(nn.Linear(n_in, 2 * channels), nn.SiLU(), last)
-
-    def forward(
-        self, h: Tensor, v: Tensor, i: Tensor, j: Tensor, pairs: PairGeometry
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        n = self.channels
-        filters = self.filters(pairs.radial) * (0.25 * pairs.envelope)
-        x = self.source(h)
-        x_i, x_j = x[i], x[j]
-        message = torch.zeros_like(h)
-        message = message.index_add(0, i, filters[:, :n] * x_j[:, :n])
-        message = message.index_add(0, j, filters[:, :n] * x_i[:, :n])
-        u = pairs.unit[:, :, None]
-        to_i = u * (filters[:, n : 2 * n] * x_j[:, :n])[:, None, :]  # (pairs, 3, channels)
-        to_j = u * (filters[:, n : 2 * n] * x_i[:, :n])[:, None, :]
-        if self.first:
-            to_j = -to_j
-        else:
-            gate = filters[:, 2 * n : 3 * n][:, None, :]
-            to_i = to_i + gate * v[j]
-            to_j = gate * v[i] - to_j
-        v = v.index_add(0, i, to_i).index_add(0, j, to_j)
-
-        mixed = self.mix(v)
-        p, q = mixed[:, :, :n], mixed[:, :, n:]
-        norm = torch.sqrt((p * p).sum(1) + 1e-6)
-        dot = 0.125 * (p * q).sum(1)
-        h = h + message
-        # no chunk: where one part needs no gradient, TorchScript's own gives a wrong shape
-        if not hasattr(self, "mix_tensors"):  # TorchScript decides this when it compiles
-            change = self.update(torch.cat([h, norm, dot], dim=1))
-            delta, gain = change[:, :n], change[:, n:]
-            return h + delta, v + p * gain[:, None, :], h.new_zeros(h.shape[0], 5, 0)
-        weight = filters[:, self.n_filters * n :]
-        directions = quadratic(pairs.unit)[:, :, None]  # (pairs, 5, 1)
-        t = torch.zeros(h.shape[0], 5, self.tensor_channels, dtype=h.dtype, device=h.device)
-        t = t.index_add(0, i, directions * (weight * x_j[:, n:])[:, None, :])
-        t = t.index_add(0, j, directions * (weight * x_i[:, n:])[:, None, :])
-        mixed = self.mix_tensors(t)
-        a, b = mixed[:, :, : self.tensor_channels], mixed[:, :, self.tensor_channels :]
-        size = torch.sqrt((a * a).sum(1) + 1e-6)
-        product = 0.125 * (a * b).sum(1)
-        change = self.update(torch.cat([h, norm, dot, size, product], dim=1))
-        delta, gain, turn = change[:, :n], change[:, n : 2 * n], change[:, 2 * n :]
-        turned = self.widen(apply_tensor(b, self.narrow(v)) * turn[:, None, :])
-        return h + delta, v + p * gain[:, None, :] + turned, t

@@ -60,7 +60,7 @@ class BothHeads(torch.nn.Module):
 
 def scatter(pair: Tensor, batch: Batch) -> Tensor:
     """Pair forces ``(n_pairs, 3)`` to atomic forces ``(n_atoms, 3)``."""
-    forces = torch.zeros(batch.types.shape[0], 3, dtype=pair.dtype)
+    forces = torch.zeros(batch.types.shape[0], 3, dtype=pair.dtype, device=pair.device)
     return forces.index_add(0, batch.first, pair).index_add(0, batch.second, -pair)
 
 
@@ -73,7 +73,7 @@ def terms(model: BothHeads, parameters: dict[str, Tensor], batch: Batch, stage: 
     )
     n_components = 3.0 * batch.real.sum()
     direct = scatter(direct_pairs, batch)
-    zero = torch.zeros(())
+    zero = torch.zeros((), device=vectors.device)
     direct_loss = _mean_square(direct - batch.forces, batch.real, n_components)
     stress_loss = _stress_loss(direct_pairs, batch)
     if not differentiable:
@@ -101,7 +101,9 @@ def _mean_square(error: Tensor, real: Tensor, n_components: Tensor) -> Tensor:
 
 def _stress_loss(pair: Tensor, batch: Batch) -> Tensor:
     outer = (pair[:, :, None] * batch.vectors[:, None, :]).reshape(-1, 9)  # (n_pairs, 9)
-    total = torch.zeros(batch.sizes.shape[0], 9).index_add(0, batch.graph[batch.first], outer)
+    total = torch.zeros(batch.sizes.shape[0], 9, device=pair.device).index_add(
+        0, batch.graph[batch.first], outer
+    )
     present = (batch.sizes > 0).to(total.dtype)
     error = total.reshape(-1, 3, 3) - batch.strain_gradient
     per_atom = error / batch.sizes.clamp(min=1.0)[:, None, None]
@@ -137,12 +139,12 @@ def make_step(net: HybridNet, stage: Stage, example: Batch, *, compiled: bool) -
     from torch.fx.experimental.proxy_tensor import make_fx
 
     values = [parameter.detach() for parameter in model.parameters()]
-    graph = make_fx(step)(values, example, torch.ones(len(TERMS)))
+    graph = make_fx(step)(values, example, torch.ones(len(TERMS), device=example.vectors.device))
     return torch.compile(graph, dynamic=False)
 
 
 def predict(net: HybridNet, batch: Batch) -> Forces:
-    """Both forces of a batch, for evaluation."""
+    """Both forces of a batch, for evaluation; on the network's device."""
     vectors = batch.vectors.detach().requires_grad_(True)
     energies, direct_pairs = BothHeads(net)(batch.types, batch.first, batch.second, vectors)
     (pairs,) = torch.autograd.grad((energies * batch.real[:, 0]).sum(), vectors)

@@ -45,15 +45,19 @@ class Optimisation:
         """The parameters now, without history."""
         return [parameter.detach() for parameter in self._parameters.values()]
 
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """Move by the gradients, in the order of `values`, and update the average."""
+    def step(self, gradients: Sequence[Tensor], progress: float) -> None:
+        """Move by the gradients, in the order of `values`, and update the average.
+
+        ``progress`` in [0, 1) is how much of the training is done.
+        """
         k = self._done
         for optimiser, rate in zip(self._optimisers, self._rates, strict=True):
-            optimiser.param_groups[0]["lr"] = rate * self._schedule(k)
-        norm = torch.sqrt(torch.stack([(g * g).sum() for g in gradients]).sum())
+            optimiser.param_groups[0]["lr"] = rate * self._schedule(k, progress)
+        norm = torch.nn.utils.get_total_norm(gradients)
         scale = (self._recipe.gradient_norm / norm).clamp(max=1.0)
-        for parameter, gradient in zip(self._parameters.values(), gradients, strict=True):
-            parameter.grad = gradient * scale
+        bounded = torch._foreach_mul(list(gradients), scale)
+        for parameter, gradient in zip(self._parameters.values(), bounded, strict=True):
+            parameter.grad = gradient
         for optimiser in self._optimisers:
             optimiser.step()
         keep = min(self._recipe.averaging, k / (k + 20))  # forgets the start
@@ -69,6 +73,6 @@ class Optimisation:
                 known[name].copy_(value)
         return result
 
-    def _schedule(self, k: int) -> float:
-        cosine = 0.5 * (1 + math.cos(math.pi * k / self._recipe.n_steps))
+    def _schedule(self, k: int, progress: float) -> float:
+        cosine = 0.5 * (1 + math.cos(math.pi * progress))
         return min(1.0, (k + 1) / self._recipe.warmup_steps) * cosine + 1e-4

@@ -15,6 +15,7 @@ import torch
 
 from ncforce_ipi import __version__
 from ncforce_ipi.training.dataset import data_hash
+from ncforce_ipi.training.device import find_device
 from ncforce_ipi.training.distil import distil
 from ncforce_ipi.training.fit import fit
 from ncforce_ipi.training.hybrid import HybridNet
@@ -34,9 +35,13 @@ def train(
     changes: dict[str, Any],
     threads: int,
     compiled: bool,
+    device: str = "cpu",
+    minutes: float | None = None,
 ) -> None:
     """Run one stage and write everything that belongs to it into ``out``."""
     recipe = read_recipe(recipe_path, changes)
+    where = find_device(device)
+    on_gpu = where.type == "cuda"
     files = data_files(recipe, folder)
     out.mkdir(parents=True, exist_ok=True)
     (out / "curve.csv").unlink(missing_ok=True)
@@ -45,8 +50,10 @@ def train(
         "ncforce_ipi": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {threads} of {os.cpu_count()} cores",
+        "machine": f"{platform.machine()}, {threads} of {os.cpu_count()} cores"
+        + (f", {torch.cuda.get_device_name(where)}" if on_gpu else ""),
         "stage": stage,
+        "minutes": minutes,
         "recipe": asdict(recipe),
         "data_sha256": data_hash(files),
         "data_files": [file.name for file in files],
@@ -55,7 +62,16 @@ def train(
     if stage == "distil" and initial is not None:
         net = distil(recipe, folder, out, initial=initial)
     else:
-        net = fit(recipe, folder, out, stage=stage, initial=initial, compiled=compiled)
+        net = fit(
+            recipe,
+            folder,
+            out,
+            stage=stage,
+            initial=initial,
+            compiled=compiled,
+            device=where,
+            minutes=minutes,
+        ).cpu()
     if stage != "direct":
         write_model(net, recipe, recipe_path.parent.name, out / "model.pt")
         log.info("model written to %s", out / "model.pt")

@@ -30,7 +30,9 @@ class Recipe:
     ``[start, end]`` is interpolated linearly over the run.  ``pools`` gives, for each data file and
     kind of frame (``"train:md"``), the share of batches drawn from it.
     ``r_min_A`` is about the shortest distance in the data: the radial functions are dense above it.
-    ``tensor_channels`` is the width of the tensors of the pair directions, 0 for none.
+    ``tensor_channels`` is the width of the tensors of the pair directions, 0 for none; ``coupled``
+    lets neighbours send them (``interaction``).
+    ``mix_pools`` draws a pool for each frame instead of each batch: for large batches.
     ``description`` and ``references`` go into the exported model.
     """
 
@@ -44,6 +46,7 @@ class Recipe:
     n_radial: int = 24
     r_min_A: float = 0.6
     tensor_channels: int = 0
+    coupled: bool = False
     atoms_per_batch: int = 192
     frames_per_batch: int = 2
     n_steps: int = 60_000
@@ -52,6 +55,7 @@ class Recipe:
     learning_rate_rest: float = 0.002
     gradient_norm: float = 1.0
     averaging: float = 0.999
+    mix_pools: bool = False
     seed: int = 0
     validate_every: int = 2_000
     weights: dict[str, list[float]] = field(default_factory=dict)
@@ -70,6 +74,7 @@ class Recipe:
             self.n_radial,
             self.r_min_A,
             self.tensor_channels,
+            self.coupled,
         )
 
     def loss_weights(self, progress: float) -> Tensor:
@@ -156,6 +161,7 @@ def save(out: Path, net: HybridNet, recipe: Recipe, stage: str) -> None:
 _SHOWN = (
     "step",
     "cpu_s",
+    "wall_s",
     "val_conservative_meV_per_A",
     "val_direct_meV_per_A",
     "val_difference_meV_per_A",

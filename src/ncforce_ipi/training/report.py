@@ -16,7 +16,8 @@ def evaluate(net: HybridNet, frame: Frame, packer: Packer) -> Forces:
     single = Packer(
         1, len(frame), len(frame.first), packer.cutoff, packer.shifts, packer.species_index
     )
-    return predict(net, single.pack([frame]))
+    found = predict(net, single.pack([frame]).to(net.centres.device))
+    return Forces(*(tensor.cpu() for tensor in found))
 
 
 def accuracy(net: HybridNet, frames: Sequence[Frame], packer: Packer) -> dict[str, float]:
