@@ -101,6 +101,8 @@ def stiffness(backend: Backend, frames, bond, step_A: float = 0.01) -> dict[str,
                     k[kind] -= sign * float(e.forces[h] @ unit) / (2 * step_A)
             slow.append(k["conservative"])
             fast.append(k["direct"])
+    if not slow:
+        raise SystemExit(f"no {'-'.join(bond)} bond in these frames; name two elements with --bond")
     ratio = np.array(slow) / np.array(fast) - 1
     return {
         "n_bonds": len(ratio),

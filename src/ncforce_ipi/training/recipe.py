@@ -132,7 +132,8 @@ def load_held_out(recipe: Recipe, folder: Path) -> list[Frame]:
 def read_initial(recipe: Recipe, checkpoint: Path) -> HybridNet:
     """The network of an earlier stage; parts that it didn't have yet start as they are made."""
     net = recipe.network()
-    net.load_state_dict(torch.load(checkpoint, weights_only=True)["weights"], strict=False)
+    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    net.load_state_dict(saved["weights"], strict=False)
     return net
 
 
@@ -154,7 +155,8 @@ def record(
 def save(out: Path, net: HybridNet, recipe: Recipe, stage: str) -> None:
     """Write ``checkpoint.pt``, in one move."""
     partial = out / "checkpoint.partial"
-    torch.save({"weights": net.state_dict(), "recipe": asdict(recipe), "stage": stage}, partial)
+    weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}  # read anywhere
+    torch.save({"weights": weights, "recipe": asdict(recipe), "stage": stage}, partial)
     partial.replace(out / "checkpoint.pt")
 
 
