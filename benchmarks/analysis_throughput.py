@@ -32,9 +32,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -122,9 +124,13 @@ def mdanalysis_rdf(path: Path) -> dict[str, list[float]]:
     from MDAnalysis.analysis.rdf import InterRDF
     from MDAnalysis.transformations import set_dimensions
 
+    def to_angstrom(frame: Any) -> Any:
+        frame.positions = frame.positions * BOHR_A
+        return frame
+
     universe = MDAnalysis.Universe(str(path), format="XYZ", topology_format="XYZ")
     universe.trajectory.add_transformations(
-        lambda frame: setattr(frame, "positions", frame.positions * BOHR_A) or frame,
+        to_angstrom,
         set_dimensions([CELL_A] * 3 + [90.0] * 3),
     )
     result = {}
@@ -164,7 +170,7 @@ def ipi_acf(path: Path, symbols: str = "HO") -> dict[str, list[float]]:
     return curves
 
 
-TASKS = {
+TASKS: dict[str, tuple[str, dict[str, Callable[[Path], object]]]] = {  # file, programs
     "read i-PI xyz": ("vel.xyz", {"ours": ours_read, "i-PI": ipi_read}),
     "read extxyz": ("pos.extxyz", {"ours": ours_read, "ASE": ase_read}),
     "read, chemfiles": ("vel.xyz", {"ours": ours_read, "chemfiles": chemfiles_read}),

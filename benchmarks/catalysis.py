@@ -132,7 +132,7 @@ def record(
 ) -> dict[str, Any]:
     """The numbers of one run."""
     oxygen_A, all_A = apart(directory, directory.parent / "slow")
-    drift = entry.drift_conserved
+    drift, conserved = entry.drift_conserved, entry.conserved_meV
     height, bond = mean_of(where.height_A), mean_of(where.bond_A)
     curve = found.wavenumber_per_cm, found.density[ADSORBATE]
     peaks = {name: highest_peak(*curve, *band) for name, band in BANDS_PER_CM.items()}
@@ -142,7 +142,9 @@ def record(
         "time_ps": float(entry.time_ps[-1]),
         "drift_meV_per_atom_per_ps": drift.slope if drift else None,
         "drift_ci95_meV_per_atom_per_ps": _finite(drift.ci95) if drift else None,
-        "conserved_standard_deviation_meV_per_atom": float(entry.conserved_meV.std()),
+        "conserved_standard_deviation_meV_per_atom": (
+            None if conserved is None else float(conserved.std())
+        ),
         "temperature_K": mean_of(entry.temperature_K).value,
         "occupancy": where.occupancy(),
         "height_A": height.value,
@@ -192,7 +194,9 @@ def table(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _pm(value: float, error: float | None) -> str:
+def _pm(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "-"
     if error is None:
         return f"{value:.3g}"
     return with_error(value, error).replace("+-", "±")
@@ -209,7 +213,8 @@ def draw(
         figure, (energy, height, vibration) = plots.figure(3, height_in=2.6)
         for rank, (entry, where, spectra_) in enumerate(zip(entries, places, found, strict=True)):
             shade = plots.PALETTE[rank]
-            energy.plot(entry.time_ps, entry.conserved_meV, color=shade, label=entry.kind)
+            if entry.conserved_meV is not None:
+                energy.plot(entry.time_ps, entry.conserved_meV, color=shade, label=entry.kind)
             height.plot(where[0], where[1].height_A, color=shade, linewidth=1.2)
             density = spectra_.density[ADSORBATE]
             vibration.plot(spectra_.wavenumber_per_cm, density, color=shade)

@@ -18,6 +18,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import ase.io
@@ -173,7 +174,7 @@ def cost(run: Run) -> None:
 
 def _cost(run: Run, way: str, options: list[object], n: int) -> dict[str, object]:
     repeats = {1: (1, 1, 1), 2: (2, 1, 1), 4: (2, 2, 1)}.get(n, (round(n ** (1 / 3)),) * 3)
-    atoms = ase.io.read(run.at["water192"], index=0).repeat(repeats)
+    atoms = next(ase.io.iread(run.at["water192"], index=0)).repeat(repeats)
     path, result = run.out / f"cost_{len(atoms)}.xyz", run.out / f"cost_{len(atoms)}.json"
     ase.io.write(path, atoms)
     words = ["--method", "estimate", "--kind", "direct", *options]
@@ -225,7 +226,7 @@ def main() -> None:
         elif library and importlib.util.find_spec(library) is None:
             print(f"{name}: {library} isn't installed here")
         else:
-            note_times(args.out, name, lambda part=part: part(run))
+            note_times(args.out, name, partial(part, run))
     print(PAPER)
 
 

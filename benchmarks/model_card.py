@@ -14,9 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from ncforce_ipi.backend import Backend, Structure, Wanted
 from ncforce_ipi.drivers import metatomic
@@ -29,12 +32,12 @@ DIRECT = Wanted(frozenset({"direct"}))
 MOVED = 128
 
 
-def structure(atoms, positions=None) -> Structure:
+def structure(atoms: Atoms, positions: np.ndarray | None = None) -> Structure:
     x = atoms.positions if positions is None else positions
     return Structure(atoms.numbers.astype(np.int32), x.copy(), atoms.cell.array.copy())
 
 
-def frame_errors(backend: Backend, atoms) -> dict[str, np.ndarray]:
+def frame_errors(backend: Backend, atoms: Atoms) -> dict[str, np.ndarray]:
     """Errors of one frame: forces eV/A, energy eV/atom, stress eV/A^3."""
     found = backend.evaluate(structure(atoms), BOTH)
     slow, fast, true = found["conservative"], found["direct"], atoms.get_forces()
@@ -52,7 +55,7 @@ def frame_errors(backend: Backend, atoms) -> dict[str, np.ndarray]:
     return errors
 
 
-def error_table(backend: Backend, frames, by: str) -> list[dict]:
+def error_table(backend: Backend, frames: Sequence[Atoms], by: str) -> list[dict[str, Any]]:
     """One row per value of ``by``, the last for all: RMSE and MAE of forces, RMSE of the rest."""
     errors = [(a.info[by], frame_errors(backend, a)) for a in frames]
     groups = sorted({group for group, _ in errors})
@@ -76,7 +79,9 @@ def rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(x**2)))
 
 
-def stiffness(backend: Backend, frames, bond, step_A: float = 0.01) -> dict[str, float]:
+def stiffness(
+    backend: Backend, frames: Sequence[Atoms], bond: Sequence[str], step_A: float = 0.01
+) -> dict[str, float]:
     """k = -dF.u/dx of atoms moved along the bond to their nearest neighbour by +-``step_A``.
 
     ``bond`` ("O", "H"): of each H, and its nearest O, with both forces; at most
@@ -115,12 +120,14 @@ def stiffness(backend: Backend, frames, bond, step_A: float = 0.01) -> dict[str,
     }
 
 
-def cost(backend: Backend, atoms, n: int = 40) -> dict[str, float]:
+def cost(backend: Backend, atoms: Atoms, n: int = 40) -> dict[str, float]:
     """Median ms of a call, the three kinds in turn on slightly moving atoms."""
-    random, times = np.random.default_rng(0), {"direct": [], "conservative": [], "both": []}
+    random = np.random.default_rng(0)
+    kinds = (("direct", DIRECT), ("conservative", CONSERVATIVE), ("both", BOTH))
+    times: dict[str, list[float]] = {name: [] for name, _ in kinds}
     for _ in range(n + 10):
         moved = structure(atoms, atoms.positions + random.normal(0, 1e-3, atoms.positions.shape))
-        for name, wanted in (("direct", DIRECT), ("conservative", CONSERVATIVE), ("both", BOTH)):
+        for name, wanted in kinds:
             start = time.perf_counter()
             backend.evaluate(moved, wanted)
             times[name].append(time.perf_counter() - start)
@@ -149,7 +156,7 @@ def main() -> None:
     cold = [a for a in frames if a.info["T"] == args.cold_K]
     small = sorted(cold, key=len)
     picked = small[:: max(1, len(small) // args.stiffness_frames)][: args.stiffness_frames]
-    result = {
+    result: dict[str, Any] = {
         "model_sha256": sha256(path),
         "errors": error_table(backend, frames, args.by),
     }
@@ -161,7 +168,7 @@ def main() -> None:
         args.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def show(result: dict, by: str) -> None:
+def show(result: dict[str, Any], by: str) -> None:
     columns = {
         {"T": "T / K", "kind": "kind"}[by]: by,
         "frames": "n_frames",

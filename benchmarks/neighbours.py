@@ -7,6 +7,7 @@ structure, medians and means (a mean has the rebuilding in it), steps as of 0.5 
     OMP_NUM_THREADS=1 python benchmarks/neighbours.py
 """
 
+import argparse
 import statistics
 import time
 
@@ -19,7 +20,7 @@ CUTOFF_A = 4.5
 SKIN_A = 1.0
 STEP_A = {1: 0.0079, 8: 0.0020}  # sqrt(k_B T / m) x 0.5 fs
 STEPS = {1: 100, 2: 40, 4: 20}
-METHODS = {
+METHODS: dict[str, dict[str, float]] = {
     "fresh": {},
     "skin": {"skin": SKIN_A},
     "skin + sort": {"skin": SKIN_A},
@@ -36,6 +37,7 @@ def sort(pairs: torch.Tensor, shifts: torch.Tensor, vectors: torch.Tensor) -> No
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     torch.set_num_threads(1)
     for n_copies, n_steps in STEPS.items():
         atoms = water(n_copies)

@@ -5,6 +5,7 @@ to and is stopped (SIGSTOP) in between, for its polling threads don't rest: what
 machine to itself.  Run as a program, this file is that i-PI.
 """
 
+import argparse
 import contextlib
 import json
 import os
@@ -16,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -210,6 +212,7 @@ def water(n_copies: int = 1) -> Atoms:
 
 def main() -> None:
     """i-PI that takes the steps that stdin asks for: ``mts n_warm n_outer`` a line."""
+    argparse.ArgumentParser(description=main.__doc__).parse_args()
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     from ipi.engine.simulation import Simulation
@@ -236,7 +239,7 @@ def main() -> None:
     softexit.trigger(status="success", message="all steps taken")
 
 
-def _watch(simulation: "object") -> list[tuple[float, float]]:
+def _watch(simulation: Any) -> list[tuple[float, float]]:
     """A list that gets the two times of each request, in seconds, when i-PI lets go of it."""
     times: list[tuple[float, float]] = []
     for forcefield in simulation.fflist.values():
@@ -250,7 +253,7 @@ def _watch(simulation: "object") -> list[tuple[float, float]]:
     return times
 
 
-def _advance(simulation: "object", n_outer: int) -> float:
+def _advance(simulation: Any, n_outer: int) -> float:
     """Seconds for ``n_outer`` outer steps, with i-PI's outputs and safety copies."""
     first = getattr(simulation, "n_taken", 0)
     simulation.step, simulation.tsteps = first, first + n_outer

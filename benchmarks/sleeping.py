@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ncforce_ipi import client, sockets
-from ncforce_ipi.backend import Evaluation, Structure, Wanted
+from ncforce_ipi.backend import Evaluation, Kind, Role, Structure, Wanted
 from ncforce_ipi.drivers import loading
 from ncforce_ipi.evaluator import Evaluator
 from ncforce_ipi.sharedmemory import Segments
@@ -22,6 +22,7 @@ from ncforce_ipi.species import read_species
 __DRIVER_NAME__ = "sleeping"
 __DRIVER_CLASS__ = "SleepingPes"
 SLEEP_FILE = "sleep_ms"
+KINDS: dict[Role, Kind] = {"slow": "conservative", "fast": "direct"}
 
 
 class Sleeper:
@@ -56,15 +57,15 @@ class SleepingPes:
 class Sleeping:
     """For our driver."""
 
-    kinds = frozenset(["conservative", "direct"])
-    species = None
-    source = None
+    kinds: frozenset[Kind] = frozenset(["conservative", "direct"])
+    species: frozenset[int] | None = None
+    source: Path | None = None
     description = "sleeping"
 
     def __init__(self) -> None:
         self._sleeper = Sleeper()
 
-    def evaluate(self, structure: Structure, wanted: Wanted) -> dict[str, Evaluation]:
+    def evaluate(self, structure: Structure, wanted: Wanted) -> dict[Kind, Evaluation]:
         self._sleeper.sleep()
         nothing = Evaluation(0.0, np.zeros_like(structure.positions), np.zeros((3, 3)))
         return dict.fromkeys(wanted.kinds, nothing)
@@ -86,7 +87,7 @@ def main() -> None:
         sock = sockets.connect(address, wait_s=60.0)
         assert sock is not None
         connections.append(client.Connection(role, sock, Segments() if args.shm else None))
-    kinds = {role: {"slow": "conservative", "fast": "direct"}[role] for role in args.roles}
+    kinds = {role: KINDS[role] for role in args.roles}
     evaluator = Evaluator(Sleeping(), kinds)
     client.serve(connections, read_species(args.structure), evaluator, idle_s=600.0)
     sockets.hang_up([connection.sock for connection in connections])

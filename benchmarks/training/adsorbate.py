@@ -15,6 +15,7 @@ import argparse
 import json
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import backends
 import numpy as np
@@ -45,7 +46,7 @@ def lattice_constant(model: Calculator) -> float:
         atoms.calc = model
         energies.append(atoms.get_potential_energy())
     fit = np.polynomial.Polynomial.fit(strains, energies, 3)
-    best = min((s.real for s in fit.deriv().roots()), key=lambda s: abs(s))
+    best = min((complex(s).real for s in fit.deriv().roots()), key=abs)
     return GUESS_A * (1 + best)
 
 
@@ -123,7 +124,8 @@ def main() -> None:
     a_A = args.a_A or lattice_constant(model)
     clean = bare_slab(a_A)
     relax(clean, model, args.most_steps)
-    rows, structures = [], []
+    rows: list[dict[str, Any]] = []
+    structures: list[Atoms] = []
     for begin, atoms in starts(clean).items():
         energy, steps = relax(atoms, model, args.most_steps)
         end = site(atoms)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -26,7 +25,7 @@ def structure(atoms: Atoms) -> Structure:
 class ConservativeCalculator(Calculator):
     """Energy (eV) and conservative forces (eV/A) of a backend, for ASE's dynamics."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces"]
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012  as ASE declares it
 
     def __init__(self, backend: Backend) -> None:
         super().__init__()
@@ -35,6 +34,7 @@ class ConservativeCalculator(Calculator):
     def calculate(self, atoms=None, properties=None, system_changes=all_changes) -> None:
         """One evaluation."""
         super().calculate(atoms, properties, system_changes)
+        assert self.atoms is not None  # ASE keeps a copy
         found = self._backend.evaluate(structure(self.atoms), CONSERVATIVE)["conservative"]
         self.results = {"energy": found.energy, "forces": found.forces}
 

