@@ -161,3 +161,10 @@ def test_unknown_key_in_a_recipe_is_named(folder, capsys):
     recipe.write_text("chanels = 3\n" + RECIPE)
     assert main(["train", str(recipe), "--out", str(folder / "new")]) == 2
     assert "chanels" in capsys.readouterr().err
+
+
+def test_coupled_layers_without_tensors_are_refused(folder, capsys):
+    recipe = folder / "recipe.toml"
+    recipe.write_text("coupled = true\n" + RECIPE)
+    assert main(["train", str(recipe), "--no-compile", "--out", str(folder / "new")]) == 2
+    assert "add e.g. tensor_channels = 32" in capsys.readouterr().err

@@ -64,6 +64,8 @@ class Recipe:
 
     def network(self) -> HybridNet:
         """A network of this recipe with random weights (seeded)."""
+        if self.coupled and not self.tensor_channels:
+            raise InputError("coupled = true needs tensors: add e.g. tensor_channels = 32")
         torch.manual_seed(self.seed)
         return HybridNet(
             self.species,
