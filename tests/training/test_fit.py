@@ -168,3 +168,4 @@ def test_coupled_layers_without_tensors_are_refused(folder, capsys):
     recipe.write_text("coupled = true\n" + RECIPE)
     assert main(["train", str(recipe), "--no-compile", "--out", str(folder / "new")]) == 2
     assert "add e.g. tensor_channels = 32" in capsys.readouterr().err
+    assert not (folder / "new").exists()

@@ -62,10 +62,12 @@ class Recipe:
     description: str = ""
     references: list[str] = field(default_factory=list)
 
-    def network(self) -> HybridNet:
-        """A network of this recipe with random weights (seeded)."""
+    def __post_init__(self) -> None:
         if self.coupled and not self.tensor_channels:
             raise InputError("coupled = true needs tensors: add e.g. tensor_channels = 32")
+
+    def network(self) -> HybridNet:
+        """A network of this recipe with random weights (seeded)."""
         torch.manual_seed(self.seed)
         return HybridNet(
             self.species,
