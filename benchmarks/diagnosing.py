@@ -71,7 +71,7 @@ def frames(name: str, kinds: dict[str, object]) -> list[Atoms]:
 
 
 def structures(out: Path) -> dict[str, Path]:
-    """Files of test frames: water of 64 and of 32 H2O, carbon, aluminium; and one H2O."""
+    """Files of test frames: water of 64 and of 32 H2O, carbon, metals; and one H2O."""
     water = frames("water", {"kind": "md", "T": 300})
     found = {
         "water192": [a for a in water if len(a) == 192],
@@ -80,6 +80,7 @@ def structures(out: Path) -> dict[str, Path]:
         "amorphous": [a for a in frames("carbon", {"kind": "amorphous"}) if len(a) == 64],
         "diamond": frames("carbon", {"kind": "crystal"}),
         "aluminium": [a for a in frames("aluminium", {"kind": "solid"}) if len(a) == 60],
+        "o-on-cu3al": frames("cu3al-o", {"kind": "dynamics"}),
         "H2O": [molecule("H2O")],
     }
     for name, chosen in found.items():
@@ -90,7 +91,8 @@ def structures(out: Path) -> dict[str, Path]:
 def draw_profiles(out: Path) -> None:
     """Lambda and block norms against distance, direct forces, of all models."""
     names = {"estimates": "water", "lambda_graphene": "graphene", "lambda_amorphous": "a-C",
-             "lambda_aluminium": "aluminium", "lambda_molecules": "molecules"}  # fmt: skip
+             "lambda_aluminium": "aluminium", "lambda_o-on-cu3al": "O on Cu$_3$Al",
+             "lambda_molecules": "molecules"}  # fmt: skip
     with plots.style():
         figure, (norms, ratios) = plots.figure(2, share_x=True, height_in=3.2)
         for rank, (name, label) in enumerate(names.items()):

@@ -57,9 +57,11 @@ def precision(run: Run) -> None:
 
 
 def shipped(run: Run) -> None:
-    """Lambda of carbon, aluminium and the molecules' model: whole matrices; one figure of all."""
-    for name, model in {"graphene": "carbon", "amorphous": "carbon", "aluminium": ""}.items():
-        words = [run.at[name], "--frames", 2, "--model", model or name]
+    """Lambda of the other models: whole matrices; one figure of all."""
+    models = {"graphene": "carbon", "amorphous": "carbon"}
+    models |= {"aluminium": "aluminium", "o-on-cu3al": "cu3al-o"}
+    for name, model in models.items():
+        words = [run.at[name], "--frames", 2, "--model", model]
         look(run, f"lambda_{name}", "jacobian", *words)
     if STUDENT.exists():
         words = [MOLECULES / "held_out.xyz.xz", "--frames", 20, "--model", STUDENT]
