@@ -21,7 +21,8 @@ from ase.build import molecule
 
 from ncforce_ipi import cli, plots
 
-TRAINING = Path(__file__).parent / "training"
+# relative: it stands in the commands that results hold
+TRAINING = Path(os.path.relpath(Path(__file__).parent / "training"))
 
 
 @dataclass(frozen=True)

@@ -14,3 +14,9 @@ $python "$here/../sample.py" "$here/held_out.toml" $teacher --seed 1 --out "$mad
 label "$made/val.xyz" val
 $python "$here/../sample.py" "$here/start.toml" $teacher --out "$made/train.xyz"
 label "$made/train.xyz" train
+
+# one round: a first student, and labels for where it goes
+sed -e '/"round2/d' "$here/recipe.toml" > "$made/first.toml"
+$python -m ncforce_ipi train "$made/first.toml" --data "$here" --n-steps 3000 --out "$made/first"
+$python "$here/../sample.py" "$here/rounds.toml" --model "$made/first/model.pt" --seed 3 --out "$made/round2.xyz"
+label "$made/round2.xyz" round2
