@@ -49,11 +49,11 @@ def test_mixed_batches_have_frames_of_several_pools(frames, mix):
     assert any(a != b for a, b in found) == mix
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
-def test_a_gpu_that_is_not_there_is_one_line(folder, capsys):
-    words = ["train", str(folder / "recipe.toml"), "--device", "cuda", "--out", str(folder / "out")]
-    assert main(words) == 2
-    assert "torch finds no GPU here; use --device cpu" in capsys.readouterr().err
+@pytest.mark.parametrize("device", ["cuda:77", "tpu"])
+def test_a_device_that_is_not_there_is_one_line(folder, capsys, device):
+    words = ["train", str(folder / "recipe.toml"), "--device", device, "--out", str(folder / "out")]
+    assert main(words) == 1
+    assert f"device {device} isn't here, expected one of cpu" in capsys.readouterr().err
     assert not (folder / "out").exists()
 
 
@@ -65,3 +65,11 @@ def test_minutes_end_a_training_and_its_learning_rates(folder):
         steps = [int(row["step"]) for row in csv.DictReader(file)]
     assert 1 <= steps[-1] < 10000
     assert (out / "model.pt").is_file()
+
+
+def test_distillation_on_a_gpu_is_refused(folder, capsys):
+    checkpoint = folder / "checkpoint.pt"
+    checkpoint.touch()
+    words = ["--stage", "distil", "--init", str(checkpoint), "--device", "cuda"]
+    assert main(["train", str(folder / "recipe.toml"), *words, "--out", str(folder / "out")]) == 2
+    assert "distil runs on the CPU" in capsys.readouterr().err

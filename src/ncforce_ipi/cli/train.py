@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--init {args.init} not found; give the checkpoint.pt of an earlier run")
     if args.minutes is not None and args.stage == "distil":
         raise InputError("--minutes is for training both heads; for distil give --n-steps")
+    if args.device != "cpu" and args.stage == "distil":
+        raise InputError("--stage distil runs on the CPU; leave out --device")
     from ncforce_ipi.training.program import train
 
     train(

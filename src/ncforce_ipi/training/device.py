@@ -13,19 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from ncforce_ipi.errors import InputError
 from ncforce_ipi.training.dataset import Batch, Sampler
 from ncforce_ipi.training.objective import Step
 
 WARM_UP = 3  # calls before the capture: compilation, libraries' workspaces
-
-
-def find_device(name: str) -> torch.device:
-    """The device, or the error that says what there is."""
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--device {name}: torch finds no GPU here; use --device cpu")
-    return device
 
 
 class _Stream(IterableDataset):

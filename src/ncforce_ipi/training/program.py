@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from ncforce_ipi import __version__
+from ncforce_ipi.drivers import loading
 from ncforce_ipi.training.dataset import data_hash
-from ncforce_ipi.training.device import find_device
 from ncforce_ipi.training.distil import distil
 from ncforce_ipi.training.fit import fit
 from ncforce_ipi.training.hybrid import HybridNet
@@ -40,7 +40,7 @@ def train(
 ) -> None:
     """Run one stage and write everything that belongs to it into ``out``."""
     recipe = read_recipe(recipe_path, changes)
-    where = find_device(device)
+    where = torch.device(loading.pick_device(device))
     on_gpu = where.type == "cuda"
     files = data_files(recipe, folder)
     out.mkdir(parents=True, exist_ok=True)
