@@ -9,7 +9,6 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +26,15 @@ TRAINING = Path(os.path.relpath(Path(__file__).parent / "training"))
 
 @dataclass(frozen=True)
 class Run:
-    """Where results go, files of structures by name, processes for optimisations."""
+    """Where results go, files of structures by name."""
 
     out: Path
     at: dict[str, Path]
-    processes: int
 
 
 def ncforce(out: Path, name: str, *words: object) -> None:
     """Run one command into ``out/name.*``; its table goes to ``out/name.txt`` and the screen."""
     text = [str(word) for word in words]
-    print(f"$ ncforce {shlex.join(text)}", flush=True)
     start, table = time.perf_counter(), io.StringIO()
     sys.argv[1:] = text  # what stands as the command in the files of results
     with redirect_stdout(table):
@@ -45,7 +42,8 @@ def ncforce(out: Path, name: str, *words: object) -> None:
     if code:
         sys.exit(f"{name} failed")
     (out / f"{name}.txt").write_text(table.getvalue())
-    print(f"{table.getvalue()}({time.perf_counter() - start:.0f} s)\n", flush=True)
+    seconds = time.perf_counter() - start  # in one piece: other parts print too
+    print(f"$ ncforce {shlex.join(text)}\n{table.getvalue()}({seconds:.0f} s)\n", flush=True)
 
 
 def look(run: Run, name: str, verb: str, *words: object) -> None:
@@ -118,12 +116,9 @@ def draw_profiles(out: Path) -> None:
         plots.save(figure, out / "lambda.png")
 
 
-def note_times(out: Path, name: str, part: Callable[[], None]) -> None:
-    """Run a part and add its seconds, of clock and processor, to ``times.json``."""
-    before, start = os.times(), time.perf_counter()
-    part()
-    cpu = sum(os.times()[:4]) - sum(before[:4])  # of this process and those that it waited for
+def note_times(out: Path, name: str, cpu_s: float | None, wall_s: float) -> None:
+    """Add a part's seconds, of processor and clock, to ``times.json``."""
     path = out / "times.json"
     times = json.loads(path.read_text()) if path.exists() else {}
-    times[name] = {"cpu_s": round(cpu), "wall_s": round(time.perf_counter() - start)}
+    times[name] = {"wall_s": round(wall_s)} | ({} if cpu_s is None else {"cpu_s": round(cpu_s)})
     path.write_text(json.dumps(times, indent=1) + "\n")

@@ -2,10 +2,11 @@
 
     python benchmarks/diagnostics.py --out results [--only jacobian loops ...] [--processes 2]
 
-Every part is commands of ``ncforce``, printed before they run; a part whose files are there is left
-out.  ``random-orb`` and ``random-equiformer`` need the libraries of these families in this
-environment, ``molecules`` needs SevenNet, ``second-opinion`` SO3LR: parts whose library isn't here
-are left out too.  Seconds of each part go to ``times.json``.
+Every part is commands of ``ncforce``, printed with their tables; a part whose files are there is
+left out.  ``g2``, ``freesolv`` and ``gas-sevennet`` need SevenNet, ``second-opinion`` SO3LR,
+``random-orb`` and ``random-equiformer`` the libraries of these families: parts whose library isn't
+in this environment are left out too.  Parts run side by side, each on one core; their seconds go to
+``times.json``.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import multiprocessing
+import os
 import resource
 import shlex
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import ase.io
@@ -26,6 +29,9 @@ from diagnosing import TRAINING, Run, draw_profiles, look, ncforce, note_times, 
 
 MOLECULES = TRAINING / "molecules"
 STUDENT = MOLECULES / "model.pt"
+LEARNT, HELD_OUT = (MOLECULES / f"{name}.xyz.xz" for name in ("molecules", "held_out"))
+NOISE = ["--displace-A", 0.5]
+SEVENNET = "sevennet:7net-0"
 SO3LR = (
     "ase --model so3krates_torch.calculator.so3:SO3LRCalculator --arguments "
     """'{"r_max_lr": 12.0, "device": "cpu", "default_dtype": "float64"}'"""
@@ -57,16 +63,15 @@ def precision(run: Run) -> None:
 
 
 def shipped(run: Run) -> None:
-    """Lambda of the other models: whole matrices; one figure of all."""
+    """Lambda of the other models: whole matrices."""
     models = {"graphene": "carbon", "amorphous": "carbon"}
     models |= {"aluminium": "aluminium", "o-on-cu3al": "cu3al-o"}
     for name, model in models.items():
         words = [run.at[name], "--frames", 2, "--model", model]
         look(run, f"lambda_{name}", "jacobian", *words)
     if STUDENT.exists():
-        words = [MOLECULES / "held_out.xyz.xz", "--frames", 20, "--model", STUDENT]
+        words = [HELD_OUT, "--frames", 20, "--model", STUDENT]
         look(run, "lambda_molecules", "jacobian", *words)
-    draw_profiles(run.out)
 
 
 def loops(run: Run) -> None:
@@ -82,14 +87,22 @@ def pair(run: Run) -> None:
 
 def optimise(run: Run, name: str, *words: object) -> None:
     """Optimisations into a folder of their own."""
-    options = ["--processes", run.processes, "--force", "--out", run.out / name]
+    options = ["--force", "--out", run.out / name]
     ncforce(run.out, name, "optimize", *words, *options)
 
 
 def gas(run: Run) -> None:
-    """One H2O from displaced atoms."""
-    displaced = ["--displace-A", 0.5, "--copies", 24]
-    optimise(run, "gas", run.at["H2O"], *displaced, "--optimizer", "LBFGS", "FIRE")
+    """One H2O from displaced atoms: the model of the liquid, and the one of molecules."""
+    words = [run.at["H2O"], *NOISE, "--copies", 24, "--optimizer", "LBFGS", "FIRE"]
+    optimise(run, "gas", *words)
+    if STUDENT.exists():
+        optimise(run, "gas_molecules", *words, "--slow", STUDENT)
+
+
+def gas_sevennet(run: Run) -> None:
+    """The same from the same start with SevenNet-0, its student fast."""
+    words = [run.at["H2O"], *NOISE, "--copies", 24, "--optimizer", "LBFGS", "FIRE"]
+    optimise(run, "gas_sevennet", *words, "--slow", SEVENNET, "--fast", STUDENT)
 
 
 def liquid(run: Run) -> None:
@@ -106,25 +119,31 @@ def bulk(run: Run) -> None:
     optimise(run, "aluminium", f"{run.at['aluminium']}@:2", "--slow", "aluminium", *both)
 
 
-def molecules(run: Run) -> None:
-    """The 73 of G2, every second of which the student knows, and 28 of FreeSolv that it doesn't.
+def g2(run: Run) -> None:
+    """The 73 of G2, every second of which the student knows, from displaced atoms."""
+    _molecules(run, "g2", f"{HELD_OUT}@:36", f"{LEARNT}@:37")
 
-    From displaced atoms; SevenNet-0 slow, its student fast.
-    """
-    if not STUDENT.exists():
-        print(f"molecules: {STUDENT} isn't there; {MOLECULES / 'DATA.md'} says how it is trained")
-        return
-    known, held_out = (MOLECULES / f"{name}.xyz.xz" for name in ("molecules", "held_out"))
-    models = ["--slow", "sevennet:7net-0", "--fast", STUDENT, "--displace-A", 0.5]
-    models += ["--steps", 400]  # paper: 1000; the few that need more are "falling" here
-    optimise(run, "g2", f"{held_out}@:36", f"{known}@:37", *models)
-    optimise(run, "freesolv", f"{held_out}@36::2", *models)
+
+def freesolv(run: Run) -> None:
+    """28 of FreeSolv, with up to 9 heavy atoms, that the student doesn't know."""
+    _molecules(run, "freesolv", f"{HELD_OUT}@36::2")
+
+
+def _molecules(run: Run, name: str, *sets: str) -> None:
+    """SevenNet-0 slow, its student fast."""
+    if STUDENT.exists():
+        optimise(run, name, *sets, "--slow", SEVENNET, "--fast", STUDENT, *NOISE)
+    else:
+        print(f"{name}: {STUDENT} isn't there; {MOLECULES / 'DATA.md'} says how it is trained")
 
 
 def second_opinion(run: Run) -> None:
-    """Some of the same molecules from the same start with SO3LR, in float64."""
-    some = f"{MOLECULES / 'held_out.xyz.xz'}@::8"
-    optimise(run, "so3lr", some, "--slow", SO3LR, "--displace-A", 0.5)
+    """Those that the student doesn't know, from the same start, with SO3LR in float64."""
+    for name, some in {
+        "so3lr_g2": f"{HELD_OUT}@:36",
+        "so3lr_freesolv": f"{HELD_OUT}@36::2",
+    }.items():
+        optimise(run, name, some, "--slow", SO3LR, *NOISE)
 
 
 def random_orb(run: Run) -> None:
@@ -195,18 +214,20 @@ def _cost(run: Run, way: str, options: list[object], n: int) -> dict[str, object
 
 
 PARTS: dict[str, tuple[Callable[[Run], None], str, str]] = {  # function, last file, library
-    "jacobian": (jacobian, "jacobian.json", ""),
-    "estimates": (estimates, "estimates.json", ""),
-    "precision": (precision, "float32_differences.json", ""),
-    "shipped": (shipped, "lambda.png", ""),
-    "loops": (loops, "loops.json", ""),
-    "pair": (pair, "pair.json", ""),
-    "gas": (gas, "gas/optimize.json", ""),
-    "liquid": (liquid, "liquid_fire/optimize.json", ""),
-    "bulk": (bulk, "aluminium/optimize.json", ""),
+    "g2": (g2, "g2/optimize.json", "sevenn"),  # the longest first
     "cost": (cost, "cost.json", ""),
-    "molecules": (molecules, "freesolv/optimize.json", "sevenn"),
-    "second-opinion": (second_opinion, "so3lr/optimize.json", "so3krates_torch"),
+    "freesolv": (freesolv, "freesolv/optimize.json", "sevenn"),
+    "second-opinion": (second_opinion, "so3lr_freesolv/optimize.json", "so3krates_torch"),
+    "bulk": (bulk, "aluminium/optimize.json", ""),
+    "liquid": (liquid, "liquid_fire/optimize.json", ""),
+    "pair": (pair, "pair.json", ""),
+    "estimates": (estimates, "estimates.json", ""),
+    "jacobian": (jacobian, "jacobian.json", ""),
+    "precision": (precision, "float32_differences.json", ""),
+    "shipped": (shipped, "lambda_molecules.json", ""),
+    "gas": (gas, "gas/optimize.json", ""),
+    "gas-sevennet": (gas_sevennet, "gas_sevennet/optimize.json", "sevenn"),
+    "loops": (loops, "loops.json", ""),
     "random-orb": (random_orb, "random_orb.json", "orb_models"),
     "random-equiformer": (random_equiformer, "random_equiformer.json", "fairchem"),
 }
@@ -216,20 +237,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--processes", type=int, default=1, help="of optimisations")
+    parser.add_argument("--processes", type=int, default=1, help="parts at a time")
     args = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent.parent))  # random weights are made by the tests
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     args.out.mkdir(parents=True, exist_ok=True)
-    run = Run(args.out, structures(args.out), args.processes)
-    for name in args.only:
-        part, result, library = PARTS[name]
-        if (args.out / result).exists():
-            print(f"{name}: {args.out / result} is there")
-        elif library and importlib.util.find_spec(library) is None:
-            print(f"{name}: {library} isn't installed here")
-        else:
-            note_times(args.out, name, partial(part, run))
+    run = Run(args.out, structures(args.out))
+    start, failed = time.perf_counter(), []
+    with ProcessPoolExecutor(
+        args.processes, multiprocessing.get_context("spawn"), max_tasks_per_child=1
+    ) as pool:
+        parts = {pool.submit(_part, name, run): name for name in PARTS if _wanted(name, args)}
+        for part in as_completed(parts):
+            if error := part.exception():
+                failed.append(parts[part])
+                print(f"{parts[part]}: {type(error).__name__}: {error}", flush=True)
+            else:
+                note_times(args.out, parts[part], *part.result())
+    if len(args.only) == len(PARTS):
+        note_times(args.out, f"{len(parts)} parts", None, time.perf_counter() - start)
+    draw_profiles(args.out)
     print(PAPER)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def _wanted(name: str, args: argparse.Namespace) -> bool:
+    """Whether a part is to run; says why not."""
+    _, result, library = PARTS[name]
+    if name not in args.only:
+        return False
+    if (args.out / result).exists():
+        print(f"{name}: {args.out / result} is there")
+    elif library and importlib.util.find_spec(library) is None:
+        print(f"{name}: {library} isn't installed here")
+    else:
+        return True
+    return False
+
+
+def _part(name: str, run: Run) -> tuple[float, float]:
+    """Run a part in a process of its own; seconds of processor and clock."""
+    before, start = os.times(), time.perf_counter()
+    PARTS[name][0](run)
+    return sum(os.times()[:4]) - sum(before[:4]), time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -134,6 +134,27 @@ def test_what_flies_apart_fails_in_words(chain):
     assert missing.reason == "no fast forces were given"
 
 
+@pytest.mark.parametrize("method", ["slow", "fast-then-slow"])
+def test_an_optimiser_that_divides_by_zero_is_at_a_floor(chain, method):
+    """L-BFGS divides by the change of the forces, which rounding can make zero."""
+
+    class Constant(Springs):
+        def evaluate(self, structure, wanted):
+            found = super().evaluate(structure, wanted)
+            pull = np.zeros((5, 3))
+            pull[0, 0], pull[4, 0] = -1e-4, 1e-4
+            return {k: Evaluation(0.0, pull, e.virial) for k, e in found.items()}
+
+    both = Side(Constant(), "conservative"), Side(Constant(), "direct")
+    with np.errstate(all="ignore"):
+        outcome = optimise(*both, method, chain, Settings(1e-5, 1000, "LBFGS"))
+    assert (outcome.converged, outcome.verdict) == (False, "floor")
+    assert "stay near 1.0e-04 eV/A" in outcome.reason
+    assert np.isfinite(outcome.structure.positions).all()
+    assert outcome.n_slow + outcome.n_fast == len(outcome.trace) < 1000
+    assert outcome.n_slow > 0
+
+
 def test_direct_forces_come_to_rest():
     """No net force, no net torque; rotations and translations are all that is taken out."""
     h2o = to_structure(molecule("H2O"))
@@ -192,6 +213,7 @@ def test_table_and_files(argon_file, capsys):
     text = capsys.readouterr().out
     assert "100 % (2/2)" in text
     assert "fast forces first save" in text
+    assert "% in the median structure" in text
     record = json.loads((out / "optimize.json").read_text())
     assert set(record["provenance"]) == {"version", "command", "models"}
     runs = record["results"]["optimisations"]

@@ -32,6 +32,10 @@ FLAT = 0.5  # of the third quarter's median force: the last one's must be below 
 FARTHEST_A = 50.0  # from the start: the structure has flown apart
 
 
+class StuckError(NcforceError):
+    """The optimiser's step is no number: L-BFGS divides by how much forces changed."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How structures are optimised.
@@ -139,17 +143,21 @@ def _descend(
     optimiser = _optimiser(settings.optimiser)(atoms, logfile=None)
     if memory is not None:
         recall(optimiser, memory, atoms.get_forces())
-    for _ in optimiser.irun(settings.fmax, max(left, 1)):
-        forces = atoms.get_forces()
-        size = float(np.linalg.norm(forces, axis=1).max())
-        _check(size, atoms.positions - start)
-        outcome.trace.append(size)
-        if size < best:
-            best, best_positions = size, atoms.positions.copy()
-            learnt = remember(optimiser, forces) if to_floor else None
-        if to_floor and at_floor(outcome.trace):
-            break
-    if to_floor:
+    stuck = False
+    try:
+        for _ in optimiser.irun(settings.fmax, max(left, 1)):
+            forces = atoms.get_forces()
+            size = float(np.linalg.norm(forces, axis=1).max())
+            _check(size, atoms.positions - start)
+            outcome.trace.append(size)
+            if size < best:
+                best, best_positions = size, atoms.positions.copy()
+                learnt = remember(optimiser, forces) if to_floor else None
+            if to_floor and at_floor(outcome.trace):
+                break
+    except StuckError:
+        stuck = True
+    if to_floor or stuck:
         atoms.positions = best_positions
     outcome.converged = size <= settings.fmax
     return learnt
@@ -211,8 +219,10 @@ def _calculator(side: Side, atoms: Any, count: Callable[[], None]) -> Any:
             self, atoms: Any = None, properties: Any = None, system_changes: Any = None
         ) -> None:
             Calculator.calculate(self, atoms, properties, system_changes or all_changes)
-            count()
             structure = to_structure(atoms)
+            if not np.isfinite(structure.positions).all():
+                raise StuckError("the optimiser's step is not a number")
+            count()
             found = _evaluate(side, structure)
             forces = found.forces
             if side.kind == "direct" and not side.keep_net_force:
