@@ -36,3 +36,20 @@ def test_a_script_explains_itself(script, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("usage: ")
     assert list(tmp_path.iterdir()) == [], "--help wrote files"
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "says"),
+    [
+        ("label.py", ["--help"], "--modal"),  # an option of the default family, SevenNet
+        ("solids.py", ["ase", "--help"], "--arguments"),
+        ("solids.py", ["sevenet"], "family 'sevenet': expected one of metatomic, sevennet"),
+    ],
+)
+def test_scripts_that_take_any_model_know_its_options(script, words, says, tmp_path):
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "training" / script, *words],
+        capture_output=True, text=True, timeout=LIMIT_S, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert says in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr

@@ -116,11 +116,9 @@ def main() -> None:
     parser.add_argument("--most-steps", type=int, default=60)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--best", type=Path, metavar="FILE", help="the structure of least energy")
-    family = parser.parse_known_args()[0].family
-    backends.add_arguments(parser, family)
-    args = parser.parse_args()
+    args = backends.parse(parser)
     name = args.model
-    model = backends.ConservativeCalculator(backends.load(args, family))
+    model = backends.ConservativeCalculator(backends.load(args))
     a_A = args.a_A or lattice_constant(model)
     clean = bare_slab(a_A)
     relax(clean, model, args.most_steps)
@@ -153,7 +151,7 @@ def main() -> None:
     modes = frequencies(structures[lowest], model)
     print(f"\nO at {rows[lowest]['end']}: {', '.join(f'{mode:.0f}' for mode in modes)} cm^-1")
     if args.json:
-        record = {"model": name, "family": family, "a_A": a_A, "sites": rows}
+        record = {"model": name, "family": args.family, "a_A": a_A, "sites": rows}
         record["frequencies_of_O_in_the_lowest_site_per_cm"] = modes
         args.json.write_text(json.dumps(record, indent=2) + "\n")
     if args.best:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib
+import sys
+from collections.abc import Mapping
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from ncforce_ipi.backend import Backend, Structure, Wanted
+from ncforce_ipi.cli.families import FAMILIES, module
 from ncforce_ipi.models import SHIPPED, model_path
 
 CONSERVATIVE = Wanted(frozenset({"conservative"}))
@@ -39,7 +41,27 @@ class ConservativeCalculator(Calculator):
         self.results = {"energy": found.energy, "forces": found.forces}
 
 
-def add_arguments(parser: argparse.ArgumentParser, family: str, model: str | None = None) -> None:
+def parse(
+    parser: argparse.ArgumentParser, models: Mapping[str, str] | None = None
+) -> argparse.Namespace:
+    """Arguments of ``parser``, which has one called ``family``, and of the family's driver.
+
+    ``models``: families and the model that each takes unless another is named.
+    """
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):  # with the options of the family, if one is named
+        default = parser.get_default("family")
+        family = next((word for word in words if word in FAMILIES), default)
+    else:
+        family = parser.parse_known_args(words)[0].family
+    if family is not None:
+        if family not in FAMILIES:
+            parser.error(f"family {family!r}: expected one of {', '.join(FAMILIES)}")
+        _add_arguments(parser, family, (models or {}).get(family))
+    return parser.parse_args(words)
+
+
+def _add_arguments(parser: argparse.ArgumentParser, family: str, model: str | None) -> None:
     """Options of all drivers and of this family's."""
     add = parser.add_argument
     add("--model", required=model is None, default=model)
@@ -47,11 +69,12 @@ def add_arguments(parser: argparse.ArgumentParser, family: str, model: str | Non
     add("--threads", type=int, default=1)
     add("--trust", action="store_true", help="load a checkpoint that is a pickle")
     parser.set_defaults(direct_energy=False, direct_virial=False)
-    importlib.import_module(f"ncforce_ipi.drivers.{family}").add_arguments(parser)
+    module(family).add_arguments(parser)
 
 
-def load(args: argparse.Namespace, family: str) -> Backend:
+def load(args: argparse.Namespace) -> Backend:
     """The model that the options name."""
-    if family == "metatomic" and args.model in SHIPPED:
+    if args.family == "metatomic" and args.model in SHIPPED:
         args.model = str(model_path(args.model))
-    return importlib.import_module(f"ncforce_ipi.drivers.{family}").load(args)
+    backend: Backend = module(args.family).load(args)
+    return backend

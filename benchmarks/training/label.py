@@ -54,11 +54,9 @@ def main() -> None:
     parser.add_argument("--family", default="sevennet")
     parser.add_argument("--max-force", type=float, default=30.0, help="eV/A")
     parser.add_argument("--out", type=Path, required=True)
-    family = parser.parse_known_args()[0].family
-    backends.add_arguments(parser, family, model="7net-0" if family == "sevennet" else None)
-    args = parser.parse_args()
+    args = backends.parse(parser, {"sevennet": "7net-0"})
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    teacher = backends.load(args, family)
+    teacher = backends.load(args)
     log.info("teacher: %s", teacher.description)
     frames = [a for path in args.frames for a in read_atoms(path)]
     kept = []

@@ -209,14 +209,12 @@ def main() -> None:
     parser.add_argument("--family", default="metatomic")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
-    family = parser.parse_known_args()[0].family
-    backends.add_arguments(parser, family)
-    args = parser.parse_args()
+    args = backends.parse(parser)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     plan = tomllib.loads(args.plan.read_text())
     random = np.random.default_rng(args.seed)
-    source = "student" if family == "metatomic" else "teacher"
-    model = backends.ConservativeCalculator(backends.load(args, family))
+    source = "student" if args.family == "metatomic" else "teacher"
+    model = backends.ConservativeCalculator(backends.load(args))
     frames = [
         crystal(c, random) for t in plan.get("crystals", []) for c in [Crystals(**t)] * t["n"]
     ]

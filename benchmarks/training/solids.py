@@ -64,9 +64,7 @@ def equation_of_state(backend: Backend, name: str) -> tuple[float, float, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("family")
-    family = parser.parse_known_args()[0].family
-    backends.add_arguments(parser, family)
-    backend = backends.load(parser.parse_args(), family)
+    backend = backends.load(backends.parse(parser))
     print("| crystal | a / A | E / eV per atom | B / GPa (sheet: N/m) |\n|---|---|---|---|")
     for name, symbol in SYMBOLS.items():
         if backend.species is None or Atoms(symbol).numbers[0] in backend.species:
