@@ -20,8 +20,8 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import ase.io
@@ -213,23 +213,24 @@ def _cost(run: Run, way: str, options: list[object], n: int) -> dict[str, object
     }  # fmt: skip
 
 
-PARTS: dict[str, tuple[Callable[[Run], None], str, str]] = {  # function, last file, library
-    "g2": (g2, "g2/optimize.json", "sevenn"),  # the longest first
-    "cost": (cost, "cost.json", ""),
-    "freesolv": (freesolv, "freesolv/optimize.json", "sevenn"),
-    "second-opinion": (second_opinion, "so3lr_freesolv/optimize.json", "so3krates_torch"),
-    "bulk": (bulk, "aluminium/optimize.json", ""),
-    "liquid": (liquid, "liquid_fire/optimize.json", ""),
-    "pair": (pair, "pair.json", ""),
-    "estimates": (estimates, "estimates.json", ""),
-    "jacobian": (jacobian, "jacobian.json", ""),
-    "precision": (precision, "float32_differences.json", ""),
-    "shipped": (shipped, "lambda_molecules.json", ""),
-    "gas": (gas, "gas/optimize.json", ""),
-    "gas-sevennet": (gas_sevennet, "gas_sevennet/optimize.json", "sevenn"),
-    "loops": (loops, "loops.json", ""),
-    "random-orb": (random_orb, "random_orb.json", "orb_models"),
-    "random-equiformer": (random_equiformer, "random_equiformer.json", "fairchem"),
+# function; the table of its last command, written when that has ended; library
+PARTS: dict[str, tuple[Callable[[Run], None], str, str]] = {
+    "g2": (g2, "g2.txt", "sevenn"),  # the longest first
+    "cost": (cost, "cost.txt", ""),
+    "freesolv": (freesolv, "freesolv.txt", "sevenn"),
+    "second-opinion": (second_opinion, "so3lr_freesolv.txt", "so3krates_torch"),
+    "bulk": (bulk, "aluminium.txt", ""),
+    "liquid": (liquid, "liquid_fire.txt", ""),
+    "pair": (pair, "pair.txt", ""),
+    "estimates": (estimates, "estimates.txt", ""),
+    "jacobian": (jacobian, "jacobian.txt", ""),
+    "precision": (precision, "float32_differences.txt", ""),
+    "shipped": (shipped, "lambda_molecules.txt", ""),
+    "gas": (gas, "gas_molecules.txt", ""),
+    "gas-sevennet": (gas_sevennet, "gas_sevennet.txt", "sevenn"),
+    "loops": (loops, "loops.txt", ""),
+    "random-orb": (random_orb, "random_orb.txt", "orb_models"),
+    "random-equiformer": (random_equiformer, "random_equiformer.txt", "fairchem"),
 }
 
 
@@ -248,7 +249,7 @@ def main() -> None:
         args.processes, multiprocessing.get_context("spawn"), max_tasks_per_child=1
     ) as pool:
         parts = {pool.submit(_part, name, run): name for name in PARTS if _wanted(name, args)}
-        for part in as_completed(parts):
+        for part in _ended(parts, pool):
             if error := part.exception():
                 failed.append(parts[part])
                 print(f"{parts[part]}: {type(error).__name__}: {error}", flush=True)
@@ -262,13 +263,22 @@ def main() -> None:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
+def _ended(parts: dict[Future, str], pool: ProcessPoolExecutor) -> Iterator[Future]:
+    """Parts as they end; Ctrl-C ends those that run and starts no other."""
+    try:
+        yield from as_completed(parts)
+    except KeyboardInterrupt:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+
+
 def _wanted(name: str, args: argparse.Namespace) -> bool:
     """Whether a part is to run; says why not."""
-    _, result, library = PARTS[name]
+    _, table, library = PARTS[name]
     if name not in args.only:
         return False
-    if (args.out / result).exists():
-        print(f"{name}: {args.out / result} is there")
+    if (args.out / table).exists():
+        print(f"{name}: {args.out / table} is there")
     elif library and importlib.util.find_spec(library) is None:
         print(f"{name}: {library} isn't installed here")
     else:

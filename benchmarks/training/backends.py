@@ -48,17 +48,18 @@ def parse(
 
     ``models``: families and the model that each takes unless another is named.
     """
-    words = sys.argv[1:]
-    if {"-h", "--help"} & set(words):  # with the options of the family, if one is named
-        default = parser.get_default("family")
-        family = next((word for word in words if word in FAMILIES), default)
+    words, default = sys.argv[1:], parser.get_default("family")
+    named = next((word for word in words if word in FAMILIES), default)
+    if default is None or {"-h", "--help"} & set(words):
+        family = named  # of a positional argument, whose options aren't known yet; or for the help
     else:
         family = parser.parse_known_args(words)[0].family
-    if family is not None:
-        if family not in FAMILIES:
-            parser.error(f"family {family!r}: expected one of {', '.join(FAMILIES)}")
+    if family in FAMILIES:
         _add_arguments(parser, family, (models or {}).get(family))
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    if args.family not in FAMILIES:
+        parser.error(f"family {args.family!r}: expected one of {', '.join(FAMILIES)}")
+    return args
 
 
 def _add_arguments(parser: argparse.ArgumentParser, family: str, model: str | None) -> None:

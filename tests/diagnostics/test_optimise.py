@@ -1,6 +1,7 @@
 """Optimisations of known force fields: success, floors, fast forces first, failures, files."""
 
 import csv
+import dataclasses
 import functools
 import json
 import os
@@ -14,8 +15,16 @@ from ncforce_ipi.cli import main
 from ncforce_ipi.cli.optimize import Opening, _group, open_sides
 from ncforce_ipi.diagnostics import batch
 from ncforce_ipi.diagnostics.frames import to_structure
-from ncforce_ipi.diagnostics.optimise import Settings, at_floor, at_rest, displaced, optimise
-from ncforce_ipi.diagnostics.optimise_report import median_trace
+from ncforce_ipi.diagnostics.optimise import (
+    Outcome,
+    Settings,
+    _judge,
+    at_floor,
+    at_rest,
+    displaced,
+    optimise,
+)
+from ncforce_ipi.diagnostics.optimise_report import median_trace, saved
 from ncforce_ipi.diagnostics.pair import Side
 from ncforce_ipi.diagnostics.sets import g2_closed_shell
 from ncforce_ipi.errors import InputError, ModelError
@@ -155,6 +164,33 @@ def test_an_optimiser_that_divides_by_zero_is_at_a_floor(chain, method):
     assert outcome.n_slow > 0
 
 
+def test_an_optimiser_that_divides_by_zero_after_a_fall_is_at_a_floor_too():
+    """Its forces fell until then, but more steps can't help."""
+    outcome = Outcome(trace=[1.0, 0.5, 0.2, 0.05, 0.01, 2e-3, 4e-4, 4e-4], stuck=True)
+    _judge(outcome, Settings(1e-5, 1000, "LBFGS"))
+    assert outcome.verdict == "floor"
+    outcome.stuck = False
+    _judge(outcome, Settings(1e-5, 1000, "LBFGS"))
+    assert outcome.verdict == "falling"
+
+
+def test_positions_that_are_no_numbers_fail_in_words(chain):
+    chain.positions[0, 0] = np.nan
+    outcome = optimise(*sides(), "slow", chain, Settings(1e-5, 10, "FIRE"))
+    assert (outcome.verdict, outcome.n_slow) == ("failed", 0)
+    assert outcome.reason == "the positions at the start are not finite"
+
+
+def test_a_saving_without_energies_says_nothing_of_them(chain):
+    """Slow forces that are direct have no energy."""
+    direct = sides(0.0)[1]
+    task = batch.Task("x", "x@0", chain, "slow", Settings(1e-5, 1000, "FIRE"))
+    both = [task, dataclasses.replace(task, method="fast-then-slow")]
+    (line,) = saved([(t, optimise(direct, direct, t.method, chain, t.settings)) for t in both])
+    assert "over 1 structures" in line
+    assert "energy" not in line
+
+
 def test_direct_forces_come_to_rest():
     """No net force, no net torque; rotations and translations are all that is taken out."""
     h2o = to_structure(molecule("H2O"))
@@ -262,12 +298,13 @@ def test_what_is_done_is_written_when_stopped(argon_file, capsys, monkeypatch):
         ),
         (["--copies", "0"], "--copies: expected 1 or more"),
         (["--displace-A", "nan"], "--displace-A: expected a length"),
+        (["ar4.xyz@0"], "two structures are called ar4.xyz@0"),
     ],
 )
-def test_mistakes_are_one_line(argon_file, capsys, words, message):
+def test_mistakes_are_one_line(argon_file, capsys, monkeypatch, words, message):
     model = [] if "--slow" in words else ["--slow", "analytic:lennard-jones"]
-    path = str(argon_file / "ar4.xyz")
-    assert main(["optimize", path, *model, *words, "--out", str(argon_file / "o")]) == 2
+    monkeypatch.chdir(argon_file)
+    assert main(["optimize", "ar4.xyz", *words, *model, "--out", str(argon_file / "o")]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
     assert not (argon_file / "o").exists()
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from torch._dynamo.exc import TorchDynamoException
 
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.cli import main
 from ncforce_ipi.drivers import metatomic
-from ncforce_ipi.training.dataset import Packer, Sampler, energy_shifts
+from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.training import fit
+from ncforce_ipi.training.dataset import Packer, Sampler, energy_shifts, read_frames
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS, BothHeads, make_step, predict, terms
-from ncforce_ipi.training.recipe import Recipe
+from ncforce_ipi.training.recipe import Recipe, read_initial, read_recipe, save
 
 from .conftest import CUTOFF_A, RECIPE, labelled_water
 
@@ -147,6 +153,16 @@ def test_distillation_moves_the_direct_head_towards_the_conservative_force(folde
         (["--stage", "finetune", "--out", "new"], "add --init checkpoint.pt"),
         (["--out", "."], "add --force"),
         (["--out", "new", "--data", "nowhere"], "not found"),
+        (["--out", "new", "--minutes", "0"], "--minutes: expected a positive number"),
+        (["--out", "new", "--minutes", "nan"], "--minutes: expected a positive number"),
+        (["--out", "new", "--n-steps", "-1"], "n_steps must be 1 or more, got -1"),
+        (["--out", "new", "--seed", "-1"], "must not be negative"),
+        (["--out", "new", "--threads", "0"], "--threads: expected 1 or more"),
+        (["--out", "new", "--init", "recipe.toml"], "with --init give finetune"),
+        (
+            ["--out", "new", "--stage", "finetune", "--init", "recipe.toml"],
+            "recipe.toml isn't a checkpoint.pt of ncforce train",
+        ),
     ],
 )
 def test_bad_input_is_one_line(folder, monkeypatch, capsys, words, line):
@@ -154,6 +170,95 @@ def test_bad_input_is_one_line(folder, monkeypatch, capsys, words, line):
     assert main(["train", "recipe.toml", "--no-compile", *words]) == 2
     error = capsys.readouterr().err.strip()
     assert line in error.splitlines()[-1]
+    assert not (folder / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("conservative =", "conservativ =", "no term 'conservativ'; there are energy, conserv"),
+        ("energy = [1.0, 1.0]", "energy = 1.0", "energy = 1.0; give [at the start, at the end]"),
+        ("energy = [1.0, 1.0]", "energy = [1.0, -1.0]", "give [at the start, at the end]"),
+        ("validate_every = 3", "validate_every = 0", "validate_every must be 1 or more"),
+        ("atoms_per_batch = 48", "atoms_per_batch = 20", "has 24 atoms and a batch 20; give atoms"),
+        ("species = [1, 8]", "species = [1, 6]", "frame 0: no O in the recipe's species"),
+        ("[1.0, 1.0]", "[0.0, 0.0]", "give one of them a weight"),
+        ("channels = 8", "channels = 0", "channels must be 1 or more"),
+    ],
+)
+def test_a_recipe_that_cannot_train_is_one_line(folder, capsys, old, new, line):
+    recipe = folder / "recipe.toml"
+    assert old in RECIPE
+    recipe.write_text(RECIPE.replace(old, new).replace("[0.0, 1.0]", "[0.0, 0.0]"))
+    assert main(["train", str(recipe), "--no-compile", "--out", str(folder / "new")]) == 2
+    assert line in capsys.readouterr().err.strip().splitlines()[-1]
+    assert not (folder / "new").exists()
+
+
+def test_labels_that_are_missing_are_named(folder):
+    atoms = labelled_water(0)
+    labels = {"energy": 1.0, "forces": atoms.get_forces()}
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    write(folder / "bare.xyz", atoms)
+    with pytest.raises(InputError, match=r"bare.xyz, frame 0: needs energy, forces and stress"):
+        read_frames(folder / "bare.xyz", CUTOFF_A, [1, 8])
+    (frame,) = read_frames(folder / "bare.xyz", CUTOFF_A, [1, 8], needs_stress=False)
+    assert not frame.strain_gradient.any()
+    assert frame.energy == 1.0
+    atoms.calc = None
+    write(folder / "bare.xyz", atoms)
+    with pytest.raises(InputError, match=r"bare.xyz, frame 0: needs energy and forces"):
+        read_frames(folder / "bare.xyz", CUTOFF_A, [1, 8], needs_stress=False)
+
+
+def test_weights_that_are_not_finite_never_replace_a_checkpoint(net, tmp_path):
+    recipe = Recipe([1, 8], {"train": 1.0}, "val")
+    save(tmp_path, net, recipe, "scratch")
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with torch.no_grad():
+        next(net.parameters()).view(-1)[0] = float("nan")
+    with pytest.raises(ModelError, match="no longer finite; lower the learning rates"):
+        save(tmp_path, net, recipe, "scratch")
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_checkpoint_of_another_network_is_refused(folder, net):
+    recipe = read_recipe(folder / "recipe.toml")
+    save(folder, net, recipe, "scratch")
+    assert read_initial(recipe, folder / "checkpoint.pt") is not None
+    with pytest.raises(InputError, match=r"of another size: size mismatch for .*"):
+        read_initial(replace(recipe, channels=16), folder / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"has species \[1, 8\], the recipe \[6, 8\]"):
+        read_initial(replace(recipe, species=[6, 8]), folder / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"has cutoff_A 4.5, the recipe 5.0"):
+        read_initial(replace(recipe, cutoff_A=5.0), folder / "checkpoint.pt")
+
+
+def test_force_removes_what_the_earlier_training_left_once_it_begins(folder, capsys):
+    recipe, out = folder / "recipe.toml", folder / "out"
+    words = ["train", str(recipe), "--no-compile", "--out", str(out)]
+    assert main(words) == 0
+    kept = {file.name: file.read_bytes() for file in out.iterdir()}
+    assert set(kept) == {"checkpoint.pt", "curve.csv", "model.pt", "training.json"}
+    recipe.write_text(RECIPE.replace("species = [1, 8]", "species = [1]"))
+    assert main([*words, "--force"]) == 2
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == kept
+    recipe.write_text("warmup_steps = 0\n" + RECIPE)
+    assert main([*words, "--force", "--stage", "direct"]) == 0
+    assert {file.name for file in out.iterdir()} == {"checkpoint.pt", "curve.csv", "training.json"}
+    assert len((out / "curve.csv").read_text().splitlines()) == 3
+
+
+def test_a_step_that_does_not_compile_is_one_line(folder, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise TorchDynamoException("no C++ compiler\nmany lines")
+
+    monkeypatch.setattr(fit, "make_step", refuse)
+    words = ["train", str(folder / "recipe.toml"), "--out", str(folder / "new")]
+    assert main(words) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "doesn't compile here (no C++ compiler); add --no-compile" in error
+    assert not (folder / "new").exists()
 
 
 def test_unknown_key_in_a_recipe_is_named(folder, capsys):

@@ -211,9 +211,14 @@ def _tasks(args: argparse.Namespace, methods: list[Method]) -> list[Task]:
     from ncforce_ipi.diagnostics.optimise import Settings, displaced
 
     random = np.random.default_rng(args.seed)
-    tasks = []
+    tasks, taken = [], set()
     for source in args.structures:
         for frame in _frames(source, args.frames):
+            if frame.name in taken:
+                raise InputError(
+                    f"two structures are called {frame.name}; name each file and each frame once"
+                )
+            taken.add(frame.name)
             bulk = bool(frame.structure.cell.any())
             fmax = args.fmax if args.fmax is not None else (1e-4 if bulk else 1e-5)
             for copy in range(args.copies):

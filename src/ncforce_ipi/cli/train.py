@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
@@ -42,6 +43,12 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.init is not None and not args.init.is_file():
         raise InputError(f"--init {args.init} not found; give the checkpoint.pt of an earlier run")
+    if args.init is not None and args.stage == "scratch":
+        raise InputError("--stage scratch starts from random weights; with --init give finetune")
+    if args.minutes is not None and not (math.isfinite(args.minutes) and args.minutes > 0):
+        raise InputError(f"--minutes: expected a positive number, got {args.minutes}")
+    if args.threads < 1:
+        raise InputError(f"--threads: expected 1 or more, got {args.threads}")
     if args.minutes is not None and args.stage == "distil":
         raise InputError("--minutes is for training both heads; for distil give --n-steps")
     if args.device != "cpu" and args.stage == "distil":

@@ -71,6 +71,7 @@ class Outcome:
         stop the search), failed
     reason : of failure
     trace : largest force on an atom at each step, eV/A
+    stuck : the optimiser's last step was no number
     n_slow, n_fast : evaluations
     seconds, cpu_seconds : all in all; of the processor, without those of drivers elsewhere
     energy : eV, of the slow force at the end; NaN where it has none
@@ -81,6 +82,7 @@ class Outcome:
     verdict: str = "failed"
     reason: str = ""
     trace: list[float] = field(default_factory=list)
+    stuck: bool = False
     n_slow: int = 0
     n_fast: int = 0
     seconds: float = 0.0
@@ -143,7 +145,6 @@ def _descend(
     optimiser = _optimiser(settings.optimiser)(atoms, logfile=None)
     if memory is not None:
         recall(optimiser, memory, atoms.get_forces())
-    stuck = False
     try:
         for _ in optimiser.irun(settings.fmax, max(left, 1)):
             forces = atoms.get_forces()
@@ -156,8 +157,12 @@ def _descend(
             if to_floor and at_floor(outcome.trace):
                 break
     except StuckError:
-        stuck = True
-    if to_floor or stuck:
+        if not math.isfinite(best):
+            raise ModelError("the positions at the start are not finite") from None
+        outcome.stuck, size = True, best
+    else:
+        outcome.stuck = False
+    if to_floor or outcome.stuck:
         atoms.positions = best_positions
     outcome.converged = size <= settings.fmax
     return learnt
@@ -196,7 +201,7 @@ def _judge(outcome: Outcome, settings: Settings) -> None:
     trace = np.array(outcome.trace)
     quarter = max(1, len(trace) // 4)
     last, third = (float(np.median(t)) for t in (trace[-quarter:], trace[-2 * quarter : -quarter]))
-    if last > FLAT * third:
+    if outcome.stuck or last > FLAT * third:
         outcome.verdict = "floor"
         outcome.reason = f"forces stay near {last:.1e} eV/A and don't fall to {settings.fmax:g}"
         if settings.optimiser == "LBFGS":  # cycles where modes are stiffer than 2 x 70 eV/A^2

@@ -127,11 +127,13 @@ def saved(results: Sequence[Result]) -> list[str]:
         alone, after = (np.array([calls[m][name].n_slow for name in both]) for m in calls)
         shares = np.round(100 * (1 - np.array([after.sum() / alone.sum(), *(after / alone)])))
         apart = [abs(calls["slow"][n].energy - calls["fast-then-slow"][n].energy) for n in both]
-        lines.append(
+        line = (
             f"{group}, {optimiser}: fast forces first save {shares[0]:.0f} % of slow calls over "
-            f"{len(both)} structures ({np.median(shares[1:]):.0f} % in the median structure); same "
-            f"energy within 1 meV in {sum(a < 1e-3 for a in apart)} of them"
+            f"{len(both)} structures ({np.median(shares[1:]):.0f} % in the median structure)"
         )
+        if np.isfinite(apart).all():  # direct forces have no energy
+            line += f"; same energy within 1 meV in {sum(a < 1e-3 for a in apart)} of them"
+        lines.append(line)
     return lines
 
 

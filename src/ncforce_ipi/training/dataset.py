@@ -17,8 +17,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
+
+from ncforce_ipi.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -83,13 +87,32 @@ def read_atoms(path: Path) -> Any:
     return read(path, ":", format="extxyz")
 
 
-def read_frames(path: Path, cutoff: float) -> list[Frame]:
-    """Frames of one data file, with pairs up to ``cutoff`` A."""
-    return [to_frame(atoms, cutoff) for atoms in read_atoms(path)]
+def read_frames(
+    path: Path, cutoff: float, species: Sequence[int], needs_stress: bool = True
+) -> list[Frame]:
+    """Frames of one data file, with pairs up to ``cutoff`` A.
+
+    Raises
+    ------
+    InputError
+        A frame has no energy, forces or stress (if it is needed), or an element that isn't one of
+        ``species``.
+    """
+    frames = []
+    for k, atoms in enumerate(read_atoms(path)):
+        if strange := sorted(set(atoms.symbols) - {chemical_symbols[z] for z in species}):
+            strangers = ", ".join(strange)
+            raise InputError(f"{path}, frame {k}: no {strangers} in the recipe's species")
+        try:
+            frames.append(to_frame(atoms, cutoff, needs_stress))
+        except (RuntimeError, PropertyNotImplementedError) as err:  # no labels, or one is missing
+            need = "energy, forces and stress" if needs_stress else "energy and forces"
+            raise InputError(f"{path}, frame {k}: needs {need} ({err})") from err
+    return frames
 
 
-def to_frame(atoms: Any, cutoff: float) -> Frame:
-    """Pairs and labels of one labelled ``ase.Atoms``."""
+def to_frame(atoms: Any, cutoff: float, needs_stress: bool = True) -> Frame:
+    """Pairs and labels of one labelled ``ase.Atoms``; without stress it counts as zero."""
     first, second, vectors = pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
     return Frame(
         types=torch.tensor(atoms.numbers, dtype=torch.long),
@@ -98,7 +121,9 @@ def to_frame(atoms: Any, cutoff: float) -> Frame:
         vectors=torch.tensor(vectors, dtype=torch.float32),
         forces=torch.tensor(atoms.get_forces(), dtype=torch.float32),
         energy=float(atoms.get_potential_energy()),
-        strain_gradient=torch.tensor(strain_gradient(atoms), dtype=torch.float32),
+        strain_gradient=torch.tensor(
+            strain_gradient(atoms) if needs_stress else np.zeros((3, 3)), dtype=torch.float32
+        ),
         kind=str(atoms.info.get("kind", "")),
         temperature=float(atoms.info.get("T", np.nan)),
     )

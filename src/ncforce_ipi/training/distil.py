@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +88,18 @@ def difference(net: HybridNet, known: Remembered) -> tuple[Tensor, Tensor]:
     return (error**2).mean(), (stress**2).mean()
 
 
-def distil(recipe: Recipe, folder: Path, out: Path, *, initial: Path) -> HybridNet:
-    """Train the direct head; write ``curve.csv`` and ``checkpoint.pt`` to ``out`` while going."""
+def distil(
+    recipe: Recipe,
+    folder: Path,
+    out: Path,
+    *,
+    initial: Path,
+    begin: Callable[[], None] = lambda: None,
+) -> HybridNet:
+    """Train the direct head; write ``curve.csv`` and ``checkpoint.pt`` to ``out`` while going.
+
+    ``begin`` is called before anything is written.
+    """
     net = read_initial(recipe, initial).requires_grad_(False)
     pools = load_pools(recipe, folder)
     known = [[remember(net, frame) for frame in frames] for frames, _ in pools]
@@ -101,6 +111,7 @@ def distil(recipe: Recipe, folder: Path, out: Path, *, initial: Path) -> HybridN
     optimisation = Optimisation(recipe, head)
     random = np.random.default_rng(recipe.seed)
     stress_weight = recipe.weights.get("stress", [0.0])[0]
+    begin()
     seconds, started = 0.0, time.process_time()
     for k in range(recipe.n_steps):
         pool = known[int(random.choice(len(known), p=share / share.sum()))]

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 
-from ncforce_ipi.errors import ModelError
+from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.training.dataset import Batch, Frame, Packer, Sampler, energy_shifts
 from ncforce_ipi.training.device import ahead, captured
 from ncforce_ipi.training.hybrid import HybridNet
@@ -65,12 +66,24 @@ def fit(
     compiled: bool = True,
     device: torch.device = CPU,
     minutes: float | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> HybridNet:
     """Train; write ``curve.csv`` and ``checkpoint.pt`` to ``out`` while going; return the network.
 
     The network that is returned and written carries the running average of the weights.  With
     ``minutes`` the clock says how far the training is, instead of the recipe's number of steps.
+    ``begin`` is called before anything is written.
+
+    Raises
+    ------
+    InputError
+        The recipe weighs nothing that this stage trains; data that the recipe doesn't fit.
+    ModelError
+        Weights or loss aren't finite; the step doesn't compile.
     """
+    trained = [t for t in TERMS if stage != "direct" or t in ("direct", "stress")]
+    if not any(max(recipe.weights.get(term, [0.0])) > 0 for term in trained):
+        raise InputError(f"stage {stage} trains {', '.join(trained)}: give one of them a weight")
     pools = load_pools(recipe, folder)
     held_out = load_held_out(recipe, folder)
     net = recipe.network()
@@ -79,6 +92,11 @@ def fit(
         net = read_initial(recipe, initial)
     else:
         net.energy_shift.copy_(energy_shifts(everything, recipe.species))
+    if (largest := max(map(len, everything))) > recipe.atoms_per_batch:
+        raise InputError(
+            f"a frame has {largest} atoms and a batch {recipe.atoms_per_batch}; "
+            f"give atoms_per_batch = {largest} or more in the recipe"
+        )
     packer = make_packer(recipe, everything, net.energy_shift, net)
     sampler = Sampler(pools, packer, recipe.seed, recipe.mix_pools)
     log.info("%d frames, %d held out; stage %s", len(everything), len(held_out), stage)
@@ -86,16 +104,22 @@ def fit(
     draw = sampler.draw if on_cpu else ahead(sampler, recipe.seed, _workers()).__next__
     net.to(device)
     example = draw().to(device)
-    step = make_step(net, stage, example, compiled=compiled)
     values = [p.detach() for p in BothHeads(net).parameters()]
-    step(values, draw().to(device), recipe.loss_weights(0).to(device))
+    weights = recipe.loss_weights(0).to(device)
+    try:
+        step = make_step(net, stage, example, compiled=compiled)
+        step(values, draw().to(device), weights)
+    except TorchDynamoException as err:
+        why = (str(err).strip().splitlines() or [type(err).__name__])[0]
+        raise ModelError(f"the step doesn't compile here ({why}); add --no-compile") from err
     if not on_cpu:
-        step = captured(step, values, example, recipe.loss_weights(0).to(device))
-    trained = _loop(recipe, net, step, draw, held_out, packer, out, stage, minutes)
+        step = captured(step, values, example, weights)
+    begin()
+    result = _loop(recipe, net, step, draw, held_out, packer, out, stage, minutes)
     if stage != "direct":
-        centre_energies(trained, everything[:: len(everything) // 400 + 1], packer)
-        save(out, trained, recipe, stage)
-    return trained
+        centre_energies(result, everything[:: len(everything) // 400 + 1], packer)
+        save(out, result, recipe, stage)
+    return result
 
 
 def centre_energies(net: HybridNet, frames: Sequence[Frame], packer: Packer) -> None:

@@ -75,4 +75,4 @@ class Optimisation:
 
     def _schedule(self, k: int, progress: float) -> float:
         cosine = 0.5 * (1 + math.cos(math.pi * progress))
-        return min(1.0, (k + 1) / self._recipe.warmup_steps) * cosine + 1e-4
+        return min(1.0, (k + 1) / max(1, self._recipe.warmup_steps)) * cosine + 1e-4

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import platform
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import torch
 
 from ncforce_ipi import __version__
 from ncforce_ipi.drivers import loading
+from ncforce_ipi.models import sha256
 from ncforce_ipi.training.dataset import data_hash
 from ncforce_ipi.training.distil import distil
 from ncforce_ipi.training.fit import fit
@@ -38,13 +41,15 @@ def train(
     device: str = "cpu",
     minutes: float | None = None,
 ) -> None:
-    """Run one stage and write everything that belongs to it into ``out``."""
+    """Run one stage and write everything that belongs to it into ``out``.
+
+    What an earlier training left there is removed once the first step of this one has been taken;
+    a training that doesn't come so far leaves ``out`` as it was.
+    """
     recipe = read_recipe(recipe_path, changes)
     where = torch.device(loading.pick_device(device))
     on_gpu = where.type == "cuda"
     files = data_files(recipe, folder)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "curve.csv").unlink(missing_ok=True)
     torch.set_num_threads(threads)
     provenance = {
         "ncforce_ipi": __version__,
@@ -53,28 +58,47 @@ def train(
         "machine": f"{platform.machine()}, {threads} of {os.cpu_count()} cores"
         + (f", {torch.cuda.get_device_name(where)}" if on_gpu else ""),
         "stage": stage,
+        "initial": None if initial is None else {"file": initial.name, "sha256": sha256(initial)},
         "minutes": minutes,
         "recipe": asdict(recipe),
         "data_sha256": data_hash(files),
         "data_files": [file.name for file in files],
     }
-    (out / "training.json").write_text(json.dumps(provenance, indent=2) + "\n")
-    if stage == "distil" and initial is not None:
-        net = distil(recipe, folder, out, initial=initial)
-    else:
-        net = fit(
-            recipe,
-            folder,
-            out,
-            stage=stage,
-            initial=initial,
-            compiled=compiled,
-            device=where,
-            minutes=minutes,
-        ).cpu()
+
+    def begin() -> None:
+        for name in ("curve.csv", "model.pt"):  # an old checkpoint holds its own recipe: it stays
+            (out / name).unlink(missing_ok=True)
+        (out / "training.json").write_text(json.dumps(provenance, indent=2) + "\n")
+
+    with _folder(out), torch.cuda.device(where) if on_gpu else contextlib.nullcontext():
+        if stage == "distil" and initial is not None:
+            net = distil(recipe, folder, out, initial=initial, begin=begin)
+        else:
+            net = fit(
+                recipe,
+                folder,
+                out,
+                stage=stage,
+                initial=initial,
+                compiled=compiled,
+                device=where,
+                minutes=minutes,
+                begin=begin,
+            ).cpu()
     if stage != "direct":
         write_model(net, recipe, recipe_path.parent.name, out / "model.pt")
         log.info("model written to %s", out / "model.pt")
+
+
+@contextlib.contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """Make a folder; if nothing was written into it after all, leave none."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if not any(out.iterdir()):
+            out.rmdir()
 
 
 def write_model(net: HybridNet, recipe: Recipe, name: str, path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import pickle
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ncforce_ipi.errors import InputError
+from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.training.dataset import Frame, read_frames
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS
 
 log = logging.getLogger(__name__)
+
+_AT_LEAST_ONE = (
+    "channels",
+    "layers",
+    "head_channels",
+    "n_radial",
+    "atoms_per_batch",
+    "frames_per_batch",
+    "n_steps",
+    "validate_every",
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,16 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.coupled and not self.tensor_channels:
             raise InputError("coupled = true needs tensors: add e.g. tensor_channels = 32")
+        for name in _AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.seed < 0 or self.warmup_steps < 0:
+            raise InputError("seed and warmup_steps must not be negative")
+        for term, pair in self.weights.items():
+            if term not in TERMS:
+                raise InputError(f"weights: no term {term!r}; there are {', '.join(TERMS)}")
+            if not (isinstance(pair, list) and len(pair) == 2 and min(pair) >= 0):
+                raise InputError(f"weights: {term} = {pair}; give [at the start, at the end]")
 
     def network(self) -> HybridNet:
         """A network of this recipe with random weights (seeded)."""
@@ -108,7 +130,9 @@ def load_pools(recipe: Recipe, folder: Path) -> list[tuple[list[Frame], float]]:
     for name, weight in recipe.pools.items():
         stem, _, kind = name.partition(":")
         if stem not in files:
-            files[stem] = read_frames(folder / f"{stem}.xyz.xz", recipe.cutoff_A)
+            stress = max(recipe.weights.get("stress", [0.0])) > 0
+            path = folder / f"{stem}.xyz.xz"
+            files[stem] = read_frames(path, recipe.cutoff_A, recipe.species, stress)
         frames = [f for f in files[stem] if kind in ("", f.kind)]
         if not frames:
             raise InputError(f"pool {name!r} of the recipe is empty: no frame of kind {kind!r}")
@@ -134,10 +158,29 @@ def load_held_out(recipe: Recipe, folder: Path) -> list[Frame]:
 
 
 def read_initial(recipe: Recipe, checkpoint: Path) -> HybridNet:
-    """The network of an earlier stage; parts that it didn't have yet start as they are made."""
+    """The network of an earlier stage; parts that it didn't have yet start as they are made.
+
+    Raises
+    ------
+    InputError
+        Not a checkpoint, or one of other species, cutoff or size.
+    """
     net = recipe.network()
-    saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    net.load_state_dict(saved["weights"], strict=False)
+    try:
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        weights, theirs = saved["weights"], saved["recipe"]
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError) as err:
+        raise InputError(f"{checkpoint} isn't a checkpoint.pt of ncforce train") from err
+    for name in ("species", "cutoff_A"):
+        if theirs[name] != getattr(recipe, name):
+            raise InputError(
+                f"{checkpoint} has {name} {theirs[name]}, the recipe {getattr(recipe, name)}"
+            )
+    try:
+        net.load_state_dict(weights, strict=False)
+    except RuntimeError as err:
+        why = str(err).strip().splitlines()[-1].strip()
+        raise InputError(f"{checkpoint} is of a network of another size: {why}") from err
     return net
 
 
@@ -157,7 +200,15 @@ def record(
 
 
 def save(out: Path, net: HybridNet, recipe: Recipe, stage: str) -> None:
-    """Write ``checkpoint.pt``, in one move."""
+    """Write ``checkpoint.pt``, in one move.
+
+    Raises
+    ------
+    ModelError
+        A weight isn't finite; the last checkpoint stays.
+    """
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in net.state_dict().values()):
+        raise ModelError("the weights are no longer finite; lower the learning rates")
     partial = out / "checkpoint.partial"
     weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}  # read anywhere
     torch.save({"weights": weights, "recipe": asdict(recipe), "stage": stage}, partial)
