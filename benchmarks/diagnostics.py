@@ -137,6 +137,13 @@ def _molecules(run: Run, name: str, *sets: str) -> None:
         print(f"{name}: {STUDENT} isn't there; {MOLECULES / 'DATA.md'} says how it is trained")
 
 
+def freesolv_fire(run: Run) -> None:
+    """Seven of the latter with both forces of the student, to tell floors from L-BFGS's cycles."""
+    if STUDENT.exists():
+        words = ["--slow", STUDENT, "--forces", "slow", "fast", "--optimizer", "LBFGS", "FIRE"]
+        optimise(run, "freesolv_fire", f"{HELD_OUT}@36::8", *words, *NOISE)
+
+
 def second_opinion(run: Run) -> None:
     """Those that the student doesn't know, from the same start, with SO3LR in float64."""
     for name, some in {
@@ -219,6 +226,7 @@ PARTS: dict[str, tuple[Callable[[Run], None], str, str]] = {
     "cost": (cost, "cost.txt", ""),
     "freesolv": (freesolv, "freesolv.txt", "sevenn"),
     "second-opinion": (second_opinion, "so3lr_freesolv.txt", "so3krates_torch"),
+    "freesolv-fire": (freesolv_fire, "freesolv_fire.txt", ""),
     "bulk": (bulk, "aluminium.txt", ""),
     "liquid": (liquid, "liquid_fire.txt", ""),
     "pair": (pair, "pair.txt", ""),

@@ -18,6 +18,7 @@ from ncforce_ipi.diagnostics.optimise import Outcome
 
 SHADES = {"slow": "slow", "fast": "fast", "fast-then-slow": "mts"}
 DRAWN_PANELS = 6
+HIGH = 1e3  # eV/A, the most that is drawn
 MANY = 12  # traces of one method in a panel
 Result = tuple[Task, Outcome]
 
@@ -194,7 +195,8 @@ def draw(results: Sequence[Result], path: Path, provenance: Sequence[str]) -> Pa
         for panel, key in zip(panels, keys, strict=True):
             _draw_set(panel, [r for r in results if _panel(r[0]) == key])
             panel.set_title(", ".join(key))
-        panels[0].legend(loc="upper right")
+        above = (1.0, 1.0)  # traces are everywhere below
+        panels[0].legend(loc="lower right", bbox_to_anchor=above, ncols=3, borderaxespad=0.2)
         return plots.save(figure, path, provenance)
 
 
@@ -214,8 +216,11 @@ def _draw_set(panel: Axes, results: Sequence[Result]) -> None:
         if many:
             middle = median_trace(traces)
             panel.plot(middle, color=plots.colour(shade), label=method, linewidth=2.0)
-    panel.axhline(results[0][0].settings.fmax, color="0.6", linewidth=0.8, linestyle=":")
+    fmax = results[0][0].settings.fmax
+    panel.axhline(fmax, color="0.6", linewidth=0.8, linestyle=":")
     panel.set(yscale="log", xlabel="step", ylabel="largest force\n" r"(eV/$\mathrm{\AA}$)")
+    highest = max((max(o.trace) for _, o in results if o.trace), default=HIGH)
+    panel.set_ylim(fmax / 5, min(2 * highest, HIGH))  # atoms on top of each other: 1e9
 
 
 def median_trace(traces: Sequence[Sequence[float]]) -> NDArray[np.float64]:
