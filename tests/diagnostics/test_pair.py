@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.linalg import logm
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.cli import main
@@ -79,6 +80,34 @@ def test_the_limits_of_the_water_models_card():
     """0.23, 0.16 and 0.11 for 3400, 3600 and 3750 cm^-1 with M dt = 4 fs."""
     _, high = resonance.allowed(omega([3400.0, 3600.0, 3750.0]), 8, STEP_FS)
     np.testing.assert_allclose(high, [0.23, 0.16, 0.11], atol=0.005)
+
+
+@pytest.mark.parametrize("mts", [1, 4, 8])
+@pytest.mark.parametrize("delta", [-0.05, 0.0, 0.05])
+def test_kinetic_temperature_is_that_of_the_steps_own_hamiltonian(mts, delta):
+    """The quadratic H' whose flow over an outer step is the step: from the map's logarithm."""
+    k, h = omega([300.0, 1650.0, 3400.0, 3700.0]), STEP_FS
+    expected = []
+    for w in k:
+        outer = np.array([[1, 0], [-0.5 * mts * h * delta * w**2, 1]])
+        inner = np.array([[1, 0], [-0.5 * h * w**2, 1]])
+        drift = np.array([[1, h], [0, 1]])
+        step = outer @ np.linalg.matrix_power(inner @ drift @ inner, mts) @ outer
+        hessian = np.array([[0, -1], [1, 0]]) @ logm(step).real / (mts * h)
+        expected.append(np.linalg.inv(hessian)[1, 1])
+    found = resonance.kinetic_ratio(k, np.full(4, delta), mts, h)
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_kinetic_temperature_of_velocity_verlet():
+    """sin(mu) / mu, nearly 1 - (omega h)^2 / 6; any M of one force is the same; else NaN."""
+    k = omega([3700.0])
+    mu = 2 * np.arcsin(0.5 * k * STEP_FS)
+    for mts in (1, 7, 16):  # beyond theta = pi and 2 pi too
+        found = resonance.kinetic_ratio(k, np.zeros(1), mts, STEP_FS)
+        np.testing.assert_allclose(found, np.sin(mu) / mu, rtol=1e-10)
+    np.testing.assert_allclose(found, 1 - (k * STEP_FS) ** 2 / 6, atol=1e-3)
+    assert np.isnan(resonance.kinetic_ratio(k, np.array([0.3]), 8, STEP_FS)).all()
 
 
 def test_modes_of_known_stiffness():

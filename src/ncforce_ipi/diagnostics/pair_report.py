@@ -17,13 +17,21 @@ from ncforce_ipi import plots
 from ncforce_ipi.diagnostics.files import number
 from ncforce_ipi.diagnostics.jacobian import Array
 from ncforce_ipi.diagnostics.pair import Agreement, Cost
-from ncforce_ipi.diagnostics.resonance import Complex, Modes, allowed, growth, half_trace
+from ncforce_ipi.diagnostics.resonance import (
+    Complex,
+    Modes,
+    allowed,
+    growth,
+    half_trace,
+    kinetic_ratio,
+)
 from ncforce_ipi.species import SYMBOLS
 from ncforce_ipi.units import PER_FS_PER_CM
 
 STRETCH_PER_CM = 2500.0  # above: stretches of bonds to H, the first to resonate
 GROWING_PER_PS = 0.01  # e-fold in 100 ps: slower than any mode of a liquid keeps its phase
 RESONANT_THETA = math.pi / 2  # below, |a| is near 1 because the mode hardly moves in a step
+FASTEST = 2 / 3  # of the highest wavenumber: modes above are the fastest ones
 DRAWN_M = (4, 8, 12)
 
 
@@ -39,6 +47,8 @@ class Row:
     n_growing : mean number of modes of the coupled map that grow faster than 0.01/ps
     worst_per_ps : the largest rate, 1/ps
     total_per_ps : sum of rates, mean over structures, 1/ps
+    temperature : kinetic temperature that steps give the fastest modes, over that of all; of those
+        that are stable alone
     step_ms : model time of an inner step, ms
     """
 
@@ -48,6 +58,7 @@ class Row:
     n_growing: float
     worst_per_ps: float
     total_per_ps: float
+    temperature: float
     step_ms: float
 
 
@@ -98,8 +109,18 @@ class Page:
             float(np.mean([(r > GROWING_PER_PS).sum() for r in rates])),
             float(max(r.max(initial=0.0) for r in rates)),
             float(np.mean([r.sum() for r in rates])),
+            self._temperature(mts),
             self.cost.step_ms(mts),
         )
+
+    def _temperature(self, mts: int) -> float:
+        ratios = []
+        for each in self.modes:
+            fastest = each.omega > FASTEST * each.omega.max()
+            found = kinetic_ratio(each.omega[fastest], each.delta[fastest], mts, self.step_fs)
+            ratios.append(found[np.isfinite(found)])
+        together = np.concatenate(ratios)
+        return float(together.mean()) if len(together) else math.nan
 
     @property
     def largest(self) -> int | None:
@@ -133,13 +154,14 @@ def table(page: Page) -> str:
         f"lambda of the fast one {np.mean(page.asymmetry):.4g}",
         _cost_line(page.cost),
         "",
-        "  M  M h, fs     margin  at cm^-1  growing modes  fastest, 1/ps  ms/inner step  "
-        "gain over slow",
+        "  M  M h, fs     margin  at cm^-1  growing modes  fastest, 1/ps  T of fast, %  "
+        "ms/inner step  gain over slow",
     ]
     lines += [
         f"{r.mts:3d}  {r.mts * page.step_fs:7g}  {_text(r.margin, '9.2g')}  "
         f"{_text(r.margin_per_cm, '8.0f')}  "
-        f"{r.n_growing:13.3g}  {r.worst_per_ps:13.2g}  {r.step_ms:13.3g}  "
+        f"{r.n_growing:13.3g}  {r.worst_per_ps:13.2g}  "
+        f"{_text(100 * r.temperature - 100, '+12.1f')}  {r.step_ms:13.3g}  "
         f"{page.cost.slow_ms / r.step_ms:14.2f}"
         for r in page.rows
     ]
@@ -147,7 +169,8 @@ def table(page: Page) -> str:
 
 
 def _text(value: float, form: str) -> str:
-    return format(value, form) if math.isfinite(value) else f"{'-':>{form.split('.')[0]}}"
+    width = form.lstrip("+").split(".")[0]
+    return format(value, form) if math.isfinite(value) else f"{'-':>{width}}"
 
 
 def _deltas(delta: Array, chosen: NDArray[np.bool_]) -> str:
@@ -183,7 +206,9 @@ def verdict(page: Page) -> str:
             f"at M = {row.mts} the fastest grows by e in {1 / row.worst_per_ps:.2g} ps."
         )
     return (
-        f"{head}\nThis is of small vibrations; heating by the asymmetry of the fast force rises "
+        f"{head}\nT of fast: how far time steps alone put the kinetic temperature of modes above 2/3 "
+        "of the highest\nwavenumber off that of slow ones, in NVE or under a global thermostat.\n"
+        "This is of small vibrations; heating by the asymmetry of the fast force rises "
         "with M besides.\n`ncforce tune` measures both in short runs."
     )
 
@@ -216,7 +241,9 @@ def record(page: Page) -> dict[str, Any]:
                 "M": r.mts, "margin": number(r.margin),
                 "margin_at_per_cm": number(r.margin_per_cm),
                 "n_growing": r.n_growing, "fastest_growth_per_ps": r.worst_per_ps,
-                "total_growth_per_ps": r.total_per_ps, "ms_per_inner_step": r.step_ms,
+                "total_growth_per_ps": r.total_per_ps,
+                "kinetic_temperature_of_fastest": number(r.temperature),
+                "ms_per_inner_step": r.step_ms,
             }
             for r in page.rows
         ],

@@ -93,15 +93,39 @@ def half_trace(omega: Array, delta: Array, mts: int, step_fs: float) -> Array:
     InputError
         The inner step alone is unstable: omega h >= 2.
     """
+    mu = _verlet_phase(omega, step_fs)
+    kick = 0.5 * delta * mts * (omega * step_fs) ** 2 / np.sin(mu)
+    return np.cos(mts * mu) - kick * np.sin(mts * mu)
+
+
+def kinetic_ratio(omega: Array, delta: Array, mts: int, step_fs: float) -> Array:
+    """Kinetic temperature of each mode at the ends of outer steps, over T; NaN where unstable.
+
+    Steps of a mode conserve a quadratic form of x and v, and a sequence of them moves along it as a
+    Hamiltonian H' = (theta' / (2 M h sin(theta'))) (S_12 v^2 - S_21 x^2) m would, S being the map
+    of a step and cos(theta') half its trace.  Where modes share energy freely (NVE, a global
+    thermostat), they share that of H', so that m <v^2> = k_B T M h sin(theta') / (theta' S_12).
+    Of velocity Verlet alone this is (sin(mu) / mu) = 1 - (omega h)^2 / 6 + ...: fast modes seem
+    colder than slow ones.  A thermostat of each degree of freedom makes <v^2> right, and x wrong.
+    """
+    mu = _verlet_phase(omega, step_fs)
+    a = half_trace(omega, delta, mts, step_fs)
+    stable = np.abs(a) < 1
+    angle = np.arccos(np.where(stable, a, 0.0))
+    turns = np.floor(mts * mu / np.pi)  # theta' lies in the same half turn as theta
+    phase = np.where(turns % 2 == 0, turns * np.pi + angle, (turns + 1) * np.pi - angle)
+    s_12 = np.sin(mts * mu) * step_fs / np.sin(mu)
+    return np.where(stable, mts * step_fs * np.sin(phase) / (phase * s_12), np.nan)
+
+
+def _verlet_phase(omega: Array, step_fs: float) -> Array:
     x = 0.5 * omega * step_fs
     if (x >= 1).any():
         worst = omega.max() / (2 * np.pi) * PER_FS_PER_CM
         raise InputError(
             f"an inner step of {step_fs} fs can't integrate {worst:.0f} cm^-1; take a shorter one"
         )
-    mu = 2 * np.arcsin(x)
-    kick = 0.5 * delta * mts * (omega * step_fs) ** 2 / np.sin(mu)
-    return np.cos(mts * mu) - kick * np.sin(mts * mu)
+    return np.asarray(2 * np.arcsin(x))
 
 
 def allowed(omega: Array, mts: int, step_fs: float) -> tuple[Array, Array]:
