@@ -206,8 +206,8 @@ def verdict(page: Page) -> str:
             f"at M = {row.mts} the fastest grows by e in {1 / row.worst_per_ps:.2g} ps."
         )
     return (
-        f"{head}\nT of fast: by how much time steps alone put the kinetic temperature of modes above "
-        "2/3 of the\nhighest wavenumber off that of slow ones, in NVE or under a global thermostat.\n"
+        f"{head}\nT of fast: how far time steps alone put the kinetic temperature of modes above "
+        "2/3 of\nthe highest wavenumber off that of slow ones, in NVE or under a global thermostat.\n"
         "This is of small vibrations; heating by the asymmetry of the fast force rises "
         "with M besides.\n`ncforce tune` measures both in short runs."
     )
