@@ -207,7 +207,7 @@ def verdict(page: Page) -> str:
         )
     return (
         f"{head}\nT of fast: how far time steps alone put the kinetic temperature of modes above "
-        "2/3 of\nthe highest wavenumber off that of slow ones, in NVE or with a global thermostat.\n"
+        "2/3 of\nthe highest wavenumber off that of others, in NVE or with a global thermostat.\n"
         "This is of small vibrations; heating by the asymmetry of the fast force rises "
         "with M besides.\n`ncforce tune` measures both in short runs."
     )
