@@ -31,6 +31,7 @@ MOLECULES = TRAINING / "molecules"
 STUDENT = MOLECULES / "model.pt"
 LEARNT, HELD_OUT = (MOLECULES / f"{name}.xyz.xz" for name in ("molecules", "held_out"))
 NOISE = ["--displace-A", 0.5]
+GAS = [*NOISE, "--copies", 24, "--optimizer", "LBFGS", "FIRE"]
 SEVENNET = "sevennet:7net-0"
 SO3LR = (
     "ase --model so3krates_torch.calculator.so3:SO3LRCalculator --arguments "
@@ -69,9 +70,8 @@ def shipped(run: Run) -> None:
     for name, model in models.items():
         words = [run.at[name], "--frames", 2, "--model", model]
         look(run, f"lambda_{name}", "jacobian", *words)
-    if STUDENT.exists():
-        words = [HELD_OUT, "--frames", 20, "--model", STUDENT]
-        look(run, "lambda_molecules", "jacobian", *words)
+    words = [HELD_OUT, "--frames", 20, "--model", STUDENT]
+    look(run, "lambda_molecules", "jacobian", *words)
 
 
 def loops(run: Run) -> None:
@@ -93,16 +93,13 @@ def optimise(run: Run, name: str, *words: object) -> None:
 
 def gas(run: Run) -> None:
     """One H2O from displaced atoms: the model of the liquid, and the one of molecules."""
-    words = [run.at["H2O"], *NOISE, "--copies", 24, "--optimizer", "LBFGS", "FIRE"]
-    optimise(run, "gas", *words)
-    if STUDENT.exists():
-        optimise(run, "gas_molecules", *words, "--slow", STUDENT)
+    optimise(run, "gas", run.at["H2O"], *GAS)
+    optimise(run, "gas_molecules", run.at["H2O"], *GAS, "--slow", STUDENT)
 
 
 def gas_sevennet(run: Run) -> None:
     """The same from the same start with SevenNet-0, its student fast."""
-    words = [run.at["H2O"], *NOISE, "--copies", 24, "--optimizer", "LBFGS", "FIRE"]
-    optimise(run, "gas_sevennet", *words, "--slow", SEVENNET, "--fast", STUDENT)
+    optimise(run, "gas_sevennet", run.at["H2O"], *GAS, "--slow", SEVENNET, "--fast", STUDENT)
 
 
 def liquid(run: Run) -> None:
@@ -131,17 +128,13 @@ def freesolv(run: Run) -> None:
 
 def _molecules(run: Run, name: str, *sets: str) -> None:
     """SevenNet-0 slow, its student fast."""
-    if STUDENT.exists():
-        optimise(run, name, *sets, "--slow", SEVENNET, "--fast", STUDENT, *NOISE)
-    else:
-        print(f"{name}: {STUDENT} isn't there; {MOLECULES / 'DATA.md'} says how it is trained")
+    optimise(run, name, *sets, "--slow", SEVENNET, "--fast", STUDENT, *NOISE)
 
 
 def freesolv_fire(run: Run) -> None:
     """Seven of the latter with both forces of the student, to tell floors from L-BFGS's cycles."""
-    if STUDENT.exists():
-        words = ["--slow", STUDENT, "--forces", "slow", "fast", "--optimizer", "LBFGS", "FIRE"]
-        optimise(run, "freesolv_fire", f"{HELD_OUT}@36::8", *words, *NOISE)
+    words = ["--slow", STUDENT, "--forces", "slow", "fast", "--optimizer", "LBFGS", "FIRE"]
+    optimise(run, "freesolv_fire", f"{HELD_OUT}@36::8", *words, *NOISE)
 
 
 def second_opinion(run: Run) -> None:
