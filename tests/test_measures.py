@@ -251,3 +251,12 @@ def test_surroundings(directory, tmp_path):
     assert look_around(directory).masses_u is None
     (directory / "RESTART").write_text("<simulation><system></beads>")
     assert main(["drift", str(directory)]) == 2
+
+
+def test_a_time_step_that_i_pi_left_out_of_a_checkpoint_is_one_atomic_unit(tmp_path):
+    text = "<simulation><system><motion><dynamics></dynamics></motion></system></simulation>"
+    (tmp_path / "RESTART").write_text(text)
+    # hbar / hartree by CODATA 2018, in fs to 11 digits
+    assert look_around(tmp_path).step_fs == pytest.approx(0.024188843266, rel=1e-10)
+    (tmp_path / "RESTART").write_text(text.replace("dynamics", "optimizer"))
+    assert look_around(tmp_path).step_fs is None

@@ -146,6 +146,8 @@ def _of_checkpoint(path: Path) -> Surroundings:
         n_beads = int(beads.get("nbeads", 1)) if beads is not None else 1
         dynamics = system.find(".//dynamics")
         step = system.findtext(".//dynamics/timestep")
+        if step is None and dynamics is not None:
+            step = "1.0"  # its default, which i-PI leaves out
         kelvin = system.findtext("ensemble/temperature")
         fixed = system.findtext("motion/fixcom") or "True"
     except (ElementTree.ParseError, ValueError, OSError) as err:
