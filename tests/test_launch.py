@@ -6,6 +6,8 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import Recipe, Transport
-from ncforce_ipi.launch import continuation, files, provenance, resume, sockets
+from ncforce_ipi.launch import claim, continuation, files, provenance, resume, run, sockets
 from ncforce_ipi.launch.display import facts
 from ncforce_ipi.launch.job import (
     Job,
@@ -27,7 +29,7 @@ from ncforce_ipi.launch.job import (
 )
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower, RunningLine
-from ncforce_ipi.launch.supervise import Limits
+from ncforce_ipi.launch.supervise import Ending, Limits
 from ncforce_ipi.mts import Plan
 
 HEADER = """# column   1     --> step : The current simulation time step.
@@ -124,19 +126,164 @@ class TestDirectory:
         with files.locked(tmp_path):
             pass
 
-    def test_force_removes_only_what_is_ours(self, tmp_path):
-        for name in ("simulation.out", "#simulation.out#0#", "RESTART", "run.json", "mine.txt"):
-            (tmp_path / name).write_text("x")
-        (tmp_path / "analysis").mkdir()
-        with pytest.raises(InputError, match="is not empty"):
-            files.make_directory(tmp_path, force=False)
-        files.make_directory(tmp_path, force=True)
-        assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "logs"}
+    def test_lock_of_a_start_that_is_just_undone(self, tmp_path, monkeypatch):
+        """The file that was opened is another one than that of the next launcher: refused."""
+        monkeypatch.setattr(files.fcntl, "flock", lambda *_: (tmp_path / ".lock").unlink())
+        with pytest.raises(InputError, match="a run is going on"), files.locked(tmp_path):
+            pass
+
+    def test_moved_files_get_the_next_number(self, tmp_path):
+        (tmp_path / "previous-7").mkdir()
+        (tmp_path / "previous-x").mkdir()  # a user's own
+        (tmp_path / "a").write_text("a")
+        assert files.set_aside(tmp_path, [tmp_path / "a", tmp_path / "b"]).name == "previous-8"
+        assert files.set_aside(tmp_path, [tmp_path / "b"]) is None
+        assert tree(tmp_path) == {"previous-8/a": b"a"}
+
+
+def tree(directory):
+    """Every file below a directory but locks, with its content."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name != files.LOCK
+    }
+
+
+RECORD = '{"plan": {}, "driver": {}, "limits": {}}'
+OF_A_RUN = {
+    "run.json": RECORD,
+    "input.xml": "x",
+    "init.xyz": "x",
+    "simulation.out": HEADER + row(0) + row(1),
+    "simulation.pos_0.extxyz": xyz(0),
+    "simulation.forces_slow.xyz": xyz(0),
+    "#RESTART#0#": "x",
+    "RESTART": "x",
+    "logs/ipi.log": "x",
+    "analysis/rdf.csv": "x",
+}
+A_USERS_OWN = {"notes.txt": "mine", "simulation.txt": "mine", "old/run.json": "mine"}
+
+
+def write(directory, texts):
+    """Files with these contents; the tree of the directory."""
+    for name, text in texts.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return tree(directory)
+
+
+def claim_and_write(directory, force, text="new"):
+    """Begin a run that writes its record and input, and end it at once."""
+
+    def begin():
+        write(directory, {"run.json": RECORD, "init.xyz": text})
+
+    with claim.claimed(directory, force, begin):
+        pass
+
+
+class TestClaim:
+    def test_force_moves_the_run_aside_and_nothing_else(self, tmp_path):
+        ours = write(tmp_path, OF_A_RUN)
+        write(tmp_path, A_USERS_OWN)
+        with pytest.raises(InputError, match="is not empty; choose another --out, --resume the"):
+            claim_and_write(tmp_path, force=False)
+        claim_and_write(tmp_path, force=True, text="second")
+        found = tree(tmp_path)
+        assert {f"previous-1/{name}": text for name, text in ours.items()}.items() <= found.items()
+        assert {name: text.encode() for name, text in A_USERS_OWN.items()}.items() <= found.items()
+        assert (found["init.xyz"], len(found)) == (b"second", len(ours) + len(A_USERS_OWN) + 2)
+        claim_and_write(tmp_path, force=True, text="third")
+        assert (tmp_path / "previous-2/init.xyz").read_text() == "second"
+        assert found.items() - tree(tmp_path).items() == {("init.xyz", b"second")}
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_a_users_directory_is_never_touched(self, tmp_path, force):
+        """With names as ours, but no record of ours."""
+        texts = {name: text for name, text in OF_A_RUN.items() if name != "run.json"}
+        before = write(tmp_path, texts)
+        with pytest.raises(InputError, match=r"is not empty, and no run\.json says that a run"):
+            claim_and_write(tmp_path, force)
+        assert tree(tmp_path) == before
+        assert not (tmp_path / ".lock").exists()
+
+    def test_a_record_of_something_else(self, tmp_path):
+        before = write(tmp_path, OF_A_RUN | {"run.json": '{"name": "marathon"}'})
+        with pytest.raises(InputError, match="is no record of a run"):
+            claim_and_write(tmp_path, force=True)
+        assert tree(tmp_path) == before
+
+    def test_a_start_that_failed_needs_no_force(self, tmp_path):
+        write(tmp_path, {"run.json": RECORD, "init.xyz": "bad", "logs/driver.log": "no such model"})
+        claim_and_write(tmp_path, force=False, text="corrected")
+        assert tree(tmp_path) == {
+            "run.json": RECORD.encode(),
+            "init.xyz": b"corrected",
+            "previous-1/run.json": RECORD.encode(),
+            "previous-1/init.xyz": b"bad",
+            "previous-1/logs/driver.log": b"no such model",
+        }
+
+    def test_a_run_of_one_step_does_need_it(self, tmp_path):
+        write(tmp_path, {"run.json": RECORD, "simulation.vel_0.xyz": xyz(0) + xyz(1)})
+        with pytest.raises(InputError, match="or --force to move it aside"):
+            claim_and_write(tmp_path, force=False)
+
+    def test_where_a_run_was_moved_aside_from_a_users_files(self, tmp_path):
+        """Not if his have names of ours."""
+        write(tmp_path, {"previous-1/run.json": RECORD, "notes.txt": "mine", "init.xyz": "mine"})
+        with pytest.raises(InputError, match=r"is not empty, and no run\.json"):
+            claim_and_write(tmp_path, force=True)
+        (tmp_path / "init.xyz").unlink()
+        claim_and_write(tmp_path, force=False, text="new")
+        assert (tmp_path / "notes.txt").read_text() == "mine"
+        assert [path.name for path in files.previous(tmp_path)] == ["previous-1"]
+
+    def test_a_failed_start_in_a_new_directory_leaves_nothing(self, tmp_path):
+        def begin():
+            write(tmp_path / "a/b", {"run.json": RECORD, "init.xyz": "part"})
+            raise OSError("disk full")
+
+        with (
+            pytest.raises(OSError, match="disk full"),
+            claim.claimed(tmp_path / "a/b", True, begin),
+        ):
+            pass
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_failed_start_puts_the_earlier_run_back(self, tmp_path):
+        before = write(tmp_path, OF_A_RUN | A_USERS_OWN)
+
+        def begin():
+            write(tmp_path, {"run.json": RECORD + " ", "init.xyz": "part", "logs/x": ""})
+            (tmp_path / "logs/x").unlink()
+            raise OSError("disk full")
+
+        with pytest.raises(OSError, match="disk full"), claim.claimed(tmp_path, True, begin):
+            pass
+        assert tree(tmp_path) == before
+        assert not (tmp_path / "previous-1").exists()
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_one_run_from_its_first_file_to_its_end(self, tmp_path, force):
+        def second():
+            with pytest.raises(InputError, match="a run is going on in"):
+                claim_and_write(tmp_path / "run", force, text="second")
+
+        def begin():
+            second()
+            write(tmp_path / "run", {"run.json": RECORD, "init.xyz": "first"})
+
+        with claim.claimed(tmp_path / "run", force, begin):
+            second()
+            assert tree(tmp_path / "run")["init.xyz"] == b"first"
 
     def test_a_file_in_the_way(self, tmp_path):
         (tmp_path / "x").write_text("")
         with pytest.raises(InputError, match="x is a file"):
-            files.make_directory(tmp_path / "x", force=True)
+            claim_and_write(tmp_path / "x", force=True)
 
 
 class TestProgress:
@@ -206,6 +353,13 @@ class TestResume:
         assert path.read_text() == HEADER + "".join(map(row, range(3)))
         assert resume.last_step(path) == 2
 
+    def test_a_repeated_header_hides_nothing(self, tmp_path):
+        path = tmp_path / "simulation.out"
+        path.write_text(HEADER + row(0) + row(1) + HEADER + row(2))
+        assert resume.last_step(path, at_most=1) == 1
+        resume.cut(path, 1)
+        assert path.read_text() == HEADER + row(0) + row(1)
+
     @pytest.mark.parametrize("end", ["", xyz(12)[:-1], xyz(12)[:10], "2\n"])
     @pytest.mark.parametrize(("step", "kept"), [(9, 4), (8, 3), (100, 4), (0, 1)])
     def test_cut_frames(self, tmp_path, end, step, kept):
@@ -218,25 +372,186 @@ class TestResume:
         with pytest.raises(RunError, match=r"vel\.xyz is missing"):
             resume.cut(tmp_path / "vel.xyz", 1)
 
-    def test_best_checkpoint(self, tmp_path):
-        def checkpoint(name, step, end="</simulation>"):
-            (tmp_path / name).write_text(f"<simulation><step>{step}</step>{end}")
-
-        assert resume.best_checkpoint(tmp_path) is None
-        (tmp_path / "simulation.out").write_text(HEADER + "".join(map(row, range(9))))
-        checkpoint("simulation.checkpoint_older", 4)
-        checkpoint("simulation.checkpoint", 8, end="")  # i-PI was killed while writing it
+    def test_the_latest_checkpoint_that_is_whole(self, tmp_path):
+        write_outputs(tmp_path, 8)
+        checkpoint(tmp_path, "simulation.checkpoint_older", 4)
+        (tmp_path / "simulation.checkpoint").write_text(CHECKPOINT.format(8)[:-9])  # i-PI died
         assert resume.best_checkpoint(tmp_path).step == 4
-        checkpoint("resume.xml", 6)
+        checkpoint(tmp_path, "resume.xml", 6)
         assert resume.best_checkpoint(tmp_path).path.name == "resume.xml"
-        checkpoint("RESTART", 9)  # beyond the last line that reached the disk
+        checkpoint(tmp_path, "RESTART", 9)  # beyond the last line that reached the disk
         assert resume.best_checkpoint(tmp_path).step == 6
+
+    @pytest.mark.parametrize(
+        ("short", "last", "step"),
+        [
+            ("out", 8, 8),
+            ("out", 7, 4),
+            ("vel_0.xyz", 11, 8),
+            ("vel_0.xyz", 5, 4),
+            ("pos_0.extxyz", 8, 8),
+            ("pos_0.extxyz", 4, 4),
+            ("forces_slow.xyz", 6, 8),  # due at 6 and 12: nothing is missing at 8
+            ("forces_slow.xyz", 0, 4),
+        ],
+    )
+    def test_all_outputs_reach_it(self, tmp_path, short, last, step):
+        """The latest of 12, 8 and 4 to which one file, shorter than the others, holds all."""
+        write_outputs(tmp_path, 20, **{short: last})
+        for name, at in [("RESTART", 12), ("resume.xml", 8), ("simulation.checkpoint", 4)]:
+            checkpoint(tmp_path, name, at)
+        assert resume.best_checkpoint(tmp_path).step == step
+
+    @pytest.mark.parametrize(
+        ("name", "text", "says"),
+        [
+            (
+                "simulation.out",
+                "",
+                r"simulation\.out is empty, but the oldest checkpoint \(RESTART",
+            ),
+            ("simulation.pos_0.extxyz", None, r"simulation\.pos_0\.extxyz is missing, but"),
+            ("simulation.pos_0.extxyz", xyz(0), r"pos_0\.extxyz ends at step 0, but .* of step 9"),
+            ("simulation.vel_0.xyz", xyz(0) + xyz(10), r"vel_0\.xyz has a gap, but"),
+            ("simulation.forces_slow.xyz", xyz(0)[:-1], r"forces_slow\.xyz is empty"),
+            ("RESTART", "<simulation>", "has no complete checkpoint of i-PI to go on from"),
+        ],
+    )
+    def test_what_can_not_go_on_is_left_as_it_is(self, tmp_path, name, text, says):
+        write_outputs(tmp_path, 9)
+        write(tmp_path, {"input.xml": CHECKPOINT.format(0)})
+        checkpoint(tmp_path, "RESTART", 9)
+        (tmp_path / name).unlink()
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        before = tree(tmp_path)
+        with pytest.raises(InputError, match=says + ".*; begin anew with another --out, or with"):
+            resume.prepare(tmp_path, 99)
+        assert tree(tmp_path) == before
+
+    def test_without_any_output_a_checkpoint_is_not_ignored(self, tmp_path):
+        checkpoint(tmp_path, "RESTART", 9)
+        with pytest.raises(InputError, match=r"simulation\.out is missing"):
+            resume.prepare(tmp_path, 99)
+
+    def test_before_the_first_step_it_begins_anew(self, tmp_path):
+        """Step 0 isn't written into a checkpoint."""
+        text = CHECKPOINT.format(0).replace("<step>0</step>", "")
+        before = write(tmp_path, {"input.xml": text, "RESTART": text, "simulation.out": HEADER})
+        assert resume.prepare(tmp_path, 99) == "resume.xml"
+        found = tree(tmp_path)
+        assert b"<total_steps>99</total_steps>" in found.pop("resume.xml")
+        assert found == {
+            "input.xml": before["input.xml"],
+            "previous-1/RESTART": before["RESTART"],
+            "previous-1/simulation.out": before["simulation.out"],
+        }
+        (tmp_path / "input.xml").unlink()
+        with pytest.raises(InputError, match=r"input\.xml is missing, and the run has no"):
+            resume.prepare(tmp_path, 99)
+
+    def test_superseded_checkpoints_are_kept(self, tmp_path):
+        write_outputs(tmp_path, 9)
+        write_outputs(tmp_path / "cut", 8)
+        for name, step in [("RESTART", 10), ("simulation.checkpoint", 8), ("resume.xml", 4)]:
+            checkpoint(tmp_path, name, step)
+        before = tree(tmp_path)
+        resume.prepare(tmp_path, 99)
+        found = tree(tmp_path)
+        for name in ("RESTART", "simulation.checkpoint", "resume.xml"):
+            assert found.pop(f"previous-1/{name}") == before[name]
+        assert int(ElementTree.fromstring(found.pop("resume.xml")).findtext("step")) == 8
+        for name in STRIDES:
+            assert found.pop(f"simulation.{name}") == found.pop(f"cut/simulation.{name}")
+        assert found == {}
+        resume.prepare(tmp_path, 99)  # from its own input nothing gives way
+        assert not (tmp_path / "previous-2").exists()
+
+    def test_nothing_moves_before_the_input_is_on_the_disk(self, tmp_path, monkeypatch):
+        write_outputs(tmp_path, 9)
+        for name in ("RESTART", "simulation.checkpoint", "resume.xml"):
+            checkpoint(tmp_path, name, 8)
+        before = tree(tmp_path)
+
+        def full(path, text):
+            raise OSError("disk full")
+
+        monkeypatch.setattr(resume, "write_atomically", full)
+        with pytest.raises(OSError, match="disk full"):
+            resume.prepare(tmp_path, 99)
+        assert before.items() <= tree(tmp_path).items()
+
+    def test_directory_with_a_double_hyphen(self, tmp_path):
+        """i-PI writes its working directory into a comment, where XML allows no --."""
+        write_outputs(tmp_path, 8)
+        text = "<!-- Working Directory: /home/a/run--2 -->\n" + CHECKPOINT.format(8)
+        write(tmp_path, {"RESTART": text})
+        resume.prepare(tmp_path, 99)
+        assert ElementTree.parse(tmp_path / "resume.xml").findtext("total_steps") == "99"
+
+    def test_outputs_whose_attributes_have_their_defaults(self, tmp_path):
+        """Names as i-PI gives them to files, and what it leaves out of a checkpoint."""
+        text = """<simulation><output><properties stride='3'> [ step ] </properties>
+        <trajectory> positions </trajectory><trajectory format='ase'> x_centroid{ase} </trajectory>
+        <checkpoint stride='50'/></output></simulation>"""
+        found = resume.outputs_of(ElementTree.fromstring(text), tmp_path)
+        assert [(output.path.name, output.stride) for output in found] == [
+            ("i-pi.out", 3),
+            ("i-pi.traj_0.xyz", 1),
+            ("i-pi.traj.extxyz", 1),
+        ]
 
     def test_total_steps(self):
         text = "<simulation>\n<total_steps> 5 </total_steps></simulation>"
         assert "<total_steps>9</total_steps>" in resume.with_total_steps(text, 9)
         with pytest.raises(RunError, match="expected one <total_steps>"):
             resume.with_total_steps("<simulation/>", 9)
+        with pytest.raises(RunError, match=r"expected one <total_steps> .* got 2"):
+            resume.with_total_steps(text.replace("5 </total_steps>", "5 </total_steps>" + text), 9)
+
+    def test_total_steps_that_i_pi_left_out(self):
+        """Of a checkpoint of i-PI's own writer, read by its own reader."""
+        from ipi.inputs.simulation import InputSimulation
+        from ipi.utils.io.inputs.io_xml import xml_parse_string
+
+        simulation = InputSimulation()
+        simulation.total_steps.store(1000)
+        simulation.floatformat.store("%.17e")
+        text = simulation.write("simulation")
+        assert "total_steps" not in text
+        (node,) = (
+            node
+            for name, node in xml_parse_string(resume.with_total_steps(text, 1200)).fields
+            if name == "simulation"
+        )
+        read = InputSimulation()
+        read.parse(node)
+        assert read.total_steps.fetch() == 1200
+        assert read.floatformat.fetch() == "%.17e"
+
+
+STRIDES = {"out": 1, "pos_0.extxyz": 4, "vel_0.xyz": 1, "forces_slow.xyz": 6}
+CHECKPOINT = """<simulation floatformat='%.17e'><output prefix='simulation'>
+<properties flush='2'>[ step ]</properties>
+<trajectory filename='pos' stride='4' format='ase'>positions{{ase}}</trajectory>
+<trajectory filename='vel'>velocities{{m/s}}</trajectory>
+<trajectory filename='forces_slow' stride='6'>forces_component(0){{ev/ang}}</trajectory>
+<checkpoint filename='checkpoint' stride='4'>3</checkpoint></output>
+<step>{}</step><total_steps>20</total_steps></simulation>"""
+
+
+def checkpoint(directory, name, step):
+    """A checkpoint as i-PI writes it: without strides of 1 and other defaults."""
+    (directory / name).write_text(CHECKPOINT.format(step))
+
+
+def write_outputs(directory, last, **shorter):
+    """What a run has written up to step ``last``, or to another one in some files."""
+    directory.mkdir(exist_ok=True)
+    for name, stride in STRIDES.items():
+        steps = range(0, shorter.get(name, last) + 1, stride)
+        head, record = (HEADER, row) if name == "out" else ("", xyz)
+        (directory / f"simulation.{name}").write_text(head + "".join(map(record, steps)))
 
 
 class TestContinuation:
@@ -415,3 +730,16 @@ def test_bounded_wait(tmp_path):
         start = time.monotonic()
         assert not it.ends_within(0.2)
         assert time.monotonic() - start < 30  # the child sleeps 60 s
+
+
+def test_a_recovery_without_a_checkpoint_says_both(monkeypatch, tmp_path):
+    """Why i-PI was given up, and why it can't go on."""
+    job = replace(TestJob.job, directory=tmp_path)
+    watch = SimpleNamespace(follower=SimpleNamespace(fresh_step=0, step=3))
+    ending = Ending("failed", "a thread of i-PI died", recoverable=True)
+    monkeypatch.setattr(run, "_segment", lambda *_: (watch, ending))
+    write(tmp_path, {"simulation.out": HEADER + row(0) + row(3)})
+    record = {"steps_done": 0, "segments": []}
+    with pytest.raises(RunError, match=r"thread of i-PI died; .* has no complete checkpoint"):
+        run._run(job, record, "input.xml", lock=0)
+    assert (record["state"], "i-PI died;" in record["reason"]) == ("failed", True)

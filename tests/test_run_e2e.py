@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from ncforce_ipi import cli, written
-from ncforce_ipi.launch import job, run
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch import job, resume, run
 from ncforce_ipi.launch.processes import Child
 from ncforce_ipi.trajectory import open_trajectory
 
@@ -298,6 +299,10 @@ def test_a_driver_that_cannot_start_ends_the_run_at_once(ncforce):
     last = said.err.strip().splitlines()[-1]
     assert last.startswith("ncforce run: driver ended with exit code 1 (log driver.log) at step 0")
     assert "has Ne, expected only species of" in last
+    Path("start.xyz").write_text(text.replace("Ne 0.0 0.0 0.0", "O 0.0 0.0 0.0"))
+    code, said = ncforce(*mts("neon", "--time-ps", "0.004"))  # the same, corrected: no --force
+    assert code == 0, said.err
+    assert "expected only species of" in Path("neon/previous-1/logs/driver.log").read_text()
 
 
 def test_a_run_without_progress_is_given_up(ncforce, monkeypatch):
@@ -383,17 +388,88 @@ def test_a_long_socket_path_is_refused_before_anything_is_made(ncforce, tmp_path
     assert not Path("new").exists()
 
 
+def files_below(directory):
+    """Every file but locks, with its content."""
+    paths = [path for path in Path(directory).rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in paths if path.name != ".lock"}
+
+
 def test_an_old_run_is_not_overwritten(ncforce, straight):
-    before = {path: path.read_bytes() for path in Path(straight).iterdir() if path.is_file()}
+    Path(straight, "notes.txt").write_text("mine")
+    before = files_below(straight)
     code, said = ncforce(*mts("straight"))
     assert code == 2
     assert "straight is not empty; choose another --out" in said.err
-    assert before == {path: path.read_bytes() for path in before}
-    Path(straight, "notes.txt").write_text("mine")
-    code, said = ncforce(*mts("straight", "--force"))
+    code, said = ncforce(*mts("straight", "--force", "--model", "nothing.pt"))
+    assert code == 2
+    assert before == files_below(straight)
+    code, said = ncforce(*mts("straight", "--force", "--time-ps", "0.004"))
     assert code == 0, said.err
-    assert Path(straight, "notes.txt").read_text() == "mine"
+    assert "to straight/previous-1\n" in said.err
+    after = files_below(straight)
+    assert after.pop(Path("straight/notes.txt")) == b"mine"
+    for path in before.keys() - {Path("straight/notes.txt")}:
+        assert after["straight/previous-1" / path.relative_to("straight")] == before[path], path
+    assert record("straight")["steps_done"] == 2
     assert not list(Path(straight).glob("#*"))
+
+
+@pytest.mark.parametrize("verb", ["run"])
+def test_force_leaves_a_users_directory_alone(ncforce, verb):
+    for name in ("analysis/mine.csv", "logs/mine.log", "simulation.out", "init.xyz"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("mine")
+    before = files_below(".")
+    code, said = ncforce(verb, "--out", ".", "--force", "--time-ps", "0.004")
+    assert code == 2
+    assert ". is not empty, and no" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert before == files_below(".")
+
+
+def test_a_second_launcher_is_refused(ncforce, straight, monkeypatch):
+    """Also with --force, from the first step to the last."""
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
+    refusals = []
+
+    def second():
+        try:
+            run.start(job.from_record(Path("held"), record("held")), force=True)
+        except InputError as err:
+            refusals.append(str(err))
+
+    threads = [when_done("held", step, second) for step in (0, 5)]
+    code, said = ncforce(*mts("held"))
+    for thread in threads:
+        thread.join()
+    assert code == 0, said.err
+    assert refusals == ["a run is going on in held; wait for its end"] * 2
+    assert_same_bytes("straight", "held")
+    assert not Path("held/previous-1").exists()
+
+
+def test_a_run_without_all_of_its_outputs_is_left_alone(ncforce, straight):
+    """30 steps; positions are due at 0, 10, 20 and 30."""
+    path = Path(straight, "simulation.pos_0.extxyz")
+    resume.cut(path, 29)
+    before = files_below(straight)
+    code, said = ncforce("run", "--resume", "--out", "straight", "--time-ps", "0.08")
+    assert code == 2
+    assert "pos_0.extxyz ends at step 20, but the oldest checkpoint" in said.err
+    assert "is of step 30; begin anew with another --out" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert before == files_below(straight)
+
+
+def test_a_run_of_1000_steps_goes_on(ncforce):
+    """1000 is i-PI's default, which isn't written into a checkpoint."""
+    words = ("run", "--forces", "slow", "--time-ps", "0.5", "--out", "thousand")
+    code, said = ncforce(*words)
+    assert code == 0, said.err
+    assert "total_steps" not in Path("thousand/RESTART").read_text()
+    code, said = ncforce("run", "--resume", "--out", "thousand", "--time-ps", "0.505")
+    assert code == 0, said.err
+    np.testing.assert_array_equal(np.loadtxt("thousand/simulation.out")[:, 0], np.arange(1011))
 
 
 def test_shipped_water_resumes_bitwise(tmp_path, capfd):

@@ -103,7 +103,7 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     from ase import Atoms
     from ase.io.formats import UnknownFileTypeError
 
-    path = _structure_path(name_or_path)
+    path = structure_path(name_or_path)
     try:
         atoms = ase.io.read(path)
     except (UnknownFileTypeError, OSError, ValueError, IndexError, KeyError) as err:
@@ -168,7 +168,8 @@ def _velocities(recipe: Recipe, atoms: Atoms) -> str:
     return f'<velocities mode="xyz"> {VELOCITIES_FILE} </velocities>'
 
 
-def _structure_path(name_or_path: str) -> Path:
+def structure_path(name_or_path: str) -> Path:
+    """The file of a start structure."""
     if name_or_path in SYSTEMS:
         return shipped_file(SYSTEMS[name_or_path].structure)
     path = Path(name_or_path).expanduser()

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mts", type=int, metavar="M", help="inner steps in an outer step, default 8")
     add("--time-ps", type=float, metavar="X", help="physical time, default 1 ps")
     add("--resume", action="store_true", help="continue the run in DIR; --time-ps may be longer")
-    add("--force", action="store_true", help="replace an earlier run in DIR")
+    add("--force", action="store_true",
+        help="move an earlier run in DIR to previous-N there and begin anew")  # fmt: skip
     jobs.add_system(parser)
     jobs.add_outputs(parser)
     jobs.add_driver(parser)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs import structure_path
 from ncforce_ipi.launch.files import RECORD_FILE, write_atomically
 from ncforce_ipi.launch.job import (
     Job,
@@ -48,6 +49,7 @@ def new_record(job: Job, atoms: Atoms) -> Record:
         "unphysical": False,
         "steps_done": 0,
         **to_record(job),
+        "start": start_identity(job),
         "n_atoms": len(atoms),
         "masses_u": masses(atoms),
         **models(job.service),
@@ -55,6 +57,14 @@ def new_record(job: Job, atoms: Atoms) -> Record:
         "host": {"name": platform.node(), "machine": platform.machine()},
         "timings": {},
         "segments": [],
+    }
+
+
+def start_identity(job: Job) -> Identity:
+    """SHA-256 of the files of the start: structure, and velocities if they are given."""
+    return {
+        "structure_sha256": sha256(structure_path(job.structure)),
+        "velocities_sha256": sha256(Path(job.velocities)) if job.velocities else None,
     }
 
 
@@ -90,6 +100,16 @@ def models(service: Service) -> dict[str, Identity | None]:
         other = family if name in SHIPPED else ELSEWHERE
         slow = model_identity(name, other)
     return {"model": main, "slow_model": slow}
+
+
+def other_models(service: Service, record: Record) -> list[tuple[str, Identity, Identity]]:
+    """Which models are other files than in the record of a run: name, as it is now, as it was."""
+    different = []
+    for key, now in models(service).items():
+        then = record.get(key)  # records of version 0.1.0 have no slow_model
+        if now and then and now["sha256"] != then["sha256"]:
+            different.append((key.replace("_", " "), now, then))
+    return different
 
 
 def software() -> dict[str, str]:

@@ -1,13 +1,15 @@
 """From an interrupted run to the input that continues it, and outputs that fit to it.
 
 i-PI appends to its files when it starts from a checkpoint.  After a clean stop they end at the
-checkpoint's step; after a crash they are ahead of it and are cut back here.
+checkpoint's step; after a crash they are ahead of it and are cut back here.  The checkpoint that
+counts is the latest one that all of them reach.  Where there is none, nothing is touched.
 """
 
 from __future__ import annotations
 
 import mmap
 import re
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from xml.etree import ElementTree
 
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import INPUT_FILE
-from ncforce_ipi.launch.files import write_atomically
+from ncforce_ipi.launch.files import move, new_previous, write_atomically
 from ncforce_ipi.written import PREFIX
 
 RESUME_FILE = "resume.xml"
@@ -28,38 +30,77 @@ TRAJECTORY_FILES = (
 )
 FORCE_FILES = f"{PREFIX}.forces_*.xyz"
 WRITTEN_BY_IPI = ("RESTART", f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
+ONE_FILE_A_BEAD = ("positions", "velocities")
 STEP = re.compile(rb"Step: *(\d+)")
+ANEW = "begin anew with another --out, or with --force, which moves this run aside"
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file to which i-PI appends, every ``stride`` outer steps."""
+
+    path: Path
+    stride: int
+
+    def reaches(self, step: int) -> bool:
+        """Whether what was due last, at this step or before it, is there and complete."""
+        return last_step(self.path, step) == step - step % self.stride
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A complete i-PI state: the file and the step after which it was written."""
+    """A complete i-PI state: its file, the step after which it was written, and the outputs."""
 
     path: Path
     step: int
+    outputs: tuple[Output, ...]
+
+    def first_short(self) -> Output | None:
+        """An output that doesn't reach it."""
+        return next((output for output in self.outputs if not output.reaches(self.step)), None)
 
 
 def best_checkpoint(directory: Path) -> Checkpoint | None:
-    """The latest complete checkpoint whose outputs are all there; None to begin anew.
+    """The latest complete checkpoint that all outputs reach; None if the run did no step yet.
 
     A file that i-PI was writing when it died isn't complete XML; an older one takes its place.
+
+    Raises
+    ------
+    InputError
+        The run has done steps, but there is no such checkpoint.
     """
-    written = last_step(directory / PROPERTIES_FILE)
     found = [
         checkpoint
         for name in (*WRITTEN_BY_IPI, RESUME_FILE)
-        if (checkpoint := _read(directory / name)) and 0 < checkpoint.step <= written
+        if (checkpoint := _read(directory / name)) and checkpoint.step > 0
     ]
-    return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+    found.sort(key=lambda checkpoint: checkpoint.step, reverse=True)
+    for checkpoint in found:
+        if checkpoint.first_short() is None:
+            return checkpoint
+    if found:
+        raise InputError(_too_short(found[-1]))
+    if has_begun(directory):
+        raise InputError(f"{directory} has no complete checkpoint of i-PI to go on from; {ANEW}")
+    return None
+
+
+def has_begun(directory: Path) -> bool:
+    """Whether any output has anything of a later step than the start."""
+    files = (directory / PROPERTIES_FILE, *trajectories(directory))
+    return any(last_step(path) > 0 for path in files)
 
 
 def prepare(directory: Path, total_steps: int) -> str:
     """Make the directory ready to go on; return the name of the input for i-PI.
 
+    The older checkpoints are moved aside once the input is safely on the disk.
+
     Raises
     ------
     InputError
-        The run has reached ``total_steps`` already.
+        The run has reached ``total_steps`` already, or can't go on.  Nothing is changed then.
     """
     checkpoint = best_checkpoint(directory)
     step = checkpoint.step if checkpoint else 0
@@ -69,16 +110,48 @@ def prepare(directory: Path, total_steps: int) -> str:
             "give a longer --time-ps to go on"
         )
     source = checkpoint.path if checkpoint else directory / INPUT_FILE
-    text = with_total_steps(source.read_text(encoding="utf-8"), total_steps)
-    write_atomically(directory / RESUME_FILE, text)
-    for name in WRITTEN_BY_IPI:  # they live on in resume.xml; i-PI would rename, not replace them
-        (directory / name).unlink(missing_ok=True)
-    for path in (directory / PROPERTIES_FILE, *trajectories(directory)):
-        if step == 0:
-            path.unlink(missing_ok=True)
-        else:
-            cut(path, step)
+    if not source.is_file():
+        raise InputError(f"{source} is missing, and the run has no checkpoint yet; {ANEW}")
+    text = with_total_steps(_body(source), total_steps)
+    gives_way = [directory / name for name in WRITTEN_BY_IPI]  # i-PI would rename them
+    if checkpoint is None:  # at most the start is written, and will be again
+        gives_way += [directory / PROPERTIES_FILE, *trajectories(directory)]
+    _write_input(directory / RESUME_FILE, text, source, [p for p in gives_way if p.exists()])
+    for output in checkpoint.outputs if checkpoint else ():
+        cut(output.path, step)
     return RESUME_FILE
+
+
+def _write_input(path: Path, text: str, source: Path, gives_way: list[Path]) -> None:
+    """Write the input for i-PI; then move what gives way to it aside, an older input as a copy."""
+    older = path.exists() and path != source
+    if not (older or gives_way):
+        write_atomically(path, text)
+        return
+    folder = new_previous(path.parent)
+    if older:
+        shutil.copy2(path, folder / path.name)
+    write_atomically(path, text)
+    move(gives_way, folder)
+
+
+def _too_short(oldest: Checkpoint) -> str:
+    """Why not even the oldest checkpoint can be used."""
+    output = oldest.first_short()
+    path = output.path if output else oldest.path
+    return (
+        f"{path} {_how_it_ends(path, oldest.step)}, but the oldest checkpoint "
+        f"({oldest.path.name}) is of step {oldest.step}; {ANEW}"
+    )
+
+
+def _how_it_ends(path: Path, step: int) -> str:
+    if not path.exists():
+        return "is missing"
+    last = last_step(path)
+    if last < 0:
+        return "is empty"
+    return f"ends at step {last}" if last < step else "has a gap"
 
 
 def trajectories(directory: Path) -> list[Path]:
@@ -91,28 +164,32 @@ def trajectories(directory: Path) -> list[Path]:
 
 
 def with_total_steps(text: str, total_steps: int) -> str:
-    """The input or checkpoint with another number of outer steps."""
-    changed, n = re.subn(
-        r"<total_steps>[^<]*</total_steps>", f"<total_steps>{total_steps}</total_steps>", text
-    )
+    """The input or checkpoint with another number of outer steps.
+
+    i-PI leaves out of a checkpoint what has its default; of this tag that is 1000.
+    """
+    tag = f"<total_steps>{total_steps}</total_steps>"
+    changed, n = re.subn(r"<total_steps>[^<]*</total_steps>", tag, text)
+    if n == 0:
+        changed, n = re.subn(r"<simulation\b[^>]*(?<!/)>", rf"\g<0>\n   {tag}", text)
     if n != 1:
         raise RunError(f"expected one <total_steps> in the checkpoint, got {n}; is it i-PI's?")
     return changed
 
 
-def last_step(properties: Path) -> int:
-    """Step of the last complete line of ``simulation.out``; -1 without one."""
-    with closing(_lines_backwards(properties)) as lines:
-        return next((_step(line) for _, line in lines), -1)
+def last_step(path: Path, at_most: int | None = None) -> int:
+    """Step of the last complete line or frame of an output, up to ``at_most``; -1 without one."""
+    with closing(_backwards(path)) as records:
+        steps = (_step(record) for _, record in records)
+        return next((step for step in steps if at_most is None or step <= at_most), -1)
 
 
 def cut(path: Path, step: int) -> None:
     """Cut all that belongs to later steps, and what is incomplete, off the end of an output."""
     if not path.exists():
         raise RunError(f"{path} is missing; without it the run can't go on")
-    backwards = _lines_backwards if path.suffix == ".out" else _frames_backwards
     end = 0
-    with closing(backwards(path)) as records:
+    with closing(_backwards(path)) as records:
         for start, record in records:
             if _step(record) <= step:
                 end = start + len(record)
@@ -126,6 +203,11 @@ def _step(record: bytes) -> int:
     return int(match[1]) if match else int(float(record.split()[0]))
 
 
+def _backwards(path: Path) -> Generator[tuple[int, bytes], None, None]:
+    """Start and text of each complete line of properties or frame of a trajectory."""
+    return _lines_backwards(path) if path.suffix == ".out" else _frames_backwards(path)
+
+
 def _lines_backwards(path: Path) -> Generator[tuple[int, bytes], None, None]:
     """Start and text of each complete line of numbers, the last one first."""
     with _mapped(path) as text:
@@ -133,9 +215,8 @@ def _lines_backwards(path: Path) -> Generator[tuple[int, bytes], None, None]:
         while end:
             start = text.rfind(b"\n", 0, end - 1) + 1
             line = text[start:end]
-            if line.startswith(b"#"):
-                return
-            yield start, line
+            if not line.startswith(b"#"):  # the header may have been repeated
+                yield start, line
             end = start
 
 
@@ -164,10 +245,44 @@ def _mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
 
 
 def _read(path: Path) -> Checkpoint | None:
+    """A checkpoint of ours; None for a missing or incomplete file.
+
+    Its tag ``step`` is left out at step 0, and so is a stride of 1.
+    """
     if not path.exists():
         return None
     try:
-        step = ElementTree.parse(path).findtext("step", default="0")
+        root = ElementTree.fromstring(_body(path))
     except ElementTree.ParseError:
         return None
-    return Checkpoint(path, int(step))
+    outputs = outputs_of(root, path.parent)
+    return Checkpoint(path, int(root.findtext("step", default="0")), outputs) if outputs else None
+
+
+def _body(path: Path) -> str:
+    """From ``<simulation`` on: i-PI's comment before names the directory, and breaks with a --."""
+    text = path.read_text(encoding="utf-8")
+    return text[max(0, text.find("<simulation")) :]
+
+
+def outputs_of(root: ElementTree.Element, directory: Path) -> tuple[Output, ...]:
+    """The files of properties and trajectories that an input or checkpoint asks for."""
+    parent = root.find("output")
+    if parent is None:
+        return ()
+    prefix = parent.get("prefix", "i-pi")
+    return tuple(
+        Output(directory / f"{prefix}.{_file_name(element)}", int(element.get("stride", "1")))
+        for element in parent
+        if element.tag in ("properties", "trajectory")
+    )
+
+
+def _file_name(element: ElementTree.Element) -> str:
+    """As i-PI names an output of one bead, or of a path integral's centroid, after the prefix."""
+    if element.tag == "properties":
+        return element.get("filename", "out")
+    quantity = (element.text or "").split("{")[0].strip()
+    bead = "_0" if quantity in ONE_FILE_A_BEAD else ""
+    kind = element.get("format", "xyz")
+    return f"{element.get('filename', 'traj')}{bead}.{'extxyz' if kind == 'ase' else kind}"

@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ncforce_ipi import preflight
-from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs import INPUT_FILE, read_structure, write_input
-from ncforce_ipi.launch import provenance, resume
+from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.inputs import INPUT_FILE, input_xml, read_structure, write_input
+from ncforce_ipi.launch import claim, provenance, resume
 from ncforce_ipi.launch.display import display
-from ncforce_ipi.launch.files import LOGS, locked, make_directory
+from ncforce_ipi.launch.files import LOGS, locked
 from ncforce_ipi.launch.job import (
     Job,
     driver_command,
@@ -38,6 +39,9 @@ from ncforce_ipi.launch.supervise import (
 )
 from ncforce_ipi.mts import Plan
 
+if TYPE_CHECKING:
+    from ase import Atoms
+
 log = logging.getLogger(__name__)
 
 MAX_RECOVERIES = 3
@@ -53,33 +57,60 @@ class Outcome:
     record: Record
 
 
-def start(job: Job, force: bool = False) -> Outcome:
-    """Run a job in a new directory (or with ``force`` in the place of an earlier run)."""
+@dataclass(frozen=True)
+class Checked:
+    """A job of which all was checked that can be without i-PI and the model's library."""
+
+    job: Job
+    atoms: Atoms
+    record: Record
+
+
+def check(job: Job) -> Checked:
+    """Read and check all that a new run needs; touches nothing."""
     atoms = read_structure(job.structure, job.velocities)
     check_addresses(job.recipe.transport, job.recipe.plan.components)
     found = preflight.check(job.recipe, atoms)
+    input_xml(job.recipe, atoms)
+    record = provenance.new_record(job, atoms)
     for warning in (*found.warnings, *preflight.space_warnings(job.directory, found.disk_MB)):
         log.warning("%s", warning)
-    record = provenance.new_record(job, atoms)
-    make_directory(job.directory, force)
-    write_input(job.directory, job.recipe, atoms)
-    return _run(job, record, INPUT_FILE)
+    return Checked(job, atoms, record)
+
+
+def start(job: Job, force: bool = False) -> Outcome:
+    """Run a job in a new directory, or with ``force`` where an earlier run is moved aside."""
+    claim.check(job.directory, force)  # first, before many warnings
+    return begin(check(job), force)
+
+
+def begin(checked: Checked, force: bool = False) -> Outcome:
+    """Run a job that was checked."""
+    job, record = checked.job, checked.record
+
+    def first_files() -> None:
+        provenance.save(job.directory, record)
+        write_input(job.directory, job.recipe, checked.atoms)
+
+    with claim.claimed(job.directory, force, first_files) as lock:
+        return _run(job, record, INPUT_FILE, lock)
 
 
 def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
     """Continue the run in a directory, bitwise; ``time_ps`` is its new total time, if given."""
-    record = provenance.read_record(directory)
-    job = _extended(from_record(directory, record), time_ps)
-    _check_models(job, record)
-    n_outer = job.recipe.plan.n_outer
-    checkpoint = resume.best_checkpoint(directory)
-    if checkpoint and checkpoint.step == n_outer and record["state"] != "finished":
-        return _close(job, record, Ending("finished"), n_outer)  # its launcher was killed
-    check_addresses(job.recipe.transport, job.recipe.plan.components)
-    with locked(directory):
+    provenance.read_record(directory)  # where no run is, no lock is made
+    with locked(directory) as lock:
+        record = provenance.read_record(directory)
+        job = _extended(from_record(directory, record), time_ps)
+        _check_models(job, record)
+        n_outer = job.recipe.plan.n_outer
+        checkpoint = resume.best_checkpoint(directory)
+        if checkpoint and checkpoint.step == n_outer and record["state"] != "finished":
+            return _close(job, record, Ending("finished"), n_outer)  # its launcher was killed
+        check_addresses(job.recipe.transport, job.recipe.plan.components)
         input_file = resume.prepare(directory, n_outer)
-    record |= {"command": provenance.command_line(), "plan": to_record(job)["plan"]}
-    return _run(job, record, input_file)
+        record |= {"command": provenance.command_line(), "plan": to_record(job)["plan"]}
+        return _run(job, record, input_file, lock)
 
 
 def _extended(job: Job, time_ps: float | None) -> Job:
@@ -91,20 +122,18 @@ def _extended(job: Job, time_ps: float | None) -> Job:
 
 
 def _check_models(job: Job, record: Record) -> None:
-    for key, now in provenance.models(job.service).items():
-        then = record.get(key)  # records of version 0.1.0 have no slow_model
-        if now and then and now["sha256"] != then["sha256"]:
-            raise InputError(
-                f"{key.replace('_', ' ')} {now['name']} is another file than when the run began "
-                f"(SHA-256 {now['sha256'] or 'none':.12}, expected "
-                f"{then['sha256'] or 'none':.12}); start a new run"
-            )
+    for name, now, then in provenance.other_models(job.service, record):
+        raise InputError(
+            f"{name} {now['name']} is another file than when the run began "
+            f"(SHA-256 {now['sha256'] or 'none':.12}, expected "
+            f"{then['sha256'] or 'none':.12}); start a new run"
+        )
 
 
-def _run(job: Job, record: Record, input_file: str) -> Outcome:
+def _run(job: Job, record: Record, input_file: str, lock: int) -> Outcome:
     """Run to the end, and leave a true ``run.json`` however that comes."""
     try:
-        with locked(job.directory) as lock, stop_requests() as request:
+        with stop_requests() as request:
             ending, step = _segments(job, record, input_file, lock, request)
     except BaseException as err:
         _close(job, record, Ending("failed", f"{type(err).__name__}: {err}"), record["steps_done"])
@@ -116,6 +145,7 @@ def _segments(
     job: Job, record: Record, input_file: str, lock: int, request: StopRequest
 ) -> tuple[Ending, int]:
     """One i-PI process after another until one needs no successor; its ending and last step."""
+    (job.directory / LOGS).mkdir(exist_ok=True)
     for attempt in range(1 + MAX_RECOVERIES):
         record |= {"state": "running", "reason": ""}
         provenance.save(job.directory, record)
@@ -124,7 +154,10 @@ def _segments(
         progressed = watch.follower.fresh_step is not None
         if not (ending.recoverable and progressed and attempt < MAX_RECOVERIES):
             break
-        input_file = resume.prepare(job.directory, job.recipe.plan.n_outer)
+        try:
+            input_file = resume.prepare(job.directory, job.recipe.plan.n_outer)
+        except InputError as err:
+            raise RunError(f"{ending.reason}; {err}") from err
     return ending, watch.follower.step
 
 

@@ -1,0 +1,146 @@
+"""The directory of a new run: who may begin in it, and what of an earlier run is moved aside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from os.path import lexists
+from pathlib import Path
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs import INPUT_FILE, STRUCTURE_FILE
+from ncforce_ipi.launch import provenance, resume
+from ncforce_ipi.launch.files import (
+    LOCK,
+    LOGS,
+    RECORD_FILE,
+    contents,
+    locked,
+    previous,
+    set_aside,
+)
+from ncforce_ipi.velocities import VELOCITIES_FILE
+
+NAMES = (
+    INPUT_FILE,
+    STRUCTURE_FILE,
+    VELOCITIES_FILE,
+    resume.RESUME_FILE,
+    f"{resume.RESUME_FILE}.partial",
+    resume.PROPERTIES_FILE,
+    *(name for pair in resume.TRAJECTORY_FILES for name in pair),
+    *resume.WRITTEN_BY_IPI,
+    "EXIT",
+    LOGS,
+    "analysis",
+    f"{RECORD_FILE}.partial",
+)
+PATTERNS = (resume.FORCE_FILES, f"#{resume.PREFIX}.*#*#", "#RESTART#*#")  # i-PI's backups too
+
+
+def check(directory: Path, force: bool) -> None:
+    """Refuse a directory in which a new run may not begin.
+
+    It may where nothing is, and where only a start is that failed before its first step; with
+    ``force`` where any run of ours is.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; expected a directory that can be made")
+    if is_free(directory):
+        return
+    if not is_run(directory):
+        raise InputError(
+            f"{directory} is not empty, and no {RECORD_FILE} says that a run of ncforce is in it; "
+            "choose another --out"
+        )
+    provenance.read_record(directory)
+    if not force:
+        raise InputError(
+            f"{directory} is not empty; choose another --out, --resume the run in it, "
+            "or --force to move it aside and begin anew"
+        )
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a run of ours is there."""
+    return (directory / RECORD_FILE).is_file()
+
+
+def is_free(directory: Path) -> bool:
+    """Whether there is nothing to lose: an empty directory, or a start without a first step.
+
+    Or one with other files alone, from which a run of ours was moved aside.
+    """
+    if not contents(directory) or was_cleared(directory):
+        return True
+    if not is_run(directory):
+        return False
+    provenance.read_record(directory)
+    return not resume.has_begun(directory)
+
+
+def was_cleared(directory: Path) -> bool:
+    """Whether a run of ours was moved aside and nothing of a run has come after it."""
+    return any(map(is_run, previous(directory))) and not any(map(lexists, run_files(directory)))
+
+
+def run_files(directory: Path) -> list[Path]:
+    """What a run and its analysis write, and nothing else; the record is the last."""
+    found = [path for pattern in PATTERNS for path in directory.glob(pattern)]
+    return [*(directory / name for name in NAMES), *found, directory / RECORD_FILE]
+
+
+def clear(directory: Path) -> None:
+    """Move the run in a directory aside, if one is there."""
+    if not directory.is_dir():
+        return
+    check(directory, force=True)
+    with locked(directory):
+        set_aside(directory, run_files(directory))
+
+
+@contextmanager
+def claimed(directory: Path, force: bool, begin: Callable[[], None]) -> Iterator[int]:
+    """Hold the directory of a new run, from ``begin``, which writes its first files, to its end.
+
+    If ``begin`` fails, all is as it was before.
+    """
+    check(directory, force)
+    made = make(directory)
+    with locked(directory) as lock:
+        check(directory, force)  # nobody can have come in between any more
+        aside = set_aside(directory, run_files(directory))
+        try:
+            begin()
+        except BaseException:
+            _undo(directory, aside, made)
+            raise
+        yield lock
+
+
+def make(directory: Path) -> list[Path]:
+    """Make a directory and its parents; those that weren't there, the innermost first."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise InputError(f"{directory} can't be made: {err.strerror}") from err
+    return missing
+
+
+def _undo(directory: Path, aside: Path | None, made: list[Path]) -> None:
+    """Remove what this start wrote (all that was there before is aside), and put that back."""
+    for path in run_files(directory):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+    if aside is not None:
+        for path in aside.iterdir():
+            path.rename(directory / path.name)
+        aside.rmdir()
+    if made:
+        (directory / LOCK).unlink()
+    for path in made:
+        with suppress(OSError):  # another program has put something there
+            path.rmdir()
