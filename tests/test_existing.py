@@ -92,6 +92,16 @@ def test_nothing_is_replaced_without_force(folder, compared, capsys):
     (compared / "notes.txt").write_text("mine")
     assert main([*words, "--force"]) == 0
     assert (compared / "notes.txt").read_text() == "mine"
+    assert (compared / "previous-1/compare.json").read_bytes() == before
+
+
+def test_force_replaces_no_figures_of_a_user(folder, tmp_path, capsys):
+    (tmp_path / "rdf.png").write_text("mine")
+    words = ["compare", str(folder / "a/hot"), "--out", str(tmp_path), "--force"]
+    assert main(words) == 2
+    assert "rdf.png exists, and no comparison of ncforce is in" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["rdf.png"]
+    assert (tmp_path / "rdf.png").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from ncforce_ipi.ensembles import Ensemble
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import Recipe, Transport
-from ncforce_ipi.launch import claim, continuation, files, provenance, resume, run, sockets
+from ncforce_ipi.launch import claim, compare, continuation, files, provenance, resume, run, sockets
 from ncforce_ipi.launch.display import facts
 from ncforce_ipi.launch.job import (
     Job,
@@ -715,6 +715,108 @@ class TestProvenance:
             (tmp_path / "run.json").write_text(text)
         with pytest.raises(InputError, match=r"run\.json is (missing|no record of a run)"):
             provenance.read_record(tmp_path)
+
+
+class TestComparison:
+    """What ``compare`` may begin with or go on with."""
+
+    @pytest.fixture
+    def job(self, tmp_path):
+        (tmp_path / "start.xyz").write_text("one")
+        (tmp_path / "v.xyz").write_text("fast")
+        recipe = Recipe(Plan("slow", 1, 0.5, 10), Ensemble(), 300.0, 1)
+        start, velocities = str(tmp_path / "start.xyz"), str(tmp_path / "v.xyz")
+        directory = tmp_path / "out/slow"
+        return Job(directory, recipe, start, Service("water"), velocities=velocities)
+
+    @pytest.fixture
+    def record(self, job):
+        start = {"start": provenance.start_identity(job)}
+        return to_record(job) | start | provenance.models(job.service)
+
+    def test_start_is_its_content(self, job, record, tmp_path):
+        assert compare.differences(job, record) == []
+        (tmp_path / "copy.xyz").write_text("one")
+        assert compare.differences(replace(job, structure=str(tmp_path / "copy.xyz")), record) == []
+        (tmp_path / "start.xyz").write_text("two")
+        assert compare.differences(job, record) == ["structure"]
+        (tmp_path / "v.xyz").write_text("slow")
+        assert compare.differences(job, record) == ["structure", "velocities"]
+        assert compare.differences(replace(job, velocities=None), record)[1] == "velocities"
+
+    def test_an_earlier_version_noted_only_the_path(self, job, record, tmp_path, caplog):
+        del record["start"]
+        assert compare.differences(job, record) == []
+        assert "noted only the path of the start; make sure that the file" in caplog.text
+        other = replace(job, structure=str(tmp_path / "v.xyz"))
+        assert compare.differences(other, record) == ["structure"]
+
+    def test_models_count_too(self, job, record):
+        record["model"] = record["model"] | {"sha256": "0" * 64}
+        assert compare.differences(job, record) == ["model"]
+
+    def test_hash_of_the_start(self, job):
+        import hashlib
+
+        assert provenance.start_identity(job) == {
+            "structure_sha256": hashlib.sha256(b"one").hexdigest(),
+            "velocities_sha256": hashlib.sha256(b"fast").hexdigest(),
+        }
+
+    def claim(self, job, **how):
+        words = {"resume": False, "force": False} | how
+        with compare.claimed(job.directory.parent, [job], **words):
+            pass
+
+    def test_force_moves_runs_and_tables_aside(self, job):
+        out = job.directory.parent
+        of_a_run = write(job.directory, OF_A_RUN)
+        tables = write(out, {"compare.json": "{}", "tune.json": "{}", "drift_of_M.png": "x"})
+        write(out, {"notes.txt": "mine", "slow/notes.txt": "mine"})
+        with pytest.raises(InputError, match="--force to move its runs aside and begin anew"):
+            self.claim(job)
+        self.claim(job, resume=True)
+        assert not (out / "previous-1").exists()
+        self.claim(job, force=True)
+        found = tree(out)
+        for name, text in of_a_run.items():
+            assert found.pop(f"slow/previous-1/{name}") == text
+        for name in ("compare.json", "tune.json", "drift_of_M.png"):
+            assert found.pop(f"previous-1/{name}") == tables[name]
+        assert found == {"notes.txt": b"mine", "slow/notes.txt": b"mine"}
+        self.claim(job, resume=True)  # if it was killed just then, this goes on
+        claim_and_write(job.directory, force=False)
+        assert (job.directory / "notes.txt").read_text() == "mine"
+
+    @pytest.mark.parametrize("how", [{"force": True}, {"resume": True}, {}])
+    def test_a_users_directory_is_never_touched(self, job, how):
+        out = job.directory.parent
+        before = write(out, {"compare.json": "[]", "slow/simulation.out": row(3), "tune.json": ""})
+        with pytest.raises(InputError, match="is not empty, and no comparison of ncforce is in it"):
+            self.claim(job, **how)
+        assert tree(out) == before
+        assert not (out / ".lock").exists()
+
+    def test_a_users_directory_in_a_comparison(self, job):
+        """One of its runs has no record: then none is moved."""
+        out = job.directory.parent
+        before = write(out, {"fast/run.json": RECORD, "fast/simulation.out": HEADER + row(1)})
+        before = write(out, {"slow/simulation.out": row(3)})
+        with pytest.raises(InputError, match=r"slow is not empty, and no run\.json says"):
+            self.claim(job, force=True)
+        assert tree(out) == before
+
+    def test_after_a_start_that_failed(self, job):
+        write(job.directory, {"run.json": RECORD, "logs/driver.log": "no such model"})
+        self.claim(job)
+
+    def test_is_held_to_its_end(self, job):
+        out = job.directory.parent
+        with (
+            compare.claimed(out, [job], resume=False, force=False),
+            pytest.raises(InputError, match="a run is going on in"),
+        ):
+            self.claim(job, force=True)
 
 
 def test_writes_are_whole(tmp_path):

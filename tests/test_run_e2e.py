@@ -355,6 +355,10 @@ def test_compare_keeps_a_run_that_heats_up(ncforce, monkeypatch):
     assert code == 0, said.err
     assert Path("all/slow/run.json").stat().st_mtime_ns == before
     assert said.out.splitlines() == table
+    Path("start.xyz").write_text(Path("start.xyz").read_text().replace("8 0 0 0 8", "9 0 0 0 8"))
+    code, said = ncforce("compare", *words, "--resume")
+    assert code == 2
+    assert "slow was begun with another structure; give the same options" in said.err
 
 
 @pytest.mark.parametrize(
@@ -414,7 +418,7 @@ def test_an_old_run_is_not_overwritten(ncforce, straight):
     assert not list(Path(straight).glob("#*"))
 
 
-@pytest.mark.parametrize("verb", ["run"])
+@pytest.mark.parametrize("verb", ["run", "compare", "tune"])
 def test_force_leaves_a_users_directory_alone(ncforce, verb):
     for name in ("analysis/mine.csv", "logs/mine.log", "simulation.out", "init.xyz"):
         Path(name).parent.mkdir(exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from ncforce_ipi.cli import existing
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch import compare, provenance
+from ncforce_ipi.launch import run as runs
 from ncforce_ipi.mts import Plan
 from ncforce_ipi.systems import NAMES, SYSTEMS
 
@@ -33,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mts", type=int, nargs="+", metavar="M", help="one or several M, default 8")
     add("--time-ps", type=float, metavar="X", help=f"of each run, default {TIME_PS:g} ps")
     add("--resume", action="store_true", help="keep the runs that are done, go on with the others")
-    add("--force", action="store_true", help="replace earlier runs, tables and figures in --out")
+    add("--force", action="store_true",
+        help="move earlier runs, tables and figures in --out to previous-N there")  # fmt: skip
     add("--discard-ps", type=float, metavar="X",
         help="of runs that are there: start left out of all but the conserved quantity, "
         "default 0.1 ps")  # fmt: skip
@@ -55,36 +57,48 @@ def run(args: argparse.Namespace) -> int:
     args.system = names[0] if names else None
     args.mts = args.mts or [jobs.DEFAULT_M]
     args.time_ps = TIME_PS if args.time_ps is None else args.time_ps
-    code, _ = run_all(args, "compare")
-    return code
+    return run_all(args, "compare")
 
 
-def run_all(args: argparse.Namespace, verb: str) -> tuple[int, Sequence[Entry]]:
-    """Run what isn't done yet and write the comparison; exit code, and the runs if it is 0."""
-    from ncforce_ipi import comparison_report  # matplotlib: only when all is done
-    from ncforce_ipi.measures.entries import read_entry
-
+def run_all(
+    args: argparse.Namespace, verb: str, more: Callable[[Sequence[Entry]], None] | None = None
+) -> int:
+    """Run what isn't done yet and write the comparison; then ``more`` of it.  The exit code."""
     if args.resume and args.force:
         raise InputError("--resume keeps what --force replaces; give one of them")
     jobs.fill(args)
     base = jobs.job(args, Plan.from_time("slow", 1, args.timestep_fs, args.time_ps), args.out)
     all_jobs = compare.jobs_of(base, sorted(set(args.mts)), args.time_ps)
-    if not (args.resume or args.force):
-        compare.check_new(args.out)
-    failures = []
-    for job in all_jobs:
-        outcome = compare.run_one(job, resume=args.resume, force=args.force)
-        if outcome is None:
-            log.info("%s: kept as it is", job.directory)
-        elif outcome.ending.signal is not None:
-            sys.stderr.write(
-                f"ncforce {verb}: {outcome.ending.reason}; go on with the same command and "
-                "--resume\n"
-            )
-            return 128 + outcome.ending.signal, ()
-        elif outcome.ending.state == "failed":
-            failures.append(f"{job.name}: {outcome.ending.reason}")
-    entries = [read_entry(job.directory) for job in all_jobs]
+    compare.check(args.out, all_jobs, resume=args.resume, force=args.force)
+    checked = {job.name: runs.check(job) for job in all_jobs if not args.resume}
+    with compare.claimed(args.out, all_jobs, resume=args.resume, force=args.force):
+        failures = []
+        for job in all_jobs:
+            outcome = compare.run_one(job, checked.get(job.name))
+            if outcome is None:
+                log.info("%s: kept as it is", job.directory)
+            elif outcome.ending.signal is not None:
+                sys.stderr.write(
+                    f"ncforce {verb}: {outcome.ending.reason}; go on with the same command and "
+                    "--resume\n"
+                )
+                return 128 + outcome.ending.signal
+            elif outcome.ending.state == "failed":
+                failures.append(f"{job.name}: {outcome.ending.reason}")
+        entries = _write(args, [job.directory for job in all_jobs])
+        if failures:
+            raise RunError("; ".join(failures))
+        if more:
+            more(entries)
+    return 0
+
+
+def _write(args: argparse.Namespace, directories: Sequence[Path]) -> Sequence[Entry]:
+    """Write and print the comparison; the runs that are in it."""
+    from ncforce_ipi import comparison_report  # matplotlib: only when all is done
+    from ncforce_ipi.measures.entries import read_entry
+
+    entries = [read_entry(directory) for directory in directories]
     identity = provenance.model_identity(args.model, args.family)
     facts = {
         "version": __version__,
@@ -94,9 +108,7 @@ def run_all(args: argparse.Namespace, verb: str) -> tuple[int, Sequence[Entry]]:
     written = comparison_report.write_files(entries, facts, args.out)
     sys.stdout.write(comparison_report.table(entries) + "\n")
     log.info("wrote %s", ", ".join(str(path) for path in written))
-    if failures:
-        raise RunError("; ".join(failures))
-    return 0, entries
+    return entries
 
 
 def _check_words(

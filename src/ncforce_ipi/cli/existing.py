@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch.compare import has_tables
+from ncforce_ipi.launch.files import set_aside
 
 log = logging.getLogger(__name__)
 FIGURES = ("compare", "rdf", "vdos")
@@ -39,8 +41,13 @@ def run(folder: Path, directories: Sequence[Path], discard_ps: float | None, *, 
     there = [name for name in FILES if (folder / name).exists()]
     if there and not force:
         raise InputError(
-            f"{folder / there[0]} exists; choose another --out, or --force to replace the tables "
-            "and figures there"
+            f"{folder / there[0]} exists; choose another --out, or --force to move the tables "
+            "and figures there aside"
+        )
+    if there and not has_tables(folder):
+        raise InputError(
+            f"{folder / there[0]} exists, and no comparison of ncforce is in {folder}; "
+            "choose another --out"
         )
     names = names_of(directories)
     discard_ps = DISCARD_PS if discard_ps is None else discard_ps
@@ -66,6 +73,7 @@ def run(folder: Path, directories: Sequence[Path], discard_ps: float | None, *, 
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise InputError(f"{folder} can't be made: {err.strerror}") from err
+    set_aside(folder, [folder / name for name in there])
     written = comparison_report.write_files(entries, facts, folder, named=True, more=more)
     written += overlay.write_overlaid(found, ("rdf", "vdos"), folder, facts)
     sys.stdout.write(comparison_report.table(entries, named=True) + "\n")

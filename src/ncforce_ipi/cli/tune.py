@@ -9,7 +9,9 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
 from ncforce_ipi.analysis.statistics import with_error
@@ -17,6 +19,9 @@ from ncforce_ipi.cli import compare
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.tuning import Verdict, recommend, verdicts
+
+if TYPE_CHECKING:
+    from ncforce_ipi.comparison import Entry
 
 log = logging.getLogger(__name__)
 SCAN = (2, 4, 6, 8, 10, 12, 16)
@@ -35,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=LAMBENCH_MEV_PER_ATOM_PER_PS,
         help="drift beyond that of the slow-only run, default 0.5 as LAMBench")  # fmt: skip
     add("--resume", action="store_true", help="keep the runs that are done, go on with the others")
-    add("--force", action="store_true", help="replace earlier runs in DIR")
+    add("--force", action="store_true",
+        help="move earlier runs and tables in DIR to previous-N there")  # fmt: skip
     jobs.add_system(parser)
     jobs.add_driver(parser)
 
@@ -44,16 +50,16 @@ def run(args: argparse.Namespace) -> int:
     """Scan, write ``tune.json`` beside the comparison's files, say which M to take."""
     if not args.tolerance > 0.0:
         raise InputError(f"tolerance must be positive, got {args.tolerance} meV/atom/ps")
-    code, entries = compare.run_all(args, "tune")
-    if code:
-        return code
-    found = verdicts(entries, args.tolerance)
+    return compare.run_all(args, "tune", partial(_recommend, args.out, args.tolerance))
+
+
+def _recommend(out: Path, tolerance: float, entries: Sequence[Entry]) -> None:
+    found = verdicts(entries, tolerance)
     best = recommend(found)
-    path = args.out / "tune.json"
-    path.write_text(json.dumps(_record(found, best, args.tolerance), indent=2) + "\n")
-    sys.stdout.write(_text(found, best, args.tolerance))
+    path = out / "tune.json"
+    path.write_text(json.dumps(_record(found, best, tolerance), indent=2) + "\n")
+    sys.stdout.write(_text(found, best, tolerance))
     log.info("wrote %s", path)
-    return 0
 
 
 def _record(found: Sequence[Verdict], best: int | None, tolerance: float) -> dict[str, object]:

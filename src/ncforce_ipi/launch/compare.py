@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.launch import provenance, run
-from ncforce_ipi.launch.files import RECORD_FILE
+from ncforce_ipi.launch import claim, provenance, run
+from ncforce_ipi.launch.files import contents, locked, set_aside
 from ncforce_ipi.launch.job import Job, to_record
-from ncforce_ipi.launch.run import Outcome
+from ncforce_ipi.launch.provenance import Record
+from ncforce_ipi.launch.run import Checked, Outcome
 from ncforce_ipi.mts import Plan
 
+log = logging.getLogger(__name__)
+
 TOO_HOT = 3.0  # times the start temperature: the run is lost, more of it says nothing
-SAME = ("plan", "ensemble", "temperature_K", "seed", "structure")
+SAME = ("plan", "ensemble", "temperature_K", "seed")
+START = ("structure", "velocities")
+RUN = re.compile(r"slow|fast|mts\d+")  # name of a run's directory
+NUMBERS = "compare.json"
+TABLES = (
+    NUMBERS,
+    "compare.csv",
+    *(f"{name}.{kind}" for name in ("compare", "drift_of_M") for kind in ("png", "pdf")),
+    "tune.json",
+)
 
 
 def jobs_of(base: Job, ratios: Sequence[int], time_ps: float) -> list[Job]:
@@ -34,40 +50,74 @@ def jobs_of(base: Job, ratios: Sequence[int], time_ps: float) -> list[Job]:
     ]
 
 
-def check_new(directory: Path) -> None:
-    """Refuse a directory that holds anything."""
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+@contextmanager
+def claimed(directory: Path, jobs: Sequence[Job], *, resume: bool, force: bool) -> Iterator[None]:
+    """Hold the directory of a comparison; with ``force`` its earlier runs and tables move aside."""
+    check(directory, jobs, resume=resume, force=force)
+    claim.make(directory)
+    with locked(directory):
+        check(directory, jobs, resume=resume, force=force)
+        if force:
+            for job in jobs:
+                claim.clear(job.directory)
+            set_aside(directory, [directory / name for name in TABLES])
+        yield
+
+
+def check(directory: Path, jobs: Sequence[Job], *, resume: bool, force: bool) -> None:
+    """Refuse a directory in which this comparison may not begin, or go on."""
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"{directory} is a file; expected a directory that can be made")
+    if all(path.is_dir() and claim.is_free(path) for path in contents(directory)):
+        return
+    if not is_comparison(directory):
+        raise InputError(
+            f"{directory} is not empty, and no comparison of ncforce is in it; choose another --out"
+        )
+    if not (resume or force):
         raise InputError(
             f"{directory} is not empty; choose another --out, --resume the comparison in it, "
-            "or --force to replace it"
+            "or --force to move its runs aside and begin anew"
         )
+    for job in jobs if force else ():
+        claim.check(job.directory, force=True)
 
 
-def run_one(job: Job, *, resume: bool, force: bool) -> Outcome | None:
-    """Run one of the jobs; None if ``resume`` finds it done.
+def is_comparison(directory: Path) -> bool:
+    """Whether the runs or the tables of a comparison of ours are there."""
+    runs = [path for path in contents(directory) if RUN.fullmatch(path.name)]
+    ours = any(claim.is_run(path) or claim.was_cleared(path) for path in runs)
+    return ours or has_tables(directory)
+
+
+def has_tables(directory: Path) -> bool:
+    """Whether a ``compare.json`` is there that we wrote."""
+    try:
+        data = json.loads((directory / NUMBERS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and {"provenance", "runs"} <= data.keys()
+
+
+def run_one(job: Job, checked: Checked | None) -> Outcome | None:
+    """Run one of the jobs, which was checked; if it wasn't, resume it.  None if it is done.
 
     Raises
     ------
     RunError
         The run failed before it wrote anything to compare.
     """
-    outcome = _continue(job) if resume else run.start(job, force)
+    outcome = run.begin(checked) if checked else _continue(job)
     if outcome and outcome.ending.state == "failed" and outcome.record["steps_done"] < 1:
         raise RunError(f"{job.name}: {outcome.ending.reason}")
     return outcome
 
 
 def _continue(job: Job) -> Outcome | None:
-    if not (job.directory / RECORD_FILE).is_file():
-        return run.start(job, force=True)  # a directory without a record has nothing to lose
+    if not claim.is_run(job.directory):
+        return run.start(job)
     record = provenance.read_record(job.directory)
-    wanted = to_record(job) | {
-        "model": provenance.model_identity(job.service.model, job.service.family)
-    }
-    different = [key for key in SAME if record[key] != wanted[key]]
-    if record["model"]["sha256"] != wanted["model"]["sha256"]:
-        different.append("model")
-    if different:
+    if different := differences(job, record):
         raise InputError(
             f"{job.directory} was begun with another {' and '.join(different)}; "
             "give the same options, or another --out"
@@ -75,3 +125,21 @@ def _continue(job: Job) -> Outcome | None:
     if record["state"] == "finished" or record.get("unphysical"):
         return None
     return run.go_on(job.directory)
+
+
+def differences(job: Job, record: Record) -> list[str]:
+    """What of a job isn't as in the record of a run: options, contents of the start, models."""
+    wanted = to_record(job)
+    different = [key for key in SAME if record[key] != wanted[key]]
+    then = record.get("start")
+    if then is None:
+        log.warning(
+            "%s was made by an earlier version, which noted only the path of the start; "
+            "make sure that the file is still the same",
+            job.directory,
+        )
+        different += [key for key in START if record.get(key) != wanted[key]]
+    else:
+        now = provenance.start_identity(job)
+        different += [key for key in START if then[f"{key}_sha256"] != now[f"{key}_sha256"]]
+    return different + [name for name, *_ in provenance.other_models(job.service, record)]
