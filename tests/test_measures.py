@@ -255,7 +255,8 @@ def test_surroundings(directory, tmp_path):
 
 def test_a_time_step_that_i_pi_left_out_of_a_checkpoint_is_one_atomic_unit(tmp_path):
     text = "<simulation><system><motion><dynamics></dynamics></motion></system></simulation>"
-    (tmp_path / "RESTART").write_text(text)
+    comment = "<!-- Working Directory: /home/a/run--2 -->\n"  # as i-PI writes it: no XML
+    (tmp_path / "RESTART").write_text(comment + text)
     # hbar / hartree by CODATA 2018, in fs to 11 digits
     assert look_around(tmp_path).step_fs == pytest.approx(0.024188843266, rel=1e-10)
     (tmp_path / "RESTART").write_text(text.replace("dynamics", "optimizer"))

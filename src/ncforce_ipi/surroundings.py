@@ -137,7 +137,10 @@ def _of_record(path: Path, known: Surroundings) -> Surroundings:
 def _of_checkpoint(path: Path) -> Surroundings:
     """The first system of an i-PI checkpoint."""
     try:
-        system = ElementTree.parse(path).getroot().find(".//system")
+        text = path.read_text(encoding="utf-8")
+        # i-PI's comment before that names its directory, in which a -- breaks the XML
+        root = ElementTree.fromstring(text[max(0, text.find("<simulation")) :])
+        system = root.find(".//system")
         if system is None:
             return Surroundings()
         names = _words(system, "beads/names")
