@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 FAMILIES_VENV ?= .venv-families
 MACE_VENV ?= .venv-mace
-FAMILY_TESTS = tests/test_drivers_contract.py tests/test_families_e2e.py
+FAMILY_TESTS = tests/drivers/test_contract.py tests/drivers/test_families_e2e.py
 
 .PHONY: demo test test-matrix test-families lint clean
 
@@ -23,10 +23,10 @@ test-matrix: $(VENV)/.test
 test-families: $(VENV)/.run $(FAMILIES_VENV)/.test $(MACE_VENV)/.test
 	NCFORCE_TEST_FAMILIES="metatomic sevennet orb ase analytic" \
 	NCFORCE_TEST_FAST_PYTHON=$(abspath $(BIN))/python \
-	$(FAMILIES_VENV)/bin/python -m pytest $(FAMILY_TESTS) tests/test_two_models_e2e.py \
-	    tests/test_driver_sevennet.py tests/test_driver_orb.py tests/test_driver_ase.py
+	$(FAMILIES_VENV)/bin/python -m pytest $(FAMILY_TESTS) tests/launch/test_two_models_e2e.py \
+	    tests/drivers/test_sevennet.py tests/drivers/test_orb.py tests/drivers/test_ase.py
 	NCFORCE_TEST_FAMILIES="mace" \
-	$(MACE_VENV)/bin/python -m pytest $(FAMILY_TESTS) tests/test_driver_mace.py
+	$(MACE_VENV)/bin/python -m pytest $(FAMILY_TESTS) tests/drivers/test_mace.py
 
 lint: $(VENV)/.test
 	$(BIN)/pip install -q -c constraints.txt -e ".[lint]"
@@ -62,4 +62,4 @@ $(MACE_VENV)/.test: pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
 	touch $@
 
 inputs: $(VENV)/.run
-	$(BIN)/python -m ncforce_ipi.ready xml_inputs/ready
+	$(BIN)/python -m ncforce_ipi.inputs.ready_made xml_inputs/ready

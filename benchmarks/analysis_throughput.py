@@ -78,7 +78,7 @@ def write_frames(folder: Path, n_frames: int) -> None:
 
 def ours_read(path: Path) -> int:
     """All frames of a trajectory."""
-    from ncforce_ipi.trajectory import open_trajectory
+    from ncforce_ipi.reading.trajectory import open_trajectory
 
     return sum(len(block.steps) for block in open_trajectory(path).blocks(256))
 
@@ -111,8 +111,8 @@ def chemfiles_read(path: Path) -> int:
 
 def ours_rdf(path: Path) -> dict[str, list[float]]:
     """g(r) of all pairs."""
-    from ncforce_ipi.measures.rdf import distributions
-    from ncforce_ipi.measures.replicas import Given, open_replicas
+    from ncforce_ipi.observables.rdf import distributions
+    from ncforce_ipi.reading.replicas import Given, open_replicas
 
     found = distributions(open_replicas([path], "positions", Given()), R_MAX_A, N_BINS)
     return {a + b: rdf.g.tolist() for (a, b), rdf in found.items()}
@@ -144,8 +144,8 @@ def mdanalysis_rdf(path: Path) -> dict[str, list[float]]:
 
 def ours_acf(path: Path) -> dict[str, list[float]]:
     """Spectra of all species at i-pi-getacf's frequencies, in units of their means."""
-    from ncforce_ipi.measures.replicas import Given, open_replicas
-    from ncforce_ipi.measures.vdos import Transform, spectrum
+    from ncforce_ipi.observables.vdos import Transform, spectrum
+    from ncforce_ipi.reading.replicas import Given, open_replicas
 
     given = Given(timestep_fs=STEP_FS, masses_u=MASSES_U, fixed_com=False)
     how = Transform(lag_ps=1e-3 * STEP_FS * N_LAGS)

@@ -24,16 +24,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi import comparison_report, plots
+from ncforce_ipi import plots
 from ncforce_ipi.analysis.adsorption import Sites, adsorption_sites, layers
 from ncforce_ipi.analysis.peaks import highest_peak
 from ncforce_ipi.analysis.statistics import mean_of, with_error
 from ncforce_ipi.analysis.temperature import atom_masses
 from ncforce_ipi.analysis.vdos import Spectrum, velocity_spectra
-from ncforce_ipi.comparison import Entry
-from ncforce_ipi.measures.entries import read_entry
-from ncforce_ipi.rundirectory import POSITIONS, VELOCITIES, read_facts
-from ncforce_ipi.trajectory import open_trajectory
+from ncforce_ipi.observables.comparison import Entry
+from ncforce_ipi.observables.entries import read_entry
+from ncforce_ipi.reading.rundirectory import POSITIONS, VELOCITIES, read_facts
+from ncforce_ipi.reading.trajectory import open_trajectory
+from ncforce_ipi.report import comparison as comparison_report
 
 SYSTEM, ADSORBATE, N_LAYERS = "o-on-cu3al", "O", 3
 SEVENNET = ["--slow-family", "sevennet", "--slow-model", "7net-0"]

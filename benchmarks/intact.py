@@ -19,9 +19,9 @@ import numpy as np
 from vesin import NeighborList
 
 from ncforce_ipi.analysis.drift import fit_drift
-from ncforce_ipi.outputs import read_properties
-from ncforce_ipi.rundirectory import POSITIONS, PROPERTIES, read_facts
-from ncforce_ipi.trajectory import open_trajectory
+from ncforce_ipi.reading.properties import read_properties
+from ncforce_ipi.reading.rundirectory import POSITIONS, PROPERTIES, read_facts
+from ncforce_ipi.reading.trajectory import open_trajectory
 
 
 def coordination(

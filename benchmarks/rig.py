@@ -23,7 +23,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from ncforce_ipi import inputs
+from ncforce_ipi.inputs import recipe as inputs
 from ncforce_ipi.units import ATOMIC_TIME_FS
 
 ANSWER_S = 300.0  # for a block of steps, and for programs to start

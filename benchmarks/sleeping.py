@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ncforce_ipi import client, sockets
 from ncforce_ipi.backend import Evaluation, Kind, Role, Structure, Wanted
 from ncforce_ipi.drivers import loading
-from ncforce_ipi.evaluator import Evaluator
-from ncforce_ipi.sharedmemory import Segments
+from ncforce_ipi.serve import client, sockets
+from ncforce_ipi.serve.evaluator import Evaluator
+from ncforce_ipi.serve.sharedmemory import Segments
 from ncforce_ipi.species import read_species
 
 __DRIVER_NAME__ = "sleeping"

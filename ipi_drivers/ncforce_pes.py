@@ -12,13 +12,14 @@ and for a socket::
     i-pi-driver-py -u -a slow -m custom -P /path/of/ncforce_pes.py \
                    -o template=init.xyz,model=water,role=slow
 
-``python -m ncforce_ipi.drivers.ncforce_pes`` prints the path.  Parameters: ``ncforce_ipi.pes.Pes``.
+``python -m ncforce_ipi.drivers.ncforce_pes`` prints the path.  Parameters: those of
+``ncforce_ipi.serve.pes.Pes``.
 i-PI puts this file into ``sys.modules`` under its name, which therefore is that of no package.
 """
 
 import sys
 
-from ncforce_ipi.pes import Pes as NcforcePes
+from ncforce_ipi.serve.pes import Pes as NcforcePes
 
 __all__ = ["NcforcePes"]
 __DRIVER_NAME__ = "ncforce"

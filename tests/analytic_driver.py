@@ -21,9 +21,10 @@ from types import ModuleType
 
 import numpy as np
 
-from ncforce_ipi import cli, protocol, stream
+from ncforce_ipi import cli
 from ncforce_ipi.backend import Evaluation
 from ncforce_ipi.cli import driver
+from ncforce_ipi.serve import protocol, stream
 
 BONDS = ((0, 1, 25.0, 0.96), (0, 2, 25.0, 0.96), (1, 2, 6.0, 1.51))  # eV/A^2, A
 

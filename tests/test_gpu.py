@@ -14,8 +14,8 @@ import pytest
 from ncforce_ipi import cli
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.errors import ModelError
+from ncforce_ipi.inputs.systems import SYSTEMS
 from ncforce_ipi.models import model_path
-from ncforce_ipi.systems import SYSTEMS
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

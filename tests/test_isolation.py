@@ -14,9 +14,11 @@ SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "ipi_drivers").glob("*
 BLOCKED = ("ase", "ipi", "torch", "scipy", "matplotlib", "rich", "chemfiles", "metatomic",
            "metatensor", "vesin", "vesin_torch", "metatomic_ase", "sevenn", "orb_models", "mace",
            "fairchem", "chgnet", "e3nn")  # fmt: skip
-DRIVER_SIDE = ("ncforce_ipi.cli", "ncforce_ipi.cli.driver", "ncforce_ipi.client",
-               "ncforce_ipi.evaluator", "ncforce_ipi.joint", "ncforce_ipi.protocol",
-               "ncforce_ipi.stream", "ncforce_ipi.sharedmemory", "ncforce_ipi.sockets",
+DRIVER_SIDE = ("ncforce_ipi.cli", "ncforce_ipi.cli.driver", "ncforce_ipi.serve.client",
+               "ncforce_ipi.serve.evaluator", "ncforce_ipi.serve.joint",
+               "ncforce_ipi.serve.protocol",
+               "ncforce_ipi.serve.stream", "ncforce_ipi.serve.sharedmemory",
+               "ncforce_ipi.serve.sockets",
                "ncforce_ipi.species", "ncforce_ipi.models",
                "ncforce_ipi.backend", "ncforce_ipi.cli.families",
                *(f"ncforce_ipi.drivers.{family}" for family in FAMILIES))  # fmt: skip

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from ncforce_ipi import report
 from ncforce_ipi.analysis.statistics import Mean
 from ncforce_ipi.analysis.temperature import (
     Equipartition,
@@ -17,6 +16,7 @@ from ncforce_ipi.analysis.temperature import (
     temperature,
 )
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.report import table as report
 from ncforce_ipi.units import ATOMIC_MASS_KG, BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
 SPECIES = np.array(["O", "H", "H"] * 2)

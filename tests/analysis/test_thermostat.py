@@ -12,8 +12,8 @@ from ncforce_ipi.analysis.thermostat import (
     sampling,
     slowed_diffusion,
 )
-from ncforce_ipi.ensembles import gle_matrix
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.ensembles import gle_matrix
 from ncforce_ipi.units import PER_FS_PER_CM
 
 GRID_PER_CM = np.array([0.5, 5.0, 50.0, 500.0, 4000.0])

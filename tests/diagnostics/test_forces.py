@@ -10,8 +10,8 @@ import pytest
 
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.cli import forces
-from ncforce_ipi.diagnostics import remote
 from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.serve import remote
 
 PROGRAM = str(Path(sys.executable).with_name("ncforce"))
 SLOW = Wanted(frozenset(["conservative"]))

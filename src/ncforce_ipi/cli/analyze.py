@@ -8,9 +8,10 @@ import shlex
 import sys
 from pathlib import Path
 
-from ncforce_ipi import figures, report
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.results import DISCARD_PS, Options, analyse
+from ncforce_ipi.observables import figures
+from ncforce_ipi.observables.analysis_of_run import DISCARD_PS, Options, analyse
+from ncforce_ipi.report import table as report
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,14 @@ from ncforce_ipi import __version__
 from ncforce_ipi.cli import existing
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.launch import compare, provenance
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
+from ncforce_ipi.launch import compare
+from ncforce_ipi.launch import record as provenance
 from ncforce_ipi.launch import run as runs
-from ncforce_ipi.mts import Plan
-from ncforce_ipi.systems import NAMES, SYSTEMS
 
 if TYPE_CHECKING:
-    from ncforce_ipi.comparison import Entry
+    from ncforce_ipi.observables.comparison import Entry
 
 log = logging.getLogger(__name__)
 TIME_PS = 5.0
@@ -95,8 +96,10 @@ def run_all(
 
 def _write(args: argparse.Namespace, directories: Sequence[Path]) -> Sequence[Entry]:
     """Write and print the comparison; the runs that are in it."""
-    from ncforce_ipi import comparison_report  # matplotlib: only when all is done
-    from ncforce_ipi.measures.entries import read_entry
+    from ncforce_ipi.observables.entries import read_entry
+    from ncforce_ipi.report import (
+        comparison as comparison_report,  # matplotlib: only when all is done
+    )
 
     entries = [read_entry(directory) for directory in directories]
     identity = provenance.model_identity(args.model, args.family)

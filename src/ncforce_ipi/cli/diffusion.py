@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ncforce_ipi.cli import measure
-from ncforce_ipi.measures import diffusion
+from ncforce_ipi.observables import diffusion
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

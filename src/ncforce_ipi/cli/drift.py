@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ncforce_ipi.cli import measure
-from ncforce_ipi.measures import drift
+from ncforce_ipi.observables import drift
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """``ncforce driver FAMILY``: serve a model's forces to an i-PI server.
 
-Owns options, log lines and the report; serving is ``ncforce_ipi.client``.  Imports the standard
-library and numpy, and one model library when the model is loaded.
+Owns options, log lines and the report; serving is ``ncforce_ipi.serve.client``.  Imports the
+standard library and numpy, and one model library when the model is loaded.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi import __version__, client, sockets
+from ncforce_ipi import __version__
 from ncforce_ipi.backend import ROLES, Backend, Kind, Role
 from ncforce_ipi.cli import families
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.evaluator import Evaluator, check_species
 from ncforce_ipi.models import sha256
-from ncforce_ipi.sharedmemory import Segments
+from ncforce_ipi.serve import client, sockets
+from ncforce_ipi.serve.evaluator import Evaluator, check_species
+from ncforce_ipi.serve.sharedmemory import Segments
 from ncforce_ipi.species import read_species
 
 FAMILIES = families.FAMILIES

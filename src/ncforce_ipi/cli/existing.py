@@ -12,7 +12,7 @@ from typing import Any
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.compare import has_tables
-from ncforce_ipi.launch.files import set_aside
+from ncforce_ipi.launch.directory import set_aside
 
 log = logging.getLogger(__name__)
 FIGURES = ("compare", "rdf", "vdos")
@@ -31,10 +31,11 @@ def run(folder: Path, directories: Sequence[Path], discard_ps: float | None, *, 
     InputError
         Files of an earlier comparison are there, a directory is named twice, or isn't of a run.
     """
-    from ncforce_ipi import comparison_report, overlay
-    from ncforce_ipi.findings import Finding, plain
-    from ncforce_ipi.measures.entries import DISCARD_PS, read_entry
-    from ncforce_ipi.measures.replicas import Given
+    from ncforce_ipi.observables.entries import DISCARD_PS, read_entry
+    from ncforce_ipi.reading.replicas import Given
+    from ncforce_ipi.report import comparison as comparison_report
+    from ncforce_ipi.report import overlay
+    from ncforce_ipi.result import Finding, plain
 
     if discard_ps is not None and not discard_ps >= 0.0:
         raise InputError(f"--discard-ps {discard_ps:g}; expected 0 or more")
@@ -99,8 +100,8 @@ def names_of(directories: Sequence[Path]) -> list[str]:
 def _facts(directories: Sequence[Path]) -> dict[str, str]:
     """Where the numbers come from."""
     from ncforce_ipi.cli import measure
-    from ncforce_ipi.findings import Origin
-    from ncforce_ipi.surroundings import look_around
+    from ncforce_ipi.reading.metadata import look_around
+    from ncforce_ipi.result import Origin
 
     command = shlex.join(["ncforce", *sys.argv[1:]])
     inputs = [path for directory in directories for path in measure.inputs([directory])]

@@ -98,7 +98,7 @@ def _options(module: Any, words: list[str], threads: int) -> argparse.Namespace:
 
 
 def _started(words: list[str], kind: Kind) -> Backend:
-    from ncforce_ipi.diagnostics.remote import RemoteBackend
+    from ncforce_ipi.serve.remote import RemoteBackend
 
     program = shutil.which(words[0])
     if not program:
@@ -112,7 +112,7 @@ def _started(words: list[str], kind: Kind) -> Backend:
 
 
 def _awaited(spec: str, transport: str, rest: str, kind: Kind) -> Backend:
-    from ncforce_ipi.diagnostics.remote import RemoteBackend
+    from ncforce_ipi.serve.remote import RemoteBackend
 
     if transport == "unix" and rest and "/" not in rest:
         return RemoteBackend(kind, {"unixsocket": rest}, None, spec)
@@ -129,7 +129,7 @@ def identity(spec: str, backend: Backend) -> dict[str, str | None]:
 
 def provenance(models: list[dict[str, str | None]]) -> dict[str, Any]:
     """Version, command and models, for every file of results."""
-    from ncforce_ipi.launch.provenance import command_line
+    from ncforce_ipi.launch.record import command_line
 
     return {"version": __version__, "command": command_line(), "models": models}
 

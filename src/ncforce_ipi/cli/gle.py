@@ -16,8 +16,8 @@ from ncforce_ipi.analysis.thermostat import (
     sampling,
     slowed_diffusion,
 )
-from ncforce_ipi.ensembles import GLES, gle_matrix
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.ensembles import GLES, gle_matrix
 
 log = logging.getLogger(__name__)
 SHOWN_PER_CM = (1.0, 10.0, 100.0, 1000.0, 3600.0)

@@ -12,7 +12,7 @@ import numpy as np
 from ncforce_ipi.backend import Backend, Kind, Structure
 from ncforce_ipi.cli import families, forces
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.mts import Plan
+from ncforce_ipi.inputs.plan import Plan
 
 if TYPE_CHECKING:
     from ncforce_ipi.diagnostics.jacobian import Array

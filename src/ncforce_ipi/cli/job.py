@@ -9,16 +9,16 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from ncforce_ipi.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs import Recipe, Transport
+from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
+from ncforce_ipi.inputs.outputs import Strides
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.recipe import Recipe, Transport
+from ncforce_ipi.inputs.systems import NAMES, SYSTEMS, system
 from ncforce_ipi.launch.job import Job, Service, in_the_text, is_name
 from ncforce_ipi.launch.supervise import Limits
-from ncforce_ipi.modelfile import named_model
 from ncforce_ipi.models import SHIPPED
-from ncforce_ipi.mts import Plan
-from ncforce_ipi.systems import NAMES, SYSTEMS, system
-from ncforce_ipi.written import Strides
+from ncforce_ipi.models.modelfile import named_model
 
 DEFAULTS: dict[str, Any] = {
     "system": None,

@@ -1,6 +1,6 @@
 """What ``drift``, ``rdf``, ``vdos``, ``temperature``, ``diffusion`` and ``power`` share.
 
-Owns their common options and where results go; the physics is in `ncforce_ipi.measures`.
+Owns their common options and where results go; the physics is in `ncforce_ipi.observables`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ncforce_ipi import findings
+from ncforce_ipi import result as findings
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.measures.replicas import PATTERNS, Given
-from ncforce_ipi.surroundings import look_around, properties_beside
+from ncforce_ipi.reading.metadata import look_around, properties_beside
+from ncforce_ipi.reading.replicas import PATTERNS, Given
 
 log = logging.getLogger(__name__)
 

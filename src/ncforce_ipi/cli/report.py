@@ -8,11 +8,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from ncforce_ipi import overlay, page, view
 from ncforce_ipi.cli import measure
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.findings import Origin
-from ncforce_ipi.surroundings import look_around
+from ncforce_ipi.reading.metadata import look_around
+from ncforce_ipi.report import overlay, page, view
+from ncforce_ipi.result import Origin
 
 log = logging.getLogger(__name__)
 

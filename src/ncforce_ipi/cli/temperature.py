@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ncforce_ipi.cli import measure
-from ncforce_ipi.measures import temperature
+from ncforce_ipi.observables import temperature
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

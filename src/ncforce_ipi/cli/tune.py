@@ -18,10 +18,10 @@ from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.cli import compare
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.tuning import Verdict, recommend, verdicts
+from ncforce_ipi.observables.tuning import Verdict, recommend, verdicts
 
 if TYPE_CHECKING:
-    from ncforce_ipi.comparison import Entry
+    from ncforce_ipi.observables.comparison import Entry
 
 log = logging.getLogger(__name__)
 SCAN = (2, 4, 6, 8, 10, 12, 16)

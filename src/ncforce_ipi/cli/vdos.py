@@ -6,7 +6,7 @@ import argparse
 
 from ncforce_ipi.analysis.vdos import WINDOWS
 from ncforce_ipi.cli import measure
-from ncforce_ipi.measures import vdos
+from ncforce_ipi.observables import vdos
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
 from ncforce_ipi.diagnostics.jacobian import Array
-from ncforce_ipi.mts import Plan
+from ncforce_ipi.inputs.plan import Plan
 
 CALLS = 7  # timed, after two that aren't
 SHAKE_A = 1e-3  # so that no library answers from memory

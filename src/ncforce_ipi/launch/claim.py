@@ -8,9 +8,11 @@ from os.path import lexists
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs import INPUT_FILE, STRUCTURE_FILE
-from ncforce_ipi.launch import provenance, resume
-from ncforce_ipi.launch.files import (
+from ncforce_ipi.inputs.recipe import INPUT_FILE, STRUCTURE_FILE
+from ncforce_ipi.inputs.structure import VELOCITIES_FILE
+from ncforce_ipi.launch import record as provenance
+from ncforce_ipi.launch import resume
+from ncforce_ipi.launch.directory import (
     LOCK,
     LOGS,
     RECORD_FILE,
@@ -19,7 +21,6 @@ from ncforce_ipi.launch.files import (
     previous,
     set_aside,
 )
-from ncforce_ipi.velocities import VELOCITIES_FILE
 
 NAMES = (
     INPUT_FILE,

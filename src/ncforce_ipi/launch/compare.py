@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.launch import claim, provenance, run
-from ncforce_ipi.launch.files import contents, locked, set_aside
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.launch import claim, run
+from ncforce_ipi.launch import record as provenance
+from ncforce_ipi.launch.directory import contents, locked, set_aside
 from ncforce_ipi.launch.job import Job, to_record
-from ncforce_ipi.launch.provenance import Record
+from ncforce_ipi.launch.record import Record
 from ncforce_ipi.launch.run import Checked, Outcome
-from ncforce_ipi.mts import Plan
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.mts import Plan
 
 PLAIN_INTERVAL_S = 10.0
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.inputs import INPUT_FILE
-from ncforce_ipi.launch.files import move, new_previous, write_atomically
-from ncforce_ipi.written import PREFIX
+from ncforce_ipi.inputs.outputs import PREFIX
+from ncforce_ipi.inputs.recipe import INPUT_FILE
+from ncforce_ipi.launch.directory import move, new_previous, write_atomically
 
 RESUME_FILE = "resume.xml"
 PROPERTIES_FILE = f"{PREFIX}.out"

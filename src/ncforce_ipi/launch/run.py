@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ncforce_ipi import preflight
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.inputs import INPUT_FILE, input_xml, read_structure, write_input
-from ncforce_ipi.launch import claim, provenance, resume
+from ncforce_ipi.inputs import preflight
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.recipe import INPUT_FILE, input_xml, read_structure, write_input
+from ncforce_ipi.launch import claim, resume
+from ncforce_ipi.launch import record as provenance
+from ncforce_ipi.launch.addresses import check_addresses, private_directory
+from ncforce_ipi.launch.directory import LOGS, locked
 from ncforce_ipi.launch.display import display
-from ncforce_ipi.launch.files import LOGS, locked
 from ncforce_ipi.launch.job import (
     Job,
     driver_command,
@@ -27,8 +30,7 @@ from ncforce_ipi.launch.job import (
 )
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.launch.provenance import Record
-from ncforce_ipi.launch.sockets import check_addresses, private_directory
+from ncforce_ipi.launch.record import Record
 from ncforce_ipi.launch.supervise import (
     Driver,
     Ending,
@@ -37,7 +39,6 @@ from ncforce_ipi.launch.supervise import (
     stop_requests,
     wind_down,
 )
-from ncforce_ipi.mts import Plan
 
 if TYPE_CHECKING:
     from ase import Atoms

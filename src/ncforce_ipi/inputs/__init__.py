@@ -1,0 +1,1 @@
+"""From words to a plan and to i-PI's XML.  Starts nothing."""

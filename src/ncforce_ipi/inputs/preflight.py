@@ -1,0 +1,250 @@
+"""What can be known of a run before it starts: refusals, warnings and what it will write.
+
+Looks at a recipe, a structure and what a model's file says of itself; loads no model and starts
+nothing.  A cell may be smaller than twice the cutoff: every family takes all periodic images
+(``tests/drivers/test_contract.py``, a cell of one atom).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.outputs import Strides
+from ncforce_ipi.inputs.recipe import Recipe
+from ncforce_ipi.models import SHIPPED, model_path
+from ncforce_ipi.models.modelfile import Capabilities, capabilities, named_model
+from ncforce_ipi.species import SYMBOLS
+from ncforce_ipi.units import PER_FS_PER_CM
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+VACUUM_A = 6.0  # along a lattice vector; a sheet's own thickness and a liquid's holes are less
+HYDROGEN_PER_CM = 3700.0  # X-H stretch
+SECOND_ROW, SECOND_ROW_PER_CM = range(5, 10), 1650.0  # C=C, C=O, O=O
+LIGHT_AND_HEAVY_PER_CM = 1100.0  # Si-O, Ti=O, C-Cl; S=O and P=O, up to 1400, are the exception
+OTHER_PER_CM = 700.0
+LONGEST_PERIODS = 0.55  # outer step: resonance at half a period; 5 fs for X-H
+BYTES_PER_ATOM = {"position": 53.0, "velocity": 48.0, "force": 48.0}  # of a frame
+BYTES_PER_ROW = 250.0
+LARGE_MB = 2000.0
+DIRECT_FORCE, DIRECT_STRESS = "non_conservative_force", "non_conservative_stress"
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a user should know before a run.
+
+    Attributes
+    ----------
+    warnings : one line each; the run may start all the same
+    disk_MB : size of the outputs at the end, MB
+    """
+
+    warnings: tuple[str, ...]
+    disk_MB: float
+
+
+def check(recipe: Recipe, atoms: Atoms) -> Preflight:
+    """Look at a run before it starts.
+
+    Raises
+    ------
+    InputError
+        An element that the model doesn't know or that has no single mass, a virial that nobody
+        gives, or a barostat that would close the vacuum of a slab or sheet.
+    """
+    _check_masses(atoms)
+    _check_models(recipe, atoms)
+    _check_vacuum(recipe, atoms)
+    warnings = [
+        *_step_warnings(recipe, atoms),
+        *_spectrum_warnings(recipe, atoms),
+        *_thermostat_warnings(recipe),
+    ]
+    size_MB = disk_MB(recipe, len(atoms))
+    if size_MB > LARGE_MB:
+        warnings.append(f"outputs will take {1e-3 * size_MB:.1f} GB of disk")
+    return Preflight(tuple(warnings), size_MB)
+
+
+def vacuum_A(atoms: Atoms) -> np.ndarray:
+    """``(3,)``, A: widest layer without atoms normal to each pair of lattice vectors."""
+    cell = atoms.cell.array
+    heights_A = atoms.cell.volume / np.linalg.norm(
+        np.cross(np.roll(cell, -1, axis=0), np.roll(cell, -2, axis=0)), axis=1
+    )
+    fractions = np.sort(atoms.get_scaled_positions(wrap=True), axis=0)
+    gaps = np.diff(fractions, axis=0, append=fractions[:1] + 1.0)
+    return gaps.max(axis=0) * heights_A
+
+
+def disk_MB(recipe: Recipe, n_atoms: int) -> float:
+    """Size of properties and trajectories at the end of the run, MB, within some per cent."""
+    plan, strides = recipe.plan, Strides.of(recipe.plan)
+    per_step = BYTES_PER_ROW
+    per_step += n_atoms * BYTES_PER_ATOM["position"] / strides.position
+    per_step += n_atoms * BYTES_PER_ATOM["velocity"] / strides.velocity
+    if recipe.force_stride is not None:
+        n_values = n_atoms * len(plan.components)
+        per_step += n_values * BYTES_PER_ATOM["force"] / recipe.force_stride
+    return 1e-6 * per_step * plan.n_outer
+
+
+def space_warnings(directory: Path, size_MB: float) -> list[str]:
+    """One line if outputs of this size don't fit where ``directory`` is, or will be."""
+    there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    free_MB = 1e-6 * shutil.disk_usage(there).free
+    if size_MB <= free_MB:
+        return []
+    return [f"outputs will take {1e-3 * size_MB:.1f} GB, {there} has {1e-3 * free_MB:.1f} GB free"]
+
+
+def fastest_per_cm(atoms: Atoms) -> float:
+    """The highest vibration to expect of any two of these atoms, cm^-1."""
+    numbers = atoms.numbers.tolist()
+    pairs = combinations_with_replacement(sorted(set(numbers)), 2)
+    possible = [pair for pair in pairs if pair[0] != pair[1] or numbers.count(pair[0]) > 1]
+    return max((_stretch_per_cm(*pair) for pair in possible), default=OTHER_PER_CM)
+
+
+def _stretch_per_cm(lighter: int, heavier: int) -> float:
+    if lighter == 1:
+        return HYDROGEN_PER_CM
+    if lighter not in SECOND_ROW:
+        return OTHER_PER_CM
+    return SECOND_ROW_PER_CM if heavier in SECOND_ROW else LIGHT_AND_HEAVY_PER_CM
+
+
+def _check_masses(atoms: Atoms) -> None:
+    """One mass for each species, u: i-PI takes those of the file or else of ASE's table."""
+    if 0 in atoms.numbers:
+        first = int(np.argmin(atoms.numbers))
+        raise InputError(f"atom {first} is X, which has no mass; expected chemical elements")
+    for symbol in sorted(set(atoms.get_chemical_symbols())):
+        masses = atoms.get_masses()[atoms.symbols == symbol]
+        if not 0 < masses.min() == masses.max() < np.inf:
+            raise InputError(
+                f"{symbol} has masses from {masses.min():g} to {masses.max():g} u; expected one "
+                "positive mass for each species: species tell atoms apart in all results"
+            )
+
+
+def _models(recipe: Recipe) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Role, model, family and further words of everything that serves forces."""
+    for role in recipe.plan.components:
+        if role == "slow" and recipe.slow_driver:
+            yield role, *named_model(recipe.slow_driver), recipe.slow_driver
+        else:
+            yield role, recipe.model, recipe.family, recipe.options
+
+
+def _check_models(recipe: Recipe, atoms: Atoms) -> None:
+    """Refuse what a model is known not to do; drivers of other families find out when they load."""
+    for role, model, family, words in _models(recipe):
+        if recipe.ensemble.has_pressure and "--no-virial" in words:
+            raise InputError(
+                f"constant pressure needs the virial of the {role} forces: leave --no-virial out, "
+                "or take another ensemble"
+            )
+        known = _capabilities(model) if family == "metatomic" else None
+        if known is not None:
+            _check_species(model, known, atoms)
+            _check_outputs(role, model, known, recipe)
+
+
+def _check_species(model: str, known: Capabilities, atoms: Atoms) -> None:
+    unknown = sorted(set(atoms.numbers.tolist()) - known.species)
+    if unknown:
+        raise InputError(
+            f"model {model} doesn't know {_symbols(unknown)}, only {_symbols(known.species)}; "
+            "give another --model"
+        )
+
+
+def _check_outputs(role: str, model: str, known: Capabilities, recipe: Recipe) -> None:
+    """Refuse a fast model without direct forces, or without a direct stress where it's needed."""
+    if role != "fast" or "--fast-kind" in recipe.options:
+        return
+    if not (known.has(DIRECT_FORCE) or known.has(f"{DIRECT_FORCE}s")):
+        raise InputError(f"the fast model {model} has no output {DIRECT_FORCE}; take another one")
+    if recipe.ensemble.has_pressure and not known.has(DIRECT_STRESS):
+        raise InputError(
+            f"constant pressure needs the virials of both forces, and the fast model {model} "
+            f"has no output {DIRECT_STRESS}; take another --fast-model or ensemble"
+        )
+
+
+def _capabilities(model: str) -> Capabilities | None:
+    """None also for a file that isn't here: an input may be written for another machine."""
+    here = model in SHIPPED or Path(model).is_file()
+    return capabilities(model_path(model)) if here else None
+
+
+def _symbols(numbers: Iterable[int]) -> str:
+    return " ".join(SYMBOLS[number] for number in sorted(numbers))
+
+
+def _check_vacuum(recipe: Recipe, atoms: Atoms) -> None:
+    ensemble = recipe.ensemble
+    if not ensemble.has_pressure or ensemble.barostat == "in-plane":
+        return
+    gaps_A = vacuum_A(atoms)
+    if gaps_A.max() > VACUUM_A:
+        axis = "abc"[int(np.argmax(gaps_A))]
+        raise InputError(
+            f"the cell has {gaps_A.max():.1f} A of vacuum along {axis}, which barostat "
+            f"{ensemble.barostat or 'isotropic'} would close; use --barostat in-plane for a sheet "
+            "with its vacuum along c, or another ensemble"
+        )
+
+
+def _step_warnings(recipe: Recipe, atoms: Atoms) -> list[str]:
+    """Time steps against the fastest vibration."""
+    plan = recipe.plan
+    fastest = fastest_per_cm(atoms)
+    period_fs = PER_FS_PER_CM / fastest
+    found = []
+    if plan.inner_step_fs > period_fs / 8:
+        found.append(
+            f"inner step {plan.inner_step_fs:g} fs: the fastest vibration to expect has a period "
+            f"of {period_fs:.1f} fs; {period_fs / 18:.1g} fs is safe"
+        )
+    longest_fs = LONGEST_PERIODS * period_fs
+    if plan.forces == "mts" and plan.outer_step_fs > longest_fs:
+        found.append(
+            f"outer step {plan.outer_step_fs:g} fs: above {longest_fs:.1f} fs multiple time steps "
+            f"resonate with the fastest vibration to expect ({fastest:.0f} cm^-1); take a smaller M"
+        )
+    return found
+
+
+def _spectrum_warnings(recipe: Recipe, atoms: Atoms) -> list[str]:
+    """Velocities against the fastest vibration: above their Nyquist frequency it folds back."""
+    plan = recipe.plan
+    interval_fs = Strides.of(plan).velocity * plan.outer_step_fs
+    nyquist, fastest = PER_FS_PER_CM / (2 * interval_fs), fastest_per_cm(atoms)
+    if nyquist >= fastest:
+        return []
+    return [
+        f"velocities are written once an outer step, every {interval_fs:g} fs: spectra end at "
+        f"{nyquist:.0f} cm^-1, and vibrations above it (up to {fastest:.0f} cm^-1) show up below"
+    ]
+
+
+def _thermostat_warnings(recipe: Recipe) -> list[str]:
+    tau_fs, step_fs = recipe.ensemble.thermostat_tau_fs, recipe.plan.outer_step_fs
+    if tau_fs is None or tau_fs >= step_fs:
+        return []
+    return [
+        f"thermostat of {tau_fs:g} fs: it acts once an outer step of {step_fs:g} fs and can't be "
+        "stronger than one of that time scale"
+    ]

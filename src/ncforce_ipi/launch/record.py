@@ -1,0 +1,213 @@
+"""``run.json``: what was run, with what, how far it came and how long it took."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ncforce_ipi import __version__
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.recipe import structure_path
+from ncforce_ipi.launch.directory import RECORD_FILE, write_atomically
+from ncforce_ipi.launch.job import (
+    Job,
+    Service,
+    driver_names,
+    is_name,
+    report_file,
+    to_record,
+)
+from ncforce_ipi.launch.progress import Follower
+from ncforce_ipi.models import SHIPPED, model_path, sha256
+from ncforce_ipi.models.modelfile import named_model
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Record = dict[str, Any]
+Identity = dict[str, str | None]
+ELSEWHERE = "a family of another environment, which may know other names than ours"
+KEPT_OF_REPORT = (
+    "model", "model_sha256", "kinds", "roles", "calls", "joint", "net_force_removed_from_direct",
+    "direct_energy_sent", "direct_virial_sent", "load_s", "serve_s", "end",
+)  # fmt: skip
+SOFTWARE = ("ipi", "numpy", "ase", "torch", "metatomic-torch", "metatensor-torch", "vesin")
+
+
+def new_record(job: Job, atoms: Atoms) -> Record:
+    """Record of a run that is about to start."""
+    return {
+        "version": __version__,
+        "command": command_line(),
+        "state": "running",
+        "reason": "",
+        "unphysical": False,
+        "steps_done": 0,
+        **to_record(job),
+        "start": start_identity(job),
+        "n_atoms": len(atoms),
+        "masses_u": masses(atoms),
+        **models(job.service),
+        "software": software(),
+        "host": {"name": platform.node(), "machine": platform.machine()},
+        "timings": {},
+        "segments": [],
+    }
+
+
+def start_identity(job: Job) -> Identity:
+    """SHA-256 of the files of the start: structure, and velocities if they are given."""
+    return {
+        "structure_sha256": sha256(structure_path(job.structure)),
+        "velocities_sha256": sha256(Path(job.velocities)) if job.velocities else None,
+    }
+
+
+def command_line() -> str:
+    """The words that started this program, as a shell would take them."""
+    return shlex.join(["ncforce", *sys.argv[1:]])
+
+
+def masses(atoms: Atoms) -> dict[str, float]:
+    """Mass of each species, u: those of ASE, which i-PI takes when it reads with ASE."""
+    pairs = zip(atoms.get_chemical_symbols(), atoms.get_masses(), strict=True)
+    return {symbol: float(mass) for symbol, mass in sorted(set(pairs))}
+
+
+def model_identity(name_or_path: str, family: str = "metatomic") -> Identity:
+    """Name, file name and SHA-256 of a model file.
+
+    None for both of a model that a family knows by name; the driver's report has them.
+    """
+    if is_name(name_or_path, family):
+        return {"name": name_or_path, "file": None, "sha256": None}
+    path = model_path(name_or_path)
+    if not path.is_file():
+        raise InputError(f"the file of model {name_or_path!r} is missing: {path}")
+    return {"name": name_or_path, "file": path.name, "sha256": sha256(path)}
+
+
+def models(service: Service) -> dict[str, Identity | None]:
+    """Identity of the model, and of the one of another driver for the slow forces, if any."""
+    main, slow = model_identity(service.model, service.family), None
+    if service.slow_driver:
+        name, family = named_model(service.slow_driver)
+        other = family if name in SHIPPED else ELSEWHERE
+        slow = model_identity(name, other)
+    return {"model": main, "slow_model": slow}
+
+
+def other_models(service: Service, record: Record) -> list[tuple[str, Identity, Identity]]:
+    """Which models are other files than in the record of a run: name, as it is now, as it was."""
+    different = []
+    for key, now in models(service).items():
+        then = record.get(key)  # records of version 0.1.0 have no slow_model
+        if now and then and now["sha256"] != then["sha256"]:
+            different.append((key.replace("_", " "), now, then))
+    return different
+
+
+def software() -> dict[str, str]:
+    """Versions of Python and of the installed packages that decide the numbers."""
+    versions = {"python": platform.python_version()}
+    for name in SOFTWARE:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def read_record(directory: Path) -> Record:
+    """``run.json`` of a directory.
+
+    Raises
+    ------
+    InputError
+        There is none, or it isn't one of ours.
+    """
+    path = directory / RECORD_FILE
+    if not path.is_file():
+        raise InputError(f"{path} is missing: no run of ncforce is in {directory}")
+    try:
+        record: Record = json.loads(path.read_text(encoding="utf-8"))
+        record["plan"], record["driver"], record["limits"]
+    except (ValueError, KeyError, TypeError) as err:
+        raise InputError(f"{path} is no record of a run: {err!r}") from err
+    return record
+
+
+def save(directory: Path, record: Record) -> None:
+    """Write ``run.json`` in one piece."""
+    write_atomically(directory / RECORD_FILE, json.dumps(record, indent=2) + "\n")
+
+
+def segment(job: Job, follower: Follower, notices: list[str]) -> Record:
+    """What one i-PI process did: steps, seconds between its first and last line, driver times.
+
+    The report of the drivers is there only if each of them left one: a killed one didn't.
+    """
+    first = follower.fresh_step if follower.fresh_step is not None else follower.step
+    wall_s = follower.last_s - follower.fresh_s if follower.step > first else 0.0
+    entry: Record = {"from_step": first, "to_step": follower.step, "wall_s": wall_s}
+    if notices:
+        entry["driver_deaths"] = notices
+    paths = [job.directory / report_file(name) for name in driver_names(job)]
+    if all(path.is_file() for path in paths):
+        entry["driver_report"] = together([json.loads(path.read_text("utf-8")) for path in paths])
+    return entry
+
+
+def together(reports: list[Record]) -> Record:
+    """One report of several drivers: what the first says, with the sums of each role's counts."""
+    merged = {key: reports[0][key] for key in KEPT_OF_REPORT if key in reports[0]}
+    merged |= {"drivers": len(reports), "kinds": {}}
+    if len(reports) > 1:
+        merged |= {"calls": None, "joint": None}  # counts of one process: no sum means anything
+    for key in ("model", "model_sha256"):
+        merged[key] = ", ".join(dict.fromkeys(str(report.get(key)) for report in reports))
+    roles: dict[str, Record] = {}
+    for report in reports:
+        merged["kinds"] |= report.get("kinds", {})
+        for name, tally in report.get("roles", {}).items():
+            role = roles.setdefault(name, {})
+            for key, value in tally.items():
+                role[key] = role[key] + value if key in role else value
+    return merged | ({"roles": roles} if roles else {})
+
+
+def total_timings(segments: list[Record], mts: int) -> Record:
+    """Times of all segments together; None where a driver died without a report.
+
+    ``integrator_s`` is what neither the model nor the wire took: i-PI, output, waiting.  None with
+    several drivers, which may work at the same time.
+    """
+    wall_s = sum(entry["wall_s"] for entry in segments)
+    n_inner = mts * sum(entry["to_step"] - entry["from_step"] for entry in segments)
+    timings: Record = {
+        "wall_s": wall_s,
+        "model_s": None,
+        "wire_s": None,
+        "integrator_s": None,
+        "ms_per_inner_step": 1e3 * wall_s / n_inner if n_inner else None,
+    }
+    if any("driver_deaths" in entry or "driver_report" not in entry for entry in segments):
+        return timings
+    reports = [entry["driver_report"] for entry in segments]
+    roles = [report.get("roles", {}) for report in reports]
+    names = sorted({name for role in roles for name in role}, reverse=True)  # slow before fast
+    timings["model_s"] = {name: _sum(roles, name, "model_s") for name in names}
+    timings["wire_s"] = sum(_sum(roles, name, "wire_s") for name in names)
+    if all(report.get("drivers", 1) == 1 for report in reports):
+        busy_s = sum(timings["model_s"].values()) + timings["wire_s"]
+        timings["integrator_s"] = max(0.0, wall_s - busy_s)
+    return timings
+
+
+def _sum(roles: list[Record], name: str, key: str) -> float:
+    return sum(role[name][key] for role in roles if name in role)

@@ -1,0 +1,219 @@
+"""The figures of one run or measurement.  Owns what is drawn; how it looks is in `plots`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ncforce_ipi import plots
+from ncforce_ipi.analysis.diffusion import Diffusion, Displacement
+from ncforce_ipi.analysis.maxwell import Distribution
+from ncforce_ipi.analysis.rdf import Rdf, main_peak
+from ncforce_ipi.analysis.statistics import Mean, block_error, with_error
+from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
+from ncforce_ipi.observables.analysis_of_run import Results
+from ncforce_ipi.observables.motion import DIFFUSIVE_PS
+
+BEYOND_MOLECULE_A = 2.0
+"""g(r) is scaled to what lies beyond: the peaks of a molecule's own bonds are ten times higher."""
+
+
+def write_figures(results: Results, folder: Path, provenance: list[str]) -> list[Path]:
+    """Draw what the results hold into ``folder``, PNG and PDF; return the files written."""
+    with plots.style():
+        drawn = {"energy_temperature": energy_and_temperature(results)}
+        if results.species is not None:
+            drawn["temperature"] = temperatures_and_distributions(
+                results.species.values_K,
+                results.species.distributions,
+                results.mean_temperatures,
+                results.species.time_ps,
+            )
+        if results.rdfs:
+            drawn["rdf"] = radial_distributions(results.rdfs, coordination=True)
+        if results.spectrum is not None:
+            drawn["vdos"] = velocity_spectra(results.spectrum)
+        if results.displacement is not None:
+            moved = results.displacement
+            drawn["displacement"] = displacement(moved, results.diffusion, DIFFUSIVE_PS)
+        return [
+            path
+            for name, figure in drawn.items()
+            for path in plots.save_both(figure, folder / name, provenance)
+        ]
+
+
+def energy_and_temperature(results: Results) -> Figure:
+    """Conserved quantity and temperatures over time, with the fitted drifts and their bands.
+
+    Grey: the discarded start.  Dotted: the runaway, where the fits end.
+    """
+    figure, (energy, heat) = plots.figure(2, share_x=True)
+    black = plots.colour("all")
+    energy.plot(*plots.thin(results.time_ps, results.conserved_meV), color=black, linewidth=1.0)
+    energy.set(ylabel="conserved, from start\n(meV/atom)")
+    all_atoms = plots.thin(results.time_ps, results.temperature_K)
+    heat.plot(*all_atoms, color="0.65", linewidth=1.0, label="all atoms")
+    if results.species is not None:
+        for rank, (symbol, values_K) in enumerate(results.species.values_K.items()):
+            time_ps, smooth_K = _running_mean(results.species.time_ps, values_K)
+            heat.plot(time_ps, smooth_K, color=plots.colour(symbol, rank), label=symbol)
+    heat.set(xlabel="time (ps)", ylabel="temperature (K)")
+    heat.legend(ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.98), borderaxespad=0.1)
+    if results.drift_conserved:
+        plots.trend(energy, results.drift_conserved, "meV/atom/ps")
+    if results.drift_temperature:
+        plots.trend(heat, results.drift_temperature, "K/ps")
+    heat.axvspan(0.0, results.discarded_ps, color="0.9", linewidth=0, zorder=0)
+    for panel in (energy, heat):
+        if results.runaway_ps is not None:
+            panel.axvline(results.runaway_ps, color="0.4", linestyle=":", linewidth=1.2)
+    heat.set_xlim(0.0, max(float(results.time_ps[-1]), 1e-6))
+    return figure
+
+
+def radial_distributions(
+    rdfs: Mapping[tuple[str, str], Rdf], *, coordination: bool = False
+) -> Figure:
+    """g(r), one panel a pair, with the band of one standard error and the peak's place.
+
+    With ``coordination`` the running number of neighbours, dashed, on an axis of its own.
+    """
+    figure, panels = plots.figure(len(rdfs), share_x=True, height_in=2.3)
+    for rank, (panel, ((a, b), rdf)) in enumerate(zip(panels, rdfs.items(), strict=True)):
+        panel.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
+        plots.band(panel, rdf.r_A, rdf.g, rdf.error, plots.PALETTE[rank % len(plots.PALETTE)])
+        beyond = float(rdf.g[rdf.r_A > BEYOND_MOLECULE_A].max(initial=1.0))
+        panel.set(ylabel=f"$g_\\mathrm{{{a}{b}}}(r)$", ylim=(0.0, 1.3 * beyond))
+        peak = main_peak(rdf)
+        if np.isfinite(peak.position):
+            plots.mark(panel, peak.position, peak.height, f"{peak.position:.2f} Å")
+        if coordination:
+            count = panel.twinx()
+            half = 0.5 * (rdf.r_A[1] - rdf.r_A[0]) if len(rdf.r_A) > 1 else 0.0
+            count.plot(rdf.r_A + half, rdf.coordination, "--", color="0.4", linewidth=1.2)
+            count.spines["right"].set_visible(True)
+            count.set(ylabel=f"{b} around {a} (- -)", ylim=(0.0, None))
+    panels[-1].set(xlabel="distance $r$ (Å)", xlim=(0.0, None))
+    return figure
+
+
+def velocity_spectra(spectrum: Spectrum) -> Figure:
+    """Velocity spectra, one panel a species, and all of them; to the Nyquist frequency.
+
+    THz on top; bands of one standard error.
+    """
+    shown = {name: (density, spectrum.error[name]) for name, density in spectrum.density.items()}
+    if len(shown) > 1:
+        shown["all"] = (spectrum.total, spectrum.total_error)
+    figure, panels = plots.figure(len(shown), share_x=True, height_in=2.6)
+    axis = spectrum.wavenumber_per_cm
+    for rank, (panel, (name, (density, error))) in enumerate(
+        zip(panels, shown.items(), strict=True)
+    ):
+        plots.band(panel, axis, density, error, plots.colour(name, rank))
+        label = "density of states\nof all atoms" if name == "all" else f"$c_{{vv}}$ of {name}"
+        panel.set(ylabel=f"{label} (K cm)", ylim=(0.0, 1.25 * float(density.max())))
+        if name == "H":
+            for band, peak in hydrogen_peaks(spectrum).items():
+                if np.isfinite(peak.position):
+                    plots.mark(panel, peak.position, peak.height, f"{band} {peak.position:.0f}")
+    panels[-1].set(xlabel="wavenumber (cm$^{-1}$)", xlim=(0.0, axis[-1]))
+    _second_axis(panels[0], spectrum)
+    words = [
+        f"resolution {spectrum.resolution_per_cm:.0f} cm$^{{-1}}$",
+        f"Nyquist {spectrum.nyquist_per_cm:.0f} cm$^{{-1}}$",
+        spectrum.warning,
+    ]
+    panels[-1].set_title(", ".join(filter(None, words)), loc="right", fontsize=12.0)
+    return figure
+
+
+def temperatures_and_distributions(
+    values_K: Mapping[str, NDArray[np.float64]],
+    distributions: Mapping[str, Distribution],
+    means: Mapping[str, Mean],
+    time_ps: NDArray[np.float64] | None = None,
+) -> Figure:
+    """Running temperatures of each species, their means with bands of one standard error; their
+    velocities against Maxwell and Boltzmann.  Over frames where nothing says their time.
+
+    The second panel has a logarithmic axis, on which a Gaussian is a parabola, and one species
+    above the other by a factor of ten.
+    """
+    figure, (heat, shape) = plots.figure(2)
+    for rank, (name, series) in enumerate(values_K.items()):
+        frames = np.arange(len(series), dtype=np.float64) if time_ps is None else time_ps
+        at, smooth_K = _running_mean(frames, series)
+        shade, mean = plots.colour(name, rank), means[name]
+        words = f"{name}: {with_error(mean.value, mean.error)} K"
+        heat.plot(at, smooth_K, color=shade, linewidth=1.2, label=words.replace("+-", "±"))
+        if np.isfinite(mean.error):
+            band = (mean.value - mean.error, mean.value + mean.error)
+            heat.axhspan(*band, color=shade, alpha=0.3, linewidth=0)
+    heat.set(xlabel="frame" if time_ps is None else "time (ps)", ylabel="temperature (K)")
+    heat.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, fontsize=11.0)
+    for rank, (name, found) in enumerate(distributions.items()):
+        shade, factor = plots.colour(name, rank), 10.0**-rank
+        seen = found.density > 0.0
+        shape.errorbar(
+            found.scaled[seen], factor * found.density[seen],
+            yerr=np.nan_to_num(factor * found.error[seen]),
+            fmt=".", color=shade, label=name + (f" / {10**rank}" if rank else ""),
+        )  # fmt: skip
+        shape.plot(found.scaled, factor * found.gaussian, color=shade, linewidth=1.0)
+    shape.set(
+        yscale="log",
+        xlabel=r"component of velocity / $\sigma$",
+        ylabel=r"density (1/$\sigma$)",
+        xlim=(-5, 5),
+    )
+    shape.set_ylim(bottom=1e-7 * 10.0 ** -len(distributions))
+    shape.set_title("lines: Maxwell and Boltzmann", fontsize=12.0)
+    shape.legend()
+    return figure
+
+
+def displacement(
+    moved: Displacement, coefficients: Mapping[str, Diffusion], from_ps: float
+) -> Figure:
+    """Mean squared displacement of each species over the lag, with the lines of slope 6 D."""
+    figure, (panel,) = plots.figure(1, height_in=3.8)
+    late = moved.lag_ps >= from_ps
+    for rank, (name, values) in enumerate(moved.squared_A2.items()):
+        shade, blocks = plots.colour(name, rank), moved.blocks_A2[name]
+        error = block_error(blocks, moved.weights)
+        found = coefficients[name]
+        plots.band(panel, moved.lag_ps, values, error, shade)
+        words = f"{name}: D = {with_error(found.value, found.error)} Å$^2$/ps"
+        if not np.isfinite(found.error):
+            words = f"{name}: D = {found.value:.3g} Å$^2$/ps"
+        time_ps = moved.lag_ps[late]
+        line = values[late].mean() + 6.0 * found.value * (time_ps - time_ps.mean())
+        panel.plot(time_ps, line, "--", color="black", linewidth=1.2)
+        panel.plot([], [], color=shade, label=words.replace("+-", "±"))
+    panel.set(xlabel="lag (ps)", ylabel="mean squared displacement (Å$^2$)", ylim=(0.0, None))
+    panel.legend()
+    return figure
+
+
+def _second_axis(panel: Axes, spectrum: Spectrum) -> None:
+    ratio = float(spectrum.frequency_THz[-1] / spectrum.wavenumber_per_cm[-1])
+    both_ways = (partial(np.multiply, ratio), partial(np.multiply, 1.0 / ratio))
+    top = panel.secondary_xaxis("top", functions=both_ways)
+    top.set(xlabel="frequency (THz)")
+
+
+def _running_mean(
+    time_ps: NDArray[np.float64], series: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """Means over a fiftieth of the series, so that the species can be told apart by eye."""
+    width = max(len(series) // 50, 1)
+    kernel = np.full(width, 1.0 / width)
+    return plots.thin(*(np.convolve(values, kernel, "valid") for values in (time_ps, series)))

@@ -1,0 +1,1 @@
+"""From files to arrays: properties, trajectories, the metadata of a run.  No statistics."""

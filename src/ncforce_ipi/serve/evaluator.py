@@ -1,0 +1,169 @@
+"""From a loaded model to the forces of a role.
+
+Owns which kind of force serves which role, when both are evaluated at once, the removal of the net
+force, and the check that all numbers are finite.  Knows no socket and no model library.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Wanted
+from ncforce_ipi.errors import ModelError
+from ncforce_ipi.serve.joint import Counts, Memory, same
+from ncforce_ipi.species import SYMBOLS
+
+
+@dataclass
+class Calls:
+    """Calls of the model: for one kind of force, and for both at once."""
+
+    single: int = 0
+    joint: int = 0
+
+
+class Evaluator:
+    """Turns (structure, role) into the evaluation that is sent.
+
+    The seam between connections and model: where it serves both roles, it sees every request in
+    order, and one call of the model gives the fast force and the slow force that will be asked for
+    at the same positions (``ncforce_ipi.serve.joint``).
+
+    Parameters
+    ----------
+    backend
+        The loaded model.
+    kinds
+        Kind of force for each role that is served.
+    direct_energy, direct_virial
+        Whether a direct evaluation carries energy and virial; 0 is sent otherwise.
+    keep_net_force
+        Whether the mean force stays in direct forces; it is subtracted otherwise.
+    mts
+        Fast requests for each slow one, where it is known; learnt otherwise.
+    joint
+        Whether two roles are evaluated at once where that is expected to save a call.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        kinds: Mapping[Role, Kind],
+        *,
+        direct_energy: bool = False,
+        direct_virial: bool = False,
+        keep_net_force: bool = False,
+        mts: int | None = None,
+        joint: bool = True,
+    ) -> None:
+        for role, kind in kinds.items():
+            if kind not in backend.kinds:
+                raise ModelError(
+                    f"{backend.description} has no {kind} forces, which role {role} needs; "
+                    f"it has {' and '.join(sorted(backend.kinds))} forces"
+                )
+        self.calls = Calls()
+        self._backend = backend
+        self._kinds = kinds
+        self._direct = {"direct_energy": direct_energy, "direct_virial": direct_virial}
+        self._keep_net_force = keep_net_force
+        self._memory = Memory(kinds, mts) if joint and len(kinds) == 2 else None
+        self._last: dict[Role, tuple[Structure, Evaluation]] = {}
+        self._steps = dict.fromkeys(kinds, 0)
+
+    @property
+    def counts(self) -> Counts | None:
+        """How joint evaluation did; None where there is none."""
+        return self._memory.counts if self._memory else None
+
+    def evaluate(self, structure: Structure, role: Role) -> Evaluation:
+        """Forces of ``role``, fit for the wire: finite, with 0 for what was not asked for."""
+        kind = self._kinds[role]
+        if self._memory is not None:
+            evaluation = self._remembered(self._memory, structure, role)
+        elif (last := self._last.get(role)) and same(last[0], structure):
+            evaluation = last[1]  # i-PI fills batches up with copies
+        else:
+            evaluation = self._call(structure, frozenset([kind]))[kind]
+            self._last[role] = (structure, evaluation)
+        _check_finite(evaluation, f"{kind} {{}} of role {role} at evaluation {self._steps[role]}")
+        self._steps[role] += 1
+        return evaluation
+
+    def _remembered(self, memory: Memory, structure: Structure, role: Role) -> Evaluation:
+        point, kinds = memory.visit(structure, role)
+        if not kinds:
+            return point.results[self._kinds[role]]
+        results = self._try_both(structure, kinds, role)
+        memory.remember(point, structure, results, role)
+        return results[self._kinds[role]]
+
+    def _try_both(
+        self, structure: Structure, kinds: frozenset[Kind], role: Role
+    ) -> dict[Kind, Evaluation]:
+        """All ``kinds``; if they fail together (out of memory), what was really asked for."""
+        try:
+            return self._call(structure, kinds)
+        except ModelError:
+            if len(kinds) == 1:
+                raise
+        return self._call(structure, frozenset([self._kinds[role]]))
+
+    def _call(self, structure: Structure, kinds: frozenset[Kind]) -> dict[Kind, Evaluation]:
+        wanted = Wanted(kinds, **self._direct)
+        results = dict(self._backend.evaluate(structure, wanted))
+        if len(kinds) == 1:
+            self.calls.single += 1
+        else:
+            self.calls.joint += 1
+        if "direct" in results:
+            results["direct"] = self._finish_direct(results["direct"], wanted)
+        return results
+
+    def _finish_direct(self, evaluation: Evaluation, wanted: Wanted) -> Evaluation:
+        forces = evaluation.forces
+        return replace(
+            evaluation,
+            forces=forces if self._keep_net_force else forces - _mean(forces),
+            energy=evaluation.energy if wanted.direct_energy else 0.0,
+            virial=evaluation.virial if wanted.direct_virial else np.zeros((3, 3)),
+        )
+
+
+def _mean(forces: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(3,)``, eV/A; column by column is ten times as fast as ``mean(axis=0)`` of 10^5 atoms."""
+    return np.array([forces[:, k].mean() for k in range(3)])
+
+
+def check_species(backend: Backend, numbers: NDArray[np.int32], structure: object) -> None:
+    """Raise ModelError if the model doesn't know all of ``numbers``, read from ``structure``."""
+    known = backend.species
+    if known is None or known.issuperset(numbers.tolist()):
+        return
+    unknown = sorted(set(numbers.tolist()) - known)
+    raise ModelError(
+        f"{structure} has {' '.join(SYMBOLS[number] for number in unknown)}, expected only species "
+        f"of {backend.description}: {' '.join(SYMBOLS[number] for number in sorted(known))}"
+    )
+
+
+def _check_finite(evaluation: Evaluation, what: str) -> None:
+    """Refuse what the wire can't carry; ``what`` has a place for the name of the quantity."""
+    if not np.isfinite(evaluation.forces).all():
+        atom = int(np.argmin(np.isfinite(evaluation.forces).all(axis=1)))
+        got = np.array2string(evaluation.forces[atom], precision=4)
+        raise ModelError(
+            f"{what.format('force')} is not finite: atom {atom} has {got} eV/A; "
+            "look at the last structures of the run, a shorter outer step may help"
+        )
+    if not math.isfinite(evaluation.energy):
+        raise ModelError(f"{what.format('energy')} is {evaluation.energy} eV; no run can go on")
+    if not np.isfinite(evaluation.virial).all():
+        raise ModelError(
+            f"{what.format('virial')} is not finite; a direct virial needs three lattice vectors"
+        )

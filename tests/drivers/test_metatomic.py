@@ -1,0 +1,198 @@
+# ruff: noqa: UP006, UP035, UP045
+"""What is particular to metatomic models: output names, devices, files that are none, warnings."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, List, Optional  # metatomic looks for these very types
+
+import numpy as np
+import pytest
+
+from ncforce_ipi import models
+from ncforce_ipi.backend import Structure, Wanted
+from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.models.modelfile import Capabilities, capabilities
+
+torch = pytest.importorskip("torch")
+from metatensor.torch import Labels, TensorBlock, TensorMap  # noqa: E402
+from metatomic.torch import (  # noqa: E402
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    System,
+)
+
+from ncforce_ipi.drivers import metatomic  # noqa: E402
+
+STRUCTURE = Structure(np.array([8, 1], np.int32), np.eye(3)[:2], np.zeros((3, 3)))
+
+
+class OneOutput(torch.nn.Module):
+    """The energy sum(r^2) / 2, or a direct force of one everywhere, under the name given."""
+
+    def __init__(self, name: str, force: bool) -> None:
+        super().__init__()
+        self.name = name
+        self.force = force
+
+    def forward(
+        self,
+        systems: List[System],
+        outputs: Dict[str, ModelOutput],
+        selected_atoms: Optional[Labels] = None,
+    ) -> Dict[str, TensorMap]:
+        positions = systems[0].positions
+        single = torch.zeros(1, 1, dtype=torch.int32)
+        values = 0.5 * (positions**2).sum().reshape(1, 1)
+        samples = Labels(["system"], single)
+        components: List[Labels] = []
+        if self.force:
+            index = torch.arange(len(positions), dtype=torch.int32)
+            samples = Labels(["system", "atom"], torch.stack([torch.zeros_like(index), index], 1))
+            components = [Labels(["xyz"], torch.arange(3, dtype=torch.int32)[:, None])]
+            values = torch.ones_like(positions)[:, :, None]
+        block = TensorBlock(values, samples, components, Labels(["property"], single))
+        return {self.name: TensorMap(Labels(["_"], single), [block])}
+
+
+def save(directory: Path, name: str, force: bool = False, device: str = "cpu") -> Path:
+    """Export a model with one output."""
+    kind = "atom" if force else "system"
+    unit = "eV/Angstrom" if force else "eV"
+    capabilities = ModelCapabilities(
+        outputs={name: ModelOutput(unit=unit, sample_kind=kind, description="for a test")},
+        atomic_types=[1, 8],
+        interaction_range=0.0,
+        length_unit="Angstrom",
+        supported_devices=[device],
+        dtype="float64",
+    )
+    path = directory / "model.pt"
+    model = AtomisticModel(OneOutput(name, force).eval(), ModelMetadata(), capabilities)
+    model.save(str(path))
+    return path
+
+
+def load(model: object, **changes: object) -> metatomic.MetatomicBackend:
+    options = {"device": None, "variant": None, "extensions": None, "threads": 1}
+    options |= {"model": str(model), "direct_energy": False, "direct_virial": False}
+    return metatomic.load(argparse.Namespace(**(options | changes)))
+
+
+def test_an_energy_only_model_is_conservative_only(tmp_path):
+    backend = load(save(tmp_path, "energy"))
+    assert backend.kinds == {"conservative"}
+    result = backend.evaluate(STRUCTURE, Wanted(frozenset(["conservative"])))["conservative"]
+    np.testing.assert_array_equal(result.forces, -STRUCTURE.positions)  # exact in binary
+    np.testing.assert_array_equal(result.virial, -np.diag([1.0, 1.0, 0.0]))
+    with pytest.raises(ModelError, match="has no direct forces"):
+        backend.evaluate(STRUCTURE, Wanted(frozenset(["direct"])))
+
+
+def test_the_current_name_of_the_direct_force(tmp_path):
+    backend = load(save(tmp_path, "non_conservative_force", force=True))
+    assert backend.kinds == {"direct"}
+    result = backend.evaluate(STRUCTURE, Wanted(frozenset(["direct"])))["direct"]
+    np.testing.assert_array_equal(result.forces, np.ones((2, 3)))
+
+
+def test_the_deprecated_name_of_the_direct_force_without_a_word(tmp_path, capfd):
+    with pytest.warns(UserWarning, match="deprecated"):  # metatomic's, to who makes the model
+        path = save(tmp_path, "non_conservative_forces", force=True)
+    capfd.readouterr()
+    backend = load(path)
+    result = backend.evaluate(STRUCTURE, Wanted(frozenset(["direct"])))["direct"]
+    np.testing.assert_array_equal(result.forces, np.ones((2, 3)))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_variants(tmp_path):
+    path = save(tmp_path, "energy/pbe")
+    assert load(path, variant="pbe").kinds == {"conservative"}
+    with pytest.raises(ModelError, match=r"neither energy/scan nor .* outputs are energy/pbe"):
+        load(path, variant="scan")
+
+
+def test_a_file_says_what_it_can_before_it_is_loaded(tmp_path):
+    path = save(tmp_path, "energy/pbe")
+    found = capabilities(path)
+    assert found == Capabilities(frozenset([1, 8]), frozenset(["energy/pbe"]))
+    assert found.has("energy")
+    assert not found.has("non_conservative_force")
+    water = capabilities(models.model_path("water"))
+    assert water.species == {1, 8}
+    assert all(map(water.has, ("energy", "non_conservative_force", "non_conservative_stress")))
+
+
+def test_a_direct_virial_that_the_model_lacks(tmp_path):
+    path = save(tmp_path, "non_conservative_force", force=True)
+    with pytest.raises(ModelError, match="no output non_conservative_stress"):
+        load(path, direct_virial=True)
+
+
+def test_a_direct_energy_that_the_model_lacks(tmp_path):
+    path = save(tmp_path, "non_conservative_force", force=True)
+    with pytest.raises(ModelError, match="no output energy"):
+        load(path, direct_energy=True)
+
+
+def test_a_missing_file():
+    with pytest.raises(InputError, match="neither a file nor a shipped model"):
+        load("nothing.pt")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04 broken"])
+def test_a_file_that_is_no_model(tmp_path, content):
+    path = tmp_path / "x.pt"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="can't be loaded as a metatomic model") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_torchscript_file_of_another_kind(tmp_path):
+    path = tmp_path / "x.pt"
+    torch.jit.script(torch.nn.Linear(1, 1)).save(str(path))
+    with pytest.raises(ModelError, match="can't be loaded as a metatomic model"):
+        load(path)
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "tpu"])
+def test_a_device_that_is_not_there(tmp_path, device):
+    with pytest.raises(ModelError, match=f"device {device} can't be used: the model supports cpu"):
+        load(save(tmp_path, "energy"), device=device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_model_for_devices_that_are_not_there(tmp_path):
+    with pytest.raises(ModelError, match=r"the model supports cuda, .* has cpu"):
+        load(save(tmp_path, "energy", device="cuda"))
+
+
+def test_importing_the_driver_imports_no_model_library():
+    code = "import sys, ncforce_ipi.drivers.metatomic; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(models.SHIPPED))
+def test_both_forces_of_a_shipped_model_at_once_have_the_bits_of_each_alone(name):
+    """What --role both rests on: the trajectory doesn't depend on which calls were joint."""
+    backend = metatomic.open_model(models.model_path(name), device="cpu")
+    species = sorted(backend.species)
+    rng = np.random.default_rng(3)
+    grid = 2.5 * np.array(list(np.ndindex(4, 4, 4)))
+    numbers = np.array(rng.choice(species, len(grid)), np.int32)
+    both = Wanted(frozenset(["conservative", "direct"]))
+    for _ in range(3):
+        positions = grid + 0.3 * rng.normal(size=grid.shape)
+        structure = Structure(numbers, positions, np.eye(3) * 10.0)
+        joint = backend.evaluate(structure, both)
+        for kind in ("conservative", "direct"):
+            alone = backend.evaluate(structure, Wanted(frozenset([kind])))[kind]
+            np.testing.assert_array_equal(joint[kind].forces, alone.forces)
+        energy = backend.evaluate(structure, Wanted(frozenset(["conservative"])))["conservative"]
+        assert joint["conservative"].energy == energy.energy
+        np.testing.assert_array_equal(joint["conservative"].virial, energy.virial)

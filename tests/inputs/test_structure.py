@@ -1,0 +1,103 @@
+"""Start velocities from a file: what is read, and what i-PI makes of it."""
+
+import subprocess
+import sys
+
+import ase.io
+import ase.units
+import numpy as np
+import pytest
+from ase import Atoms
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.ensembles import Ensemble
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.recipe import Recipe, input_xml, read_structure, write_input
+from ncforce_ipi.inputs.structure import set_velocities, velocities_xyz
+from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
+
+PLAN = Plan.from_time("slow", 1, 0.5, 0.01)
+HEAD = "# CELL(abcABC): 8.0 8.0 8.0 90 90 90  Step: {} Bead: 0 velocities{{m/s}}  cell{{angstrom}}"
+
+
+@pytest.fixture
+def water(tmp_path):
+    """A molecule in a box, its file, and velocities of it, A/fs."""
+    atoms = Atoms("OHH", [[0, 0, 0], [0.76, 0.59, 0], [-0.76, 0.59, 0]], cell=[8, 8, 8], pbc=True)
+    ase.io.write(tmp_path / "start.xyz", atoms)
+    velocities = np.random.default_rng(0).normal(0, 0.01, (3, 3))
+    masses = atoms.get_masses()[:, None]
+    velocities -= (masses * velocities).sum(0) / masses.sum()  # i-PI fixes the centre of mass
+    return atoms, tmp_path / "start.xyz", velocities
+
+
+def ipi_file(path, frames, symbols="OHH"):
+    """i-PI's xyz of velocities in m/s."""
+    lines = []
+    for step, frame in enumerate(frames):
+        lines += [str(len(symbols)), HEAD.format(step)]
+        lines += [
+            f"{s} {x:.17e} {y:.17e} {z:.17e}" for s, (x, y, z) in zip(symbols, frame, strict=True)
+        ]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def test_last_frame_of_ipi(water, tmp_path):
+    _, start, velocities = water
+    file = ipi_file(tmp_path / "v.xyz", [0 * velocities, 1e5 * velocities])  # A/fs = 1e5 m/s
+    found = read_structure(str(start), file).get_velocities() * ase.units.fs
+    np.testing.assert_allclose(found, velocities, rtol=1e-12)
+
+
+def test_momenta_of_extxyz(water, tmp_path):
+    atoms, start, velocities = water
+    atoms.set_velocities(velocities / ase.units.fs)
+    ase.io.write(tmp_path / "moving.extxyz", atoms, format="extxyz")
+    found = read_structure(str(start), str(tmp_path / "moving.extxyz"))
+    # ASE writes eight decimals
+    np.testing.assert_allclose(found.get_momenta(), atoms.get_momenta(), rtol=0, atol=1e-8)
+
+
+def test_ipi_starts_with_them(water, tmp_path):
+    _, start, velocities = water
+    given = read_structure(str(start), ipi_file(tmp_path / "v.xyz", [1e5 * velocities]))
+    write_input(tmp_path, Recipe(PLAN, Ensemble(), 300.0, 1), given)
+    assert not ase.io.read(tmp_path / "init.xyz").has("momenta")
+    code = (
+        "from ipi.engine.simulation import Simulation as S\n"
+        "s = S.load_from_xml(open('input.xml'), custom_verbosity='quiet', read_only=True)\n"
+        "b = s.syslist[0].beads\n"
+        "print('=', *(b.p[0] / b.m3[0]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    found = np.array(done.stdout.split("= ")[-1].split(), float).reshape(3, 3)
+    atomic = 0.529177210903 / 0.02418884326509  # A/fs
+    np.testing.assert_allclose(found * atomic, velocities, rtol=1e-9)
+
+
+def test_all_digits(water):
+    """What is written is, read again, the same number to the last bit."""
+    atoms, _, velocities = water
+    atoms.set_velocities(velocities / ase.units.fs)
+    rows = velocities_xyz(atoms).splitlines()[2:]
+    written = np.array([row.split()[1:] for row in rows], float)
+    expected = atoms.get_velocities() * ase.units.fs / ATOMIC_VELOCITY_A_PER_FS
+    np.testing.assert_array_equal(written, expected)
+    assert np.abs(expected).min() > 0
+
+
+def test_refusals(water, tmp_path):
+    atoms, start, velocities = water
+    with pytest.raises(InputError, match=r"nowhere\.xyz is missing"):
+        read_structure(str(start), str(tmp_path / "nowhere.xyz"))
+    other = ipi_file(tmp_path / "v.xyz", [velocities], "HOH")
+    with pytest.raises(InputError, match="the same species in the same order"):
+        read_structure(str(start), other)
+    with pytest.raises(InputError, match=r"start\.xyz .*velocities"):
+        set_velocities(atoms, start)
+    given = read_structure(str(start), ipi_file(tmp_path / "w.xyz", [velocities]))
+    with pytest.raises(InputError, match="leave --velocities out"):
+        input_xml(Recipe(PLAN, Ensemble(beads=4), 300.0, 1), given)

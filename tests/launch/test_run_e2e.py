@@ -1,0 +1,487 @@
+"""``ncforce run`` and ``ncforce compare`` with real i-PI, real sockets and a driver of ours."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from ncforce_ipi import cli
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs import outputs as written
+from ncforce_ipi.launch import job, resume, run
+from ncforce_ipi.launch.processes import Child
+from ncforce_ipi.reading.trajectory import open_trajectory
+from tests.analytic_driver import harmonic
+
+pytestmark = pytest.mark.e2e
+OUTPUTS = ("simulation.out", "simulation.pos_0.extxyz", "simulation.vel_0.xyz")
+WATER = np.array([[0.0, 0.0, 0.0], [0.76, 0.59, 0.0], [-0.76, 0.59, 0.0]])
+
+
+@pytest.fixture
+def ncforce(tmp_path, monkeypatch, capfd):
+    """``ncforce("run", ...)`` with the analytic driver on 4 molecules; code and what it said."""
+    program = (sys.executable, str(Path(__file__).parents[1] / "analytic_driver.py"))
+    monkeypatch.setattr(job, "PROGRAM", program)
+    monkeypatch.setattr(written, "CHECKPOINT_INTERVAL_FS", 20.0)
+    monkeypatch.setenv("NCFORCE_TEST_FAULT", str(tmp_path / "fault"))
+    monkeypatch.chdir(tmp_path)
+    lines = ["12", 'Lattice="8 0 0 0 8 0 0 0 8" Properties=species:S:1:pos:R:3 pbc="T T T"']
+    for corner in [(0, 0, 0), (4, 0, 0), (0, 4, 0), (0, 0, 4)]:
+        places = WATER + corner
+        lines += [f"{s} {x} {y} {z}" for s, (x, y, z) in zip("OHH", places, strict=True)]
+    Path("start.xyz").write_text("\n".join(lines) + "\n")
+    Path("model.txt").write_text("any file")
+
+    def call(verb, *words):
+        if "--resume" not in words or verb == "compare":
+            words = ("--model", "model.txt", "--structure", "start.xyz", *words)
+            words += ("--family", "analytic")
+        code = cli.main([verb, *words])
+        return code, capfd.readouterr()
+
+    return call
+
+
+def mts(out, *words):
+    """30 outer steps of 4 x 0.5 fs."""
+    return ("run", "--forces", "mts", "--mts", "4", "--time-ps", "0.06", "--out", out, *words)
+
+
+def record(directory):
+    """``run.json``."""
+    return json.loads((Path(directory) / "run.json").read_text())
+
+
+def assert_same_bytes(a, b):
+    """Every output of both runs, and the state they end in."""
+    for name in OUTPUTS:
+        assert Path(a, name).read_bytes() == Path(b, name).read_bytes(), name
+    states = [ElementTree.parse(Path(d, "RESTART")).find("system") for d in (a, b)]
+    for tag in ("beads/q", "beads/p", "ensemble/time"):
+        assert states[0].findtext(tag) == states[1].findtext(tag), tag
+
+
+def when_done(directory, step, action):
+    """Do something in a thread as soon as the run has written this step."""
+
+    def wait():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            path = Path(directory, "simulation.out")
+            lines = path.read_text().splitlines() if path.exists() else []
+            if lines and not lines[-1].startswith("#") and float(lines[-1].split()[0]) >= step:
+                action()
+                return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def straight(ncforce):
+    """The uninterrupted run."""
+    code, said = ncforce(*mts("straight"))
+    assert code == 0, said.err
+    return "straight"
+
+
+def test_run_to_the_last_step(ncforce, straight):
+    data = record(straight)
+    assert (data["state"], data["steps_done"], data["reason"]) == ("finished", 30, "")
+    rows = np.loadtxt(Path(straight, "simulation.out"))
+    np.testing.assert_array_equal(rows[:, 0], np.arange(31))
+    roles = data["segments"][0]["driver_report"]["roles"]
+    assert set(roles) == {"slow", "fast"}
+    assert data["timings"]["ms_per_inner_step"] > 0
+    masses = [
+        float(x) for x in _text(straight, "beads/m").strip().strip("[]").split(",")
+    ]  # electron masses
+    written = {"O": masses[0], "H": masses[1]}
+    for symbol, mass_u in data["masses_u"].items():  # 1e-8: digits of i-PI's electron mass
+        assert written[symbol] / mass_u == pytest.approx(1822.888486, rel=1e-8)
+
+
+def test_masses_of_the_structure_file_count(ncforce):
+    """Heavy water: the file has a column of masses."""
+    head, comment, *atoms = Path("start.xyz").read_text().splitlines()
+    masses = {"O": "15.995", "H": "2.014"}
+    lines = [head, comment.replace("pos:R:3", "pos:R:3:masses:R:1")]
+    lines += [f"{line} {masses[line[0]]}" for line in atoms]
+    Path("start.xyz").write_text("\n".join(lines) + "\n")
+    code, said = ncforce(*mts("heavy", "--time-ps", "0.004"))
+    assert code == 0, said.err
+    assert record("heavy")["masses_u"] == {"H": 2.014, "O": 15.995}
+    written = [float(x) for x in _text("heavy", "beads/m").strip().strip("[]").split(",")]
+    assert written[0] / written[1] == pytest.approx(15.995 / 2.014, rel=1e-12)
+
+
+def _text(directory, tag):
+    return ElementTree.parse(Path(directory, "RESTART")).find("system").findtext(tag)
+
+
+def test_interrupt_leaves_a_checkpoint_and_resume_is_bitwise(ncforce, straight, monkeypatch):
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
+    thread = when_done("cut", 7, lambda: os.kill(os.getpid(), signal.SIGINT))
+    code, said = ncforce(*mts("cut"))
+    thread.join()
+    assert code == 128 + signal.SIGINT
+    assert "stopped by SIGINT after step" in said.err
+    assert "go on with: ncforce run --resume --out cut" in said.err
+    stopped = record("cut")
+    assert stopped["state"] == "stopped"
+    assert 7 <= stopped["steps_done"] < 30
+    assert int(ElementTree.parse(Path("cut", "RESTART")).findtext("step")) == stopped["steps_done"]
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0")
+    code, said = ncforce("run", "--resume", "--out", "cut")
+    assert code == 0, said.err
+    assert_same_bytes("straight", "cut")
+    assert len(record("cut")["segments"]) == 2
+    assert not list(Path("cut").glob("#*"))  # no backups of i-PI
+
+
+def run_whole_and_in_parts(ncforce, *words):
+    """The same run at one go and in two halves."""
+    code, said = ncforce(*mts("whole", *words))
+    assert code == 0, said.err
+    code, said = ncforce(*mts("parts", "--time-ps", "0.03", *words))
+    assert code == 0, said.err
+    code, said = ncforce("run", "--resume", "--out", "parts", "--time-ps", "0.06")
+    assert code == 0, said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["langevin", "--tau-fs", "20"],
+        ["svr"],
+        ["gle"],
+        ["gle", "--gle", "smart"],
+        ["npt"],
+        ["npt", "--barostat", "flexible"],
+        ["npt", "--barostat", "anisotropic"],
+        ["npt", "--barostat", "in-plane"],
+    ],
+)
+def test_every_ensemble_goes_on_bitwise(ncforce, words):
+    """The state of thermostat, barostat, cell and random numbers is all in the checkpoint."""
+    run_whole_and_in_parts(ncforce, "--ensemble", *words)
+    written = [path.name for path in Path("whole").glob("simulation.*") if "check" not in path.name]
+    assert len(written) == 3  # properties, positions, velocities
+    for name in written:
+        assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes(), name
+    rows = np.loadtxt(Path("whole", "simulation.out"))
+    assert (rows[1:, 1:4] != rows[:-1, 1:4]).all()
+    if words[0] == "npt":
+        assert np.ptp(rows[:, -2]) > 0  # volume
+
+
+def test_both_force_components_are_written_and_cost_nothing(ncforce):
+    """Of each frame the forces at its positions: i-PI has both there, and asks for none again."""
+    run_whole_and_in_parts(ncforce, "--write-forces", "3")
+    slow, fast = (
+        next(open_trajectory(Path("whole", f"simulation.forces_{kind}.xyz"), "forces").blocks(99))
+        for kind in ("slow", "fast")
+    )
+    assert slow.steps.tolist() == fast.steps.tolist() == list(range(0, 31, 3))
+    steps = open_trajectory(Path("whole", "simulation.pos_0.extxyz")).steps.tolist()
+    for block in open_trajectory(Path("whole", "simulation.pos_0.extxyz")).blocks(1):
+        if block.steps[0] % 3:
+            continue
+        frame = int(block.steps[0]) // 3
+        _, conservative = harmonic(block.values[0])
+        # positions have 8 decimals at 50 eV/A^2, forces 6 digits and i-PI's unit
+        np.testing.assert_allclose(slow.values[frame], conservative, rtol=1e-5, atol=1e-6)
+        assert not np.allclose(fast.values[frame], conservative, rtol=1e-5, atol=1e-3)
+    assert 0 in steps
+    for name in ("simulation.forces_slow.xyz", "simulation.forces_fast.xyz"):
+        assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes(), name
+    assert ncforce(*mts("without"))[0] == 0
+    calls = [record(name)["segments"][0]["driver_report"]["calls"] for name in ("whole", "without")]
+    assert calls[0] == calls[1]
+    assert record("whole")["force_stride"] == 3
+    code, said = ncforce("run", "--resume", "--out", "parts", "--write-forces")
+    assert code == 2
+    assert "leave out --write-forces" in said.err
+
+
+@pytest.mark.parametrize("ensemble", ["langevin", "npt"])
+def test_a_path_integral_goes_on(ncforce, ensemble):
+    """Not bitwise: i-PI moves normal modes and writes beads, so a restart rounds once more."""
+    run_whole_and_in_parts(ncforce, "--ensemble", ensemble, "--beads", "2")
+    whole, parts = (np.loadtxt(Path(name, "simulation.out")) for name in ("whole", "parts"))
+    np.testing.assert_allclose(parts, whole, rtol=1e-8, atol=1e-8)  # 15 steps after rounding
+    assert Path("parts", "simulation.pos.extxyz").stat().st_size > 0
+    assert cli.main(["analyze", "parts"]) == 0  # of the centroids
+
+
+def test_forces_of_a_path_integral_are_those_of_the_centroid(ncforce):
+    words = ("--ensemble", "langevin", "--beads", "2", "--write-forces", "10")
+    code, said = ncforce(*mts("beads", *words))
+    assert code == 0, said.err
+    for kind in ("slow", "fast"):
+        file = open_trajectory(Path("beads", f"simulation.forces_{kind}.xyz"), "forces")
+        assert file.steps.tolist() == [0, 10, 20, 30]
+
+
+def test_killed_ipi_is_continued_from_the_last_checkpoint(ncforce, straight, monkeypatch):
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
+    children = []
+
+    def start(*arguments, **options):
+        children.append(Child(*arguments, **options))
+        return children[-1]
+
+    monkeypatch.setattr(run, "Child", start)
+    thread = when_done("killed", 16, lambda: children[0].kill())
+    code, said = ncforce(*mts("killed"))
+    thread.join()
+    assert code == 1
+    assert "i-PI ended with signal SIGKILL (log ipi.log) at step" in said.err
+    assert record("killed")["state"] == "failed"
+    assert not Path("killed", "RESTART").exists()
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0")
+    code, said = ncforce("run", "--resume", "--out", "killed")
+    assert code == 0, said.err
+    assert_same_bytes("straight", "killed")
+
+
+def test_a_finished_run_gets_longer(ncforce, straight):
+    code, said = ncforce(*mts("short", "--time-ps", "0.03"))
+    assert code == 0, said.err
+    code, said = ncforce("run", "--resume", "--out", "short")
+    assert code == 2
+    assert "short has already done 15 outer steps, asked for 15" in said.err
+    code, said = ncforce("run", "--resume", "--out", "short", "--time-ps", "0.06")
+    assert code == 0, said.err
+    assert_same_bytes("straight", "short")
+    assert record("short")["plan"]["n_outer"] == 30
+
+
+@pytest.mark.parametrize("what", ["die", "deaf"])
+def test_a_dead_driver_costs_nothing(ncforce, straight, what):
+    Path("fault").write_text(f"{what} 60")
+    code, said = ncforce(*mts("faulty"))
+    assert code == 0, said.err
+    assert not Path("fault").exists()
+    assert_same_bytes("straight", "faulty")
+    data = record("faulty")
+    deaths = [death for segment in data["segments"] for death in segment.get("driver_deaths", [])]
+    assert deaths or len(data["segments"]) == 2
+    assert data["timings"]["model_s"] is None  # a dead driver wrote no report
+
+
+def test_forces_that_are_not_finite_stop_the_run(ncforce):
+    Path("fault").write_text("nan 40")
+    code, said = ncforce(*mts("nan"))
+    assert code == 1
+    assert "driver ended with exit code 1 (log driver.log)" in said.err
+    assert "is not finite" in said.err
+    data = record("nan")
+    assert (data["state"], data["unphysical"]) == ("stopped", True)
+    assert Path("nan", "RESTART").exists()
+
+
+def test_a_driver_that_cannot_start_ends_the_run_at_once(ncforce):
+    text = Path("start.xyz").read_text().replace("O 0.0 0.0 0.0", "Ne 0.0 0.0 0.0")
+    Path("start.xyz").write_text(text)
+    code, said = ncforce(*mts("neon"))
+    assert code == 1
+    last = said.err.strip().splitlines()[-1]
+    assert last.startswith("ncforce run: driver ended with exit code 1 (log driver.log) at step 0")
+    assert "has Ne, expected only species of" in last
+    Path("start.xyz").write_text(text.replace("Ne 0.0 0.0 0.0", "O 0.0 0.0 0.0"))
+    code, said = ncforce(*mts("neon", "--time-ps", "0.004"))  # the same, corrected: no --force
+    assert code == 0, said.err
+    assert "expected only species of" in Path("neon/previous-1/logs/driver.log").read_text()
+
+
+def test_a_run_without_progress_is_given_up(ncforce, monkeypatch):
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "30")
+    code, said = ncforce(*mts("stalled", "--stall-s", "3"))
+    assert code == 1
+    assert "no outer step after step 0 for 3 s" in said.err
+
+
+def test_tcp_gives_the_same_run(ncforce, straight):
+    code, said = ncforce(*mts("tcp", "--port", "42713"))
+    assert code == 0, said.err
+    assert_same_bytes("straight", "tcp")
+
+
+def test_mts_of_one_step_and_one_force_is_velocity_verlet(ncforce):
+    common = ("--time-ps", "0.02", "--out")
+    assert ncforce("run", "--forces", "slow", *common, "slow")[0] == 0
+    words = ("--forces", "mts", "--mts", "1", "--driver-options", "--fast-kind conservative")
+    assert ncforce("run", *words, *common, "both")[0] == 0
+    slow, both = (np.loadtxt(Path(name, "simulation.out")) for name in ("slow", "both"))
+    # same operations but for one addition of (slow - fast) = 0: rounding of numbers up to 1e3
+    np.testing.assert_allclose(both[:, :9], slow[:, :9], rtol=0, atol=1e-10)
+
+
+def test_compare_keeps_a_run_that_heats_up(ncforce, monkeypatch):
+    monkeypatch.setenv("NCFORCE_TEST_TWIST", "0.5")
+    words = ("--time-ps", "0.08", "--mts", "2", "4", "--temperature-K", "300", "--out", "all")
+    code, said = ncforce("compare", *words)
+    assert code == 0, said.err
+    table = said.out.splitlines()
+    assert table[0].split()[:2] == ["run", "ps"]
+    assert [line.split("  ")[0] for line in table[1:]] == [
+        "slow only", "fast only", "MTS, M = 2", "MTS, M = 4",
+    ]  # fmt: skip
+    assert "passed 900 K" in table[2]
+    data = {
+        entry["run"]: entry for entry in json.loads(Path("all/compare.json").read_text())["runs"]
+    }
+    assert data["fast"]["state"] == "stopped"
+    # so fast a model may have reached the end before the launcher looked
+    assert data["fast"]["runaway_ps"] < 0.08
+    assert data["fast"]["drift_conserved_meV_per_atom_per_ps"] > 100
+    assert abs(data["slow"]["drift_conserved_meV_per_atom_per_ps"]) < 10
+    starts = {np.loadtxt(f"all/{name}/simulation.out")[0, 6] for name in data}
+    assert len(starts) == 1  # the same velocities
+    assert all(Path("all", name).stat().st_size for name in ("compare.png", "drift_of_M.png"))
+    before = Path("all/slow/run.json").stat().st_mtime_ns
+    code, said = ncforce("compare", *words, "--resume")
+    assert code == 0, said.err
+    assert Path("all/slow/run.json").stat().st_mtime_ns == before
+    assert said.out.splitlines() == table
+    Path("start.xyz").write_text(Path("start.xyz").read_text().replace("8 0 0 0 8", "9 0 0 0 8"))
+    code, said = ncforce("compare", *words, "--resume")
+    assert code == 2
+    assert "slow was begun with another structure; give the same options" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--mts", "0"), "MTS ratio M must be 1 or more inner steps, got 0"),
+        (("--forces", "slow", "--mts", "8"), "M = 8 needs --forces mts, got slow forces alone"),
+        (("--model", "nothing.pt"), "neither a file nor a shipped model"),
+        (("--structure", "nothing.xyz"), "neither a file nor a shipped system"),
+        (("--temperature-K", "-5"), "temperature must be positive, got -5.0 K"),
+        (("--timestep-fs", "0"), "inner time step must be positive, got 0.0 fs"),
+        (("--threads", "0"), "threads must be 1 or more, got 0"),
+        (("--port", "65535"), "port must lie between 1 and 65534, got 65535"),
+    ],
+)
+def test_bad_input_is_one_line_and_makes_nothing(ncforce, words, message):
+    code, said = ncforce("run", "--out", "new", *words)
+    assert code == 2
+    assert message in said.err
+    assert len(said.err.splitlines()) == 1
+    assert not Path("new").exists()
+
+
+def test_a_long_socket_path_is_refused_before_anything_is_made(ncforce, tmp_path, monkeypatch):
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    code, said = ncforce(*mts("new"))
+    assert code == 2
+    assert "bytes, expected at most 107; set TMPDIR to a shorter directory" in said.err
+    assert not Path("new").exists()
+
+
+def files_below(directory):
+    """Every file but locks, with its content."""
+    paths = [path for path in Path(directory).rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in paths if path.name != ".lock"}
+
+
+def test_an_old_run_is_not_overwritten(ncforce, straight):
+    Path(straight, "notes.txt").write_text("mine")
+    before = files_below(straight)
+    code, said = ncforce(*mts("straight"))
+    assert code == 2
+    assert "straight is not empty; choose another --out" in said.err
+    code, said = ncforce(*mts("straight", "--force", "--model", "nothing.pt"))
+    assert code == 2
+    assert before == files_below(straight)
+    code, said = ncforce(*mts("straight", "--force", "--time-ps", "0.004"))
+    assert code == 0, said.err
+    assert "to straight/previous-1\n" in said.err
+    after = files_below(straight)
+    assert after.pop(Path("straight/notes.txt")) == b"mine"
+    for path in before.keys() - {Path("straight/notes.txt")}:
+        assert after["straight/previous-1" / path.relative_to("straight")] == before[path], path
+    assert record("straight")["steps_done"] == 2
+    assert not list(Path(straight).glob("#*"))
+
+
+@pytest.mark.parametrize("verb", ["run", "compare", "tune"])
+def test_force_leaves_a_users_directory_alone(ncforce, verb):
+    for name in ("analysis/mine.csv", "logs/mine.log", "simulation.out", "init.xyz"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("mine")
+    before = files_below(".")
+    code, said = ncforce(verb, "--out", ".", "--force", "--time-ps", "0.004")
+    assert code == 2
+    assert ". is not empty, and no" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert before == files_below(".")
+
+
+def test_a_second_launcher_is_refused(ncforce, straight, monkeypatch):
+    """Also with --force, from the first step to the last."""
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
+    refusals = []
+
+    def second():
+        try:
+            run.start(job.from_record(Path("held"), record("held")), force=True)
+        except InputError as err:
+            refusals.append(str(err))
+
+    threads = [when_done("held", step, second) for step in (0, 5)]
+    code, said = ncforce(*mts("held"))
+    for thread in threads:
+        thread.join()
+    assert code == 0, said.err
+    assert refusals == ["a run is going on in held; wait for its end"] * 2
+    assert_same_bytes("straight", "held")
+    assert not Path("held/previous-1").exists()
+
+
+def test_a_run_without_all_of_its_outputs_is_left_alone(ncforce, straight):
+    """30 steps; positions are due at 0, 10, 20 and 30."""
+    path = Path(straight, "simulation.pos_0.extxyz")
+    resume.cut(path, 29)
+    before = files_below(straight)
+    code, said = ncforce("run", "--resume", "--out", "straight", "--time-ps", "0.08")
+    assert code == 2
+    assert "pos_0.extxyz ends at step 20, but the oldest checkpoint" in said.err
+    assert "is of step 30; begin anew with another --out" in said.err
+    assert len(said.err.splitlines()) == 1
+    assert before == files_below(straight)
+
+
+def test_a_run_of_1000_steps_goes_on(ncforce):
+    """1000 is i-PI's default, which isn't written into a checkpoint."""
+    words = ("run", "--forces", "slow", "--time-ps", "0.5", "--out", "thousand")
+    code, said = ncforce(*words)
+    assert code == 0, said.err
+    assert "total_steps" not in Path("thousand/RESTART").read_text()
+    code, said = ncforce("run", "--resume", "--out", "thousand", "--time-ps", "0.505")
+    assert code == 0, said.err
+    np.testing.assert_array_equal(np.loadtxt("thousand/simulation.out")[:, 0], np.arange(1011))
+
+
+def test_shipped_water_resumes_bitwise(tmp_path, capfd):
+    """The real model: its last bits may not depend on what it was asked before."""
+    words = ["--forces", "mts", "--mts", "4", "--out"]
+    straight, parts = str(tmp_path / "straight"), str(tmp_path / "parts")
+    assert cli.main(["run", "water", "--time-ps", "0.012", *words, straight]) == 0
+    assert cli.main(["run", "water", "--time-ps", "0.006", *words, parts]) == 0
+    assert cli.main(["run", "--resume", "--time-ps", "0.012", "--out", parts]) == 0
+    assert_same_bytes(straight, parts)
+    assert f"ncforce analyze {parts}" in capfd.readouterr().out
