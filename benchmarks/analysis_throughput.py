@@ -111,11 +111,14 @@ def chemfiles_read(path: Path) -> int:
 
 def ours_rdf(path: Path) -> dict[str, list[float]]:
     """g(r) of all pairs."""
-    from ncforce_ipi.observables.rdf import distributions
-    from ncforce_ipi.reading.replicas import Given, open_replicas
+    from ncforce_ipi.observables import rdf
+    from ncforce_ipi.observables.dataset import open_dataset
+    from ncforce_ipi.observables.options import Options
 
-    found = distributions(open_replicas([path], "positions", Given()), R_MAX_A, N_BINS)
-    return {a + b: rdf.g.tolist() for (a, b), rdf in found.items()}
+    found = rdf.measure(
+        open_dataset([path], Options(discard_ps=0.0)), r_max_A=R_MAX_A, n_bins=N_BINS
+    )
+    return {a + b: found[a, b].g.tolist() for a, b in found}
 
 
 def mdanalysis_rdf(path: Path) -> dict[str, list[float]]:
@@ -144,12 +147,13 @@ def mdanalysis_rdf(path: Path) -> dict[str, list[float]]:
 
 def ours_acf(path: Path) -> dict[str, list[float]]:
     """Spectra of all species at i-pi-getacf's frequencies, in units of their means."""
-    from ncforce_ipi.observables.vdos import Transform, spectrum
-    from ncforce_ipi.reading.replicas import Given, open_replicas
+    from ncforce_ipi.observables.dataset import open_dataset
+    from ncforce_ipi.observables.options import Options
+    from ncforce_ipi.observables.velocities import Transform, spectrum
 
-    given = Given(timestep_fs=STEP_FS, masses_u=MASSES_U, fixed_com=False)
+    options = Options(discard_ps=0.0, timestep_fs=STEP_FS, masses_u=MASSES_U, fixed_com=False)
     how = Transform(lag_ps=1e-3 * STEP_FS * N_LAGS)
-    found = spectrum(open_replicas([path], "velocities", given), how)
+    found = spectrum(open_dataset([path], options), how)
     axis = np.arange(N_LAGS) / N_LAGS * found.nyquist_per_cm
     curves = {s: np.interp(axis, found.wavenumber_per_cm, d) for s, d in found.density.items()}
     return {symbol: (curve / curve.mean()).tolist() for symbol, curve in curves.items()}

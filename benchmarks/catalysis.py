@@ -30,11 +30,13 @@ from ncforce_ipi.analysis.peaks import highest_peak
 from ncforce_ipi.analysis.statistics import mean_of, with_error
 from ncforce_ipi.analysis.temperature import atom_masses
 from ncforce_ipi.analysis.vdos import Spectrum, velocity_spectra
-from ncforce_ipi.observables.comparison import Entry
-from ncforce_ipi.observables.entries import read_entry
-from ncforce_ipi.reading.rundirectory import POSITIONS, VELOCITIES, read_facts
+from ncforce_ipi.observables.comparison import Entry, entry_of
+from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.reading.directory import trajectory_in
 from ncforce_ipi.reading.trajectory import open_trajectory
 from ncforce_ipi.report import comparison as comparison_report
+from ncforce_ipi.rundir import RECORD_FILE, read_record
 
 SYSTEM, ADSORBATE, N_LAYERS = "o-on-cu3al", "O", 3
 SEVENNET = ["--slow-family", "sevennet", "--slow-model", "7net-0"]
@@ -58,7 +60,7 @@ def run(directory: Path, words: Sequence[str], slow: Sequence[str], time_ps: flo
     to_the_end = ["--time-ps", str(time_ps), "--out", str(directory)]
     before = steps_done(directory)
     if (directory / "run.json").is_file():
-        record = read_facts(directory).record
+        record = read_record(directory)
         if record["state"] == "finished" and record["plan"]["time_ps"] > time_ps - 1e-9:
             return
         code, cpu_s = ncforce(["run", "--resume", *to_the_end])
@@ -78,18 +80,18 @@ def steps_done(directory: Path) -> int:
     """Inner steps of a run by now."""
     if not (directory / "run.json").is_file():
         return 0
-    record = read_facts(directory).record
+    record = read_record(directory)
     return int(record["steps_done"] * record["plan"]["mts"])
 
 
 def sites(directory: Path) -> tuple[NDArray[np.float64], Sites]:
     """Times of the frames of a run, ps, and where O sits in them."""
-    trajectory = open_trajectory(directory / POSITIONS, "positions")
+    trajectory = open_trajectory(trajectory_in(directory, "positions"))
     (frames,) = trajectory.blocks(len(trajectory.steps))
     species = trajectory.species
     metal = np.flatnonzero(species != ADSORBATE)
     parts = layers(frames.values[0, metal, 2], N_LAYERS)
-    step_fs = read_facts(directory).record["plan"]["outer_step_fs"]
+    step_fs = read_record(directory)["plan"]["outer_step_fs"]
     return 1e-3 * step_fs * frames.steps, adsorption_sites(
         frames.values,
         frames.cells[0],
@@ -102,12 +104,13 @@ def sites(directory: Path) -> tuple[NDArray[np.float64], Sites]:
 
 def spectra(directory: Path) -> Spectrum:
     """c_vv of each species."""
-    trajectory, facts = open_trajectory(directory / VELOCITIES, "velocities"), read_facts(directory)
-    frame_fs = trajectory.stride() * facts.record["plan"]["outer_step_fs"]
+    velocities = trajectory_in(directory, "velocities")
+    trajectory, run_ = open_trajectory(velocities), read_record(directory)
+    frame_fs = trajectory.stride() * run_["plan"]["outer_step_fs"]
     return velocity_spectra(
         (frames.values for frames in trajectory.blocks(len(trajectory.steps))),
         trajectory.species,
-        atom_masses(trajectory.species, facts.masses_u),
+        atom_masses(trajectory.species, run_["masses_u"]),
         time_step_fs=frame_fs,
         n_lags=int(1e3 * LAG_PS / frame_fs),
     )
@@ -117,8 +120,8 @@ def apart(directory: Path, reference: Path) -> tuple[float, float]:
     """Distance of O from where it is in another run, after ``APART_FS``; RMS of all atoms; A."""
     ends = []
     for each in (directory, reference):
-        trajectory = open_trajectory(each / POSITIONS, "positions")
-        step_fs = read_facts(each).record["plan"]["outer_step_fs"]
+        trajectory = open_trajectory(trajectory_in(each, "positions"))
+        step_fs = read_record(each)["plan"]["outer_step_fs"]
         frame = next(trajectory.blocks(1, from_step=round(APART_FS / step_fs)))
         if frame.steps[0] * step_fs != APART_FS:
             sys.exit(f"{each} has no frame at {APART_FS:g} fs")
@@ -133,7 +136,7 @@ def record(
 ) -> dict[str, Any]:
     """The numbers of one run."""
     oxygen_A, all_A = apart(directory, directory.parent / "slow")
-    drift, conserved = entry.drift_conserved, entry.conserved_meV
+    drift, conserved = entry.drift_conserved, entry.series.conserved_meV
     height, bond = mean_of(where.height_A), mean_of(where.bond_A)
     curve = found.wavenumber_per_cm, found.density[ADSORBATE]
     peaks = {name: highest_peak(*curve, *band) for name, band in BANDS_PER_CM.items()}
@@ -146,7 +149,7 @@ def record(
         "conserved_standard_deviation_meV_per_atom": (
             None if conserved is None else float(conserved.std())
         ),
-        "temperature_K": mean_of(entry.temperature_K).value,
+        "temperature_K": mean_of(entry.series.temperature_K).value,
         "occupancy": where.occupancy(),
         "height_A": height.value,
         "height_standard_error_A": _finite(height.error),
@@ -214,8 +217,10 @@ def draw(
         figure, (energy, height, vibration) = plots.figure(3, height_in=2.6)
         for rank, (entry, where, spectra_) in enumerate(zip(entries, places, found, strict=True)):
             shade = plots.PALETTE[rank]
-            if entry.conserved_meV is not None:
-                energy.plot(entry.time_ps, entry.conserved_meV, color=shade, label=entry.kind)
+            if entry.series.conserved_meV is not None:
+                energy.plot(
+                    entry.time_ps, entry.series.conserved_meV, color=shade, label=entry.kind
+                )
             height.plot(where[0], where[1].height_A, color=shade, linewidth=1.2)
             density = spectra_.density[ADSORBATE]
             vibration.plot(spectra_.wavenumber_per_cm, density, color=shade)
@@ -247,7 +252,7 @@ def main() -> None:
     for name in plans if args.runs is None else args.runs:
         run(args.out / name, [*plans[name], *step], slow, args.time_ps)
     there = [args.out / name for name in plans if (args.out / name / "run.json").is_file()]
-    entries = [read_entry(directory) for directory in there]
+    entries = [entry_of(open_dataset([directory])) for directory in there]
     places, found = [sites(d) for d in there], [spectra(d) for d in there]
     book = args.out / CPU_FILE
     costs = json.loads(book.read_text()) if book.is_file() else {}
@@ -260,7 +265,10 @@ def main() -> None:
     (args.out / "catalysis.json").write_text(text + "\n")
     (args.out / "catalysis.txt").write_text(table(records) + "\n")
     draw(entries, places, found, args.out / "catalysis.png")
-    comparison_report.write_files(entries, {"models": json.dumps(models)}, args.out)
+    provenance = Provenance.of(
+        [d / RECORD_FILE for d in there], entries[-1].record["model"]["sha256"]
+    )
+    comparison_report.write_files(entries, provenance, args.out)
     print(table(records))
 
 

@@ -26,7 +26,8 @@ from rig import water
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.drivers import metatomic
-from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.models import model_path
+from ncforce_ipi.provenance import sha256
 
 N_FIRST = 12  # calls that are not in the median
 CPU_ATOMS = 12288  # beyond this a CPU takes minutes

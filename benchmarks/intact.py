@@ -19,9 +19,10 @@ import numpy as np
 from vesin import NeighborList
 
 from ncforce_ipi.analysis.drift import fit_drift
+from ncforce_ipi.reading.directory import trajectory_in
 from ncforce_ipi.reading.properties import read_properties
-from ncforce_ipi.reading.rundirectory import POSITIONS, PROPERTIES, read_facts
 from ncforce_ipi.reading.trajectory import open_trajectory
+from ncforce_ipi.rundir import PROPERTIES_FILE, read_record
 
 
 def coordination(
@@ -42,7 +43,7 @@ def shares(counts: np.ndarray) -> dict[str, float]:
 
 def structure(run: Path, bond_A: float) -> dict[str, object]:
     """All that the positions say."""
-    trajectory = open_trajectory(run / POSITIONS)
+    trajectory = open_trajectory(trajectory_in(run, "positions"))
     counts, shortest_A, farthest_A = [], np.inf, 0.0
     start = None
     for block in trajectory.blocks(64):
@@ -72,9 +73,9 @@ def structure(run: Path, bond_A: float) -> dict[str, object]:
 
 def energies(run: Path) -> dict[str, float]:
     """Temperature and drift."""
-    table, facts = read_properties(run / PROPERTIES), read_facts(run)
+    table, facts = read_properties(run / PROPERTIES_FILE), read_record(run)
     time_ps = table.column("time", "picosecond")
-    conserved_meV = 1e3 * table.column("conserved", "electronvolt") / facts.n_atoms
+    conserved_meV = 1e3 * table.column("conserved", "electronvolt") / facts["n_atoms"]
     temperature_K = table.column("temperature", "kelvin")
     found = fit_drift(time_ps, conserved_meV)
     return {
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--bond-A", type=float, required=True)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    record = read_facts(args.run).record
+    record = read_record(args.run)
     found = {"command": record["command"], "model_sha256": record["model"]["sha256"]}
     found |= energies(args.run) | structure(args.run, args.bond_A)
     text = json.dumps(found, indent=1)

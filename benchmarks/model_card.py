@@ -23,7 +23,8 @@ from ase import Atoms
 
 from ncforce_ipi.backend import Backend, Structure, Wanted
 from ncforce_ipi.drivers import metatomic
-from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.models import model_path
+from ncforce_ipi.provenance import sha256
 from ncforce_ipi.training.dataset import read_atoms
 
 BOTH = Wanted(frozenset({"conservative", "direct"}), direct_virial=True)

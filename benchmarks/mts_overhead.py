@@ -30,7 +30,8 @@ from rig import Layout, Rig, direct_xml, socket_xml, water
 
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.drivers import metatomic, ncforce_pes
-from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.models import model_path
+from ncforce_ipi.provenance import sha256
 
 RATIOS = (2, 4, 8)
 LAYOUTS = ("a", "b", "c", "d", "e")

@@ -15,7 +15,7 @@ import numpy as np
 
 from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
-from ncforce_ipi.models import sha256
+from ncforce_ipi.provenance import sha256
 
 from . import conversion, loading
 from .orb_network import PREDICTION_ERRORS, Network, known_models, open_network

@@ -23,7 +23,8 @@ from ase.io import iread, write
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 
-from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.models import model_path
+from ncforce_ipi.provenance import sha256
 
 STAGES = ((500.0, 50.0), (1500.0, 200.0))  # length and inverse friction, fs
 ANNEAL_FS, ANNEAL_MEMORY_FS, COOLING_STAGES = 1000.0, 100.0, 10

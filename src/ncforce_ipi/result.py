@@ -1,23 +1,23 @@
-"""What one measurement of files found: lines, numbers, columns, a figure; and writing them.
+"""What a result offers whoever prints, writes or draws it; and how it is written to files.
 
-Owns the files that a verb may write; every one says where it comes from.
+Owns the formats (aligned lines, JSON, CSV, a figure file) and that every file says where its
+numbers come from.  Computes nothing.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.models import sha256
+from ncforce_ipi.provenance import Provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,22 +25,32 @@ if TYPE_CHECKING:
 PLOTS = (".png", ".pdf", ".svg")
 
 
+@runtime_checkable
+class Result(Protocol):
+    """One observable of one run or of several replicas; each is a frozen dataclass."""
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Label and text of each line for people; an empty label carries on the one before."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers for programs; each key states its unit, None where there is no number."""
+        ...
+
+    def columns(self) -> dict[str, NDArray]:
+        """Columns of one table, of one length; each name states its unit."""
+        ...
+
+    def figure(self) -> Figure:
+        """The figure."""
+        ...
+
+
 @dataclass(frozen=True)
-class Finding:
-    """The result of one verb.
+class Unavailable:
+    """A result that can't be had, and why, in one line."""
 
-    Attributes
-    ----------
-    lines : label and text of each line for people
-    numbers : for programs; each key states its unit, NaN where there is no number
-    columns : of one table, of one length; each name states its unit
-    draw : makes the figure
-    """
-
-    lines: Sequence[tuple[str, str]]
-    numbers: Mapping[str, Any]
-    columns: Mapping[str, NDArray]
-    draw: Callable[[], Figure]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -80,55 +90,38 @@ class Targets:
             raise InputError(f"--plot {self.plot}; expected a name in {', '.join(PLOTS)}")
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a finding comes from."""
-
-    command: str
-    inputs: Sequence[Path]
-    model_sha256: str = ""
-    version: str = field(default=__version__)
-
-    def facts(self) -> dict[str, str]:
-        """Version, command, SHA-256 of each input file and of the model."""
-        hashes = ", ".join(f"{path.name} {sha256(path)}" for path in self.inputs)
-        return {
-            "version": self.version,
-            "command": self.command,
-            "input_sha256": hashes,
-            "model_sha256": self.model_sha256,
-        }
+def table(lines: Sequence[tuple[str, str]]) -> str:
+    """Aligned lines of labels and texts."""
+    width = max((len(label) for label, _ in lines), default=0) + 2
+    return "".join(f"{label:<{width}}{text}\n" for label, text in lines)
 
 
-def table(finding: Finding) -> str:
-    """Aligned lines."""
-    width = max((len(label) for label, _ in finding.lines), default=0) + 2
-    return "".join(f"{label:<{width}}{text}\n" for label, text in finding.lines)
-
-
-def write(finding: Finding, targets: Targets, origin: Origin) -> list[Path]:
+def write(result: Result, targets: Targets, provenance: Provenance) -> list[Path]:
     """Write the files asked for; return their paths."""
-    if not targets.paths:
-        return []
-    facts = origin.facts()
     if targets.json is not None:
-        numbers = {"provenance": facts, **finding.numbers}
-        text = json.dumps(plain(numbers), indent=2, allow_nan=False)
-        targets.json.write_text(text + "\n", encoding="utf-8")
-    lines = [f"{key}: {value}" for key, value in facts.items()]
+        write_json(targets.json, result.to_dict(), provenance)
     if targets.csv is not None:
-        write_csv(targets.csv, finding.columns, lines)
+        write_csv(targets.csv, result.columns(), provenance)
     if targets.plot is not None:
         from ncforce_ipi import plots
 
         with plots.style():
-            plots.save(finding.draw(), targets.plot, lines)
+            plots.save(result.figure(), targets.plot, provenance.lines())
     return targets.paths
 
 
-def write_csv(path: Path, columns: Mapping[str, NDArray], lines: Sequence[str]) -> Path:
+def write_json(path: Path, numbers: Mapping[str, Any], provenance: Provenance) -> Path:
+    """The provenance, then the numbers; None in the place of NaN."""
+    text = json.dumps(
+        plain({"provenance": provenance.facts(), **numbers}), indent=2, allow_nan=False
+    )
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def write_csv(path: Path, columns: Mapping[str, NDArray], provenance: Provenance) -> Path:
     """Comment lines with the provenance, one line of names, then the numbers."""
-    header = "\n".join([f"# {line}" for line in lines] + [",".join(columns)])
+    header = "\n".join([f"# {line}" for line in provenance.lines()] + [",".join(columns)])
     rows = np.column_stack(list(columns.values()))
     np.savetxt(path, rows, fmt="%.10g", delimiter=",", header=header, comments="")
     return path

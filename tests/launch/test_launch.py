@@ -19,7 +19,7 @@ from ncforce_ipi.inputs.recipe import Recipe, Transport
 from ncforce_ipi.launch import addresses as sockets
 from ncforce_ipi.launch import claim, compare, continuation, resume, run
 from ncforce_ipi.launch import directory as files
-from ncforce_ipi.launch import record as provenance
+from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.display import facts
 from ncforce_ipi.launch.job import (
     Job,
@@ -34,6 +34,7 @@ from ncforce_ipi.launch.job import (
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower, RunningLine
 from ncforce_ipi.launch.supervise import Ending, Limits
+from ncforce_ipi.rundir import read_record
 
 HEADER = """# column   1     --> step : The current simulation time step.
 # column   2     --> time{picosecond} : The elapsed simulation time.
@@ -624,13 +625,13 @@ class TestJob:
     def test_a_model_that_only_the_other_driver_knows_has_no_file(self):
         def slow(family, model):
             words = ("/env/bin/ncforce", "driver", family, "--model", model)
-            return provenance.models(Service("water", slow_driver=words))["slow_model"]
+            return records.models(Service("water", slow_driver=words))["slow_model"]
 
         nothing = {"name": "7net-0", "file": None, "sha256": None}
         assert slow("sevennet", "7net-0") == nothing
         assert slow("metatomic", "7net-0") == nothing
-        assert slow("metatomic", "water") == provenance.models(Service("water"))["model"]
-        assert provenance.models(Service("water"))["slow_model"] is None
+        assert slow("metatomic", "water") == records.models(Service("water"))["model"]
+        assert records.models(Service("water"))["slow_model"] is None
         with pytest.raises(InputError, match="neither a file nor a shipped model"):
             slow("mace", "/missing.model")
 
@@ -684,7 +685,7 @@ class TestProvenance:
             {"from_step": 0, "to_step": 10, "wall_s": 6.0, "driver_report": self.report(1.0)},
             {"from_step": 10, "to_step": 20, "wall_s": 7.0, "driver_report": self.report(2.0)},
         ]
-        timings = provenance.total_timings(segments, mts=8)
+        timings = records.total_timings(segments, mts=8)
         assert timings["model_s"] == {"slow": 3.0, "fast": 4.0}
         assert list(timings["model_s"]) == ["slow", "fast"]
         assert (timings["wire_s"], timings["wall_s"]) == (2.0, 13.0)
@@ -694,21 +695,21 @@ class TestProvenance:
     def test_reports_of_several_drivers(self):
         one = {"model": "a", "kinds": {"fast": "direct"}, "roles": {"fast": {"model_s": 1.0}}}
         two = {"model": "b", "kinds": {"slow": "conservative"}, "roles": {"slow": {"model_s": 2.0}}}
-        merged = provenance.together([one, two, one])
+        merged = records.together([one, two, one])
         assert merged["model"] == "a, b"
         assert merged["kinds"] == {"fast": "direct", "slow": "conservative"}
         assert merged["roles"] == {"fast": {"model_s": 2.0}, "slow": {"model_s": 2.0}}
         assert merged["drivers"] == 3
 
     def test_a_model_that_a_family_knows_by_name(self):
-        identity = provenance.model_identity("7net-0", "sevennet")
+        identity = records.model_identity("7net-0", "sevennet")
         assert identity == {"name": "7net-0", "file": None, "sha256": None}
         with pytest.raises(InputError, match="neither a file nor a shipped model"):
-            provenance.model_identity("7net-0")
+            records.model_identity("7net-0")
 
     def test_no_report_no_split(self):
         segments = [{"from_step": 0, "to_step": 10, "wall_s": 6.0}]
-        timings = provenance.total_timings(segments, mts=1)
+        timings = records.total_timings(segments, mts=1)
         assert timings["model_s"] is None
         assert timings["ms_per_inner_step"] == 600.0
 
@@ -717,7 +718,7 @@ class TestProvenance:
         if text is not None:
             (tmp_path / "run.json").write_text(text)
         with pytest.raises(InputError, match=r"run\.json is (missing|no record of a run)"):
-            provenance.read_record(tmp_path)
+            read_record(tmp_path)
 
 
 class TestComparison:
@@ -734,8 +735,8 @@ class TestComparison:
 
     @pytest.fixture
     def record(self, job):
-        start = {"start": provenance.start_identity(job)}
-        return to_record(job) | start | provenance.models(job.service)
+        start = {"start": records.start_identity(job)}
+        return to_record(job) | start | records.models(job.service)
 
     def test_start_is_its_content(self, job, record, tmp_path):
         assert compare.differences(job, record) == []
@@ -761,7 +762,7 @@ class TestComparison:
     def test_hash_of_the_start(self, job):
         import hashlib
 
-        assert provenance.start_identity(job) == {
+        assert records.start_identity(job) == {
             "structure_sha256": hashlib.sha256(b"one").hexdigest(),
             "velocities_sha256": hashlib.sha256(b"fast").hexdigest(),
         }

@@ -16,7 +16,8 @@ from metatomic_ase import MetatomicCalculator
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.drivers import metatomic
 from ncforce_ipi.inputs.systems import SYSTEMS
-from ncforce_ipi.models import SHIPPED, model_path, sha256
+from ncforce_ipi.models import SHIPPED, model_path
+from ncforce_ipi.provenance import sha256
 from ncforce_ipi.training.dataset import read_atoms
 
 ROOT = Path(__file__).parents[2]

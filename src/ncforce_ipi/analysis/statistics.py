@@ -7,6 +7,7 @@ C(k).  Of N samples the mean has variance Gamma / N, a fitted slope Gamma / sum 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ NOISE = 2.0
 """Standard errors by which the variance from blocks must be the larger to count."""
 FEWEST_INDEPENDENT = 5.0
 """Fewer independent samples than this and no interval is given: it would be a guess."""
+FEWEST_REPLICAS = 4
+"""Fewer runs than this and their spread says less than their own errors."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,23 @@ def block_error(blocks: NDArray[np.float64], weights: NDArray[np.float64]) -> ND
     average = np.tensordot(share, blocks, axes=1)
     deviation = np.tensordot(share**2, (blocks - average) ** 2, axes=1)
     return np.sqrt(n_blocks / (n_blocks - 1) * deviation)
+
+
+def combine(means: Sequence[Mean], weights: Sequence[float]) -> Mean:
+    """Mean of replicas' means; its error from theirs, or from their spread with 4 and more."""
+    share = np.array(weights, dtype=float) / np.sum(weights)
+    value = float(share @ [mean.value for mean in means])
+    error = float(np.sqrt(np.sum((share * [mean.error for mean in means]) ** 2)))
+    if len(means) >= FEWEST_REPLICAS:
+        off = share * (np.array([mean.value for mean in means]) - value)
+        error = float(np.sqrt(len(means) / (len(means) - 1) * np.sum(off**2)))
+    return Mean(value, error, float(sum(mean.n_independent for mean in means)))
+
+
+def interval_of_replicas(slopes: Sequence[float]) -> tuple[float, float]:
+    """Mean and half width of its 95 % interval, from the replicas alone (Student's t)."""
+    spread = float(np.std(slopes, ddof=1)) / math.sqrt(len(slopes)) if len(slopes) > 1 else math.nan
+    return float(np.mean(slopes)), half_width_95(spread, len(slopes) - 1)
 
 
 def half_width_95(standard_error: float, degrees_of_freedom: float) -> float:

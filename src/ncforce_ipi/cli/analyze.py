@@ -4,63 +4,56 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shlex
 import sys
 from pathlib import Path
 
+from ncforce_ipi.cli import measure
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables import figures
-from ncforce_ipi.observables.analysis_of_run import DISCARD_PS, Options, analyse
-from ncforce_ipi.report import table as report
+from ncforce_ipi.observables.analyse import Settings, analyse
+from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.velocities import Transform
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.rundir import ANALYSIS
 
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    chosen = Options()
-    parser.add_argument("directory", type=Path, metavar="DIR", help="a directory of 'ncforce run'")
-    parser.add_argument("--force", action="store_true", help="replace an earlier DIR/analysis")
-    parser.add_argument(
-        "--discard-ps",
-        type=float,
-        help=f"time left out at the start, ps (default: a tenth, at most {DISCARD_PS:g} ps)",
-    )
-    parser.add_argument(
-        "--r-max-A",
-        type=float,
-        default=None,
-        help="end of g(r), A (default: half the smallest height of the cell)",
-    )
-    parser.add_argument(
-        "--lag-ps",
-        type=float,
-        default=chosen.lag_ps,
+    chosen = Settings()
+    add = parser.add_argument
+    add("directories", type=Path, nargs="+", metavar="DIR",
+        help="of 'ncforce run' or of any i-PI run; several are replicas of one system")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="where results go; default DIR/analysis")
+    add("--force", action="store_true", help="replace an earlier analysis there")
+    measure.add_discard(parser)
+    add("--r-max-A", type=float, metavar="X",
+        help="end of g(r), A; default: half the smallest height of the cell")  # fmt: skip
+    add("--lag-ps", type=float, default=chosen.transform.lag_ps, metavar="X",
         help="longest lag of the velocity autocorrelation, ps; a quarter of the run if that is "
-        "shorter (default %(default)s)",
-    )
+        "shorter (default %(default)s)")  # fmt: skip
+    measure.add_trajectory(parser)
+    measure.add_velocities(parser)
+    measure.add_temperature(parser)
+    measure.add_atoms(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Analyse, write, print the table."""
-    options = _options(args)
-    folder = args.directory / "analysis"
+    """Analyse, write, print."""
+    from ncforce_ipi.report import files
+
+    settings = Settings(r_max_A=args.r_max_A, transform=Transform(args.lag_ps))
+    options = measure.options(args)
+    folder = args.out or args.directories[0] / ANALYSIS
     if folder.exists() and not args.force:
         raise InputError(f"{folder} exists; expected none: give --force to replace its files")
-    results = analyse(args.directory, options)
-    provenance = report.Provenance.of(results, shlex.join(["ncforce", *sys.argv[1:]]))
-    written = report.write_files(results, provenance, folder)
-    written += figures.write_figures(results, folder, provenance.lines())
-    sys.stdout.write(report.table(results) + "\n")
+    for directory in args.directories:
+        if not directory.is_dir():
+            raise InputError(f"{directory} is no directory; expected that of a run")
+    data = open_dataset(args.directories, options)
+    analysis = analyse(data, settings)
+    provenance = Provenance.of(data.files(), data.model_sha256)
+    written = files.write(analysis, folder, provenance)
+    sys.stdout.write(files.text(analysis))
     log.info("wrote %s", ", ".join(str(path) for path in written))
     return 0
-
-
-def _options(args: argparse.Namespace) -> Options:
-    if args.discard_ps is not None and not args.discard_ps >= 0.0:
-        raise InputError(f"--discard-ps {args.discard_ps:g}; expected 0 or more")
-    if not args.lag_ps > 0.0:
-        raise InputError(f"--lag-ps {args.lag_ps:g}; expected a positive time in ps")
-    if args.r_max_A is not None and not args.r_max_A > 0.0:
-        raise InputError(f"--r-max-A {args.r_max_A:g}; expected a positive distance in A")
-    return Options(discard_ps=args.discard_ps, r_max_A=args.r_max_A, lag_ps=args.lag_ps)

@@ -1,4 +1,4 @@
-"""``ncforce compare``: one start with different forces, or runs that are there, side by side."""
+"""``ncforce compare``: one start with different forces, or finished runs, side by side."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ncforce_ipi import __version__
-from ncforce_ipi.cli import existing
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.launch import compare
-from ncforce_ipi.launch import record as provenance
 from ncforce_ipi.launch import run as runs
-
-if TYPE_CHECKING:
-    from ncforce_ipi.observables.comparison import Entry
+from ncforce_ipi.launch.compare import has_tables
+from ncforce_ipi.launch.directory import set_aside
+from ncforce_ipi.observables import comparison
+from ncforce_ipi.observables.comparison import Entry, entry_of, names_of
+from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.options import DISCARD_PS, Options
+from ncforce_ipi.provenance import Provenance
 
 log = logging.getLogger(__name__)
 TIME_PS = 5.0
+FIGURES = ("compare", "rdf", "vdos")
+FILES = (
+    "compare.json",
+    "compare.csv",
+    *(f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true",
         help="move earlier runs, tables and figures in --out to previous-N there")  # fmt: skip
     add("--discard-ps", type=float, metavar="X",
-        help="of runs that are there: start left out of all but the conserved quantity, "
-        "default 0.1 ps")  # fmt: skip
+        help="of runs that are there: time left out at the start of everything, ps; default: a "
+        f"tenth of the run, at most {DISCARD_PS:g} ps")  # fmt: skip
     jobs.add_system(parser, several="or directories of runs that are there, any number")
     jobs.add_driver(parser)
 
@@ -50,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     directories = [Path(name) for name in names if name not in SYSTEMS]
     if directories:
         _check_words(args, names, directories)
-        return existing.run(args.out, directories, args.discard_ps, force=args.force)
+        return _compare_directories(args.out, directories, args.discard_ps, force=args.force)
     if len(names) > 1:
         raise InputError(f"{' and '.join(names)}; expected one SYSTEM, or directories of runs")
     if args.discard_ps is not None:
@@ -96,22 +102,63 @@ def run_all(
 
 def _write(args: argparse.Namespace, directories: Sequence[Path]) -> Sequence[Entry]:
     """Write and print the comparison; the runs that are in it."""
-    from ncforce_ipi.observables.entries import read_entry
-    from ncforce_ipi.report import (
-        comparison as comparison_report,  # matplotlib: only when all is done
-    )
+    from ncforce_ipi.report import comparison as report  # matplotlib: only when all is done
 
-    entries = [read_entry(directory) for directory in directories]
-    identity = provenance.model_identity(args.model, args.family)
-    facts = {
-        "version": __version__,
-        "command": provenance.command_line(),
-        "model_sha256": identity["sha256"] or "",
-    }
-    written = comparison_report.write_files(entries, facts, args.out)
-    sys.stdout.write(comparison_report.table(entries) + "\n")
+    runs = [open_dataset([directory]) for directory in directories]
+    entries = [entry_of(data, data.first.name) for data in runs]
+    files = [file for data in runs for file in data.files()]
+    provenance = Provenance.of(files, runs[0].model_sha256)
+    written = report.write_files(entries, provenance, args.out)
+    sys.stdout.write(report.table(entries) + "\n")
     log.info("wrote %s", ", ".join(str(path) for path in written))
     return entries
+
+
+def _compare_directories(
+    folder: Path, directories: Sequence[Path], discard_ps: float | None, *, force: bool
+) -> int:
+    """Measure all, write, print the table.
+
+    Raises
+    ------
+    InputError
+        Files of an earlier comparison are there, a directory is named twice, or isn't of a run.
+    """
+    from ncforce_ipi.report import comparison as report
+    from ncforce_ipi.report import overlay
+
+    options = Options(discard_ps=discard_ps)
+    there = [name for name in FILES if (folder / name).exists()]
+    if there and not force:
+        raise InputError(
+            f"{folder / there[0]} exists; choose another --out, or --force to move the tables "
+            "and figures there aside"
+        )
+    if there and not has_tables(folder):
+        raise InputError(
+            f"{folder / there[0]} exists, and no comparison of ncforce is in {folder}; "
+            "choose another --out"
+        )
+    names = names_of(directories)
+    found = comparison.compare(
+        {
+            name: open_dataset([directory], options)
+            for name, directory in zip(names, directories, strict=True)
+        }
+    )
+    provenance = Provenance.of(found.files(), found.model_sha256)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise InputError(f"{folder} can't be made: {err.strerror}") from err
+    set_aside(folder, [folder / name for name in there])
+    written = report.write_files(
+        found.entries, provenance, folder, named=True, analyses=found.analyses
+    )
+    written += overlay.write_overlaid(found.analyses, ("rdf", "vdos"), folder, provenance)
+    sys.stdout.write(report.table(found.entries, named=True) + "\n")
+    log.info("wrote %s", ", ".join(str(path) for path in written))
+    return 0
 
 
 def _check_words(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ncforce_ipi.cli import measure
 from ncforce_ipi.observables import diffusion
+from ncforce_ipi.observables.dataset import open_dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and publish."""
-    given = measure.given(args)
     measure.positive(args, "from_ps", "lag_ps", "memory_ps", "viscosity_mPa_s")
     fit = diffusion.Fit(args.from_ps, args.lag_ps, args.memory_ps, args.viscosity_mPa_s)
-    return measure.publish(args, lambda: diffusion.measure(args.files, given, fit, args.reference))
+    options = measure.options(args)
+    reference = open_dataset(args.reference, options) if args.reference else None
+    return measure.publish(args, lambda data: diffusion.measure(data, fit, reference))

@@ -18,5 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and publish."""
-    given = measure.given(args)
-    return measure.publish(args, lambda: drift.measure(args.files, given))
+    return measure.publish(args, drift.measure)

@@ -25,7 +25,7 @@ from ncforce_ipi import __version__
 from ncforce_ipi.backend import ROLES, Backend, Kind, Role
 from ncforce_ipi.cli import families
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.models import sha256
+from ncforce_ipi.provenance import sha256
 from ncforce_ipi.serve import client, sockets
 from ncforce_ipi.serve.evaluator import Evaluator, check_species
 from ncforce_ipi.serve.sharedmemory import Segments

@@ -24,7 +24,7 @@ from ncforce_ipi import __version__
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.cli import families
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.models import sha256
+from ncforce_ipi.provenance import sha256
 
 log = logging.getLogger(__name__)
 HELP = (

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from ncforce_ipi import result as findings
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.metadata import look_around, properties_beside
-from ncforce_ipi.reading.replicas import PATTERNS, Given
+from ncforce_ipi.observables.dataset import Dataset, open_dataset
+from ncforce_ipi.observables.options import DISCARD_PS, Options
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.result import Result, Targets, table, write
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +25,21 @@ def add_files(parser: argparse.ArgumentParser, what: str) -> None:
     add = parser.add_argument
     add("files", nargs="+", type=Path, metavar="FILE",
         help=f"{what}, or a directory with it; several are replicas of one system")  # fmt: skip
-    add("--discard-ps", type=float, default=0.0, metavar="X",
-        help="time left out at the start, ps, default 0")  # fmt: skip
+    add_discard(parser)
     group = parser.add_argument_group("results").add_argument
     group("--json", type=Path, metavar="FILE", help="write all numbers")
     group("--csv", type=Path, metavar="FILE", help="write curves or series")
     group("--plot", type=Path, metavar="FILE", help="write the figure: .png, .pdf or .svg")
     group("--force", action="store_true", help="replace files that exist")
+
+
+def add_discard(parser: argparse.ArgumentParser) -> None:
+    """The start that is left out."""
+    parser.add_argument(
+        "--discard-ps", type=float, metavar="X",
+        help="time left out at the start of everything, ps; default: a tenth of the run, at most "
+        f"{DISCARD_PS:g} ps",
+    )  # fmt: skip
 
 
 def add_trajectory(parser: argparse.ArgumentParser) -> None:
@@ -86,15 +94,13 @@ def masses(text: str) -> dict[str, float]:
             from err  # fmt: skip
 
 
-def given(args: argparse.Namespace) -> Given:
+def options(args: argparse.Namespace) -> Options:
     """What the user said; InputError for a number out of its range."""
     for name in ("timestep_fs", "temperature_K", "atoms"):
-        value = getattr(args, name, None)
-        if value is not None and not value > 0:
-            raise InputError(f"{_option(name)} {value:g}; expected a positive number")
-    if not args.discard_ps >= 0.0:
+        positive(args, name)
+    if args.discard_ps is not None and not args.discard_ps >= 0.0:
         raise InputError(f"--discard-ps {args.discard_ps:g}; expected 0 or more")
-    return Given(
+    return Options(
         timestep_fs=getattr(args, "timestep_fs", None),
         masses_u=getattr(args, "masses_u", None),
         temperature_K=getattr(args, "temperature_K", None),
@@ -108,39 +114,23 @@ def given(args: argparse.Namespace) -> Given:
 def positive(args: argparse.Namespace, *names: str) -> None:
     """Refuse options that must be positive where they are given."""
     for name in names:
-        value = getattr(args, name)
+        value = getattr(args, name, None)
         if value is not None and not value > 0:
             raise InputError(f"{_option(name)} {value:g}; expected a positive number")
 
 
-def publish(args: argparse.Namespace, measure: Callable[[], findings.Finding]) -> int:
-    """Check the targets, measure, print the table, write the files."""
-    targets = findings.Targets(args.json, args.csv, args.plot, args.force)
+def publish(args: argparse.Namespace, measure: Callable[[Dataset], Result]) -> int:
+    """Check the targets, open the files, measure, print the table, write the files."""
+    targets = Targets(args.json, args.csv, args.plot, args.force)
     targets.check()
-    for path in args.files:
-        if not path.exists():
-            raise InputError(f"{path} is missing; expected a file, or a directory of a run")
-    finding = measure()
-    sys.stdout.write(findings.table(finding))
-    command = shlex.join(["ncforce", *sys.argv[1:]])
-    origin = findings.Origin(command, inputs(args.files), look_around(args.files[0]).model_sha256)
-    written = findings.write(finding, targets, origin)
-    if written:
+    data = open_dataset(args.files, options(args))
+    found = measure(data)
+    sys.stdout.write(table(found.lines()))
+    if targets.paths:
+        provenance = Provenance.of(data.files(), data.model_sha256)
+        written = write(found, targets, provenance)
         log.info("wrote %s", ", ".join(str(path) for path in written))
     return 0
-
-
-def inputs(paths: Sequence[Path]) -> list[Path]:
-    """Files, and of directories what there is to read."""
-    found = []
-    for path in paths:
-        if path.is_file():
-            found.append(path)
-            continue
-        found += sorted(file for pattern in PATTERNS for file in path.glob(pattern))
-        properties = properties_beside(path)
-        found += [properties] if properties is not None else []
-    return found
 
 
 def _option(name: str) -> str:

@@ -23,8 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and publish."""
-    given = measure.given(args)
     return measure.publish(
-        args,
-        lambda: power.measure(args.files, given, without_potential=args.without_potential),
+        args, lambda data: power.measure(data, without_potential=args.without_potential)
     )

@@ -23,8 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and publish."""
-    given = measure.given(args)
     measure.positive(args, "r_max_A", "bins")
     return measure.publish(
-        args, lambda: rdf.measure(args.files, given, r_max_A=args.r_max_A, n_bins=args.bins)
+        args, lambda data: rdf.measure(data, r_max_A=args.r_max_A, n_bins=args.bins)
     )

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import shlex
 import sys
 from pathlib import Path
 
 from ncforce_ipi.cli import measure
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.metadata import look_around
-from ncforce_ipi.report import overlay, page, view
-from ncforce_ipi.result import Origin
-
-log = logging.getLogger(__name__)
+from ncforce_ipi.observables.analyse import analyse
+from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.provenance import Provenance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of 'ncforce run', or of any i-PI run; several are put side by side")  # fmt: skip
     add("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default report.html")
     add("--title", default="", help="default: the names of the directories")
-    add("--discard-ps", type=float, default=0.1, metavar="X",
-        help="time left out at the start, ps, default %(default)s")  # fmt: skip
+    measure.add_discard(parser)
     add("--no-view", action="store_true", help="without the view of the trajectory (3 MB)")
     add("--force", action="store_true", help="replace FILE")
     measure.add_trajectory(parser)
@@ -36,21 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure everything, write the page."""
+    from ncforce_ipi.report import page, view
+
     if args.out.exists() and not args.force:
         raise InputError(f"{args.out} exists; expected none: give --force to replace it")
-    given = measure.given(args)
-    command = shlex.join(["ncforce", *sys.argv[1:]])
+    options = measure.options(args)
     runs = []
     for directory in args.directories:
         if not directory.is_dir():
             raise InputError(f"{directory} is no directory; expected that of a run")
-        origin = Origin(command, measure.inputs([directory]), look_around(directory).model_sha256)
+        data = open_dataset([directory], options)
         runs.append(
             page.Run(
                 name=str(directory.absolute().name),
-                findings=overlay.measure_all(directory, given),
+                analysis=analyse(data),
                 view=None if args.no_view else view.of_directory(directory),
-                facts=origin.facts(),
+                provenance=Provenance.of(data.files(), data.model_sha256),
             )
         )
     title = args.title or ", ".join(run.name for run in runs)

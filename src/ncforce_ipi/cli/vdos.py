@@ -7,11 +7,12 @@ import argparse
 from ncforce_ipi.analysis.vdos import WINDOWS
 from ncforce_ipi.cli import measure
 from ncforce_ipi.observables import vdos
+from ncforce_ipi.observables.velocities import Transform
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    default = vdos.Transform()
+    default = Transform()
     measure.add_files(parser, "velocities (i-PI's xyz or ase, extxyz)")
     measure.add_trajectory(parser)
     measure.add_velocities(parser)
@@ -26,7 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and publish."""
-    given = measure.given(args)
     measure.positive(args, "lag_ps", "padding")
-    how = vdos.Transform(args.lag_ps, args.window, args.padding)
-    return measure.publish(args, lambda: vdos.measure(args.files, given, how))
+    how = Transform(args.lag_ps, args.window, args.padding)
+    return measure.publish(args, lambda data: vdos.measure(data, how))

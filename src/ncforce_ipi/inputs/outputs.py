@@ -13,7 +13,6 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.templates import fill
 from ncforce_ipi.units import PER_FS_PER_CM
 
-PREFIX = "simulation"
 POSITION_INTERVAL_FS = 20.0
 VELOCITY_INTERVAL_FS = 4.0  # at most: Nyquist 4169 cm^-1, above the O-H stretch
 CHECKPOINT_INTERVAL_FS = 200.0

@@ -18,15 +18,14 @@ from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.motion import motion_xml, title
 from ncforce_ipi.inputs.outputs import outputs_xml
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.structure import VELOCITIES_FILE, set_velocities, velocities_xyz
+from ncforce_ipi.inputs.structure import set_velocities, velocities_xyz
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.templates import fill, shipped_file
+from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-INPUT_FILE = "input.xml"
-STRUCTURE_FILE = "init.xyz"
 
 LATENCY_S = 1e-4
 CLOSEST_A = 0.5  # two nuclei are never closer, but those of a file in nm are

@@ -12,8 +12,6 @@ from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
 if TYPE_CHECKING:
     from ase import Atoms
 
-VELOCITIES_FILE = "init_velocities.xyz"
-
 
 def set_velocities(atoms: Atoms, path: Path) -> None:
     """Give atoms the velocities of the last frame of a file.

@@ -8,35 +8,38 @@ from os.path import lexists
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.recipe import INPUT_FILE, STRUCTURE_FILE
-from ncforce_ipi.inputs.structure import VELOCITIES_FILE
-from ncforce_ipi.launch import record as provenance
 from ncforce_ipi.launch import resume
-from ncforce_ipi.launch.directory import (
-    LOCK,
+from ncforce_ipi.launch.directory import LOCK, contents, locked, previous, set_aside
+from ncforce_ipi.rundir import (
+    FORCE_FILES,
+    INPUT_FILE,
     LOGS,
+    PREFIX,
+    PROPERTIES_FILE,
     RECORD_FILE,
-    contents,
-    locked,
-    previous,
-    set_aside,
+    RESUME_FILE,
+    STRUCTURE_FILE,
+    TRAJECTORY_FILES,
+    VELOCITIES_FILE,
+    WRITTEN_BY_IPI,
+    read_record,
 )
 
 NAMES = (
     INPUT_FILE,
     STRUCTURE_FILE,
     VELOCITIES_FILE,
-    resume.RESUME_FILE,
-    f"{resume.RESUME_FILE}.partial",
-    resume.PROPERTIES_FILE,
-    *(name for pair in resume.TRAJECTORY_FILES for name in pair),
-    *resume.WRITTEN_BY_IPI,
+    RESUME_FILE,
+    f"{RESUME_FILE}.partial",
+    PROPERTIES_FILE,
+    *(name for pair in TRAJECTORY_FILES for name in pair),
+    *WRITTEN_BY_IPI,
     "EXIT",
     LOGS,
     "analysis",
     f"{RECORD_FILE}.partial",
 )
-PATTERNS = (resume.FORCE_FILES, f"#{resume.PREFIX}.*#*#", "#RESTART#*#")  # i-PI's backups too
+PATTERNS = (FORCE_FILES, f"#{PREFIX}.*#*#", "#RESTART#*#")  # i-PI's backups too
 
 
 def check(directory: Path, force: bool) -> None:
@@ -54,7 +57,7 @@ def check(directory: Path, force: bool) -> None:
             f"{directory} is not empty, and no {RECORD_FILE} says that a run of ncforce is in it; "
             "choose another --out"
         )
-    provenance.read_record(directory)
+    read_record(directory)
     if not force:
         raise InputError(
             f"{directory} is not empty; choose another --out, --resume the run in it, "
@@ -76,7 +79,7 @@ def is_free(directory: Path) -> bool:
         return True
     if not is_run(directory):
         return False
-    provenance.read_record(directory)
+    read_record(directory)
     return not resume.has_begun(directory)
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import claim, run
-from ncforce_ipi.launch import record as provenance
+from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.directory import contents, locked, set_aside
 from ncforce_ipi.launch.job import Job, to_record
-from ncforce_ipi.launch.record import Record
 from ncforce_ipi.launch.run import Checked, Outcome
+from ncforce_ipi.rundir import Record, read_record
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def run_one(job: Job, checked: Checked | None) -> Outcome | None:
 def _continue(job: Job) -> Outcome | None:
     if not claim.is_run(job.directory):
         return run.start(job)
-    record = provenance.read_record(job.directory)
+    record = read_record(job.directory)
     if different := differences(job, record):
         raise InputError(
             f"{job.directory} was begun with another {' and '.join(different)}; "
@@ -141,6 +141,6 @@ def differences(job: Job, record: Record) -> list[str]:
         )
         different += [key for key in START if record.get(key) != wanted[key]]
     else:
-        now = provenance.start_identity(job)
+        now = records.start_identity(job)
         different += [key for key in START if then[f"{key}_sha256"] != now[f"{key}_sha256"]]
-    return different + [name for name, *_ in provenance.other_models(job.service, record)]
+    return different + [name for name, *_ in records.other_models(job.service, record)]

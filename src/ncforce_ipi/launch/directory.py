@@ -17,8 +17,6 @@ from ncforce_ipi.errors import InputError
 
 log = logging.getLogger(__name__)
 
-RECORD_FILE = "run.json"
-LOGS = "logs"
 LOCK = ".lock"
 PREVIOUS = "previous-"
 

@@ -14,9 +14,9 @@ from typing import Any
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import INPUT_FILE, STRUCTURE_FILE, Recipe, Transport
-from ncforce_ipi.launch.directory import LOGS
+from ncforce_ipi.inputs.recipe import Recipe, Transport
 from ncforce_ipi.launch.supervise import Limits
+from ncforce_ipi.rundir import INPUT_FILE, LOGS, STRUCTURE_FILE
 
 MAX_DRIVERS = 1024
 WAIT_FOR_SERVER_S = 120

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
-import sys
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.recipe import structure_path
-from ncforce_ipi.launch.directory import RECORD_FILE, write_atomically
+from ncforce_ipi.launch.directory import write_atomically
 from ncforce_ipi.launch.job import (
     Job,
     Service,
@@ -23,20 +20,20 @@ from ncforce_ipi.launch.job import (
     to_record,
 )
 from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.models import SHIPPED, model_path, sha256
+from ncforce_ipi.models import SHIPPED, model_path
 from ncforce_ipi.models.modelfile import named_model
+from ncforce_ipi.provenance import command_line, sha256, software
+from ncforce_ipi.rundir import RECORD_FILE, Record
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-Record = dict[str, Any]
 Identity = dict[str, str | None]
 ELSEWHERE = "a family of another environment, which may know other names than ours"
 KEPT_OF_REPORT = (
     "model", "model_sha256", "kinds", "roles", "calls", "joint", "net_force_removed_from_direct",
     "direct_energy_sent", "direct_virial_sent", "load_s", "serve_s", "end",
 )  # fmt: skip
-SOFTWARE = ("ipi", "numpy", "ase", "torch", "metatomic-torch", "metatensor-torch", "vesin")
 
 
 def new_record(job: Job, atoms: Atoms) -> Record:
@@ -66,11 +63,6 @@ def start_identity(job: Job) -> Identity:
         "structure_sha256": sha256(structure_path(job.structure)),
         "velocities_sha256": sha256(Path(job.velocities)) if job.velocities else None,
     }
-
-
-def command_line() -> str:
-    """The words that started this program, as a shell would take them."""
-    return shlex.join(["ncforce", *sys.argv[1:]])
 
 
 def masses(atoms: Atoms) -> dict[str, float]:
@@ -112,36 +104,6 @@ def other_models(service: Service, record: Record) -> list[tuple[str, Identity, 
     return different
 
 
-def software() -> dict[str, str]:
-    """Versions of Python and of the installed packages that decide the numbers."""
-    versions = {"python": platform.python_version()}
-    for name in SOFTWARE:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def read_record(directory: Path) -> Record:
-    """``run.json`` of a directory.
-
-    Raises
-    ------
-    InputError
-        There is none, or it isn't one of ours.
-    """
-    path = directory / RECORD_FILE
-    if not path.is_file():
-        raise InputError(f"{path} is missing: no run of ncforce is in {directory}")
-    try:
-        record: Record = json.loads(path.read_text(encoding="utf-8"))
-        record["plan"], record["driver"], record["limits"]
-    except (ValueError, KeyError, TypeError) as err:
-        raise InputError(f"{path} is no record of a run: {err!r}") from err
-    return record
-
-
 def save(directory: Path, record: Record) -> None:
     """Write ``run.json`` in one piece."""
     write_atomically(directory / RECORD_FILE, json.dumps(record, indent=2) + "\n")
@@ -159,11 +121,13 @@ def segment(job: Job, follower: Follower, notices: list[str]) -> Record:
         entry["driver_deaths"] = notices
     paths = [job.directory / report_file(name) for name in driver_names(job)]
     if all(path.is_file() for path in paths):
-        entry["driver_report"] = together([json.loads(path.read_text("utf-8")) for path in paths])
+        entry["driver_report"] = combined_report(
+            [json.loads(path.read_text("utf-8")) for path in paths]
+        )
     return entry
 
 
-def together(reports: list[Record]) -> Record:
+def combined_report(reports: list[Record]) -> Record:
     """One report of several drivers: what the first says, with the sums of each role's counts."""
     merged = {key: reports[0][key] for key in KEPT_OF_REPORT if key in reports[0]}
     merged |= {"drivers": len(reports), "kinds": {}}

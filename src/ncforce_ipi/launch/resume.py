@@ -17,19 +17,16 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.inputs.outputs import PREFIX
-from ncforce_ipi.inputs.recipe import INPUT_FILE
 from ncforce_ipi.launch.directory import move, new_previous, write_atomically
-
-RESUME_FILE = "resume.xml"
-PROPERTIES_FILE = f"{PREFIX}.out"
-# of a classical run, of a path integral's centroid
-TRAJECTORY_FILES = (
-    (f"{PREFIX}.pos_0.extxyz", f"{PREFIX}.pos.extxyz"),
-    (f"{PREFIX}.vel_0.xyz", f"{PREFIX}.vel.xyz"),
+from ncforce_ipi.rundir import (
+    FORCE_FILES,
+    INPUT_FILE,
+    PROPERTIES_FILE,
+    RESUME_FILE,
+    TRAJECTORY_FILES,
+    WRITTEN_BY_IPI,
 )
-FORCE_FILES = f"{PREFIX}.forces_*.xyz"
-WRITTEN_BY_IPI = ("RESTART", f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
+
 ONE_FILE_A_BEAD = ("positions", "velocities")
 STEP = re.compile(rb"Step: *(\d+)")
 ANEW = "begin anew with another --out, or with --force, which moves this run aside"

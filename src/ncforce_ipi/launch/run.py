@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import preflight
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import INPUT_FILE, input_xml, read_structure, write_input
+from ncforce_ipi.inputs.recipe import input_xml, read_structure, write_input
 from ncforce_ipi.launch import claim, resume
-from ncforce_ipi.launch import record as provenance
+from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import check_addresses, private_directory
-from ncforce_ipi.launch.directory import LOGS, locked
+from ncforce_ipi.launch.directory import locked
 from ncforce_ipi.launch.display import display
 from ncforce_ipi.launch.job import (
     Job,
@@ -30,7 +30,6 @@ from ncforce_ipi.launch.job import (
 )
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.launch.record import Record
 from ncforce_ipi.launch.supervise import (
     Driver,
     Ending,
@@ -39,6 +38,8 @@ from ncforce_ipi.launch.supervise import (
     stop_requests,
     wind_down,
 )
+from ncforce_ipi.provenance import command_line
+from ncforce_ipi.rundir import INPUT_FILE, LOGS, PROPERTIES_FILE, Record, read_record
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -73,7 +74,7 @@ def check(job: Job) -> Checked:
     check_addresses(job.recipe.transport, job.recipe.plan.components)
     found = preflight.check(job.recipe, atoms)
     input_xml(job.recipe, atoms)
-    record = provenance.new_record(job, atoms)
+    record = records.new_record(job, atoms)
     for warning in (*found.warnings, *preflight.space_warnings(job.directory, found.disk_MB)):
         log.warning("%s", warning)
     return Checked(job, atoms, record)
@@ -90,7 +91,7 @@ def begin(checked: Checked, force: bool = False) -> Outcome:
     job, record = checked.job, checked.record
 
     def first_files() -> None:
-        provenance.save(job.directory, record)
+        records.save(job.directory, record)
         write_input(job.directory, job.recipe, checked.atoms)
 
     with claim.claimed(job.directory, force, first_files) as lock:
@@ -99,9 +100,9 @@ def begin(checked: Checked, force: bool = False) -> Outcome:
 
 def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
     """Continue the run in a directory, bitwise; ``time_ps`` is its new total time, if given."""
-    provenance.read_record(directory)  # where no run is, no lock is made
+    read_record(directory)  # where no run is, no lock is made
     with locked(directory) as lock:
-        record = provenance.read_record(directory)
+        record = read_record(directory)
         job = _extended(from_record(directory, record), time_ps)
         _check_models(job, record)
         n_outer = job.recipe.plan.n_outer
@@ -110,7 +111,7 @@ def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
             return _close(job, record, Ending("finished"), n_outer)  # its launcher was killed
         check_addresses(job.recipe.transport, job.recipe.plan.components)
         input_file = resume.prepare(directory, n_outer)
-        record |= {"command": provenance.command_line(), "plan": to_record(job)["plan"]}
+        record |= {"command": command_line(), "plan": to_record(job)["plan"]}
         return _run(job, record, input_file, lock)
 
 
@@ -123,7 +124,7 @@ def _extended(job: Job, time_ps: float | None) -> Job:
 
 
 def _check_models(job: Job, record: Record) -> None:
-    for name, now, then in provenance.other_models(job.service, record):
+    for name, now, then in records.other_models(job.service, record):
         raise InputError(
             f"{name} {now['name']} is another file than when the run began "
             f"(SHA-256 {now['sha256'] or 'none':.12}, expected "
@@ -149,7 +150,7 @@ def _segments(
     (job.directory / LOGS).mkdir(exist_ok=True)
     for attempt in range(1 + MAX_RECOVERIES):
         record |= {"state": "running", "reason": ""}
-        provenance.save(job.directory, record)
+        records.save(job.directory, record)
         with private_directory(job.recipe.plan.components) as sockets:
             watch, ending = _segment(job, input_file, sockets, lock, request, record)
         progressed = watch.follower.fresh_step is not None
@@ -170,7 +171,7 @@ def _segment(
     for name in names:
         (directory / report_file(name)).unlink(missing_ok=True)
     (directory / "EXIT").unlink(missing_ok=True)  # i-PI would stop at once
-    follower = Follower(directory / resume.PROPERTIES_FILE)
+    follower = Follower(directory / PROPERTIES_FILE)
     follower.skip_old()
     logs = directory / LOGS
     with ExitStack() as stack:
@@ -194,7 +195,7 @@ def _segment(
             ending = watch.until_the_end(shown)
         wind_down(watch)
         follower.update()
-    record["segments"].append(provenance.segment(job, follower, watch.notices))
+    record["segments"].append(records.segment(job, follower, watch.notices))
     return watch, ending
 
 
@@ -204,7 +205,7 @@ def _close(job: Job, record: Record, ending: Ending, steps_done: int) -> Outcome
         "reason": ending.reason,
         "unphysical": ending.unphysical,
         "steps_done": steps_done,
-        "timings": provenance.total_timings(record["segments"], job.recipe.plan.mts),
+        "timings": records.total_timings(record["segments"], job.recipe.plan.mts),
     }
-    provenance.save(job.directory, record)
+    records.save(job.directory, record)
     return Outcome(job, ending, record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
@@ -33,12 +32,3 @@ def model_path(name_or_path: str) -> Path:
             "give the path of an exported model"
         )
     return path.resolve()
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal: the identity of a model in every provenance record."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -1,12 +1,14 @@
 """Runs side by side, in numbers: from one start with different forces, or any.
 
-Owns which numbers tell runs apart.  Reads no file, starts nothing and draws nothing.
+Owns which numbers tell runs apart.  They are those of `drift` and `temperature`; none is made here.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,12 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.drift import Drift
 from ncforce_ipi.analysis.statistics import Mean
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables import drift, temperature
+from ncforce_ipi.observables.analyse import Analysis, analyse
+from ncforce_ipi.observables.dataset import Dataset
+from ncforce_ipi.observables.drift import RunDrift
+from ncforce_ipi.observables.series import Series
 
 
 @dataclass(frozen=True)
@@ -24,30 +32,45 @@ class Entry:
     ----------
     name : of the run, unlike that of any other of the comparison
     record : ``run.json``; empty for a run of another launcher
-    n_atoms : number of atoms
-    time_ps : ``(n_samples,)``, ps
-    conserved_meV : ``(n_samples,)``, meV/atom, less its first value; None where it isn't written
-    temperature_K : ``(n_samples,)``, K, ours: 2K / (k_B dof)
-    runaway_ps : when T passed 1.5 times the start temperature, ps; None if it didn't
-    drift_conserved : meV/atom/ps, from the start to the end or runaway; None with few samples
-    drift_temperature : K/ps, after the discarded start, likewise
-    temperature : mean over the same samples, K; None with few samples
+    series : temperature and energies of the whole run
+    runaway_ps : when its physics was gone, ps; None if it wasn't
+    drift : of the run; None where it is too short
     split : mean of T(lightest species) - T(heaviest species), K; None if not to be had
     split_name : for instance ``T(H)-T(O)``; None with one species
     """
 
     name: str
     record: Mapping[str, Any]
-    n_atoms: int
-    time_ps: NDArray[np.float64]
-    conserved_meV: NDArray[np.float64] | None
-    temperature_K: NDArray[np.float64]
+    series: Series
     runaway_ps: float | None
-    drift_conserved: Drift | None
-    drift_temperature: Drift | None
-    temperature: Mean | None
+    drift: RunDrift | None
     split: Mean | None
     split_name: str | None
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return self.series.n_atoms
+
+    @property
+    def time_ps(self) -> NDArray[np.float64]:
+        """``(n_samples,)``, ps."""
+        return self.series.time_ps
+
+    @property
+    def drift_conserved(self) -> Drift | None:
+        """meV/atom/ps."""
+        return self.drift.conserved if self.drift else None
+
+    @property
+    def drift_temperature(self) -> Drift | None:
+        """K/ps."""
+        return self.drift.temperature if self.drift else None
+
+    @property
+    def temperature(self) -> Mean | None:
+        """Of all atoms, K."""
+        return self.drift.mean_temperature if self.drift else None
 
     @property
     def forces(self) -> str:
@@ -91,6 +114,90 @@ class Entry:
         return sum(model_s.values()) * total / wall_s if model_s and total else None
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes
+    ----------
+    entries : of each run
+    analyses : all observables of each run, by its name
+    """
+
+    entries: tuple[Entry, ...]
+    analyses: Mapping[str, Analysis]
+
+    @property
+    def model_sha256(self) -> str:
+        """Of all models, with commas."""
+        every = dict.fromkeys(one.data.model_sha256 for one in self.analyses.values())
+        return ", ".join(filter(None, every))
+
+    def files(self) -> list[Path]:
+        """What was read, for the provenance."""
+        return [file for one in self.analyses.values() for file in one.data.files()]
+
+
+def compare(runs: Mapping[str, Dataset]) -> Comparison:
+    """Measure runs, by name, with the same functions as any single one.
+
+    Raises
+    ------
+    InputError
+        A run without a properties file of i-PI.
+    """
+    entries = tuple(entry_of(data, name) for name, data in runs.items())
+    return Comparison(entries, {name: analyse(data) for name, data in runs.items()})
+
+
+def names_of(directories: Sequence[Path]) -> list[str]:
+    """The last part of each path, or as much of its end as tells it from the others.
+
+    Raises
+    ------
+    InputError
+        A directory is named twice.
+    """
+    paths = [directory.resolve() for directory in directories]
+    twice = [path for path, count in Counter(paths).items() if count > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is named twice; expected different runs")
+    length = [1] * len(paths)
+    while True:
+        names = ["/".join(path.parts[-n:]) for path, n in zip(paths, length, strict=True)]
+        counts = Counter(names)
+        if len(counts) == len(names):
+            return names
+        length = [n + (counts[name] > 1) for name, n in zip(names, length, strict=True)]
+
+
+def entry_of(data: Dataset, name: str = "") -> Entry:
+    """The numbers of one run.
+
+    Raises
+    ------
+    InputError
+        No properties file, or it lacks time and a temperature.
+    """
+    source = data.first
+    try:
+        found: RunDrift | None = drift.measure(data).runs[0]
+    except InputError:
+        if source.series.time_ps.size == 0:
+            raise
+        found = None  # too short
+    split, split_name = _split(data)
+    return Entry(
+        name=name or source.name,
+        record=source.metadata.record,
+        series=source.series,
+        runaway_ps=source.window.runaway_ps,
+        drift=found,
+        split=split,
+        split_name=split_name,
+    )
+
+
 def ratio_to_fast(entry: Entry, entries: Sequence[Entry]) -> float | None:
     """Wall time of an inner step over that of the one fast-only run of this size; None without."""
     alike = [other for other in entries if other.n_atoms == entry.n_atoms]
@@ -98,3 +205,21 @@ def ratio_to_fast(entry: Entry, entries: Sequence[Entry]) -> float | None:
     if fast is None or not entry.ms_per_inner_step or not fast.ms_per_inner_step:
         return None
     return entry.ms_per_inner_step / fast.ms_per_inner_step
+
+
+def _split(data: Dataset) -> tuple[Mean | None, str | None]:
+    """T(lightest) - T(heaviest), of the velocities, and what to call it."""
+    masses_u = data.first.metadata.masses_u or {}
+    by_mass = sorted(masses_u, key=lambda symbol: masses_u[symbol])
+    if len(by_mass) < 2:
+        return None, None
+    light, heavy = by_mass[0], by_mass[-1]
+    name = f"T({light})-T({heavy})"
+    try:
+        pairs = {pair.names: pair.difference for pair in temperature.measure(data).pairs}
+    except InputError:
+        return None, name
+    if (light, heavy) in pairs:
+        return pairs[light, heavy], name
+    mean = pairs[heavy, light]
+    return Mean(-mean.value, mean.error, mean.n_independent), name

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +23,15 @@ from ncforce_ipi.analysis.diffusion import (
 from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables.vdos import Transform, spectrum
-from ncforce_ipi.reading.replicas import Given, Replica, open_replicas, same_frame_fs, trajectory_in
+from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
+from ncforce_ipi.observables.source import Replica
+from ncforce_ipi.observables.velocities import Transform, spectrum
 from ncforce_ipi.reading.trajectory import open_trajectory
-from ncforce_ipi.result import Finding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+WAYS = {"einstein": "Einstein's slope", "green_kubo": "velocity spectrum at zero"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Fit:
 
     Attributes
     ----------
-    from_ps : start of the line through the mean squared displacement, ps
+    from_ps : start of the line through the mean squared displacement, ps: atoms have left their
+        cages
     lag_ps : its end, ps; an eighth of a shorter run
     memory_ps : longest lag of the velocity autocorrelation, ps
     viscosity_mPa_s : of the liquid, for the correction of a cubic box
@@ -54,22 +55,91 @@ class Fit:
 
 @dataclass(frozen=True)
 class Coefficients:
-    """Of each species, A^2/ps: Einstein's slope, and the velocity spectrum at zero frequency."""
+    """Diffusion coefficients of each species, A^2/ps; see `result.Result`.
 
-    by_displacement: dict[str, Diffusion]
-    by_velocity: dict[str, Diffusion]
+    Attributes
+    ----------
+    by_displacement : Einstein's slope; empty without positions
+    by_velocity : from the velocity spectrum at zero frequency; empty without velocities
+    displacement : mean squared; None without positions
+    fit : how it was done
+    correction_A2_per_ps : to add for the size of a cubic box; None where it wasn't asked for
+    over_reference : ratio to another run's, by way and species
+    notes : what couldn't be had, and why
+    """
+
+    by_displacement: Mapping[str, Diffusion]
+    by_velocity: Mapping[str, Diffusion]
     displacement: Displacement | None
+    fit: Fit
+    correction_A2_per_ps: float | None = None
+    over_reference: Mapping[tuple[str, str], Diffusion] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ways(self) -> dict[str, Mapping[str, Diffusion]]:
+        """Coefficients by the way in which they were had."""
+        return {"einstein": self.by_displacement, "green_kubo": self.by_velocity}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """See `result.Result`."""
+        lines = [
+            (f"diffusion, {name}", f"{_text(one)} A^2/ps, {WAYS[way]}")
+            for way, values in self.ways.items()
+            for name, one in values.items()
+        ]
+        if self.correction_A2_per_ps is not None:
+            words = f"add {self.correction_A2_per_ps:.3g} A^2/ps (Yeh, Hummer, cubic box)"
+            lines.append(("finite size", words))
+        for (way, name), ratio in self.over_reference.items():
+            lines.append((f"D / reference, {name}", f"{_text(ratio)}, {WAYS[way]}"))
+        lines += [("note", note) for note in self.notes]
+        return [*lines, ("errors", "one standard error, from blocks; 1 A^2/ps = 1e-4 cm^2/s")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `result.Result`."""
+        numbers: dict[str, Any] = {}
+        for way, values in self.ways.items():
+            for name, one in values.items():
+                numbers[f"diffusion_{name}_{way}_A2_per_ps"] = one.value
+                numbers[f"diffusion_{name}_{way}_standard_error_A2_per_ps"] = one.error
+        if self.correction_A2_per_ps is not None:
+            numbers["finite_size_correction_A2_per_ps"] = self.correction_A2_per_ps
+        for (way, name), ratio in self.over_reference.items():
+            numbers[f"ratio_{name}_{way}"] = ratio.value
+            numbers[f"ratio_{name}_{way}_standard_error"] = ratio.error
+        return numbers
+
+    def columns(self) -> dict[str, NDArray]:
+        """See `result.Result`."""
+        moved = self.displacement
+        if moved is None:
+            return {
+                f"diffusion_{name}_green_kubo_A2_per_ps": np.array([one.value])
+                for name, one in self.by_velocity.items()
+            }
+        columns = {"lag_ps": moved.lag_ps}
+        return columns | {f"msd_{name}_A2": values for name, values in moved.squared_A2.items()}
+
+    def figure(self) -> Figure:
+        """See `result.Result`."""
+        from ncforce_ipi.observables import figures
+
+        if self.displacement is None:
+            raise InputError("--plot of a diffusion coefficient draws displacements; give "
+                             "positions")  # fmt: skip
+        return figures.displacement(self.displacement, self.by_displacement, self.fit.from_ps)
 
 
 def measure(
-    paths: Sequence[Path], given: Given, fit: Fit, reference: Sequence[Path] = ()
-) -> Finding:
+    data: Dataset, fit: Fit | None = None, reference: Dataset | None = None
+) -> Coefficients:
     """Coefficients of one or several trajectories, and their ratios to those of reference runs.
 
     Parameters
     ----------
-    paths : files of positions, of velocities, of both, or directories that hold them
-    given, fit : what the user says
+    data : positions, velocities, or directories that hold them
+    fit : where the line lies
     reference : likewise, of the run to compare with
 
     Raises
@@ -77,80 +147,78 @@ def measure(
     InputError
         Too few frames, no time step, no masses, a box that isn't cubic with a viscosity.
     """
-    places, motions = _sorted(paths)
-    found = _coefficients(places, motions, given, fit)
-    lines, numbers = [], {}
-    for way, label, values in _ways(found):
-        for name, one in values.items():
-            numbers[f"diffusion_{name}_{way}_A2_per_ps"] = one.value
-            numbers[f"diffusion_{name}_{way}_standard_error_A2_per_ps"] = one.error
-            lines.append((f"D, {name}", f"{_text(one)} A^2/ps, {label}"))
-    if fit.viscosity_mPa_s is not None and places:
-        correction = _correction(places, given, fit)
-        numbers["finite_size_correction_A2_per_ps"] = correction
-        lines.append(("finite size", f"add {correction:.3g} A^2/ps (Yeh, Hummer, cubic box)"))
-    if reference:
-        other = _coefficients(*_sorted(reference), given, fit)
-        for (way, label, values), (_, _, theirs) in zip(_ways(found), _ways(other), strict=True):
-            for name in values.keys() & theirs.keys():
-                ratio = values[name].over(theirs[name])
-                numbers[f"ratio_{name}_{way}"] = ratio.value
-                numbers[f"ratio_{name}_{way}_standard_error"] = ratio.error
-                lines.append((f"D / reference, {name}", f"{_text(ratio)}, {label}"))
-    lines.append(("errors", "one standard error, from blocks; 1 A^2/ps = 1e-4 cm^2/s"))
-    return Finding(lines, numbers, _columns(found), partial(_draw, found, fit))
+    fit = fit or Fit()
+    found = data.remember(fit, lambda: _coefficients(data, fit))
+    if reference is None:
+        return found
+    theirs = _coefficients(reference, fit).ways
+    ratios = {
+        (way, name): one.over(theirs[way][name])
+        for way, values in found.ways.items()
+        for name, one in values.items()
+        if name in theirs[way]
+    }
+    return replace(found, over_reference=ratios)
 
 
-def _text(one: Diffusion) -> str:
-    if math.isnan(one.error):
-        return f"{one.value:.3g} (too few blocks for an error)"
-    return with_error(one.value, one.error)
+def _coefficients(data: Dataset, fit: Fit) -> Coefficients:
+    """Both ways, as far as there are files for them; an error only where there is neither."""
+    places, motions = _sorted(data)
+    moved, by_displacement, by_velocity, notes = None, {}, {}, []
+    if places is not None:
+        try:
+            moved = _displacement(places.replicas("positions"), fit)
+            by_displacement = einstein(moved, fit.from_ps)
+        except InputError as err:
+            if motions is None:
+                raise
+            notes.append(f"none from displacements: {err}")
+    if motions is not None:
+        try:
+            by_velocity = _by_velocity(motions, fit)
+        except InputError as err:
+            if moved is None:
+                raise InputError("; ".join([*notes, str(err)])) from err
+            notes.append(f"none from velocities: {err}")
+    correction = None
+    if fit.viscosity_mPa_s is not None and places is not None:
+        correction = _correction(places.replicas("positions")[0], fit.viscosity_mPa_s)
+    return Coefficients(by_displacement, by_velocity, moved, fit, correction, notes=tuple(notes))
 
 
-def _ways(found: Coefficients) -> list[tuple[str, str, dict[str, Diffusion]]]:
-    return [
-        ("einstein", "Einstein's slope", found.by_displacement),
-        ("green_kubo", "velocity spectrum at zero", found.by_velocity),
-    ]
-
-
-def _sorted(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Files of positions and files of velocities; of a directory both, where it has them."""
+def _sorted(data: Dataset) -> tuple[Dataset | None, Dataset | None]:
+    """Runs with positions and runs with velocities; a directory is both, where it has them."""
     places, motions = [], []
-    for path in paths:
-        if path.is_dir():
-            places.append(trajectory_in(path, "positions"))
+    for source in data.sources:
+        if source.path.is_dir():
+            places.append(source)
             try:
-                motions.append(trajectory_in(path, "velocities"))
+                source.trajectory("velocities")
+                motions.append(source)
             except InputError:
                 continue
-        elif open_trajectory(path).quantity == "positions":
-            places.append(path)
+        elif open_trajectory(source.path).quantity == "positions":
+            places.append(source)
         else:
-            motions.append(path)
-    return places, motions
+            motions.append(source)
+    everything = len(places) == len(motions) == len(data.sources)
+    if everything:
+        return data, data
+    return (Dataset(tuple(places)) if places else None,
+            Dataset(tuple(motions)) if motions else None)  # fmt: skip
 
 
-def _coefficients(
-    places: Sequence[Path], motions: Sequence[Path], given: Given, fit: Fit
-) -> Coefficients:
-    moved, by_displacement, by_velocity = None, {}, {}
-    if places:
-        moved = _displacement(open_replicas(places, "positions", given), fit)
-        by_displacement = einstein(moved, fit.from_ps)
-    if motions:
-        replicas = open_replicas(motions, "velocities", given)
-        first = replicas[0]
-        masses_u = first.masses_u()
-        dof = {
-            str(symbol): degrees_of_freedom(
-                masses_u, first.species == symbol, fixed_com=first.fixed_com
-            )
-            for symbol in np.unique(first.species)
-        }
-        found = spectrum(replicas, Transform(lag_ps=fit.memory_ps))
-        by_velocity = from_spectrum(found, first.species, masses_u, dof)
-    return Coefficients(by_displacement, by_velocity, moved)
+def _by_velocity(data: Dataset, fit: Fit) -> dict[str, Diffusion]:
+    found = spectrum(data, Transform(lag_ps=fit.memory_ps))
+    first = data.replicas("velocities")[0]
+    masses_u = first.masses_u()
+    dof = {
+        str(symbol): degrees_of_freedom(
+            masses_u, first.species == symbol, fixed_com=first.source.fixed_com
+        )
+        for symbol in np.unique(first.species)
+    }
+    return from_spectrum(found, first.species, masses_u, dof)
 
 
 def _displacement(replicas: Sequence[Replica], fit: Fit) -> Displacement:
@@ -173,10 +241,9 @@ def _displacement(replicas: Sequence[Replica], fit: Fit) -> Displacement:
     return displacements(blocks(), replicas[0].species, time_step_fs=frame_fs, n_lags=n_lags)
 
 
-def _correction(places: Sequence[Path], given: Given, fit: Fit) -> float:
+def _correction(replica: Replica, viscosity_mPa_s: float) -> float:
     """Of Yeh and Hummer, A^2/ps."""
-    (replica, *_) = open_replicas(places, "positions", given)
-    cell = next(replica.trajectory.cells(replica.from_step))
+    cell = next(replica.trajectory.cells())
     edges = np.linalg.norm(cell, axis=1)
     off_diagonal = cell @ cell.T - np.diag(edges**2)
     if not edges[0] > 0.0 or np.ptp(edges) > 1e-3 * edges[0] or abs(off_diagonal).max() > 1e-3:
@@ -184,26 +251,13 @@ def _correction(places: Sequence[Path], given: Given, fit: Fit) -> float:
             f"cell of {', '.join(f'{edge:.4g}' for edge in edges)} A; expected a cubic one for the "
             "finite-size correction: leave out --viscosity-mPa-s"
         )
-    if replica.temperature_K is None:
+    temperature_K = replica.source.temperature_K
+    if temperature_K is None:
         raise InputError("the finite-size correction needs a temperature; give --temperature-K")
-    viscosity = fit.viscosity_mPa_s if fit.viscosity_mPa_s is not None else math.nan
-    return finite_size_correction(replica.temperature_K, float(edges[0]), viscosity)
+    return finite_size_correction(temperature_K, float(edges[0]), viscosity_mPa_s)
 
 
-def _columns(found: Coefficients) -> dict[str, NDArray]:
-    moved = found.displacement
-    if moved is None:
-        names = list(found.by_velocity)
-        return {f"diffusion_{name}_green_kubo_A2_per_ps": np.array([found.by_velocity[name].value])
-                for name in names}  # fmt: skip
-    columns = {"lag_ps": moved.lag_ps}
-    columns |= {f"msd_{name}_A2": values for name, values in moved.squared_A2.items()}
-    return columns
-
-
-def _draw(found: Coefficients, fit: Fit) -> Figure:
-    from ncforce_ipi.observables import figures
-
-    if found.displacement is None:
-        raise InputError("--plot of a diffusion coefficient draws displacements; give positions")
-    return figures.displacement(found.displacement, found.by_displacement, fit.from_ps)
+def _text(one: Diffusion) -> str:
+    if math.isnan(one.error):
+        return f"{one.value:.3g} (too few blocks for an error)"
+    return with_error(one.value, one.error)

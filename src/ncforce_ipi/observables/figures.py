@@ -1,10 +1,9 @@
-"""The figures of one run or measurement.  Owns what is drawn; how it looks is in `plots`."""
+"""The figures of observables.  Owns what is drawn; how it looks is in `plots`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,64 +16,68 @@ from ncforce_ipi.analysis.maxwell import Distribution
 from ncforce_ipi.analysis.rdf import Rdf, main_peak
 from ncforce_ipi.analysis.statistics import Mean, block_error, with_error
 from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
-from ncforce_ipi.observables.analysis_of_run import Results
-from ncforce_ipi.observables.motion import DIFFUSIVE_PS
+from ncforce_ipi.observables import text
+from ncforce_ipi.observables.drift import RunDrift
+from ncforce_ipi.observables.power import RunPower
 
 BEYOND_MOLECULE_A = 2.0
 """g(r) is scaled to what lies beyond: the peaks of a molecule's own bonds are ten times higher."""
 
 
-def write_figures(results: Results, folder: Path, provenance: list[str]) -> list[Path]:
-    """Draw what the results hold into ``folder``, PNG and PDF; return the files written."""
-    with plots.style():
-        drawn = {"energy_temperature": energy_and_temperature(results)}
-        if results.species is not None:
-            drawn["temperature"] = temperatures_and_distributions(
-                results.species.values_K,
-                results.species.distributions,
-                results.mean_temperatures,
-                results.species.time_ps,
-            )
-        if results.rdfs:
-            drawn["rdf"] = radial_distributions(results.rdfs, coordination=True)
-        if results.spectrum is not None:
-            drawn["vdos"] = velocity_spectra(results.spectrum)
-        if results.displacement is not None:
-            moved = results.displacement
-            drawn["displacement"] = displacement(moved, results.diffusion, DIFFUSIVE_PS)
-        return [
-            path
-            for name, figure in drawn.items()
-            for path in plots.save_both(figure, folder / name, provenance)
-        ]
+def drifts(runs: Sequence[RunDrift]) -> Figure:
+    """Conserved quantity and temperature of each run over time, with the fitted lines.
 
-
-def energy_and_temperature(results: Results) -> Figure:
-    """Conserved quantity and temperatures over time, with the fitted drifts and their bands.
-
-    Grey: the discarded start.  Dotted: the runaway, where the fits end.
+    Grey: the discarded start of a single run.  Dotted: a runaway, where the fits end.
     """
-    figure, (energy, heat) = plots.figure(2, share_x=True)
-    black = plots.colour("all")
-    energy.plot(*plots.thin(results.time_ps, results.conserved_meV), color=black, linewidth=1.0)
-    energy.set(ylabel="conserved, from start\n(meV/atom)")
-    all_atoms = plots.thin(results.time_ps, results.temperature_K)
-    heat.plot(*all_atoms, color="0.65", linewidth=1.0, label="all atoms")
-    if results.species is not None:
-        for rank, (symbol, values_K) in enumerate(results.species.values_K.items()):
-            time_ps, smooth_K = _running_mean(results.species.time_ps, values_K)
-            heat.plot(time_ps, smooth_K, color=plots.colour(symbol, rank), label=symbol)
+    both = any(run.conserved is not None for run in runs)
+    figure, panels = plots.figure(2 if both else 1, share_x=True)
+    heat = panels[-1]
+    for rank, run in enumerate(runs):
+        shade = plots.PALETTE[rank % len(plots.PALETTE)]
+        line = plots.colour("line", rank)
+        label = run.name if len(runs) > 1 else None
+        time_ps, values = plots.thin(run.whole.time_ps, run.whole.temperature_K)
+        heat.plot(time_ps, values, color=shade, linewidth=0.8, alpha=0.6, label=label)
+        plots.trend(heat, run.temperature, "K/ps", line)
+        if run.conserved is not None and run.whole.conserved_meV is not None:
+            time_ps, values = plots.thin(run.whole.time_ps, run.whole.conserved_meV)
+            panels[0].plot(time_ps, values, color=shade, linewidth=1.0)
+            plots.trend(panels[0], run.conserved, "meV/atom/ps", line)
+        if run.window.runaway_ps is not None:
+            for panel in panels:
+                panel.axvline(run.window.runaway_ps, color="0.4", linestyle=":", linewidth=1.2)
+    if len(runs) > 1:
+        for panel in panels:
+            panel.set_title("")
+        figure.legend(loc="outside upper center", ncols=2)
+    else:
+        start_ps = float(runs[0].whole.time_ps[0])
+        discarded_ps = start_ps + runs[0].window.discarded_ps
+        heat.axvspan(start_ps, discarded_ps, color="0.9", linewidth=0, zorder=0)
+        heat.set_xlim(start_ps, max(float(runs[0].whole.time_ps[-1]), start_ps + 1e-6))
     heat.set(xlabel="time (ps)", ylabel="temperature (K)")
-    heat.legend(ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.98), borderaxespad=0.1)
-    if results.drift_conserved:
-        plots.trend(energy, results.drift_conserved, "meV/atom/ps")
-    if results.drift_temperature:
-        plots.trend(heat, results.drift_temperature, "K/ps")
-    heat.axvspan(0.0, results.discarded_ps, color="0.9", linewidth=0, zorder=0)
-    for panel in (energy, heat):
-        if results.runaway_ps is not None:
-            panel.axvline(results.runaway_ps, color="0.4", linestyle=":", linewidth=1.2)
-    heat.set_xlim(0.0, max(float(results.time_ps[-1]), 1e-6))
+    if both:
+        panels[0].set(ylabel="conserved, from start\n(meV/atom)")
+    return figure
+
+
+def powers(runs: Sequence[RunPower]) -> Figure:
+    """Work of the forces over time, with the line whose slope is the power."""
+    figure, (panel,) = plots.figure(1, height_in=3.6)
+    for rank, run in enumerate(runs):
+        time_ps, values = plots.thin(run.series.time_ps, run.work_meV)
+        shade = plots.PALETTE[rank % len(plots.PALETTE)]
+        panel.plot(time_ps, values, color=shade, linewidth=0.9, alpha=0.7, label=run.name)
+        start = np.asarray(run.series.conserved_meV)[0]
+        if not run.power.with_potential and run.series.potential_meV is not None:
+            start = start - run.series.potential_meV[0]
+        panel.plot(time_ps, run.power.rate.at(time_ps) - start, color=plots.colour("line"))
+    if len(runs) > 1:
+        figure.legend(loc="outside upper center", ncols=2)
+    else:
+        words = text.of_drift(runs[0].power.rate, "meV/atom/ps").replace("+-", "±")
+        panel.set_title(words, color=plots.colour("line"))
+    panel.set(xlabel="time (ps)", ylabel="work of the forces\n(meV/atom)")
     return figure
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.power import Power, nonconservative_power
-from ncforce_ipi.analysis.statistics import with_error
+from ncforce_ipi.analysis.statistics import interval_of_replicas, with_error
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables.drift import Series, read_series, text
-from ncforce_ipi.reading.replicas import Given, interval_of_replicas
-from ncforce_ipi.result import Finding
+from ncforce_ipi.observables import text
+from ncforce_ipi.observables.dataset import Dataset
+from ncforce_ipi.observables.drift import windowed
+from ncforce_ipi.observables.series import Series
+from ncforce_ipi.observables.source import Source
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,69 +24,121 @@ WITH = "slope of the conserved quantity"
 WITHOUT = "slope of kinetic + thermostat energy (the forces have no energy)"
 
 
-def measure(paths: Sequence[Path], given: Given, *, without_potential: bool = False) -> Finding:
-    """Power per atom of each run, and the mean over several.
+@dataclass(frozen=True)
+class RunPower:
+    """Power of one run.
+
+    Attributes
+    ----------
+    name : of the run
+    series : what was fitted
+    power : per atom
+    """
+
+    name: str
+    series: Series
+    power: Power
+
+    @property
+    def work_meV(self) -> NDArray[np.float64]:
+        """What the power is the slope of, from its first value, ``(n_samples,)``, meV/atom."""
+        values = np.asarray(self.series.conserved_meV)
+        if not self.power.with_potential and self.series.potential_meV is not None:
+            values = values - self.series.potential_meV
+        return values - values[0]
+
+
+@dataclass(frozen=True)
+class Powers:
+    """Power of one run or several replicas; see `result.Result`.
+
+    Attributes
+    ----------
+    runs : of each run
+    """
+
+    runs: tuple[RunPower, ...]
+
+    @property
+    def mean(self) -> tuple[float, float]:
+        """Mean and half width of its 95 % interval, meV/atom/ps, by the spread of the runs."""
+        return interval_of_replicas([run.power.rate.slope for run in self.runs])
+
+    def lines(self) -> list[tuple[str, str]]:
+        """See `result.Result`."""
+        lines = [line for run in self.runs for line in _lines(run)]
+        if len(self.runs) > 1:
+            words = f"{with_error(*self.mean)} meV/atom/ps over {len(self.runs)} runs"
+            lines.append(("mean power", words))
+        return [*lines, ("errors", "95 % intervals, corrected for autocorrelation")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `result.Result`."""
+        numbers: dict[str, Any] = {"runs": [_numbers(run) for run in self.runs]}
+        if len(self.runs) > 1:
+            mean, ci95 = self.mean
+            numbers["mean_power_meV_per_atom_per_ps"] = mean
+            numbers["mean_power_ci95_meV_per_atom_per_ps"] = ci95
+        return numbers
+
+    def columns(self) -> dict[str, NDArray]:
+        """All runs below each other; see `result.Result`."""
+        sizes = [len(run.series.time_ps) for run in self.runs]
+        return {
+            "run": np.repeat(np.arange(len(self.runs)), sizes),
+            "time_ps": np.concatenate([run.series.time_ps for run in self.runs]),
+            "work_meV_per_atom": np.concatenate([run.work_meV for run in self.runs]),
+        }
+
+    def figure(self) -> Figure:
+        """See `result.Result`."""
+        from ncforce_ipi.observables.figures import powers
+
+        return powers(self.runs)
+
+
+def measure(data: Dataset, *, without_potential: bool = False) -> Powers:
+    """Power per atom of each run.
+
+    Parameters
+    ----------
+    data : with properties files
+    without_potential : leave the potential energy out, for it isn't that of these forces
 
     Raises
     ------
     InputError
         No conserved quantity, or as `drift.fit_drift`.
     """
-    found = read_series(paths, given)
-    powers = [_power(one, without_potential) for one in found]
-    lines: list[tuple[str, str]] = []
-    runs = []
-    for one, power in zip(found, powers, strict=True):
-        lines += _lines(one, power)
-        runs.append(_numbers(one, power))
-    numbers: dict = {"runs": runs}
-    if len(found) > 1:
-        mean, ci95 = interval_of_replicas([power.rate.slope for power in powers])
-        numbers["mean_power_meV_per_atom_per_ps"] = mean
-        numbers["mean_power_ci95_meV_per_atom_per_ps"] = ci95
-        lines.append(("mean power", f"{with_error(mean, ci95)} meV/atom/ps over {len(found)} runs"))
-    lines.append(("errors", "95 % intervals, corrected for autocorrelation"))
-    columns = {
-        "run": np.concatenate([np.full(len(one.time_ps), k) for k, one in enumerate(found)]),
-        "time_ps": np.concatenate([one.time_ps for one in found]),
-        "work_meV_per_atom": np.concatenate(
-            [_drifting(*pair) for pair in zip(found, powers, strict=True)]
-        ),
-    }
-    return Finding(lines, numbers, columns, partial(_draw, found, powers))
+    return Powers(tuple(_of_run(source, without_potential) for source in data.sources))
 
 
-def _power(one: Series, without_potential: bool) -> Power:
-    if one.conserved_meV is None:
+def _of_run(source: Source, without_potential: bool) -> RunPower:
+    series = windowed(source.series, source.window)
+    if series.conserved_meV is None:
         raise InputError(
-            f"{one.name} has no column conserved; add conserved{{electronvolt}} to the properties "
-            "in the i-PI input"
+            f"{source.name} has no column conserved; add conserved{{electronvolt}} to the "
+            "properties in the i-PI input"
         )
-    if without_potential and one.potential_meV is None:
+    if without_potential and series.potential_meV is None:
         raise InputError(
-            f"{one.name} has no column potential to leave out; add potential{{electronvolt}} to "
-            "the properties in the i-PI input"
+            f"{source.name} has no column potential to leave out; add potential{{electronvolt}} "
+            "to the properties in the i-PI input"
         )
-    return nonconservative_power(
-        one.time_ps,
-        one.conserved_meV,
-        one.temperature_K,
-        one.potential_meV,
+    power = nonconservative_power(
+        series.time_ps,
+        series.conserved_meV,
+        series.temperature_K,
+        series.potential_meV,
         without_potential=without_potential,
     )
+    return RunPower(source.name, series, power)
 
 
-def _drifting(one: Series, power: Power) -> np.ndarray:
-    """What the power is the slope of, from its first value."""
-    series = np.asarray(one.conserved_meV)
-    if not power.with_potential and one.potential_meV is not None:
-        series = series - one.potential_meV
-    return series - series[0]
-
-
-def _numbers(one: Series, power: Power) -> dict[str, float | str | bool]:
+def _numbers(run: RunPower) -> dict[str, Any]:
+    power = run.power
     return {
-        "run": one.name,
+        "run": run.name,
         "kind": WITH if power.with_potential else WITHOUT,
         "from_ps": power.rate.start_ps,
         "to_ps": power.rate.end_ps,
@@ -98,41 +151,20 @@ def _numbers(one: Series, power: Power) -> dict[str, float | str | bool]:
     }
 
 
-def _lines(one: Series, power: Power) -> list[tuple[str, str]]:
+def _lines(run: RunPower) -> list[tuple[str, str]]:
+    power = run.power
     lines = [
-        ("run", f"{one.name}, {power.rate.start_ps:g} to {power.rate.end_ps:g} ps"),
-        ("power", text(power.rate, "meV/atom/ps")),
-        ("", text(power.watts, "W/atom")),
+        ("run", f"{run.name}, {power.rate.start_ps:.6g} to {power.rate.end_ps:.6g} ps"),
+        ("power of the forces", text.of_drift(power.rate, "meV/atom/ps")),
+        ("", text.of_drift(power.watts, "W/atom")),
         ("from", WITH if power.with_potential else WITHOUT),
     ]
     if not power.with_potential and not power.stationary:
-        slope = text(power.temperature, "K/ps")
+        slope = text.of_drift(power.temperature, "K/ps")
         lines.append(
             (
                 "warning",
                 f"T drifts by {slope}: not shown to be stationary, discard more or run longer",
             )
         )
-    return lines + [("note", note) for note in one.notes]
-
-
-def _draw(found: list[Series], powers: list[Power]) -> Figure:
-    from ncforce_ipi import plots
-
-    figure, (panel,) = plots.figure(1, height_in=3.6)
-    for rank, (one, power) in enumerate(zip(found, powers, strict=True)):
-        time_ps, values = plots.thin(one.time_ps, _drifting(one, power))
-        shade = plots.PALETTE[rank % len(plots.PALETTE)]
-        panel.plot(time_ps, values, color=shade, linewidth=0.9, alpha=0.7, label=one.name)
-        start = np.asarray(one.conserved_meV)[0]
-        if not power.with_potential and one.potential_meV is not None:
-            start = start - one.potential_meV[0]
-        line = power.rate.at(time_ps) - start
-        panel.plot(time_ps, line, color=plots.colour("line"))
-    if len(found) > 1:
-        figure.legend(loc="outside upper center", ncols=2)
-    else:
-        words = text(powers[0].rate, "meV/atom/ps").replace("+-", "±")
-        panel.set_title(words, color=plots.colour("line"))
-    panel.set(xlabel="time (ps)", ylabel="work of the forces\n(meV/atom)")
-    return figure
+    return lines + [("note", note) for note in run.series.notes]

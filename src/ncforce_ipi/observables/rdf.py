@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,63 +13,133 @@ from numpy.typing import NDArray
 from ncforce_ipi.analysis.rdf import Rdf, largest_r, main_peak, radial_distributions
 from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.replicas import Given, Replica, open_replicas
-from ncforce_ipi.result import Finding
+from ncforce_ipi.observables.dataset import Dataset
+from ncforce_ipi.observables.source import Replica
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BIN_WIDTH_A = 0.02  # a fifth of the O-H peak's width
 BLOCKS, MOST_FRAMES = 8, 256
+FEWEST_FRAMES = 10
 
 
-def measure(
-    paths: Sequence[Path], given: Given, *, r_max_A: float | None = None, n_bins: int | None = None
-) -> Finding:
+@dataclass(frozen=True)
+class Rdfs:
+    """g(r) of each pair of species; see `result.Result`.
+
+    Attributes
+    ----------
+    pairs : of each pair of species, hydrogen last
+    n_files : trajectories averaged
+    """
+
+    pairs: Mapping[tuple[str, str], Rdf]
+    n_files: int
+
+    def __getitem__(self, pair: tuple[str, str]) -> Rdf:
+        """Of a pair of species, in any order."""
+        a, b = pair
+        return self.pairs[(a, b) if (a, b) in self.pairs else (b, a)]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """Over the pairs of species."""
+        return iter(self.pairs)
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.pairs)
+
+    @property
+    def any(self) -> Rdf:
+        """One of them, for what all have in common."""
+        return next(iter(self.pairs.values()))
+
+    @property
+    def r_max_A(self) -> float:
+        """Outer edge of the last bin, A."""
+        r_A = self.any.r_A
+        half = 0.5 * float(r_A[1] - r_A[0]) if len(r_A) > 1 else float(r_A[0])
+        return float(r_A[-1]) + half
+
+    def lines(self) -> list[tuple[str, str]]:
+        """See `result.Result`."""
+        frames = self.any.n_frames
+        lines = [("frames", f"{frames} in {self.n_files} file(s)")]
+        if frames < FEWEST_FRAMES:
+            lines.append(("note", f"g(r) from {frames} frames only: a snapshot, not an average"))
+        for (a, b), rdf in self.pairs.items():
+            lines.append((f"peak of g_{a}{b}(r)", _peak(rdf)))
+        n_bins = len(self.any.r_A)
+        lines.append(("to", f"{self.r_max_A:.4g} A in {n_bins} bins; g = 1 is an ideal gas of as "
+                            "many atoms"))  # fmt: skip
+        return [*lines, ("errors", "of heights: one standard error, from blocks of frames")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `result.Result`."""
+        numbers: dict[str, Any] = {}
+        for (a, b), rdf in self.pairs.items():
+            peak = main_peak(rdf)
+            numbers[f"g_{a}{b}_peak_A"] = peak.position
+            numbers[f"g_{a}{b}_peak_height"] = peak.height
+        return numbers | {"n_frames": self.any.n_frames, "r_max_A": self.r_max_A}
+
+    def columns(self) -> dict[str, NDArray]:
+        """r, then g, its error and the running coordination number of each pair."""
+        columns = {"r_A": self.any.r_A}
+        for (a, b), rdf in self.pairs.items():
+            columns |= {
+                f"g_{a}{b}": rdf.g,
+                f"g_{a}{b}_standard_error": rdf.error,
+                f"n_{b}_around_{a}": rdf.coordination,
+            }
+        return columns
+
+    def figure(self) -> Figure:
+        """See `result.Result`."""
+        from ncforce_ipi.observables.figures import radial_distributions as draw
+
+        return draw(self.pairs, coordination=True)
+
+
+def measure(data: Dataset, *, r_max_A: float | None = None, n_bins: int | None = None) -> Rdfs:
     """g(r) of all pairs of species; blocks of all trajectories together give the error.
+
+    Parameters
+    ----------
+    data : with positions
+    r_max_A : end, A; None for as far as the smallest cell of the run allows
+    n_bins : None for bins of 0.02 A
 
     Raises
     ------
     InputError
-        As `analysis.rdf.radial_distributions`.
+        No positions, or as `analysis.rdf.radial_distributions`.
     """
-    replicas = open_replicas(paths, "positions", given)
-    rdfs = distributions(replicas, r_max_A, n_bins)
-    lines = [("frames", f"{next(iter(rdfs.values())).n_frames} in {len(replicas)} file(s)")]
-    numbers: dict = {}
-    for (a, b), rdf in rdfs.items():
-        peak = main_peak(rdf)
-        numbers[f"g_{a}{b}_peak_A"], numbers[f"g_{a}{b}_peak_height"] = peak.position, peak.height
-        if math.isnan(peak.position):
-            lines.append((f"g_{a}{b}(r)", "no peak"))
-            continue
-        at = int((abs(rdf.r_A - peak.position)).argmin())
-        error = float(rdf.error[at])
-        height = f"{peak.height:.3f}" if math.isnan(error) else with_error(peak.height, error)
-        lines.append((f"g_{a}{b}(r)", f"{height} at {peak.position:.3f} A"))
-    some = next(iter(rdfs.values()))
-    half = 0.5 * float(some.r_A[1] - some.r_A[0]) if len(some.r_A) > 1 else float(some.r_A[0])
-    numbers |= {"n_frames": some.n_frames, "r_max_A": float(some.r_A[-1]) + half}
-    lines.append(("to", f"{numbers['r_max_A']:.4g} A in {len(some.r_A)} bins; g = 1 is an ideal gas"
-                        " of as many atoms"))  # fmt: skip
-    lines.append(("errors", "of heights: one standard error, from blocks of frames"))
-    return Finding(lines, numbers, columns_of(rdfs), partial(_draw, rdfs))
+    for name, value in (("--r-max-A", r_max_A), ("--bins", n_bins)):
+        if value is not None and not value > 0:
+            raise InputError(f"{name} {value:g}; expected a positive number")
+    return data.remember(("rdf", r_max_A, n_bins), lambda: _measure(data, r_max_A, n_bins))
 
 
-def distributions(
-    replicas: Sequence[Replica], r_max_A: float | None, n_bins: int | None
-) -> dict[tuple[str, str], Rdf]:
-    """g(r) over all frames after the discarded starts."""
-    for replica in replicas:
-        _ = replica.steps  # there are some, or this says so
+def _measure(data: Dataset, r_max_A: float | None, n_bins: int | None) -> Rdfs:
+    replicas = data.replicas("positions")
+    if len(replicas[0].species) < 2:
+        raise InputError(
+            f"{replicas[0].trajectory.path} has one atom; expected two or more: g(r) is of pairs"
+        )
+    room_A = smallest_room_A(replicas)  # a barostat changes it
     if r_max_A is None:
-        r_max_A = BIN_WIDTH_A * math.floor(room_A(replicas) / BIN_WIDTH_A)
+        r_max_A = BIN_WIDTH_A * math.floor(room_A / BIN_WIDTH_A)
     if n_bins is None:
         n_bins = max(round(r_max_A / BIN_WIDTH_A), 1)
-    return radial_distributions(_blocks(replicas), replicas[0].species, r_max_A, n_bins)
+    return Rdfs(
+        radial_distributions(_blocks(replicas), replicas[0].species, r_max_A, n_bins),
+        len(replicas),
+    )
 
 
-def room_A(replicas: Sequence[Replica]) -> float:
+def smallest_room_A(replicas: Sequence[Replica]) -> float:
     """Half the smallest height that the cell has in any frame, A.
 
     Raises
@@ -80,7 +149,7 @@ def room_A(replicas: Sequence[Replica]) -> float:
     """
     smallest = math.inf
     for replica in replicas:
-        for cell in replica.trajectory.cells(replica.from_step):
+        for cell in replica.trajectory.cells():
             if not abs(np.linalg.det(cell)) > 0.0:
                 raise InputError(
                     f"{replica.trajectory.path} has frames without a cell; expected a periodic "
@@ -90,16 +159,13 @@ def room_A(replicas: Sequence[Replica]) -> float:
     return smallest
 
 
-def columns_of(rdfs: dict[tuple[str, str], Rdf]) -> dict[str, NDArray]:
-    """r, then g, its error and the running coordination number of each pair."""
-    columns = {"r_A": next(iter(rdfs.values())).r_A}
-    for (a, b), rdf in rdfs.items():
-        columns |= {
-            f"g_{a}{b}": rdf.g,
-            f"g_{a}{b}_standard_error": rdf.error,
-            f"n_{b}_around_{a}": rdf.coordination,
-        }
-    return columns
+def _peak(rdf: Rdf) -> str:
+    peak = main_peak(rdf)
+    if math.isnan(peak.position):
+        return "none"
+    error = float(rdf.error[int((abs(rdf.r_A - peak.position)).argmin())])
+    height = f"{peak.height:.3f}" if math.isnan(error) else with_error(peak.height, error)
+    return f"{height} at {peak.position:.3f} A"
 
 
 def _blocks(replicas: Sequence[Replica]) -> Iterator[tuple[NDArray, NDArray]]:
@@ -107,9 +173,3 @@ def _blocks(replicas: Sequence[Replica]) -> Iterator[tuple[NDArray, NDArray]]:
         per_block = min(max(len(replica.steps) // BLOCKS, 1), MOST_FRAMES)
         for block in replica.blocks(per_block):
             yield block.values, block.cells
-
-
-def _draw(rdfs: dict[tuple[str, str], Rdf]) -> Figure:
-    from ncforce_ipi.observables.figures import radial_distributions as draw
-
-    return draw(rdfs, coordination=True)

@@ -2,144 +2,186 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.maxwell import Collector, Distribution
-from ncforce_ipi.analysis.statistics import Mean, mean_of, with_error
-from ncforce_ipi.analysis.temperature import (
-    Equipartition,
-    degrees_of_freedom,
-    equipartition,
-    ipi_temperature,
-    kinetic_energy,
-    temperature,
-)
+from ncforce_ipi.analysis.maxwell import Distribution
+from ncforce_ipi.analysis.statistics import Mean, combine, mean_of, with_error
+from ncforce_ipi.analysis.temperature import Equipartition, equipartition, ipi_temperature
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.metadata import properties_beside
-from ncforce_ipi.reading.properties import read_properties
-from ncforce_ipi.reading.replicas import Given, Replica, open_replicas, together
-from ncforce_ipi.result import Finding
+from ncforce_ipi.observables import text
+from ncforce_ipi.observables.dataset import Dataset
+from ncforce_ipi.observables.drift import windowed
+from ncforce_ipi.observables.source import Source
+from ncforce_ipi.observables.velocities import Kinetics, kinetics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BLOCKS, MOST_FRAMES = 8, 256
+log = logging.getLogger(__name__)
 UNLIKELY_SIGMAS = 2.5  # of few samples: neither agreement nor a violation
+MASS_TOLERANCE = 5e-6
+"""Velocities with 6 digits and i-PI's unit table agree to 1e-6; wrong isotopes or tables don't."""
 
 
 @dataclass(frozen=True)
-class Kinetics:
-    """What the velocities of one replica tell.
+class FromIpi:
+    """A temperature by i-PI's formula, which puts back what a fixed centre of mass lacks.
 
     Attributes
     ----------
-    replica : the trajectory
-    steps : ``(n_frames,)``
-    kinetic_eV : ``(n_frames,)``, eV, of ``all`` and of each species
-    values_K : ``(n_frames,)``, K, likewise
-    distributions : of each species
+    name : ``all`` or a species
+    ours_K : from the velocities, K
+    theirs_K : as i-PI wrote it at the same steps, K
     """
 
-    replica: Replica
-    steps: NDArray[np.int64]
-    kinetic_eV: dict[str, NDArray[np.float64]]
-    values_K: dict[str, NDArray[np.float64]]
-    distributions: dict[str, Distribution]
+    name: str
+    ours_K: float
+    theirs_K: float
+
+    @property
+    def off(self) -> float:
+        """Relative difference."""
+        return abs(self.ours_K / self.theirs_K - 1.0) if self.theirs_K else math.inf
 
 
-def measure(paths: Sequence[Path], given: Given) -> Finding:
+@dataclass(frozen=True)
+class Temperatures:
+    """Temperatures of one system, of one run or several replicas; see `result.Result`.
+
+    Attributes
+    ----------
+    means : K, of ``all`` and of each species
+    pairs : differences between species
+    runs : what the velocities of each run say
+    target_K : what the means should be; None in NVE or where nothing says it
+    isolated : whether nothing keeps the temperature: NVE
+    of_ipi : i-PI's own temperatures beside ours, of each run
+    """
+
+    means: Mapping[str, Mean]
+    pairs: tuple[Equipartition, ...]
+    runs: tuple[Kinetics, ...]
+    target_K: float | None
+    isolated: bool
+    of_ipi: tuple[FromIpi, ...]
+
+    def __getitem__(self, name: str) -> Mean:
+        """Mean of ``all`` or of a species, K."""
+        return self.means[name]
+
+    def lines(self) -> list[tuple[str, str]]:
+        """See `result.Result`."""
+        lines = [(f"temperature, {name}", _text(mean, self.target_K))
+                 for name, mean in self.means.items()]  # fmt: skip
+        lines += [equipartition_line(pair) for pair in self.pairs]
+        lines += [
+            kurtosis_line(name, shown)
+            for one in self.runs
+            for name, shown in one.distributions.items()
+        ]
+        lines += _ipi_lines(self.of_ipi)
+        if self.isolated:
+            lines.append(("target", "none: NVE"))
+        return [*lines, ("errors", "one standard error, corrected for autocorrelation")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See `result.Result`."""
+        numbers: dict[str, Any] = {"target_K": self.target_K}
+        for name, mean in self.means.items():
+            numbers[f"temperature_{name}_K"] = mean.value
+            numbers[f"temperature_{name}_standard_error_K"] = mean.error
+            numbers[f"temperature_{name}_n_independent"] = mean.n_independent
+        for pair in self.pairs:
+            key = f"temperature_{pair.names[0]}_minus_{pair.names[1]}"
+            numbers[f"{key}_K"] = pair.difference.value
+            numbers[f"{key}_standard_error_K"] = pair.difference.error
+            numbers[f"{key}_sigmas"] = pair.sigmas
+            numbers[f"{key}_violated"] = pair.violated
+        for one in self.of_ipi:
+            numbers[f"ipi_temperature_{one.name}_K"] = one.theirs_K
+            numbers[f"ipi_formula_{one.name}_K"] = one.ours_K
+        numbers["runs"] = [
+            {
+                f"excess_kurtosis_{name}{suffix}": value
+                for name, shown in one.distributions.items()
+                for suffix, value in (
+                    ("", shown.excess_kurtosis.value),
+                    ("_standard_error", shown.excess_kurtosis.error),
+                )
+            }
+            for one in self.runs
+        ]
+        return numbers
+
+    def columns(self) -> dict[str, NDArray]:
+        """All runs below each other; see `result.Result`."""
+        sizes = [len(one.replica.steps) for one in self.runs]
+        columns = {
+            "run": np.repeat(np.arange(len(self.runs)), sizes),
+            "step": np.concatenate([one.replica.steps for one in self.runs]),
+        }
+        for name in self.runs[0].values_K:
+            series = [one.values_K[name] for one in self.runs]
+            columns[f"temperature_{name}_K"] = np.concatenate(series)
+        return columns
+
+    def figure(self) -> Figure:
+        """See `result.Result`."""
+        from ncforce_ipi.observables.figures import temperatures_and_distributions
+
+        first = self.runs[0]
+        try:
+            time_ps = first.replica.time_ps
+        except InputError:  # nothing says it, and nothing else needs it
+            time_ps = None
+        return temperatures_and_distributions(
+            first.values_K, first.distributions, self.means, time_ps
+        )
+
+
+def measure(data: Dataset) -> Temperatures:
     """Temperatures with errors, against the target and each other, and Maxwell's distribution.
+
+    The mean of all atoms is that of the properties file, which has every step, where there is one.
 
     Raises
     ------
     InputError
         No masses, no frames.
     """
-    replicas = open_replicas(paths, "velocities", given)
-    found = [kinetics(replica) for replica in replicas]
-    weights = [float(len(one.steps)) for one in found]
-    target_K = replicas[0].target_K
-    names = list(found[0].values_K)
+    return data.remember("temperature", lambda: _measure(data))
+
+
+def _measure(data: Dataset) -> Temperatures:
+    runs = kinetics(data)
+    weights = [float(len(one.replica.steps)) for one in runs]
     means = {
-        name: together([mean_of(one.values_K[name]) for one in found], weights) for name in names
+        name: combine([mean_of(one.values_K[name]) for one in runs], weights)
+        for name in runs[0].values_K
     }
-    pairs = _equipartition(found, weights)
-    lines = [(f"temperature, {name}", _text(mean, target_K)) for name, mean in means.items()]
-    lines += [equipartition_line(pair) for pair in pairs]
-    lines += [
-        kurtosis_line(name, shown) for one in found for name, shown in one.distributions.items()
-    ]
-    numbers = _numbers(means, pairs, found, target_K)
-    lines += _ipi_lines(found, numbers)
-    if replicas[0].around.isolated:
-        lines.append(("target", "none: NVE"))
-    lines.append(("errors", "one standard error, corrected for autocorrelation"))
-    return Finding(lines, numbers, _columns(found), partial(_draw, found, means))
-
-
-def kinetics(replica: Replica) -> Kinetics:
-    """One pass over the velocities."""
-    species, masses_u = replica.species, replica.masses_u()
-    groups = {"all": np.ones(len(species), dtype=bool)}
-    groups |= {str(symbol): species == symbol for symbol in np.unique(species)}
-    collector = Collector(
-        species, masses_u, replica.temperature_K or 300.0, fixed_com=replica.fixed_com
+    of_tables = [_of_table(source) for source in data.sources]
+    there = [mean for mean in of_tables if mean is not None]
+    if "all" in means and len(there) == len(of_tables):
+        means["all"] = combine(there, weights)
+    of_ipi = [found for one in runs for found in _of_ipi(one)]
+    for found in of_ipi:
+        if found.off > MASS_TOLERANCE:
+            log.warning("%s", _mismatch(found))
+    return Temperatures(
+        means=means,
+        pairs=tuple(_equipartition(runs, weights)),
+        runs=tuple(runs),
+        target_K=data.first.target_K,
+        isolated=data.first.metadata.isolated,
+        of_ipi=tuple(of_ipi),
     )
-    parts: dict[str, list[NDArray]] = {name: [] for name in groups}
-    per_block = min(max(len(replica.steps) // BLOCKS, 1), MOST_FRAMES)
-    for velocities in collector.watch(block.values for block in replica.blocks(per_block)):
-        for name, members in groups.items():
-            parts[name].append(kinetic_energy(velocities[:, members], masses_u[members]))
-    kinetic_eV = {name: np.concatenate(series) for name, series in parts.items()}
-    values_K = {}
-    for name, members in groups.items():
-        dof = degrees_of_freedom(masses_u, members, fixed_com=replica.fixed_com)
-        if not dof > 0.0:
-            raise InputError(
-                f"{replica.trajectory.path}: {name} has no degree of freedom with the centre of "
-                "mass at rest; give --free-com if it isn't"
-            )
-        values_K[name] = temperature(kinetic_eV[name], dof)
-    if len(groups) == 2:  # a single species is all there is
-        values_K.pop("all")
-    return Kinetics(replica, replica.steps, kinetic_eV, values_K, collector.distributions())
-
-
-def of_ipi(one: Kinetics) -> dict[str, tuple[float, float]]:
-    """i-PI's mean temperatures from the velocities by its formula, and as it wrote them, K.
-
-    Only steps that both files have; empty without a properties file or the ensemble's temperature.
-    """
-    replica = one.replica
-    properties = properties_beside(replica.trajectory.path)
-    if properties is None or replica.temperature_K is None or not replica.trajectory.numbered:
-        return {}
-    table = read_properties(properties)
-    if not table.has("step"):
-        return {}
-    steps = table.column("step").astype(np.int64)
-    both = np.isin(one.steps, steps)
-    rows = np.searchsorted(steps, one.steps[both])
-    result = {}
-    masses_u = replica.masses_u()
-    for name, kinetic_eV in one.kinetic_eV.items():
-        column = "temperature" if name == "all" else f"temperature({name})"
-        if not table.has(column) or not both.any():
-            continue
-        members = (replica.species == name) | (name == "all")
-        ours_K = ipi_temperature(
-            kinetic_eV[both], masses_u, members, replica.temperature_K, fixed_com=replica.fixed_com
-        )
-        result[name] = (float(ours_K.mean()), float(table.column(column, "kelvin")[rows].mean()))
-    return result
 
 
 def equipartition_line(pair: Equipartition) -> tuple[str, str]:
@@ -157,98 +199,81 @@ def equipartition_line(pair: Equipartition) -> tuple[str, str]:
 def kurtosis_line(name: str, shown: Distribution) -> tuple[str, str]:
     """Label and text: whether the velocities of a species are a Gaussian."""
     kurtosis = shown.excess_kurtosis
-    text = with_error(kurtosis.value, kurtosis.error)
+    words = with_error(kurtosis.value, kurtosis.error)
     if math.isnan(kurtosis.error):
-        text = f"{kurtosis.value:.2g} (too few independent samples for an error)"
+        words = f"{kurtosis.value:.2g} (too few independent samples for an error)"
     elif kurtosis.error > 0.0:
-        text += f", {shown.sigmas:.1f} sigma from Maxwell and Boltzmann's 0"
-    return f"excess kurtosis of v, {name}", text
+        words += f", {shown.sigmas:.1f} sigma from Maxwell and Boltzmann's 0"
+    return f"excess kurtosis of v, {name}", words
 
 
-def _equipartition(found: Sequence[Kinetics], weights: Sequence[float]) -> list[Equipartition]:
+def _of_table(source: Source) -> Mean | None:
+    """Mean temperature of all atoms by the properties file; None without one."""
+    try:
+        series = windowed(source.series, source.window)
+    except InputError:
+        return None
+    return mean_of(series.temperature_K)
+
+
+def _of_ipi(one: Kinetics) -> list[FromIpi]:
+    """i-PI's temperatures at the steps that both files have; none of a path integral."""
+    replica, source = one.replica, one.replica.source
+    table, ensemble_K = source.table, source.temperature_K
+    if table is None or not table.has("step") or not replica.trajectory.numbered:
+        return []
+    if ensemble_K is None or source.metadata.n_beads > 1:
+        return []
+    steps = table.column("step").astype(np.int64)
+    both = np.isin(replica.steps, steps)
+    rows = np.searchsorted(steps, replica.steps[both])
+    found, masses_u = [], replica.masses_u()
+    for name, kinetic_eV in one.kinetic_eV.items():
+        column = "temperature" if name == "all" else f"temperature({name})"
+        if not table.has(column) or not both.any():
+            continue
+        members = (replica.species == name) | (name == "all")
+        ours_K = ipi_temperature(
+            kinetic_eV[both], masses_u, members, ensemble_K, fixed_com=source.fixed_com
+        )
+        theirs_K = table.column(column, "kelvin")[rows]
+        found.append(FromIpi(name, float(ours_K.mean()), float(theirs_K.mean())))
+    return found
+
+
+def _equipartition(runs: Sequence[Kinetics], weights: Sequence[float]) -> list[Equipartition]:
     every = [
         equipartition({name: v for name, v in one.values_K.items() if name != "all"})
-        for one in found
+        for one in runs
     ]
     return [
-        Equipartition(pairs[0].names, together([pair.difference for pair in pairs], weights))
+        Equipartition(pairs[0].names, combine([pair.difference for pair in pairs], weights))
         for pairs in zip(*every, strict=True)
     ]
 
 
 def _text(mean: Mean, target_K: float | None) -> str:
-    if math.isnan(mean.error):
-        return f"{mean.value:.4g} K (too few independent samples for an error)"
-    text = f"{with_error(mean.value, mean.error)} K"
+    words = text.of_mean(mean, "K")
     if target_K is not None and mean.error > 0.0:
         off = mean.value - target_K
-        text += f", {off:+.2g} K from {target_K:g} K: {abs(off) / mean.error:.1f} sigma"
-    return text
+        words += f", {off:+.2g} K from {target_K:g} K: {abs(off) / mean.error:.1f} sigma"
+    return words
 
 
-def _ipi_lines(found: Sequence[Kinetics], numbers: dict) -> list[tuple[str, str]]:
+def _ipi_lines(found: Sequence[FromIpi]) -> list[tuple[str, str]]:
     lines = []
     for one in found:
-        for name, (ours_K, theirs_K) in of_ipi(one).items():
-            numbers[f"ipi_temperature_{name}_K"] = theirs_K
-            numbers[f"ipi_formula_{name}_K"] = ours_K
-            off = abs(ours_K / theirs_K - 1.0)
-            lines.append((f"i-PI's temperature, {name}", f"{theirs_K:.2f} K; its formula gives the "
-                          f"same to {off:.0e}"))  # fmt: skip
+        if one.off > MASS_TOLERANCE:
+            lines.append(("warning", _mismatch(one)))
+        else:
+            lines.append((f"i-PI's temperature, {one.name}", f"{one.theirs_K:.2f} K"))
     if lines:
         lines.append(("", "(i-PI adds 3/2 k_B T of the ensemble for the centre of mass at rest)"))
     return lines
 
 
-def _numbers(
-    means: Mapping[str, Mean],
-    pairs: Sequence[Equipartition],
-    found: Sequence[Kinetics],
-    target_K: float | None,
-) -> dict:
-    numbers: dict = {"target_K": target_K}
-    for name, mean in means.items():
-        numbers[f"temperature_{name}_K"] = mean.value
-        numbers[f"temperature_{name}_standard_error_K"] = mean.error
-        numbers[f"temperature_{name}_n_independent"] = mean.n_independent
-    for pair in pairs:
-        key = f"temperature_{pair.names[0]}_minus_{pair.names[1]}"
-        numbers[f"{key}_K"] = pair.difference.value
-        numbers[f"{key}_standard_error_K"] = pair.difference.error
-        numbers[f"{key}_sigmas"] = pair.sigmas
-        numbers[f"{key}_violated"] = pair.violated
-    numbers["runs"] = [
-        {
-            f"excess_kurtosis_{name}{suffix}": value
-            for name, shown in one.distributions.items()
-            for suffix, value in (
-                ("", shown.excess_kurtosis.value),
-                ("_standard_error", shown.excess_kurtosis.error),
-            )
-        }
-        for one in found
-    ]
-    return numbers
-
-
-def _columns(found: Sequence[Kinetics]) -> dict[str, NDArray]:
-    columns = {
-        "run": np.concatenate([np.full(len(one.steps), k) for k, one in enumerate(found)]),
-        "step": np.concatenate([one.steps for one in found]),
-    }
-    for name in found[0].values_K:
-        columns[f"temperature_{name}_K"] = np.concatenate([one.values_K[name] for one in found])
-    return columns
-
-
-def _draw(found: Sequence[Kinetics], means: Mapping[str, Mean]) -> Figure:
-    from ncforce_ipi.observables import figures
-
-    first = found[0]
-    try:
-        time_ps = 1e-3 * first.replica.step_fs * first.steps.astype(np.float64)
-    except InputError:  # nothing says it, and nothing else needs it
-        time_ps = None
-    return figures.temperatures_and_distributions(
-        first.values_K, first.distributions, means, time_ps
+def _mismatch(one: FromIpi) -> str:
+    return (
+        f"the velocities of {one.name} give i-PI's temperature only to {one.off:.1g}: are the "
+        "masses those of the run, and are all atoms free to move?"
     )

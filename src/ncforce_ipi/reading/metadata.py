@@ -1,31 +1,28 @@
-"""What lies around an output file of i-PI and says what the file itself doesn't.
+"""Metadata of a run: what lies beside its output files and says what they don't.
 
 Owns where the time of a step, the masses, the temperature of the ensemble and the number of beads
-are found: ``run.json`` of our launcher, the properties file with the same prefix, i-PI's
-checkpoints (``RESTART``).  Atomic units of a checkpoint end here.
+are found: ``run.json`` of our launcher, and i-PI's checkpoints (``RESTART``).  Atomic units of a
+checkpoint end here.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from ncforce_ipi import units
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.properties import read_properties
+from ncforce_ipi.rundir import Record, find_record
 
 _U_PER_ATOMIC_MASS = units.ELECTRON_MASS_KG / units.ATOMIC_MASS_KG
-_HEADER = b"# column"
 CHECKPOINTS = ("RESTART", "*checkpoint*", "*restart*")
-RECORD = "run.json"
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunMetadata:
     """Facts of a run, None where nothing says them.
 
     Attributes
@@ -39,6 +36,7 @@ class Surroundings:
     n_beads : of the path integral, 1 for a classical run
     fixed_com : whether the centre of mass is held at rest
     model_sha256 : of the model, as run.json states it
+    record : all of run.json; empty for a run of another launcher
     """
 
     step_fs: float | None = None
@@ -50,9 +48,20 @@ class Surroundings:
     n_beads: int = 1
     fixed_com: bool = True
     model_sha256: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def forces(self) -> str:
+        """slow, fast or mts; empty where nothing says it."""
+        return str((self.record.get("plan") or {}).get("forces", ""))
+
+    @property
+    def mts(self) -> int:
+        """M; 1 for a single force, 0 where nothing says it."""
+        return int((self.record.get("plan") or {}).get("mts", 0))
 
 
-def look_around(path: Path) -> Surroundings:
+def read_metadata(path: Path) -> RunMetadata:
     """What the directory of ``path`` (or the directory ``path``) says of the run.
 
     Raises
@@ -61,40 +70,12 @@ def look_around(path: Path) -> Surroundings:
         A file there that should say something can't be read.
     """
     directory = path if path.is_dir() else path.parent
-    found = Surroundings()
+    found = RunMetadata()
     checkpoint = _first(directory, CHECKPOINTS)
     if checkpoint is not None:
         found = _of_checkpoint(checkpoint)
-    if (directory / RECORD).is_file():
-        found = _of_record(directory / RECORD, found)
-    properties = properties_beside(path)
-    if properties is not None:
-        found = replace(found, step_fs=_step_fs(properties) or found.step_fs)
-    return found
-
-
-def properties_beside(path: Path) -> Path | None:
-    """The properties file of a directory, or with the prefix of a trajectory; None without one.
-
-    i-PI calls its files ``prefix.name``.
-    """
-    if path.is_file() and is_properties(path):
-        return path
-    pattern = "*" if path.is_dir() else f"{path.name.split('.')[0]}.*"
-    directory = path if path.is_dir() else path.parent
-    found = [file for file in sorted(directory.glob(pattern)) if is_properties(file)]
-    if len(found) > 1:
-        named = [file for file in found if file.suffix == ".out"]
-        found = named if len(named) == 1 else []
-    return found[0] if found else None
-
-
-def is_properties(path: Path) -> bool:
-    """Whether a file begins as i-PI's properties files do."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_HEADER)) == _HEADER
+    record = find_record(directory)
+    return found if record is None else _of_record(directory, record, found)
 
 
 def _first(directory: Path, patterns: Iterable[str]) -> Path | None:
@@ -105,21 +86,9 @@ def _first(directory: Path, patterns: Iterable[str]) -> Path | None:
     return None
 
 
-def _step_fs(properties: Path) -> float | None:
-    """From the first and last row's step and time."""
-    table = read_properties(properties)
-    if not (table.has("step") and table.has("time")):
-        return None
-    steps, time_fs = table.column("step"), table.column("time", "femtosecond")
-    if len(steps) < 2 or steps[-1] == steps[0]:
-        return None
-    return float((time_fs[-1] - time_fs[0]) / (steps[-1] - steps[0]))
-
-
-def _of_record(path: Path, known: Surroundings) -> Surroundings:
-    """run.json over what is known; other programs have files of that name, too."""
+def _of_record(directory: Path, record: Record, known: RunMetadata) -> RunMetadata:
+    """run.json over what is known."""
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return replace(
             known,
             masses_u={name: float(mass) for name, mass in record["masses_u"].items()},
@@ -129,12 +98,16 @@ def _of_record(path: Path, known: Surroundings) -> Surroundings:
             n_beads=int((record.get("ensemble") or {}).get("beads", 1)),
             step_fs=float(record["plan"]["outer_step_fs"]),
             model_sha256=str((record.get("model") or {}).get("sha256") or ""),
+            record=record,
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return known
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        raise InputError(
+            f"run.json of {directory}: {type(err).__name__} {err}; expected n_atoms, masses_u, "
+            "temperature_K and plan as 'ncforce run' writes them"
+        ) from err
 
 
-def _of_checkpoint(path: Path) -> Surroundings:
+def _of_checkpoint(path: Path) -> RunMetadata:
     """The first system of an i-PI checkpoint."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -142,7 +115,7 @@ def _of_checkpoint(path: Path) -> Surroundings:
         root = ElementTree.fromstring(text[max(0, text.find("<simulation")) :])
         system = root.find(".//system")
         if system is None:
-            return Surroundings()
+            return RunMetadata()
         names = _words(system, "beads/names")
         masses = [float(word) * _U_PER_ATOMIC_MASS for word in _words(system, "beads/m")]
         beads = system.find("beads")
@@ -158,7 +131,7 @@ def _of_checkpoint(path: Path) -> Surroundings:
             f"{path}: {err}; expected one of i-PI's checkpoints: move it away"
         ) from err
     pairs = dict(zip(names, masses, strict=False))
-    return Surroundings(
+    return RunMetadata(
         step_fs=float(step) * units.ATOMIC_TIME_FS if step else None,
         masses_u=_one_for_each(names, masses, pairs),
         counts={name: names.count(name) for name in pairs} or None,

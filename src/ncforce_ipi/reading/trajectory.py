@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO
@@ -66,6 +66,13 @@ class Trajectory:
     numbered: bool
     steps: NDArray[np.int64]
     spans: NDArray[np.int64]
+
+    def between(self, from_step: int, to_step: int | None = None) -> Trajectory:
+        """The same file with the frames from ``from_step`` to ``to_step`` only, both included."""
+        chosen = self.steps >= from_step
+        if to_step is not None:
+            chosen &= self.steps <= to_step
+        return replace(self, steps=self.steps[chosen], spans=self.spans[chosen])
 
     def blocks(self, n_frames: int, *, from_step: int = 0) -> Iterator[Frames]:
         """Frames from ``from_step`` on, ``n_frames`` at a time; the last block may be shorter.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,10 @@ from matplotlib.ticker import FuncFormatter
 from ncforce_ipi import plots
 from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS, Drift
 from ncforce_ipi.analysis.statistics import Mean, with_error
+from ncforce_ipi.observables.analyse import HEADINGS, Analysis
 from ncforce_ipi.observables.comparison import Entry, ratio_to_fast
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.result import write_json
 
 GOOD_DRIFT = LAMBENCH_MEV_PER_ATOM_PER_PS  # shaded: 2 K/ps, as an atom holds about 3 k_B T
 WIDE = 20.0
@@ -84,23 +86,24 @@ def table(entries: Sequence[Entry], *, named: bool = False) -> str:
 
 def write_files(
     entries: Sequence[Entry],
-    provenance: dict[str, str],
+    provenance: Provenance,
     folder: Path,
     *,
     named: bool = False,
-    more: Mapping[str, Mapping[str, Any]] | None = None,
+    analyses: Mapping[str, Analysis] | None = None,
 ) -> list[Path]:
     """Write compare.json, compare.csv and the figures, PNG and PDF; return their paths.
 
-    ``named`` as for `table`; ``more``, by the names of runs, goes to the JSON file.
+    ``named`` as for `table`; the numbers of ``analyses``, by run, go to the JSON file.
     """
     records = rows(entries)
     written = [folder / "compare.json", folder / "compare.csv"]
-    runs = [one | dict((more or {}).get(one["run"], {})) for one in records]
-    text = json.dumps({"provenance": provenance, "runs": runs}, indent=2, allow_nan=False)
-    written[0].write_text(text + "\n", encoding="utf-8")
+    every = {name: analysis.to_dict() for name, analysis in (analyses or {}).items()}
+    runs = [one | {verb: every.get(one["run"], {}).get(verb) for verb in HEADINGS if every}
+            for one in records]  # fmt: skip
+    write_json(written[0], {"runs": runs}, provenance)
     written[1].write_text(_csv(records, provenance), encoding="utf-8")
-    lines = [f"{key}: {value}" for key, value in provenance.items()]
+    lines = provenance.lines()
     with plots.style():
         written += plots.save_both(_draw_runs(entries, named), folder / "compare", lines)
         if sum(entry.forces == "mts" for entry in entries) > 1 and not named:
@@ -125,13 +128,13 @@ def _plain(value: float | None, digits: int) -> str:
 def _remark(entry: Entry) -> str:
     remarks = [entry.reason or entry.state] if entry.state not in ("", "finished") else []
     if entry.runaway_ps is not None:
-        remarks.append(f"drifts until T > 1.5 x start at {entry.runaway_ps:.3g} ps")
+        remarks.append(f"lost at {entry.runaway_ps:.3g} ps; numbers are from before")
     return "; ".join(remarks)
 
 
-def _csv(records: Sequence[dict[str, Any]], provenance: dict[str, str]) -> str:
+def _csv(records: Sequence[dict[str, Any]], provenance: Provenance) -> str:
     text = io.StringIO()
-    text.writelines(f"# {key}: {value}\n" for key, value in provenance.items())
+    text.writelines(f"# {line}\n" for line in provenance.lines())
     writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
@@ -144,10 +147,10 @@ def _draw_runs(entries: Sequence[Entry], named: bool) -> Figure:
     conserved = []
     for entry, shade in zip(entries, _shades(entries, named), strict=True):
         label = entry.name if named else entry.kind
-        if entry.conserved_meV is not None:
-            energy.plot(*plots.thin(entry.time_ps, entry.conserved_meV), color=shade)
-            conserved.append(entry.conserved_meV)
-        series = plots.thin(entry.time_ps, entry.temperature_K)
+        if entry.series.conserved_meV is not None:
+            energy.plot(*plots.thin(entry.time_ps, entry.series.conserved_meV), color=shade)
+            conserved.append(entry.series.conserved_meV)
+        series = plots.thin(entry.time_ps, entry.series.temperature_K)
         heat.plot(*series, color=shade, linewidth=0.9, label=label)
     if conserved:
         _signed_scale(energy, np.concatenate(conserved))

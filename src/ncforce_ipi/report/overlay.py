@@ -1,40 +1,24 @@
-"""All measurements of several runs, and their curves in one figure.
-
-Owns which measurements there are, and what stands beside what.
-"""
+"""Curves of several runs in one figure.  Owns what stands beside what."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from ncforce_ipi import plots
-from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables import diffusion, drift, power, rdf, temperature, vdos
-from ncforce_ipi.reading.replicas import Given
-from ncforce_ipi.result import Finding
+from ncforce_ipi.observables.analyse import Analysis
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.result import Result
 
-log = logging.getLogger(__name__)
-
-VERBS: dict[str, tuple[str, Callable[[Sequence[Path], Given], Finding]]] = {
-    "drift": ("Drift", drift.measure),
-    "temperature": ("Temperature", temperature.measure),
-    "rdf": ("g(r)", rdf.measure),
-    "vdos": ("Velocity spectra", lambda paths, given: vdos.measure(paths, given, vdos.Transform())),
-    "diffusion": ("Diffusion", lambda paths, given: diffusion.measure(paths, given,
-                                                                       diffusion.Fit())),
-    "power": ("Power of non-conservative forces", power.measure),
-}  # fmt: skip
 OVERLAID = {
     "drift": ("time_ps", ("conserved_", "temperature_"), "time (ps)"),
     "rdf": ("r_A", ("g_",), "distance $r$ (Å)"),
     "vdos": ("wavenumber_per_cm", ("cvv_",), "wavenumber (cm$^{-1}$)"),
 }
-"""For each verb the abscissa, what the names of its curves begin with, the label."""
+"""For each observable the abscissa, what the names of its curves begin with, the label."""
 NAMES = {
     "conserved_minus_start_meV_per_atom": "conserved, from start\n(meV/atom)",
     "temperature_K": "temperature (K)",
@@ -42,41 +26,30 @@ NAMES = {
 ERROR = "_standard_error"
 
 
-def measure_all(directory: Path, given: Given) -> dict[str, Finding | str]:
-    """Every measurement of a directory, or why there is none."""
-    found: dict[str, Finding | str] = {}
-    for verb, (_, measure) in VERBS.items():
-        try:
-            found[verb] = measure([directory], given)
-        except InputError as err:
-            found[verb] = str(err)
-            log.info("%s: no %s: %s", directory, verb, err)
-    return found
-
-
-def overlaid(named: Sequence[tuple[str, Finding]], verb: str) -> Figure:
+def overlaid(named: Sequence[tuple[str, Result]], verb: str) -> Figure:
     """Curves of all runs with their bands, one panel for each curve that one of them has.
 
     Parameters
     ----------
-    named : name and finding of each run, the finding of this verb
+    named : name of each run, and its result of this observable
     verb : one of `OVERLAID`
     """
     abscissa, starts, label = OVERLAID[verb]
-    every = dict.fromkeys(name for _, finding in named for name in finding.columns)
-    names = [name for name in every if name.startswith(starts) and ERROR not in name]
+    every = [(run, result.columns()) for run, result in named]
+    all_names = dict.fromkeys(name for _, columns in every for name in columns)
+    names = [name for name in all_names if name.startswith(starts) and ERROR not in name]
     figure, panels = plots.figure(len(names), share_x=True, height_in=2.3)
     shown: set[str] = set()
     shades = plots.shades(len(named))
     for panel, name in zip(panels, names, strict=True):
         highest = 0.0
-        for rank, (run, finding) in enumerate(named):
-            if name not in finding.columns:
+        for rank, (run, columns) in enumerate(every):
+            if name not in columns:
                 continue
-            x, y = finding.columns[abscissa], finding.columns[name]
+            x, y = columns[abscissa], columns[name]
             # bonds of molecules would hide the rest of g(r)
             highest = max(highest, float(np.max(y[x > 2.0], initial=0.0)))
-            error = finding.columns.get(_error_of(name), np.full(len(y), np.nan))
+            error = columns.get(_error_of(name), np.full(len(y), np.nan))
             x, y, error = plots.thin(x, y, error)
             plots.band(panel, x, y, error, shades[rank])
             panel.lines[-1].set_label("_" if run in shown else run)
@@ -90,20 +63,23 @@ def overlaid(named: Sequence[tuple[str, Finding]], verb: str) -> Figure:
 
 
 def write_overlaid(
-    found: Mapping[str, Mapping[str, Finding | str]],
+    analyses: Mapping[str, Analysis],
     verbs: Sequence[str],
     folder: Path,
-    provenance: Mapping[str, str],
+    provenance: Provenance,
 ) -> list[Path]:
-    """The figures of these verbs as PNG and PDF, where at least one run has curves."""
-    lines = [f"{key}: {value}" for key, value in provenance.items()]
+    """The figures of these observables as PNG and PDF, where at least one run has curves."""
     written = []
     with plots.style():
         for verb in verbs:
-            findings = [(name, of_run[verb]) for name, of_run in found.items()]
-            named = [(name, one) for name, one in findings if isinstance(one, Finding)]
+            named = [
+                (name, analysis.available[verb])
+                for name, analysis in analyses.items()
+                if verb in analysis.available
+            ]
             if named:
-                written += plots.save_both(overlaid(named, verb), folder / verb, lines)
+                drawn = overlaid(named, verb)
+                written += plots.save_both(drawn, folder / verb, provenance.lines())
     return written
 
 

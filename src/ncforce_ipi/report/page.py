@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import Template
 
@@ -17,9 +18,13 @@ from matplotlib.figure import Figure
 
 from ncforce_ipi import plots
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.report.overlay import OVERLAID, VERBS, overlaid
+from ncforce_ipi.observables.analyse import HEADINGS, Analysis
+from ncforce_ipi.observables.headline import headline
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.report.overlay import OVERLAID, overlaid
 from ncforce_ipi.report.view import View
-from ncforce_ipi.result import Finding
+from ncforce_ipi.result import Result, Unavailable
+from ncforce_ipi.rundir import INPUT_FILE
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:; "
@@ -38,6 +43,8 @@ h3 { font-size: 1.1rem; margin-bottom: .3rem }
 table { border-collapse: collapse; margin: .4rem 0 } td, th { padding: .1rem .9rem .1rem 0;
   text-align: left; vertical-align: top; font-variant-numeric: tabular-nums }
 th { border-bottom: 1px solid #999 } td:first-child { color: #444; white-space: nowrap }
+.box { border: 2px solid #0072b2; border-radius: .4rem; padding: .2rem .9rem; margin: .6rem 0 }
+.contents { color: #666 } a { color: #0072b2 }
 .figure { max-width: 46rem; width: 100% } .note { color: #666 }
 .view { border: 1px solid #ccc; padding: .3rem }
 .view .visualizer { position: relative; height: 32rem }
@@ -69,32 +76,27 @@ class Run:
     Attributes
     ----------
     name : heading
-    findings : of each verb; the error's text where there is none
+    analysis : all observables of it
     view : of the trajectory, if there is one
-    facts : provenance, one line each
+    provenance : where the numbers come from
     """
 
     name: str
-    findings: Mapping[str, Finding | str]
+    analysis: Analysis
     view: View | None
-    facts: Mapping[str, str]
+    provenance: Provenance
+
+    @property
+    def anchor(self) -> str:
+        """For links within the page."""
+        return re.sub(r"\W+", "-", self.name)
 
 
 def render(runs: Sequence[Run], title: str) -> str:
-    """The page.
-
-    Raises
-    ------
-    InputError
-        No run has anything to show.
-    """
-    if not any(isinstance(one, Finding) for run in runs for one in run.findings.values()):
-        raise InputError(
-            "nothing to report: "
-            + "; ".join(str(next(iter(run.findings.values()))) for run in runs)
-        )
+    """The page."""
     with plots.style():
-        body = [_compared(runs)] if len(runs) > 1 else []
+        body = [_contents(runs)] if len(runs) > 1 else []
+        body += [_compared(runs)] if len(runs) > 1 else []
         body += [_section(run, rank) for rank, run in enumerate(runs)]
     views = [run.view for run in runs if run.view is not None]
     scripts = ""
@@ -105,32 +107,64 @@ def render(runs: Sequence[Run], title: str) -> str:
     )
 
 
-def _section(run: Run, rank: int) -> str:
-    parts = [f"<h2>{html.escape(run.name)}</h2>"]
-    for verb, (heading, _) in VERBS.items():
-        one = run.findings[verb]
-        parts.append(f"<h3>{heading}</h3>")
-        if isinstance(one, str):
-            parts.append(f'<p class="note">None: {html.escape(one)}</p>')
-            continue
-        parts.append(_table([[label, text] for label, text in one.lines]))
-        try:
-            parts.append(_image(one.draw(), heading))
-        except InputError as err:
-            parts.append(f'<p class="note">{html.escape(str(err))}</p>')
-    if run.view is not None:
-        parts.append(_view(run.view, f"view{rank}"))
-    lines = "\n".join(f"{key}: {value}" for key, value in run.facts.items())
-    parts.append(f"<h3>Provenance</h3><pre>{html.escape(lines)}</pre>")
+def _contents(runs: Sequence[Run]) -> str:
+    """The headline of every run, with links to its part of the page."""
+    parts = []
+    for run in runs:
+        link = f'<a href="#{run.anchor}">{html.escape(run.name)}</a>'
+        parts.append(f"<h3>{link}</h3>{_box(run)}")
     return "\n".join(parts)
 
 
-def _view(view: View, name: str) -> str:
+def _box(run: Run) -> str:
+    return f'<div class="box">{_table([list(line) for line in headline(run.analysis)])}</div>'
+
+
+def _section(run: Run, rank: int) -> str:
+    parts = [f'<h2 id="{run.anchor}">{html.escape(run.name)}</h2>', _box(run)]
+    links = [f'<a href="#{run.anchor}-{verb}">{heading}</a>' for verb, heading in HEADINGS.items()]
+    if run.view is not None:
+        links.append(f'<a href="#{run.anchor}-trajectory">Trajectory</a>')
+    links.append(f'<a href="#{run.anchor}-provenance">Input and provenance</a>')
+    parts.append(f'<p class="contents">{" · ".join(links)}</p>')
+    for verb, heading in HEADINGS.items():
+        one = run.analysis.results[verb]
+        parts.append(f'<h3 id="{run.anchor}-{verb}">{heading}</h3>')
+        if isinstance(one, Unavailable):
+            parts.append(f'<p class="note">None: {html.escape(one.reason)}</p>')
+            continue
+        parts.append(_table([[label, text] for label, text in one.lines()]))
+        try:
+            parts.append(_image(one.figure(), heading))
+        except InputError as err:
+            parts.append(f'<p class="note">{html.escape(str(err))}</p>')
+    if run.view is not None:
+        parts.append(_view(run.view, f"view{rank}", f"{run.anchor}-trajectory"))
+    parts.append(_origin(run))
+    return "\n".join(parts)
+
+
+def _origin(run: Run) -> str:
+    """The command that ran it, its input, and the hashes: below all else."""
+    record = run.analysis.data.first.metadata.record
+    lines = [f"run by: {record['command']}"] if "command" in record else []
+    text = html.escape("\n".join([*lines, *run.provenance.lines()]))
+    parts = [
+        f'<h3 id="{run.anchor}-provenance">Input and provenance</h3><pre>{text}</pre>',
+    ]
+    path = run.analysis.data.first.directory / INPUT_FILE
+    if path.is_file():
+        xml = html.escape(path.read_text(encoding="utf-8", errors="replace"))
+        parts.append(f"<details><summary>{INPUT_FILE}</summary><pre>{xml}</pre></details>")
+    return "".join(parts)
+
+
+def _view(view: View, name: str, anchor: str) -> str:
     inner = "".join(f'<div id="{name}-{part}"></div>' for part in ("meta", "info"))
     structure = f'<div id="{name}-structure" class="visualizer"></div>'
     data = f'<script type="application/json" id="{name}-data">{_in_script(view.data)}</script>'
     return (
-        f"<h3>Trajectory</h3><p>{html.escape(view.words)}; chemiscope</p>{data}"
+        f'<h3 id="{anchor}">Trajectory</h3><p>{html.escape(view.words)}; chemiscope</p>{data}'
         f'<div class="view" id="{name}">{structure}{inner}</div>'
     )
 
@@ -138,35 +172,31 @@ def _view(view: View, name: str) -> str:
 def _compared(runs: Sequence[Run]) -> str:
     """One table with a column for each run, and their curves in one figure."""
     parts = ["<h2>Side by side</h2>"]
-    for verb, (heading, _) in VERBS.items():
-        found = [run.findings[verb] for run in runs]
-        good = [one for one in found if isinstance(one, Finding)]
-        if not good:
+    for verb, heading in HEADINGS.items():
+        found = [run.analysis.available.get(verb) for run in runs]
+        lines = [None if one is None else dict(_labelled(one)) for one in found]
+        labels = dict.fromkeys(label for one in lines if one is not None for label in one)
+        if not labels:
             continue
-        labels = dict.fromkeys(_labelled(one)[k][0] for one in good for k in range(len(one.lines)))
         rows = [
-            [label, *(dict(_labelled(one)).get(label, "") if isinstance(one, Finding) else "-"
-                      for one in found)]
+            [label, *("-" if one is None else one.get(label, "") for one in lines)]
             for label in labels
-        ]  # fmt: skip
+        ]
         parts.append(f"<h3>{heading}</h3>" + _table(rows, ["", *(run.name for run in runs)]))
-        if verb in OVERLAID and len(good) > 1:
-            named = [(run.name, one) for run, one in zip(runs, found, strict=True)
-                     if isinstance(one, Finding)]  # fmt: skip
+        named = [(run.name, one) for run, one in zip(runs, found, strict=True) if one is not None]
+        if verb in OVERLAID and len(named) > 1:
             parts.append(_image(overlaid(named, verb), heading))
     return "\n".join(parts)
 
 
-def _labelled(finding: Finding) -> list[tuple[str, str]]:
+def _labelled(result: Result) -> list[tuple[str, str]]:
     """Lines whose empty labels carry on the one before, with a number."""
-    result, last, count = [], "", 0
-    for label, text in finding.lines:
+    lines, last, count = [], "", 0
+    for label, words in result.lines():
         last, count = (label, 0) if label else (last, count + 1)
-        if last not in ("errors", "note", "run"):
-            result.append((f"{last} ({count + 1})" if count else last, text))
-        else:
-            result.append((last, text))
-    return result
+        numbered = count > 0 and last not in ("errors", "note", "run")
+        lines.append((f"{last} ({count + 1})" if numbered else last, words))
+    return lines
 
 
 def _table(rows: Sequence[Sequence[str]], head: Sequence[str] = ()) -> str:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.metadata import look_around
-from ncforce_ipi.reading.replicas import PATTERNS, Given, Replica, open_replicas
+from ncforce_ipi.observables.options import Options
+from ncforce_ipi.observables.source import Replica, Source
+from ncforce_ipi.reading.directory import PATTERNS
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ def of_directory(directory: Path) -> View | None:
         log.warning("no view of the trajectory: this chemiscope has no %s", PROGRAM)
         return None
     try:
-        (replica,) = open_replicas([directory], "positions", Given())
+        replica = Source(directory, Options(discard_ps=0.0)).trajectory("positions")
     except InputError as err:
         log.warning("no view of %s: %s", directory, err)
         return None
@@ -117,7 +118,7 @@ def _dataset(
         arrows["parameters"]["global"]["color"] = shade
         shapes[name] = arrows
     unit, values = "step", steps.astype(float)
-    step_fs = look_around(directory).step_fs
+    step_fs = replica.source.step_fs
     if step_fs is not None and replica.trajectory.numbered:
         unit, values = "time", 1e-3 * step_fs * values
     properties = {unit: {"target": "structure", "values": values, "units": "ps"}}

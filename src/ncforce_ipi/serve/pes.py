@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from ncforce_ipi.backend import Backend, Kind, Role
 from ncforce_ipi.cli import driver, families
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.models import model_path, sha256
+from ncforce_ipi.models import model_path
+from ncforce_ipi.provenance import sha256
 from ncforce_ipi.serve import protocol
 from ncforce_ipi.serve.evaluator import Evaluator, check_species
 from ncforce_ipi.species import read_species

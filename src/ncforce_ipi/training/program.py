@@ -17,7 +17,7 @@ import torch
 
 from ncforce_ipi import __version__
 from ncforce_ipi.drivers import loading
-from ncforce_ipi.models import sha256
+from ncforce_ipi.provenance import sha256
 from ncforce_ipi.training.dataset import data_hash
 from ncforce_ipi.training.distil import distil
 from ncforce_ipi.training.fit import fit

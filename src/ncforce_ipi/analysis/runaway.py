@@ -1,0 +1,56 @@
+"""When the physics of a run is gone: one rule for the launcher and for every observable."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K
+
+HOT = 1.5
+"""Times the reference temperature.  192 atoms fluctuate by 6 % (sqrt(2 / 3N), canonical)."""
+
+
+def kinetic_meV(temperature_K: float) -> float:
+    """Kinetic energy of an atom at a temperature, 3/2 k_B T, meV."""
+    return 1.5e3 * BOLTZMANN_EV_PER_K * temperature_K
+
+
+def before_runaway(
+    temperature_K: NDArray[np.float64],
+    conserved_meV: NDArray[np.float64] | None,
+    reference_K: float,
+    hot: float = HOT,
+) -> NDArray[np.bool_]:
+    """Samples before the forces' own work has heated the system beyond recognition.
+
+    A run is lost from the first sample on at which both are true:
+
+    - T > hot T_ref: it is hotter than equilibrium fluctuations make it;
+    - |C - C(0)| > (hot - 1) 3/2 k_B T_ref: the conserved quantity has changed by as much as that
+      heat takes in kinetic energy alone (with the potential's share it takes about twice that).
+
+    A start that isn't equilibrated gets as hot, but what heats it is its own potential energy: C
+    stays.  A thermostat that takes heat out changes C, but not T.  A value that isn't finite counts
+    as both.  Without a conserved quantity the first alone decides.
+
+    Parameters
+    ----------
+    temperature_K : ``(n_samples,)``, K
+    conserved_meV : ``(n_samples,)``, meV/atom; None where it isn't written
+    reference_K : T_ref, of the ensemble or of the start, K
+    hot : dimensionless, > 1
+
+    Returns
+    -------
+    ``(n_samples,)``, True up to the first such sample, False from there on
+    """
+    calm = temperature_K <= hot * reference_K  # NaN compares False
+    if conserved_meV is not None and len(conserved_meV):
+        moved = np.abs(conserved_meV - conserved_meV[0])
+        calm = np.where(
+            np.isfinite(temperature_K) & np.isfinite(moved),
+            calm | (moved <= (hot - 1.0) * kinetic_meV(reference_K)),
+            False,
+        )
+    return np.logical_and.accumulate(calm)

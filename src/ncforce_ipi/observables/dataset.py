@@ -1,0 +1,107 @@
+"""One run, or several as replicas of one system: what every observable is computed from.
+
+Owns what replicas must have in common, and that nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables.options import Options
+from ncforce_ipi.observables.source import Replica, Source
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One run, or several as replicas of one system.
+
+    Attributes
+    ----------
+    sources : the runs
+    """
+
+    sources: tuple[Source, ...]
+    _memory: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def first(self) -> Source:
+        """The first run, which stands for what all have in common."""
+        return self.sources[0]
+
+    def replicas(self, quantity: str) -> list[Replica]:
+        """Trajectories of a quantity, of one and the same system.
+
+        Raises
+        ------
+        InputError
+            A file that holds something else, or replicas with other atoms.
+        """
+        found = [source.trajectory(quantity) for source in self.sources]
+        for replica in found[1:]:
+            if not np.array_equal(replica.species, found[0].species):
+                raise InputError(
+                    f"{replica.trajectory.path} has other atoms than {found[0].trajectory.path}; "
+                    "expected replicas of one system"
+                )
+        return found
+
+    def remember(self, key: Hashable, make: Callable[[], Found]) -> Found:
+        """What ``make`` gives, made once for each key: a file is passed over once."""
+        if key not in self._memory:
+            self._memory[key] = make()
+        found: Found = self._memory[key]
+        return found
+
+    def remembers(self, key: Hashable) -> bool:
+        """Whether that has been made already."""
+        return key in self._memory
+
+    def files(self) -> list[Path]:
+        """What there is to read, for the provenance."""
+        return [file for source in self.sources for file in source.files()]
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the models of all runs, with commas; empty where nothing says them."""
+        every = dict.fromkeys(source.metadata.model_sha256 for source in self.sources)
+        return ", ".join(filter(None, every))
+
+
+def open_dataset(paths: Sequence[Path], options: Options | None = None) -> Dataset:
+    """The files or directories of one system.
+
+    Raises
+    ------
+    InputError
+        None, or one that isn't there.
+    """
+    if not paths:
+        raise InputError("no files; expected a directory of a run, or one of its files")
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} is missing; expected a file, or a directory of a run")
+    return Dataset(tuple(Source(path, options or Options()) for path in paths))
+
+
+def same_frame_fs(replicas: Sequence[Replica]) -> float:
+    """The time between frames that all replicas share, fs.
+
+    Raises
+    ------
+    InputError
+        They differ.
+    """
+    times = [replica.frame_fs for replica in replicas]
+    if max(times) - min(times) > 1e-6 * max(times):
+        raise InputError(
+            f"replicas have frames {min(times):g} to {max(times):g} fs apart; expected one time"
+        )
+    return times[0]

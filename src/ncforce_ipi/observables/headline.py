@@ -1,0 +1,95 @@
+"""The first lines of every report: what ran, whether it is conservative, what to do next."""
+
+from __future__ import annotations
+
+from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
+from ncforce_ipi.observables import text
+from ncforce_ipi.observables.analyse import Analysis
+from ncforce_ipi.observables.drift import Drifts, RunDrift, verdicts
+from ncforce_ipi.reading.metadata import RunMetadata
+
+LONGER = 10.0  # times as long: what an error bar takes more often than not
+ENSEMBLES = {"nve": "NVE", "npt": "NPT", "langevin": "Langevin", "svr": "SVR", "gle": "GLE"}
+
+
+def headline(analysis: Analysis) -> list[tuple[str, str]]:
+    """Label and text of each line."""
+    lines = [("run", what_ran(analysis))]
+    drifts = analysis.drift
+    if drifts is None:
+        return lines
+    answer, words = conservative(drifts)
+    return [*lines, ("conservative", words), ("next", _next(analysis, drifts, answer))]
+
+
+def what_ran(analysis: Analysis) -> str:
+    """Forces, atoms, ensemble, length, how it ended."""
+    metadata = analysis.data.first.metadata
+    parts = [_forces(metadata)]
+    if metadata.n_atoms is not None:
+        parts.append(f"{metadata.n_atoms} atoms")
+    parts.append(_ensemble(metadata))
+    if analysis.drift is not None:
+        run = analysis.drift.runs[0]
+        discarded = f" (the first {run.window.discarded_ps:.3g} ps left out)"
+        parts.append(f"{run.whole.time_ps[-1]:.6g} ps{discarded}")
+    if len(analysis.data.sources) > 1:
+        parts.append(f"{len(analysis.data.sources)} replicas")
+    parts.append(str(metadata.record.get("state", "")))
+    return ", ".join(filter(None, parts))
+
+
+def conservative(drifts: Drifts) -> tuple[str, str]:
+    """``yes``, ``no`` or ``open``, and the sentence that says so."""
+    run = drifts.runs[0]
+    if run.window.runaway_ps is not None:
+        return "no", f"no: the run was lost at {run.window.runaway_ps:.3g} ps"
+    drift = drifts.conserved
+    if drift is None:
+        return "open", "open: the conserved quantity isn't written"
+    limit = f"{LAMBENCH_MEV_PER_ATOM_PER_PS:g} meV/atom/ps"
+    value = text.of_drift(drift, "meV/atom/ps")
+    answer = {"passes": "yes", "fails": "no", "open": "open"}[_lambench(drifts, run)]
+    meaning = {
+        "yes": f"within {limit}",
+        "no": f"more than {limit}",
+        "open": f"whether that is within {limit} takes a longer run to tell",
+    }[answer]
+    return answer, f"{answer}: the conserved quantity drifts by {value}, {meaning}"
+
+
+def _lambench(drifts: Drifts, run: RunDrift) -> str:
+    if len(drifts.runs) == 1:
+        return verdicts(run)["lambench"]
+    every = {verdicts(one).get("lambench", "open") for one in drifts.runs}
+    return every.pop() if len(every) == 1 else "open"
+
+
+def _forces(metadata: RunMetadata) -> str:
+    if metadata.forces == "mts":
+        return f"MTS forces, M = {metadata.mts}"
+    return f"{metadata.forces} forces" if metadata.forces else "a run of i-PI"
+
+
+def _ensemble(metadata: RunMetadata) -> str:
+    name = str((metadata.record.get("ensemble") or {}).get("name", ""))
+    word = ENSEMBLES.get(name, name) or ("NVE" if metadata.isolated else "")
+    if metadata.n_beads > 1:
+        word += f", {metadata.n_beads} beads"
+    return f"{word} at {metadata.temperature_K:g} K" if word and metadata.temperature_K else word
+
+
+def _next(analysis: Analysis, drifts: Drifts, answer: str) -> str:
+    source = analysis.data.first
+    folder = source.directory
+    if answer == "yes":
+        return f"ncforce report {folder}"
+    if answer == "no":
+        smaller = source.metadata.forces == "mts" and source.metadata.mts > 1
+        return "ncforce tune: find the largest M that is good" if smaller else (
+            "run MTS forces (--forces mts), whose slow force corrects the drift"
+        )  # fmt: skip
+    longer_ps = LONGER * float(drifts.runs[0].whole.time_ps[-1])
+    if source.metadata.record:
+        return f"ncforce run --resume --out {folder} --time-ps {longer_ps:.3g}"
+    return f"run {longer_ps:.3g} ps or more"

@@ -1,0 +1,120 @@
+"""What a properties file says over time: temperature and energies of all atoms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.analysis.temperature import temperature
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.metadata import RunMetadata
+from ncforce_ipi.reading.properties import Table
+
+WITHOUT_ENERGY = (
+    "the forces have no energy: what is called conserved is kinetic + thermostat energy, whose "
+    "slope is the power of the forces where the temperature has no trend"
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Temperature and energies over time.
+
+    Attributes
+    ----------
+    time_ps : ``(n_samples,)``, ps
+    steps : ``(n_samples,)``; None where the file doesn't number them
+    temperature_K : ``(n_samples,)``, K, ours: 2K / (k_B dof)
+    conserved_meV : ``(n_samples,)``, meV/atom, less its first value; None without the column
+    potential_meV : likewise, in full
+    dof : degrees of freedom behind the temperature, of all beads
+    n_atoms : number of atoms
+    notes : what a reader should know
+    """
+
+    time_ps: NDArray[np.float64]
+    steps: NDArray[np.int64] | None
+    temperature_K: NDArray[np.float64]
+    conserved_meV: NDArray[np.float64] | None
+    potential_meV: NDArray[np.float64] | None
+    dof: float
+    n_atoms: int
+    notes: tuple[str, ...]
+
+    def part(self, chosen: NDArray[np.bool_]) -> Series:
+        """The samples where ``chosen``, ``(n_samples,)``, is True."""
+
+        def cut(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+            return None if values is None else values[chosen]
+
+        return replace(
+            self,
+            time_ps=self.time_ps[chosen],
+            steps=None if self.steps is None else self.steps[chosen],
+            temperature_K=self.temperature_K[chosen],
+            conserved_meV=cut(self.conserved_meV),
+            potential_meV=cut(self.potential_meV),
+        )
+
+
+def series_of(
+    table: Table,
+    metadata: RunMetadata,
+    *,
+    n_atoms: int,
+    temperature_K: float | None = None,
+    fixed_com: bool = True,
+) -> Series:
+    """What a properties file says over time.
+
+    Parameters
+    ----------
+    table : of the whole run
+    metadata : of the run
+    n_atoms : number of atoms
+    temperature_K : of the ensemble, K, where i-PI's own temperature must be corrected
+    fixed_com : whether the centre of mass is held at rest
+
+    Raises
+    ------
+    InputError
+        No temperature.
+    """
+    fixed = 3.0 if fixed_com else 0.0
+    free = 3.0 * n_atoms * metadata.n_beads  # i-PI's kinetic_md is of a bead, P times as hot
+    dof, notes = free - fixed, []
+    if metadata.n_beads > 1:
+        notes.append(f"path integral of {metadata.n_beads} beads: T is that of its beads")
+    if table.has("kinetic_md"):
+        kelvin = temperature(table.column("kinetic_md", "electronvolt"), dof)
+    elif table.has("temperature"):
+        theirs_K = table.column("temperature", "kelvin")
+        kelvin = (free * theirs_K - fixed * (temperature_K or 0.0)) / dof
+        notes.append("no kinetic_md: T from i-PI's temperature" + (
+            "" if temperature_K else "; its offset needs --temperature-K, its drift doesn't"
+        ))  # fmt: skip
+    else:
+        raise InputError(
+            f"{table.path} has neither kinetic_md nor temperature; add kinetic_md{{electronvolt}} "
+            "to the properties in the i-PI input"
+        )
+    energies = {
+        name: 1e3 / n_atoms * table.column(name, "electronvolt")
+        for name in ("conserved", "potential")
+        if table.has(name)
+    }
+    conserved, potential = energies.get("conserved"), energies.get("potential")
+    if conserved is not None and potential is not None and not potential.any():
+        notes.append(WITHOUT_ENERGY)
+    return Series(
+        time_ps=table.column("time", "picosecond"),
+        steps=table.column("step").astype(np.int64) if table.has("step") else None,
+        temperature_K=kelvin,
+        conserved_meV=None if conserved is None else conserved - conserved[0],
+        potential_meV=potential,
+        dof=dof,
+        n_atoms=n_atoms,
+        notes=tuple(notes),
+    )

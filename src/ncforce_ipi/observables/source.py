@@ -1,0 +1,296 @@
+"""One run's files, read once, and the part of the run that everything is measured over.
+
+Owns the rule for the discarded start and for a runaway.  Observables open no files of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.analysis.runaway import before_runaway
+from ncforce_ipi.analysis.temperature import atom_masses
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables.options import Options, Window, discarded
+from ncforce_ipi.observables.series import Series, series_of
+from ncforce_ipi.reading.directory import (
+    PATTERNS,
+    is_properties,
+    open_quantity,
+    properties_beside,
+    trajectory_in,
+)
+from ncforce_ipi.reading.metadata import RunMetadata, read_metadata
+from ncforce_ipi.reading.properties import Table, read_properties
+from ncforce_ipi.reading.trajectory import Frames, Trajectory, open_trajectory
+
+
+@dataclass(frozen=True)
+class Source:
+    """One run: a directory, or one of its files.  What is read is read once.
+
+    Attributes
+    ----------
+    path : a directory, a properties file or a trajectory
+    options : what the user said
+    """
+
+    path: Path
+    options: Options = field(default_factory=Options)
+    _opened: dict[str, Replica] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def metadata(self) -> RunMetadata:
+        """What lies beside the files."""
+        return read_metadata(self.path)
+
+    @property
+    def directory(self) -> Path:
+        """Where the files are."""
+        return self.path if self.path.is_dir() else self.path.parent
+
+    @property
+    def name(self) -> str:
+        """For tables and figures: the directory's name, and that of a file."""
+        if self.path.is_dir():
+            return self.path.absolute().name
+        return f"{self.path.absolute().parent.name}/{self.path.name}"
+
+    @cached_property
+    def table(self) -> Table | None:
+        """All of the properties file, with the prefix of a trajectory; None without one."""
+        path = self.path if is_properties(self.path) else properties_beside(self.path)
+        return None if path is None else read_properties(path)
+
+    @cached_property
+    def series(self) -> Series:
+        """Temperature and energies of the whole run; InputError where nothing says them."""
+        if self.table is None:
+            raise InputError(
+                f"{self.path}: no properties file of i-PI there; give one (PREFIX.out)"
+            )
+        return series_of(
+            self.table,
+            self.metadata,
+            n_atoms=self.n_atoms,
+            temperature_K=self.temperature_K,
+            fixed_com=self.fixed_com,
+        )
+
+    @property
+    def n_atoms(self) -> int:
+        """Of the run; InputError where nothing says it."""
+        n_atoms = self.options.n_atoms or self.metadata.n_atoms
+        if n_atoms is not None:
+            return n_atoms
+        for pattern in PATTERNS:
+            prefix = "" if self.path.is_dir() else f"{self.path.name.split('.')[0]}."
+            for file in sorted(self.directory.glob(prefix + pattern)):
+                return len(open_trajectory(file).species)
+        raise InputError(f"nothing beside {self.path} says how many atoms there are; give --atoms")
+
+    @cached_property
+    def step_fs(self) -> float | None:
+        """Time of one of i-PI's steps, fs: as given, else of the properties, else of a record."""
+        if self.options.timestep_fs is not None:
+            return self.options.timestep_fs
+        of_table = None if self.table is None else _step_fs(self.table)
+        return of_table or self.metadata.step_fs
+
+    @property
+    def temperature_K(self) -> float | None:
+        """Of the ensemble; None where nothing says it."""
+        return self.options.temperature_K or self.metadata.temperature_K
+
+    @property
+    def target_K(self) -> float | None:
+        """What the mean temperature should be; None in NVE, or where nothing says it."""
+        if self.options.temperature_K is None and self.metadata.isolated:
+            return None
+        return self.temperature_K
+
+    @property
+    def fixed_com(self) -> bool:
+        """Whether the centre of mass is held at rest."""
+        return self.options.fixed_com and self.metadata.fixed_com
+
+    @cached_property
+    def window(self) -> Window:
+        """The part that everything is measured over, by the properties file where there is one."""
+        if self.table is None or not (self.table.has("step") and self.table.has("time")):
+            return Window(self.options.discard_ps or 0.0)
+        return _window(self, self.table)
+
+    def trajectory(self, quantity: str) -> Replica:
+        """The file that holds a quantity, without what lies outside the window.
+
+        Raises
+        ------
+        InputError
+            None, another quantity, another number of atoms than the run, or no frame left.
+        """
+        if quantity not in self._opened:
+            self._opened[quantity] = _open(self, quantity)
+        return self._opened[quantity]
+
+    def files(self) -> list[Path]:
+        """What there is to read, for the provenance."""
+        if self.path.is_file():
+            return [self.path]
+        found = sorted(file for pattern in PATTERNS for file in self.path.glob(pattern))
+        return found + ([self.table.path] if self.table is not None else [])
+
+
+@dataclass(frozen=True)
+class Replica:
+    """The frames of one trajectory that lie in the window of its run.
+
+    Attributes
+    ----------
+    trajectory : its frames
+    source : the run
+    """
+
+    trajectory: Trajectory
+    source: Source
+
+    @property
+    def species(self) -> NDArray[np.str_]:
+        """``(n_atoms,)``, element symbols."""
+        return self.trajectory.species
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """``(n_frames,)``."""
+        return self.trajectory.steps
+
+    @property
+    def step_fs(self) -> float:
+        """Time of a step, fs; InputError where nothing says it."""
+        step_fs = _frame_step_fs(self.source, self.trajectory)
+        if step_fs is None:
+            raise InputError(
+                f"{self.trajectory.path} does not say how long a step is; give --timestep-fs"
+                + ("" if self.trajectory.numbered else ", the time between frames")
+            )
+        return step_fs
+
+    @property
+    def time_ps(self) -> NDArray[np.float64]:
+        """Of each frame, ``(n_frames,)``, ps."""
+        return 1e-3 * self.step_fs * self.steps.astype(np.float64)
+
+    @property
+    def frame_fs(self) -> float:
+        """Time between frames, fs."""
+        return self.trajectory.stride() * self.step_fs
+
+    def masses_u(self) -> NDArray[np.float64]:
+        """``(n_atoms,)``, u, from the run, never from a table."""
+        masses = self.source.options.masses_u or self.source.metadata.masses_u
+        if masses is None:
+            names = ",".join(f"{name}=..." for name in np.unique(self.species))
+            raise InputError(
+                f"no run.json and no checkpoint beside {self.trajectory.path} says the masses; "
+                f"give --masses-u {names}"
+            )
+        return atom_masses(self.species, masses)
+
+    def blocks(self, n_frames: int) -> Iterator[Frames]:
+        """Frames, ``n_frames`` at a time; velocities where the file holds momenta."""
+        momenta = self.trajectory.quantity == "momenta"
+        masses_u = self.masses_u()[:, None] if momenta else 1.0
+        for block in self.trajectory.blocks(n_frames):
+            yield Frames(block.steps, block.values / masses_u if momenta else block.values,
+                         block.cells)  # fmt: skip
+
+
+def _window(source: Source, table: Table) -> Window:
+    """Of a run whose properties file has steps and times."""
+    steps, time_ps = table.column("step").astype(np.int64), table.column("time", "picosecond")
+    elapsed_ps = time_ps - time_ps[0]
+    discard_ps = discarded(source.options, float(elapsed_ps[-1]))
+    step_fs = source.step_fs
+    from_step = int(steps[0])
+    if discard_ps > 0.0 and step_fs is not None:
+        from_step += math.ceil(1e3 * discard_ps / step_fs - 1e-6)
+    if from_step > steps[-1]:
+        raise InputError(
+            f"{table.path} ends before the {discard_ps:g} ps to discard; give a smaller "
+            "--discard-ps, or run longer"
+        )
+    calm = _calm(source)
+    if calm is None or calm.all():
+        return Window(discard_ps, from_step)
+    lost = int(np.argmin(calm))
+    return Window(discard_ps, from_step, int(steps[lost]) - 1, float(time_ps[lost]))
+
+
+def _calm(source: Source) -> NDArray[np.bool_] | None:
+    """Samples before a runaway; None where temperature or number of atoms can't be had."""
+    try:
+        series = source.series
+    except InputError:  # whoever needs them is told
+        return None
+    reference_K = source.temperature_K or _early_K(series.temperature_K)
+    return before_runaway(series.temperature_K, series.conserved_meV, reference_K)
+
+
+def _early_K(temperature_K: NDArray[np.float64]) -> float:
+    """Mean over the first tenth, K: where nothing says the temperature of the ensemble."""
+    early = temperature_K[: max(len(temperature_K) // 10, 1)]
+    return float(early.mean())
+
+
+def _step_fs(table: Table) -> float | None:
+    """From the first and last row's step and time."""
+    if not (table.has("step") and table.has("time")):
+        return None
+    steps, time_fs = table.column("step"), table.column("time", "femtosecond")
+    if len(steps) < 2 or steps[-1] == steps[0]:
+        return None
+    return float((time_fs[-1] - time_fs[0]) / (steps[-1] - steps[0]))
+
+
+def _frame_step_fs(source: Source, trajectory: Trajectory) -> float | None:
+    return source.step_fs if trajectory.numbered else source.options.timestep_fs
+
+
+def _open(source: Source, quantity: str) -> Replica:
+    path = trajectory_in(source.path, quantity) if source.path.is_dir() else source.path
+    trajectory = open_quantity(path, quantity, source.options.unit)
+    n_atoms = source.metadata.n_atoms
+    if n_atoms is not None and len(trajectory.species) != n_atoms:
+        raise InputError(
+            f"{path} has {len(trajectory.species)} atoms; expected the {n_atoms} that the run's "
+            "run.json or checkpoint says: are these files of one run?"
+        )
+    window = _of_trajectory(source, trajectory)
+    inside = trajectory.between(
+        int(trajectory.steps[0]) if window.from_step is None else window.from_step, window.to_step
+    )
+    if len(inside.steps) == 0:
+        raise InputError(
+            f"{path} ends before the {window.discarded_ps:g} ps to discard; "
+            "give a smaller --discard-ps"
+        )
+    return Replica(inside, source)
+
+
+def _of_trajectory(source: Source, trajectory: Trajectory) -> Window:
+    """The run's window, or without a properties file one by the trajectory's own steps."""
+    if source.window.from_step is not None and trajectory.numbered:
+        return source.window
+    steps, step_fs = trajectory.steps, _frame_step_fs(source, trajectory)
+    if step_fs is None and not source.options.discard_ps:
+        return Window()
+    step_fs = Replica(trajectory, source).step_fs
+    length_ps = 1e-3 * step_fs * float(steps[-1] - steps[0])
+    discard_ps = discarded(source.options, length_ps)
+    return Window(discard_ps, int(steps[0]) + math.ceil(1e3 * discard_ps / step_fs - 1e-6))

@@ -1,0 +1,71 @@
+"""A run directory: the names of its files, and its record ``run.json``, read in one place.
+
+Owns names only; what the files hold is the business of those who write and read them.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ncforce_ipi.errors import InputError
+
+Record = dict[str, Any]
+
+RECORD_FILE = "run.json"
+INPUT_FILE = "input.xml"
+STRUCTURE_FILE = "init.xyz"
+VELOCITIES_FILE = "init_velocities.xyz"
+LOGS = "logs"
+ANALYSIS = "analysis"
+PREFIX = "simulation"
+PROPERTIES_FILE = f"{PREFIX}.out"
+# of a classical run, of a path integral's centroid
+TRAJECTORY_FILES = (
+    (f"{PREFIX}.pos_0.extxyz", f"{PREFIX}.pos.extxyz"),
+    (f"{PREFIX}.vel_0.xyz", f"{PREFIX}.vel.xyz"),
+)
+FORCE_FILES = f"{PREFIX}.forces_*.xyz"
+RESTART_FILE = "RESTART"
+WRITTEN_BY_IPI = (RESTART_FILE, f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
+RESUME_FILE = "resume.xml"
+
+
+def read_record(directory: Path) -> Record:
+    """``run.json`` of a directory.
+
+    Raises
+    ------
+    InputError
+        There is none, it is damaged, or another program's.
+    """
+    record = find_record(directory)
+    if record is None:
+        raise InputError(
+            f"{directory / RECORD_FILE} is missing or another program's; expected a directory made "
+            "by 'ncforce run': give its name"
+        )
+    return record
+
+
+def find_record(directory: Path) -> Record | None:
+    """The same; None where there is none, or another program's file of that name.
+
+    Raises
+    ------
+    InputError
+        It is damaged.
+    """
+    path = directory / RECORD_FILE
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as err:
+        raise InputError(
+            f"{path} can't be read: {err}; expected JSON as 'ncforce run' writes it"
+        ) from err
+    if not isinstance(record, dict) or "plan" not in record:
+        return None
+    return record
