@@ -23,7 +23,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from ncforce_ipi.inputs import recipe as inputs
+from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.units import ATOMIC_TIME_FS
 
 ANSWER_S = 300.0  # for a block of steps, and for programs to start
@@ -207,7 +207,7 @@ def _input(layout: Layout) -> str:
 
 def water(n_copies: int = 1) -> Atoms:
     """The shipped 64 H2O, repeated ``n_copies`` times along each axis."""
-    return inputs.read_structure("water") * (n_copies, n_copies, n_copies)
+    return read_structure("water") * (n_copies, n_copies, n_copies)
 
 
 def main() -> None:

@@ -41,10 +41,12 @@ def read_record(directory: Path) -> Record:
         There is none, it is damaged, or another program's.
     """
     record = find_record(directory)
+    path = directory / RECORD_FILE
+    if record is None and path.is_file():
+        raise InputError(f"{path} is no record of a run of ncforce; is it another program's?")
     if record is None:
         raise InputError(
-            f"{directory / RECORD_FILE} is missing or another program's; expected a directory made "
-            "by 'ncforce run': give its name"
+            f"{path} is missing: no run of ncforce is in {directory}; give the directory of one"
         )
     return record
 
@@ -64,8 +66,8 @@ def find_record(directory: Path) -> Record | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as err:
         raise InputError(
-            f"{path} can't be read: {err}; expected JSON as 'ncforce run' writes it"
+            f"{path} is no record of a run: {err}; expected JSON as 'ncforce run' writes it"
         ) from err
-    if not isinstance(record, dict) or "plan" not in record:
+    if not isinstance(record, dict) or not isinstance(record.get("plan"), dict):
         return None
     return record

@@ -3,7 +3,7 @@
 import json
 import pickle
 import zipfile
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,18 +12,24 @@ from ase.build import graphene
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import preflight
+from ncforce_ipi.inputs.commands import Service
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import Recipe, read_structure
+from ncforce_ipi.inputs.recipe import Recipe
+from ncforce_ipi.inputs.structure import read_structure
 
 WATER = read_structure("water")
 SHEET = graphene(size=(4, 4, 1), vacuum=7.0)
 SHEET.pbc = True
 
+SERVICE = {field.name for field in fields(Service)}
+
 
 def recipe(mts=8, ensemble=None, step_fs=0.5, n_outer=1000, **changes):
     plan = Plan("mts" if mts > 1 else "slow", mts, step_fs, n_outer)
-    return Recipe(plan, ensemble or Ensemble(), 300.0, 1, **changes)
+    words = {key: changes.pop(key) for key in SERVICE & changes.keys()}
+    service = Service(**{"model": "water"} | words)
+    return Recipe(plan, ensemble or Ensemble(), 300.0, 1, service, **changes)
 
 
 def model_file(path, outputs, species=(1, 8)):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import sysconfig
+from dataclasses import fields
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,18 +14,24 @@ from ase import Atoms
 
 from ncforce_ipi import cli
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.commands import Service, Transport
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.ready_made import ready
-from ncforce_ipi.inputs.recipe import Recipe, Transport, input_xml, read_structure, write_input
+from ncforce_ipi.inputs.recipe import Recipe, input_xml, write_input
+from ncforce_ipi.inputs.structure import read_structure
 
 ATOMS = Atoms("OH2", positions=np.eye(3), cell=[[10, 0, 0], [1, 10, 0], [0, 2, 10]], pbc=True)
+
+SERVICE = {field.name for field in fields(Service)}
 
 
 def recipe(forces="mts", mts=8, **changes):
     plan = Plan.from_time(forces, mts if forces == "mts" else 1, 0.5, 1.0)
-    return Recipe(plan, Ensemble(), 300.0, 7, **changes)
+    words = {key: changes.pop(key) for key in SERVICE & changes.keys()}
+    service = Service(**{"model": "water"} | words)
+    return Recipe(plan, Ensemble(), 300.0, 7, service, **changes)
 
 
 def parsed(**changes):

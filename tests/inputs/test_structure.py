@@ -12,8 +12,8 @@ from ase import Atoms
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import Recipe, input_xml, read_structure, write_input
-from ncforce_ipi.inputs.structure import set_velocities, velocities_xyz
+from ncforce_ipi.inputs.recipe import Recipe, input_xml, write_input
+from ncforce_ipi.inputs.structure import read_structure, set_velocities, velocities_xyz
 from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
 
 PLAN = Plan.from_time("slow", 1, 0.5, 0.01)

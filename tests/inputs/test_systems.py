@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.commands import Service
 from ncforce_ipi.inputs.ensembles import ENSEMBLES, Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.preflight import check, vacuum_A
-from ncforce_ipi.inputs.recipe import Recipe, input_xml, read_structure
+from ncforce_ipi.inputs.recipe import Recipe, input_xml
+from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.inputs.systems import SYSTEMS, system
 from ncforce_ipi.models import SHIPPED
 
@@ -40,7 +42,7 @@ def test_meaning_of_the_input(structures, name, ensemble, forces):
     known = system(name)
     kind = Ensemble(ensemble, barostat=known.barostat if ensemble == "npt" else None)
     plan = Plan.from_time(forces, M if forces == "mts" else 1, INNER_FS, 0.1)
-    recipe = Recipe(plan, kind, TEMPERATURE_K, 3, known.model)
+    recipe = Recipe(plan, kind, TEMPERATURE_K, 3, Service(known.model))
     check(recipe, structures[name])  # nothing is refused
     root = ElementTree.fromstring(input_xml(recipe, structures[name]))
 
@@ -105,7 +107,7 @@ def test_start_structures(structures, name):
 def test_vacuum_and_barostat(structures, name):
     """A sheet or slab is kept from an isotropic barostat."""
     plan = Plan.from_time("slow", 1, INNER_FS, 0.1)
-    recipe = Recipe(plan, Ensemble("npt"), TEMPERATURE_K, 3, system(name).model)
+    recipe = Recipe(plan, Ensemble("npt"), TEMPERATURE_K, 3, Service(system(name).model))
     if name in WITH_VACUUM:
         with pytest.raises(
             InputError, match="vacuum along c, which barostat isotropic would close"

@@ -13,24 +13,16 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.inputs.commands import Service, Transport, is_name
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import Recipe, Transport
+from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.launch import addresses as sockets
 from ncforce_ipi.launch import claim, compare, continuation, resume, run
 from ncforce_ipi.launch import directory as files
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.display import facts
-from ncforce_ipi.launch.job import (
-    Job,
-    Service,
-    driver_command,
-    driver_names,
-    from_record,
-    in_the_text,
-    is_name,
-    to_record,
-)
+from ncforce_ipi.launch.job import Job, driver_command, driver_names, from_record, to_record
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower, RunningLine
 from ncforce_ipi.launch.supervise import Ending, Limits
@@ -578,10 +570,10 @@ class TestJob:
         Ensemble(),
         300.0,
         1,
-        transport=Transport(31415),
-        **in_the_text(service),
+        service,
+        Transport(31415),
     )
-    job = Job(Path("out"), recipe, "/start.xyz", service, Limits(60.0, 900.0))
+    job = Job(Path("out"), recipe, "/start.xyz", Limits(60.0, 900.0))
 
     def test_survives_run_json(self):
         assert from_record(Path("out"), to_record(self.job)) == self.job
@@ -589,7 +581,7 @@ class TestJob:
     @pytest.mark.parametrize("forces", ["slow", "fast", "mts"])
     def test_driver_command(self, forces):
         plan = Plan(forces, 8 if forces == "mts" else 1, 0.5, 10)
-        job = Job(Path("out"), Recipe(plan, Ensemble(), 300.0, 1), "water", Service("water"))
+        job = Job(Path("out"), Recipe(plan, Ensemble(), 300.0, 1), "water")
         words = driver_command(job, Path("/tmp/s"))
         assert words[words.index("--role") + 1] == ("both" if forces == "mts" else forces)
         assert words[words.index("--socket-dir") + 1] == "/tmp/s"
@@ -608,8 +600,8 @@ class TestJob:
         plan = Plan(forces, 8 if forces == "mts" else 1, 0.5, 10)
         other = ("/env/bin/ncforce", "driver", "mace", "--model", "/m.model")
         service = Service("water", device="cuda:0,cuda:1", slow_driver=other)
-        recipe = Recipe(plan, Ensemble(), 300.0, 1, **in_the_text(service))
-        job = Job(Path("out"), recipe, "water", service)
+        recipe = Recipe(plan, Ensemble(), 300.0, 1, service)
+        job = Job(Path("out"), recipe, "water")
         assert driver_names(job) == names
         assert from_record(Path("out"), to_record(job)) == job
         for index, name in enumerate(names):
@@ -664,7 +656,8 @@ class TestJob:
         assert is_name(model, family) == name
 
     def test_program_of_another_environment(self):
-        job = replace(self.job, service=replace(self.job.service, program="/env/bin/ncforce"))
+        service = replace(self.job.service, program="/env/bin/ncforce")
+        job = replace(self.job, recipe=replace(self.recipe, service=service))
         assert driver_command(job, Path("/tmp/s"))[:3] == [
             "/env/bin/ncforce",
             "driver",
@@ -695,7 +688,7 @@ class TestProvenance:
     def test_reports_of_several_drivers(self):
         one = {"model": "a", "kinds": {"fast": "direct"}, "roles": {"fast": {"model_s": 1.0}}}
         two = {"model": "b", "kinds": {"slow": "conservative"}, "roles": {"slow": {"model_s": 2.0}}}
-        merged = records.together([one, two, one])
+        merged = records.combined_report([one, two, one])
         assert merged["model"] == "a, b"
         assert merged["kinds"] == {"fast": "direct", "slow": "conservative"}
         assert merged["roles"] == {"fast": {"model_s": 2.0}, "slow": {"model_s": 2.0}}
@@ -731,7 +724,7 @@ class TestComparison:
         recipe = Recipe(Plan("slow", 1, 0.5, 10), Ensemble(), 300.0, 1)
         start, velocities = str(tmp_path / "start.xyz"), str(tmp_path / "v.xyz")
         directory = tmp_path / "out/slow"
-        return Job(directory, recipe, start, Service("water"), velocities=velocities)
+        return Job(directory, recipe, start, velocities=velocities)
 
     @pytest.fixture
     def record(self, job):

@@ -10,7 +10,8 @@ from pathlib import Path
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import preflight
-from ncforce_ipi.inputs.recipe import read_structure, write_input
+from ncforce_ipi.inputs.recipe import write_input
+from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 
 log = logging.getLogger(__name__)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.commands import Service, Transport, is_name
 from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import Recipe, Transport
+from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS, system
-from ncforce_ipi.launch.job import Job, Service, in_the_text, is_name
+from ncforce_ipi.launch.job import Job
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.models import SHIPPED
 from ncforce_ipi.models.modelfile import named_model
@@ -173,9 +174,9 @@ def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
         ensemble(args),
         args.temperature_K,
         args.seed,
-        transport=Transport(args.port),
-        force_stride=_force_stride(args.write_forces, steps),
-        **in_the_text(service(args)),
+        service(args),
+        Transport(args.port),
+        _force_stride(args.write_forces, steps),
     )
 
 
@@ -189,7 +190,7 @@ def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
     limits = Limits(args.stall_s, getattr(args, "max_temperature_K", None))
     velocities = args.velocities and str(Path(args.velocities).expanduser().absolute())
     structure = _absolute(args.structure)
-    return Job(directory, recipe(args, steps), structure, service(args), limits, velocities)
+    return Job(directory, recipe(args, steps), structure, limits, velocities)
 
 
 def service(args: argparse.Namespace) -> Service:

@@ -140,11 +140,12 @@ def _check_masses(atoms: Atoms) -> None:
 
 def _models(recipe: Recipe) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
     """Role, model, family and further words of everything that serves forces."""
+    service = recipe.service
     for role in recipe.plan.components:
-        if role == "slow" and recipe.slow_driver:
-            yield role, *named_model(recipe.slow_driver), recipe.slow_driver
+        if role == "slow" and service.slow_driver:
+            yield role, *named_model(service.slow_driver), service.slow_driver
         else:
-            yield role, recipe.model, recipe.family, recipe.options
+            yield role, service.model, service.family, service.options
 
 
 def _check_models(recipe: Recipe, atoms: Atoms) -> None:
@@ -172,7 +173,7 @@ def _check_species(model: str, known: Capabilities, atoms: Atoms) -> None:
 
 def _check_outputs(role: str, model: str, known: Capabilities, recipe: Recipe) -> None:
     """Refuse a fast model without direct forces, or without a direct stress where it's needed."""
-    if role != "fast" or "--fast-kind" in recipe.options:
+    if role != "fast" or "--fast-kind" in recipe.service.options:
         return
     if not (known.has(DIRECT_FORCE) or known.has(f"{DIRECT_FORCE}s")):
         raise InputError(f"the fast model {model} has no output {DIRECT_FORCE}; take another one")

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ncforce_ipi.inputs.commands import Service
 from ncforce_ipi.inputs.ensembles import ENSEMBLES, Ensemble
 from ncforce_ipi.inputs.plan import Forces, Plan
-from ncforce_ipi.inputs.recipe import Recipe, input_xml, read_structure
+from ncforce_ipi.inputs.recipe import Recipe, input_xml
+from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.inputs.systems import SYSTEMS
 
 TIME_PS = 20.0
@@ -31,7 +33,7 @@ def ready() -> Iterator[tuple[str, str]]:
             ensemble = Ensemble(kind, barostat=system.barostat if kind == "npt" else None)
             for word in SPLITS if name == first else ["mts8"]:
                 plan = Plan.from_time(*SPLITS[word], STEP_FS, TIME_PS)
-                recipe = Recipe(plan, ensemble, TEMPERATURE_K, 1, system.model)
+                recipe = Recipe(plan, ensemble, TEMPERATURE_K, 1, Service(system.model))
                 yield f"{name}-{kind}-{word}.xml", input_xml(recipe, atoms)
     yield from catalysis()
 
@@ -40,7 +42,8 @@ def catalysis() -> Iterator[tuple[str, str]]:
     """Oxygen on an alloy with SevenNet-0 as slow force: ``benchmarks/catalysis.md``."""
     name, teacher = "o-on-cu3al", ("ncforce", "driver", "sevennet", "--model", "7net-0")
     plan = Plan.from_time("mts", 8, CATALYSIS_STEP_FS, TIME_PS)
-    recipe = Recipe(plan, Ensemble(), TEMPERATURE_K, 1, SYSTEMS[name].model, slow_driver=teacher)
+    service = Service(SYSTEMS[name].model, slow_driver=teacher)
+    recipe = Recipe(plan, Ensemble(), TEMPERATURE_K, 1, service)
     yield f"{name}-nve-mts8-sevennet.xml", input_xml(recipe, read_structure(name))
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.recipe import Transport
+from ncforce_ipi.inputs.commands import Transport
 
 PREFIX = "ncf-"
 RANDOM_CHARACTERS = 8  # that mkdtemp appends

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 import sysconfig
@@ -11,60 +10,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.errors import RunError
+from ncforce_ipi.inputs.commands import Service, Transport, driver_words, slow_driver_words
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import Recipe, Transport
+from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.launch.supervise import Limits
-from ncforce_ipi.rundir import INPUT_FILE, LOGS, STRUCTURE_FILE
+from ncforce_ipi.rundir import INPUT_FILE, LOGS
 
-MAX_DRIVERS = 1024
 WAIT_FOR_SERVER_S = 120
 SLOW_DRIVER = "slow-driver"
 PROGRAM = (sys.executable, "-m", "ncforce_ipi")
-
-
-@dataclass(frozen=True)
-class Service:
-    """How the forces are served.
-
-    Attributes
-    ----------
-    family : model family, a file of ``ipi_drivers``
-    model : name of a shipped model, or that the family knows, or path
-    device : one device, or several with commas, which the drivers take in turn
-    threads : CPU threads of each driver
-    options : further options of ``ncforce driver``
-    drivers : how many processes serve every role; None for one, or one for each device
-    program : ``ncforce`` of the environment that has the family's library; None for our own
-    slow_driver : words of another driver for the slow forces, so that this one serves the fast
-        ones alone: its program, ``driver``, its family and the options of its model
-    """
-
-    model: str
-    family: str = "metatomic"
-    device: str | None = None
-    threads: int = 1
-    options: tuple[str, ...] = ()
-    drivers: int | None = None
-    program: str | None = None
-    slow_driver: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.drivers is not None and not 1 <= self.drivers <= MAX_DRIVERS:
-            raise InputError(f"drivers must lie between 1 and {MAX_DRIVERS}, got {self.drivers}")
-        if "" in self.devices:
-            raise InputError(f"device {self.device!r} has an empty name; expected cuda:0,cuda:1")
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Every device that is named; none if the model chooses."""
-        return () if self.device is None else tuple(self.device.split(","))
-
-    @property
-    def n_drivers(self) -> int:
-        """How many driver processes there are."""
-        return self.drivers or len(self.devices) or 1
 
 
 @dataclass(frozen=True)
@@ -74,20 +30,18 @@ class Job:
     directory: Path
     recipe: Recipe
     structure: str
-    service: Service
     limits: Limits = field(default_factory=Limits)
     velocities: str | None = None
+
+    @property
+    def service(self) -> Service:
+        """The drivers."""
+        return self.recipe.service
 
     @property
     def name(self) -> str:
         """For messages and the progress bar."""
         return self.directory.name or str(self.directory)
-
-
-def is_name(model: str, family: str) -> bool:
-    """Whether a model is a name that its family may know: no file, and nothing that looks so."""
-    looks_like_a_file = re.search(r"/|\.[a-z]+$", model) is not None
-    return family != "metatomic" and not looks_like_a_file and not Path(model).is_file()
 
 
 def ipi_command(input_file: str, sockets: Path) -> list[str]:
@@ -125,43 +79,23 @@ def report_file(name: str) -> str:
 
 
 def driver_command(job: Job, sockets: Path, index: int = 0) -> list[str]:
-    """The index-th driver, for its components of the plan; a fast-only run needs its energy."""
+    """The index-th driver, for its components of the plan."""
     plan, service, name = job.recipe.plan, job.service, driver_names(job)[index]
-    common = ["--structure", STRUCTURE_FILE, "--report", report_file(name)]
-    common += ["--wait-s", str(WAIT_FOR_SERVER_S)]
-    common += _addresses(job.recipe.transport, plan, sockets)
+    transport = job.recipe.transport
+    addresses = transport.options(plan.components) or ["--socket-dir", str(sockets)]
+    addresses += ["--report", report_file(name), "--wait-s", str(WAIT_FOR_SERVER_S)]
     if name == SLOW_DRIVER:
-        return [*service.slow_driver, *common, "--role", "slow"]
-    program = [service.program] if service.program else PROGRAM
-    words = [*program, "driver", service.family, "--model", service.model, *common]
-    words += ["--threads", str(service.threads)]
-    role = serves(job, index)
-    words += ["--role", role]
-    if service.devices:
-        words += ["--device", service.devices[index % len(service.devices)]]
-    if role == "both":
-        words += ["--mts", str(plan.mts)]
-    if plan.forces == "fast":
-        words.append("--direct-energy")
-    if job.recipe.ensemble.has_pressure and "fast" in plan.components:
-        words.append("--direct-virial")
-    return [*words, *service.options]
-
-
-def in_the_text(service: Service) -> dict[str, Any]:
-    """What the input says of the drivers: fields of ``inputs.Recipe``."""
-    options = service.options
-    if service.threads != 1:
-        options = ("--threads", str(service.threads), *options)
-    if len(service.devices) == 1:
-        options = ("--device", service.devices[0], *options)
-    return {
-        "model": service.model,
-        "family": service.family,
-        "program": service.program or "ncforce",
-        "options": options,
-        "slow_driver": service.slow_driver,
-    }
+        return slow_driver_words(service, addresses)
+    devices = service.devices
+    return driver_words(
+        service,
+        plan,
+        job.recipe.ensemble,
+        serves(job, index),
+        addresses,
+        program=[service.program] if service.program else PROGRAM,
+        device=devices[index % len(devices)] if devices else None,
+    )
 
 
 def to_record(job: Job) -> dict[str, Any]:
@@ -218,21 +152,12 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         Ensemble(**record["ensemble"]),
         record["temperature_K"],
         record["seed"],
-        transport=Transport(driver["port"]),
-        force_stride=record.get("force_stride"),
-        **in_the_text(service),
+        service,
+        Transport(driver["port"]),
+        record.get("force_stride"),
     )
     limits = Limits(**record["limits"])
-    return Job(directory, recipe, record["structure"], service, limits, record.get("velocities"))
-
-
-def _addresses(transport: Transport, plan: Plan, sockets: Path) -> list[str]:
-    if transport.port is None:
-        return ["--socket-dir", str(sockets)]
-    words = ["--host", transport.host]
-    for name in plan.components:
-        words += [f"--{name}-port", str(transport.port_of(name))]
-    return words
+    return Job(directory, recipe, record["structure"], limits, record.get("velocities"))
 
 
 def _ipi_program() -> Path:

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.recipe import structure_path
+from ncforce_ipi.inputs.commands import Service, is_name
+from ncforce_ipi.inputs.structure import structure_path
 from ncforce_ipi.launch.directory import write_atomically
-from ncforce_ipi.launch.job import (
-    Job,
-    Service,
-    driver_names,
-    is_name,
-    report_file,
-    to_record,
-)
+from ncforce_ipi.launch.job import Job, driver_names, report_file, to_record
 from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.models import SHIPPED, model_path
 from ncforce_ipi.models.modelfile import named_model

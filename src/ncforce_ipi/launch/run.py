@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import preflight
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import input_xml, read_structure, write_input
+from ncforce_ipi.inputs.recipe import input_xml, write_input
+from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.launch import claim, resume
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import check_addresses, private_directory

@@ -1,0 +1,156 @@
+"""The command lines of the drivers that serve a run: for the launcher, and for people by hand.
+
+Owns what a user says of the drivers, and the words that start one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.ensembles import Ensemble
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.rundir import STRUCTURE_FILE
+
+MAX_DRIVERS = 1024
+
+
+@dataclass(frozen=True)
+class Transport:
+    """Where i-PI listens: unix sockets, or TCP on ``port`` (slow) and ``port + 1`` (fast)."""
+
+    port: int | None = None
+    host: str = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        if self.port is not None and not 1 <= self.port <= 65534:
+            raise InputError(f"port must lie between 1 and 65534, got {self.port}")
+
+    def port_of(self, component: str) -> int:
+        """TCP port of a component."""
+        if self.port is None:
+            raise InputError("unix sockets have no port; expected an inet transport")
+        return self.port + (component == "fast")
+
+    def options(self, components: Sequence[str]) -> list[str]:
+        """Options of a driver that serves these components; none for i-PI's own unix sockets."""
+        if self.port is None:
+            return []
+        ports = [(f"--{name}-port", str(self.port_of(name))) for name in components]
+        return ["--host", self.host, *(word for pair in ports for word in pair)]
+
+
+@dataclass(frozen=True)
+class Service:
+    """How the forces are served.
+
+    Attributes
+    ----------
+    family : model family, see ``ncforce driver --list``
+    model : name of a shipped model, or that the family knows, or path
+    device : one device, or several with commas, which the drivers take in turn
+    threads : CPU threads of each driver
+    options : further options of ``ncforce driver``
+    drivers : how many processes serve every role; None for one, or one for each device
+    program : ``ncforce`` of the environment that has the family's library; None for our own
+    slow_driver : words of another driver for the slow forces, so that this one serves the fast
+        ones alone: its program, ``driver``, its family and the options of its model
+    """
+
+    model: str
+    family: str = "metatomic"
+    device: str | None = None
+    threads: int = 1
+    options: tuple[str, ...] = ()
+    drivers: int | None = None
+    program: str | None = None
+    slow_driver: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.drivers is not None and not 1 <= self.drivers <= MAX_DRIVERS:
+            raise InputError(f"drivers must lie between 1 and {MAX_DRIVERS}, got {self.drivers}")
+        if "" in self.devices:
+            raise InputError(f"device {self.device!r} has an empty name; expected cuda:0,cuda:1")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Every device that is named; none if the model chooses."""
+        return () if self.device is None else tuple(self.device.split(","))
+
+    @property
+    def n_drivers(self) -> int:
+        """How many driver processes there are."""
+        return self.drivers or len(self.devices) or 1
+
+
+def is_name(model: str, family: str) -> bool:
+    """Whether a model is a name that its family may know: no file, and nothing that looks so."""
+    looks_like_a_file = re.search(r"/|\.[a-z]+$", model) is not None
+    return family != "metatomic" and not looks_like_a_file and not Path(model).is_file()
+
+
+def driver_words(
+    service: Service,
+    plan: Plan,
+    ensemble: Ensemble,
+    role: str,
+    addresses: Sequence[str],
+    *,
+    program: Sequence[str] = ("ncforce",),
+    device: str | None = None,
+) -> list[str]:
+    """The words that start a driver for a role of the plan: slow, fast or both.
+
+    A fast-only run needs the energy of its direct forces, constant pressure their virial.
+
+    Parameters
+    ----------
+    addresses : options that say where i-PI listens
+    program : that has our verbs
+    device : of this driver; None for the model's own choice
+    """
+    words = [*program, "driver", service.family, "--model", service.model]
+    words += _role(role, addresses)
+    if role == "both":
+        words += ["--mts", str(plan.mts)]
+    if plan.forces == "fast":
+        words.append("--direct-energy")
+    if ensemble.has_pressure and "fast" in plan.components:
+        words.append("--direct-virial")
+    if device is not None:
+        words += ["--device", device]
+    if service.threads != 1:
+        words += ["--threads", str(service.threads)]
+    return [*words, *service.options]
+
+
+def slow_driver_words(service: Service, addresses: Sequence[str]) -> list[str]:
+    """The words that start the other driver for the slow forces."""
+    return [*service.slow_driver, *_role("slow", addresses)]
+
+
+def by_hand(
+    service: Service, plan: Plan, ensemble: Ensemble, transport: Transport
+) -> list[list[str]]:
+    """The commands that a person types in the directory of the input, for all that it needs."""
+    addresses, other = transport.options(plan.components), service.slow_driver
+    slow = slow_driver_words(service, addresses)
+
+    def own(role: str) -> list[str]:
+        device = service.devices[0] if len(service.devices) == 1 else None
+        program = (service.program or "ncforce",)
+        return driver_words(
+            service, plan, ensemble, role, addresses, program=program, device=device
+        )
+
+    if not other or plan.forces == "fast":
+        return [own("both" if plan.forces == "mts" else plan.forces)]
+    return [own("fast"), slow] if plan.forces == "mts" else [slow]
+
+
+def _role(role: str, addresses: Sequence[str]) -> list[str]:
+    """What is the same in all families."""
+    return ["--role", role, "--structure", STRUCTURE_FILE, *addresses]
