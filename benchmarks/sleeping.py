@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Role, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Wanted
 from ncforce_ipi.drivers import loading
 from ncforce_ipi.serve import client, sockets
 from ncforce_ipi.serve.evaluator import Evaluator
@@ -54,12 +54,11 @@ class SleepingPes:
         return 0.0, np.zeros_like(pos), np.zeros((3, 3)), ""
 
 
-class Sleeping:
+class Sleeping(Backend):
     """For our driver."""
 
-    kinds: frozenset[Kind] = frozenset(["conservative", "direct"])
-    species: frozenset[int] | None = None
-    source: Path | None = None
+    kinds = stress = frozenset[Kind](["conservative", "direct"])
+    direct_energy = True
     description = "sleeping"
 
     def __init__(self) -> None:

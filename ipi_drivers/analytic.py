@@ -7,20 +7,19 @@ direct forces (Jacobian, work along a loop), are in ``formulas.py``.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.serve.options import parse_object
 
 from . import conversion
 from .formulas import Harmonic, LennardJones
-from .options import parse_object
 
 FORCES = "conservative, direct"
 MODELS: dict[str, type[Harmonic] | type[LennardJones]] = {
@@ -29,46 +28,54 @@ MODELS: dict[str, type[Harmonic] | type[LennardJones]] = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that only analytic models have."""
-    parser.add_argument("--arguments", metavar="JSON", default="{}",
-                        help="parameters of the model, a JSON object")  # fmt: skip
+def load(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: Literal["float64"] | None = None,
+    threads: int = 1,
+    trust: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+) -> AnalyticBackend:
+    """Make the model of this name; numpy on a CPU, whatever the device.
 
-
-def load(args: argparse.Namespace) -> AnalyticBackend:
-    """Make the model that ``--model`` and ``--arguments`` name.
+    Parameters
+    ----------
+    model : harmonic, lennard-jones, or a JSON file
+    device, threads, trust : of no use here
+    dtype : float64 is what formulas are computed in
+    arguments : parameters of the model
 
     Raises
     ------
     InputError
         No such model, no such parameter, or not JSON.
     """
-    source = None if args.model in MODELS else Path(args.model)
-    arguments: dict[str, Any] = {"model": args.model}
+    source = None if model in MODELS else Path(model)
+    values: dict[str, Any] = {"model": model}
     if source:
         if not source.is_file():
-            raise InputError(
-                f"--model: expected {', '.join(MODELS)} or a JSON file, got {args.model!r}"
-            )
-        arguments = parse_object(source.read_text(encoding="utf-8"), str(source))
-    arguments |= parse_object(args.arguments, "--arguments")
-    name = arguments.pop("model", None)
+            raise InputError(f"--model: expected {', '.join(MODELS)} or a JSON file, got {model!r}")
+        values = parse_object(source.read_text(encoding="utf-8"), str(source))
+    values |= arguments or {}
+    name = values.pop("model", None)
     if name not in MODELS:
         raise InputError(f'{source}: expected "model": {" or ".join(MODELS)}, got {name!r}')
     known = [field.name for field in fields(MODELS[name])]
-    if unknown := sorted(set(arguments) - set(known)):
+    if unknown := sorted(set(values) - set(known)):
         raise InputError(f"{name} has no {', '.join(unknown)}; it has {', '.join(known)}")
-    for key, value in arguments.items():
+    for key, value in values.items():
         if key != "sites_A" and not isinstance(value, int | float):
             raise InputError(f"{key}: expected a number, got {value!r}")
-    return AnalyticBackend(name, MODELS[name](**arguments), source)
+    return AnalyticBackend(name, MODELS[name](**values), source)
 
 
-class AnalyticBackend:
-    """A formula as a model; see ``ncforce_ipi.backend.Backend``."""
+class AnalyticBackend(Backend):
+    """A formula as a model; see ``ncforce_ipi.backend.Backend``.  All species are the same."""
 
-    kinds: frozenset[Kind] = frozenset(["conservative", "direct"])
-    species: frozenset[int] | None = None  # all are the same
+    kinds = stress = frozenset[Kind](["conservative", "direct"])
+    direct_energy = True
+    dtype = "float64"
 
     def __init__(self, name: str, model: Harmonic | LennardJones, source: Path | None) -> None:
         self.description = f"{name} (analytic, float64)"

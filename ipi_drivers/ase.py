@@ -1,4 +1,4 @@
-"""Any calculator of ASE: ``--model module:Class``, with ``--arguments`` as a JSON object.
+"""Any calculator of ASE: ``--model module:Class``, with its keywords as ``--arguments``.
 
 Owns the way from a structure to ``Calculator.calculate`` and back.  Forces are conservative: ASE
 knows no other kind, and a calculator that gives something else is not found out here.  The energy
@@ -7,7 +7,6 @@ is ASE's ``free_energy`` where the calculator has it: that is what its forces ar
 
 from __future__ import annotations
 
-import argparse
 import importlib
 from collections.abc import Mapping
 from importlib import metadata
@@ -16,45 +15,56 @@ from typing import Any
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
 from . import conversion, loading
-from .options import parse_object, require_trust
+from .options import require_trust
 
 FORCES = "conservative"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that only ASE calculators have."""
-    parser.add_argument("--arguments", metavar="JSON", default="{}",
-                        help="keyword arguments of the calculator, a JSON object")  # fmt: skip
-    parser.add_argument("--no-virial", action="store_true",
-                        help="send 0 as virial; for calculators without stress")  # fmt: skip
+def load(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    threads: int = 1,
+    trust: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+    virial: bool = True,
+) -> AseBackend:
+    """Make the calculator that ``model`` and ``arguments`` name.
 
-
-def load(args: argparse.Namespace) -> AseBackend:
-    """Make the calculator that ``--model`` and ``--arguments`` name.
+    Parameters
+    ----------
+    model : module:Class of the calculator
+    device : cpu; other devices, where a calculator has any, are among its arguments
+    dtype : not here: types, where a calculator has any, are among its arguments
+    threads : that torch may use
+    trust : whether files among the arguments may be unpickled
+    arguments : keyword arguments of the calculator
+    virial : send the virial; --no-virial is for calculators without stress
 
     Raises
     ------
     InputError
-        These options are no calculator, or name a file that needs ``--trust``.
+        These options are no calculator, or name a file that needs ``trust``.
     ModelError
         ASE or the calculator's module is missing, or it has no forces or no stress.
     """
-    arguments = parse_object(args.arguments, "--arguments")
-    files = [Path(v) for v in arguments.values() if isinstance(v, str) and Path(v).is_file()]
+    keywords = dict(arguments or {})
+    files = [Path(v) for v in keywords.values() if isinstance(v, str) and Path(v).is_file()]
     for path in files:  # what a calculator does with a file isn't known here: many unpickle it
-        require_trust(path, args.trust)
-    if args.device not in (None, "cpu"):
-        raise InputError(
-            f"--device {args.device}: an ASE calculator takes its device, if it has one, "
-            "among its --arguments"
-        )
-    loading.prepare(args.threads)
-    calculator = _make(args.model, arguments)
-    return AseBackend(calculator, _describe(args.model), not args.no_virial, files)
+        require_trust(path, trust)
+    for name, value in (("device", device), ("dtype", dtype)):
+        if value not in (None, "cpu"):
+            raise InputError(
+                f"--{name} {value}: an ASE calculator takes its {name}, if it has one, "
+                "among its --arguments"
+            )
+    loading.prepare(threads)
+    return AseBackend(_make(model, keywords), _describe(model), virial, files)
 
 
 def _make(name: str, arguments: dict[str, Any]) -> Any:
@@ -87,11 +97,10 @@ def _describe(name: str) -> str:
     return f"{name} ({', '.join(versions)})"
 
 
-class AseBackend:
-    """An ASE calculator; see ``ncforce_ipi.backend.Backend``."""
+class AseBackend(Backend):
+    """An ASE calculator, which doesn't say its species; see ``ncforce_ipi.backend.Backend``."""
 
-    kinds: frozenset[Kind] = frozenset(["conservative"])
-    species: frozenset[int] | None = None  # calculators don't say
+    kinds = frozenset[Kind](["conservative"])
 
     def __init__(self, calculator: Any, description: str, virial: bool, files: list[Path]) -> None:
         implemented = getattr(calculator, "implemented_properties", ())
@@ -101,10 +110,10 @@ class AseBackend:
                 f"{description} has no {' and no '.join(sorted(lacking))}"
                 + ("; --no-virial runs NVE and NVT without it" if lacking == {"stress"} else "")
             )
-        self.description = description + ("" if virial else ", virial sent as 0")
-        self.source: Path | None = files[0] if files else None
+        self.description = description
+        self.source = files[0] if files else None
+        self.stress = self.kinds if virial else frozenset()
         self._calculator = calculator
-        self._virial = virial
         self._energy = "free_energy" if "free_energy" in implemented else "energy"
         self._atoms: Any = None
 
@@ -112,15 +121,15 @@ class AseBackend:
         """One call of the calculator for energy, forces and stress."""
         conversion.check_request(self, structure, wanted)
         periodic = conversion.periodicity(structure)
-        stress = ["stress"] * (self._virial and periodic)
+        stress = ["stress"] * (bool(self.stress) and periodic)
         results = self._calculate(
             self._update(structure, periodic), [self._energy, "forces", *stress]
         )
         forces = np.array(results["forces"], np.float64)
-        virial = np.zeros((3, 3))
+        virial = np.full((3, 3), np.nan)
         if stress:
             virial = conversion.virial(results["stress"], structure.cell)
-        elif self._virial:
+        elif self.stress:
             virial = conversion.open_virial(structure, forces)
         return {"conservative": Evaluation(float(results[self._energy]), forces, virial)}
 
@@ -131,7 +140,7 @@ class AseBackend:
         if self._atoms is None or not np.array_equal(self._atoms.numbers, structure.numbers):
             self._calculator.reset()
             self._atoms = ase.Atoms(structure.numbers)
-        self._atoms.set_cell(structure.cell)
+        self._atoms.set_cell(conversion.right_handed(structure.cell))
         self._atoms.set_pbc(periodic)
         self._atoms.set_positions(structure.positions)
         return self._atoms

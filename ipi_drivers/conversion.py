@@ -15,7 +15,7 @@ from ncforce_ipi.errors import ModelError
 
 
 def check_request(backend: Backend, structure: Structure, wanted: Wanted) -> None:
-    """Refuse kinds of force and species that a model doesn't have.
+    """Refuse kinds of force, what comes with them, and species that a model doesn't have.
 
     Raises
     ------
@@ -24,6 +24,11 @@ def check_request(backend: Backend, structure: Structure, wanted: Wanted) -> Non
     """
     if lacking := wanted.kinds - backend.kinds:
         raise ModelError(f"{backend.description} has no {' and no '.join(sorted(lacking))} forces")
+    if "direct" in wanted.kinds:
+        if wanted.direct_energy and not backend.direct_energy:
+            raise ModelError(f"{backend.description} has no energy beside its direct forces")
+        if wanted.direct_virial and "direct" not in backend.stress:
+            raise ModelError(f"{backend.description} has no stress beside its direct forces")
     if backend.species is None:
         return
     known = np.isin(structure.numbers, np.fromiter(backend.species, int))
@@ -53,6 +58,11 @@ def wrapped(structure: Structure, periodic: bool) -> np.ndarray:
     """Positions ``(n_atoms, 3)``, A: of a periodic structure, the images that are in the cell."""
     r, cell = structure.positions, structure.cell
     return r - np.floor(r @ np.linalg.inv(cell)) @ cell if periodic else r
+
+
+def right_handed(cell: np.ndarray) -> np.ndarray:
+    """A cell ``(3, 3)``, A, of the same lattice; CHGNet's stress has the sign of the volume."""
+    return -cell if np.linalg.det(cell) < 0 else cell
 
 
 def ase_atoms(structure: Structure, periodic: bool) -> Any:

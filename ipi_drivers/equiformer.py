@@ -1,20 +1,19 @@
 """EquiformerV2 and other direct-force checkpoints of the OCP format, with fairchem-core 1.10.
 
-Owns the trainer that evaluates such a checkpoint.  Direct forces
-only, in float32.  fairchem keeps the net force; the driver removes it unless it is told not to.
+Owns the trainer that evaluates such a checkpoint.  Direct forces only, in float32.
+fairchem keeps the net force; the driver removes it unless it is told not to.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 
 from . import conversion, fairchem_graphs, loading
@@ -25,39 +24,50 @@ SEED = 0  # of the random rotations around each edge: the same for every structu
 CACHE = Path("~/.cache/fairchem")  # where fairchem's own loader puts what it downloads
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """EquiformerV2 has no options of its own."""
+def load(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: Literal["float32"] = "float32",
+    threads: int = 1,
+    trust: bool = False,
+) -> EquiformerBackend:
+    """Load a checkpoint file or a published model.
 
-
-def load(args: argparse.Namespace) -> EquiformerBackend:
-    """Load the checkpoint file or the published model that ``--model`` names.
+    Parameters
+    ----------
+    model : file, or fairchem's name of a published model
+    device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
+    dtype : float32 is all that there is
+    threads : that torch may use
+    trust : whether a file with more than tensors in it may be unpickled
 
     Raises
     ------
     InputError
-        No such file or name, or a file with more than tensors in it and no ``--trust``.
+        No such file or name, or a file with more than tensors in it and no ``trust``.
     ModelError
-        fairchem-core 1 is missing, the file can't be loaded, or it lacks what is asked for.
+        fairchem-core 1 is missing, the file can't be loaded, or it has no direct forces.
     """
-    loading.prepare(args.threads)
+    loading.prepare(threads)
     try:
         with loading.quiet():
             import torch
             from fairchem.core import OCPCalculator
     except ImportError as err:
         raise loading.missing("equiformer", err) from err
-    path, device = _find(args.model), loading.pick_device(args.device)
+    path, chosen = _find(model), loading.pick_device(device)
     plain = _is_plain(path)
     if not plain:
-        require_trust(path, args.trust)
+        require_trust(path, trust)
     try:
         with loading.quiet(), loading.keep_environment(loading.UNSAFE):
             os.environ[loading.UNSAFE] = str(int(not plain))
             trainer = OCPCalculator(checkpoint_path=path, cpu=True, seed=SEED).trainer
     except Exception as err:  # a pickle can raise anything
         raise ModelError(f"{path} is no OCP checkpoint: {loading.one_line(err)}") from err
-    loading.make_reproducible(args.threads, device)
-    return EquiformerBackend(trainer, path, torch.device(device), args)
+    loading.make_reproducible(threads, chosen)
+    return EquiformerBackend(trainer, path, torch.device(chosen))
 
 
 def _find(model: str) -> Path:
@@ -83,12 +93,13 @@ def _is_plain(path: Path) -> bool:
     return True
 
 
-class EquiformerBackend:
+class EquiformerBackend(Backend):
     """A loaded OCP checkpoint; see ``ncforce_ipi.backend.Backend``."""
 
-    kinds: frozenset[Kind] = frozenset(["direct"])
+    kinds = frozenset[Kind](["direct"])
+    dtype = "float32"
 
-    def __init__(self, trainer: Any, path: Path, device: Any, args: argparse.Namespace) -> None:
+    def __init__(self, trainer: Any, path: Path, device: Any) -> None:
         import torch
 
         model = trainer._unwrapped_model
@@ -96,19 +107,18 @@ class EquiformerBackend:
         if getattr(backbone, "direct_forces", True) is False:
             raise ModelError(f"{path} has no direct forces, and its gradients aren't served")
         outputs = trainer.config["outputs"]
-        needed = {"forces": True, "energy": args.direct_energy, "stress": args.direct_virial}
-        if lacking := [name for name, wanted in needed.items() if wanted and name not in outputs]:
-            raise ModelError(
-                f"{path} has no {' and no '.join(lacking)}; it has {', '.join(outputs)}"
-            )
+        if "forces" not in outputs:
+            raise ModelError(f"{path} has no forces; it has {', '.join(outputs)}")
+        self.direct_energy = "energy" in outputs
+        self.stress = self.kinds if "stress" in outputs else frozenset()
         if trainer.ema is not None:  # the weights to use; predict would copy them at each call
             trainer.ema.copy_to()
             trainer.ema = None
         trainer.device = device
         for part in (trainer.model, *trainer.normalizers.values(), *trainer.elementrefs.values()):
             part.to(device)
-        self.species: frozenset[int] | None = frozenset(range(1, backbone.max_num_elements))
-        self.source: Path | None = path
+        self.species = frozenset(range(1, backbone.max_num_elements))
+        self.source = path
         self.description = f"{path.name} ({type(backbone).__name__}, {device}, float32)"
         self._torch, self._trainer = torch, trainer
 

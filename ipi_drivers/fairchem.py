@@ -7,14 +7,13 @@ model; the driver removes it unless it is told not to.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
 from . import conversion, fairchem_graphs, loading
@@ -25,45 +24,59 @@ SEED = 0  # of rotations that some models draw: the same for every structure
 OMOL_SPIN = 1  # fairchem's own default, of molecules; 0 for all other tasks
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that only fairchem models have."""
-    add = parser.add_argument
-    add("--task", help="of a checkpoint with several: omat, omol, oc20, odac, omc")
-    add("--charge", type=int, default=0, help="total charge, for task omol")
-    add("--spin", type=int, help="spin multiplicity, for task omol; default 1")
-    add("--dtype", choices=("float32", "float64"), default="float32")
-    add("--inference", metavar="NAME", help="fairchem's settings; default: exact, not compiled")
+def load(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    threads: int = 1,
+    trust: bool = False,
+    task: str | None = None,
+    charge: int = 0,
+    spin: int | None = None,
+    inference: str | None = None,
+) -> FairchemBackend:
+    """Load a checkpoint file or a published model.
 
-
-def load(args: argparse.Namespace) -> FairchemBackend:
-    """Load the checkpoint file or the published model that ``--model`` names.
+    Parameters
+    ----------
+    model : file, or fairchem's name of a published model
+    device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
+    dtype : of weights and positions
+    threads : that torch may use
+    trust : whether it may be unpickled: every checkpoint is a pickle
+    task : of a checkpoint with several: omat, omol, oc20, odac, omc
+    charge : total charge, for task omol
+    spin : spin multiplicity, for task omol; default 1
+    inference : name of fairchem's settings; default: exact, not compiled
 
     Raises
     ------
     InputError
-        No such file, name or settings, or no ``--trust``: every checkpoint is a pickle.
+        No such file, name or settings, or no ``trust``.
     ModelError
         fairchem-core 2 is missing, the file can't be loaded, or it lacks what is asked for.
     """
-    loading.prepare(args.threads)
+    loading.prepare(threads)
     try:
         with loading.quiet():
             import torch
             from fairchem.core.units.mlip_unit import load_predict_unit
     except ImportError as err:
         raise loading.missing("fairchem", err) from err
-    path = _find(args.model)
-    require_trust(path, args.trust)
-    settings, device = _settings(args), loading.pick_device(args.device)
-    if ":" in device:  # fairchem knows cpu and cuda, and takes the current one of several
-        torch.cuda.set_device(device)
+    path = _find(model)
+    require_trust(path, trust)
+    settings, chosen = _settings(inference, dtype), loading.pick_device(device)
+    if ":" in chosen:  # fairchem knows cpu and cuda, and takes the current one of several
+        torch.cuda.set_device(chosen)
     try:
         with loading.quiet():
-            unit = load_predict_unit(str(path), settings, device=device.split(":")[0])
+            unit = load_predict_unit(str(path), settings, device=chosen.split(":")[0])
     except Exception as err:  # a pickle can raise anything
         raise ModelError(f"{path} is no model of fairchem 2: {loading.one_line(err)}") from err
-    loading.make_reproducible(args.threads, device)
-    return FairchemBackend(unit, path, device, args)
+    loading.make_reproducible(threads, chosen)
+    state = {"charge": charge, "spin": spin, "dataset": _task(path, unit, task)}
+    return FairchemBackend(unit, path, chosen, state)
 
 
 def _find(model: str) -> Path:
@@ -74,42 +87,57 @@ def _find(model: str) -> Path:
     return find_file(model, pretrained_mlip.available_models, "fairchem's", download)
 
 
-def _settings(args: argparse.Namespace) -> Any:
+def _settings(name: str | None, dtype: str) -> Any:
     from fairchem.core.units.mlip_unit.api import inference
 
-    if args.inference is None:
-        exact = {"activation_checkpointing": False, "base_precision_dtype": args.dtype}
+    if name is None:
+        exact = {"activation_checkpointing": False, "base_precision_dtype": dtype}
         return inference.InferenceSettings(**exact)
     named = inference.NAME_TO_INFERENCE_SETTING
-    if args.inference not in named:
-        raise InputError(f"--inference: expected {', '.join(named)}, got {args.inference!r}")
-    return named[args.inference]
+    if name not in named:
+        raise InputError(f"--inference: expected {', '.join(named)}, got {name!r}")
+    return named[name]
 
 
-class FairchemBackend:
-    """A loaded predict unit; see ``ncforce_ipi.backend.Backend``."""
+def _task(path: Path, unit: Any, asked: str | None) -> str:
+    """The task that is asked for, or the only one."""
+    tasks = list(unit.dataset_to_tasks)
+    task = asked or (tasks[0] if len(tasks) == 1 else "by default")
+    if task not in tasks:
+        raise ModelError(f"{path} has no task {task}; --task: {', '.join(tasks)}")
+    return task
 
-    def __init__(self, unit: Any, path: Path, device: str, args: argparse.Namespace) -> None:
+
+class FairchemBackend(Backend):
+    """A loaded predict unit; see ``ncforce_ipi.backend.Backend``.
+
+    Parameters
+    ----------
+    unit : fairchem's
+    path : of the checkpoint
+    device : for the description
+    state : ``charge``, ``spin`` (None: of the task) and ``dataset`` (the task)
+    """
+
+    def __init__(self, unit: Any, path: Path, device: str, state: dict[str, Any]) -> None:
         import torch
 
-        tasks, backbone = unit.dataset_to_tasks, unit.model.module.backbone
-        task = args.task or (next(iter(tasks)) if len(tasks) == 1 else "by default")
-        if task not in tasks:
-            raise ModelError(f"{path} has no task {task}; --task: {', '.join(tasks)}")
+        backbone, task = unit.model.module.backbone, state["dataset"]
         kind: Kind = "direct" if backbone.regress_config.direct_forces else "conservative"
-        needed = {"forces"} | ({"stress"} if args.direct_virial else set())
-        if kind == "conservative":
-            needed = {"energy", "forces", "stress"}
-        if lacking := needed - {one.property for one in tasks[task]}:
+        outputs = {one.property for one in unit.dataset_to_tasks[task]}
+        needed = {"forces"} if kind == "direct" else {"energy", "forces", "stress"}
+        if lacking := needed - outputs:
             raise ModelError(f"{path} has no {' and no '.join(sorted(lacking))} in task {task}")
-        self.kinds: frozenset[Kind] = frozenset([kind])
-        self.species: frozenset[int] | None = frozenset(range(1, backbone.max_num_elements))
-        self.source: Path | None = path
-        self._dtype = unit.inference_settings.base_precision_dtype
-        name = str(self._dtype).removeprefix("torch.")
-        self.description = f"{path.name} (fairchem 2, {task}, {kind}, {device}, {name})"
-        spin = args.spin if args.spin is not None else OMOL_SPIN * (task == "omol")
-        self._state = {"charge": args.charge, "spin": spin, "dataset": task}
+        self.kinds = frozenset([kind])
+        self.stress = self.kinds if "stress" in outputs else frozenset()
+        self.direct_energy = kind == "direct" and "energy" in outputs
+        self.species = frozenset(range(1, backbone.max_num_elements))
+        self.source = path
+        self._precision = unit.inference_settings.base_precision_dtype
+        self.dtype = str(self._precision).removeprefix("torch.")
+        self.description = f"{path.name} (fairchem 2, {task}, {kind}, {device}, {self.dtype})"
+        spin = OMOL_SPIN * (task == "omol") if state["spin"] is None else state["spin"]
+        self._state = state | {"spin": spin}
         self._torch, self._unit = torch, unit
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
@@ -118,7 +146,7 @@ class FairchemBackend:
         self._torch.manual_seed(SEED)
         try:
             with loading.quiet():
-                data = fairchem_graphs.atomic_data(structure, self._dtype, **self._state)
+                data = fairchem_graphs.atomic_data(structure, self._precision, **self._state)
                 found = self._unit.predict(data)
         except Exception as err:  # its assertions too
             raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err

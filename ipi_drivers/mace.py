@@ -5,14 +5,13 @@ Owns the graph that a MACE model reads.  Below MACE's ASE calculator; conservati
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 
 from . import conversion, loading
@@ -21,38 +20,49 @@ from .options import find_file, require_trust
 FORCES = "conservative"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that only MACE models have."""
-    parser.add_argument("--head", default="default", help="of a model with several")
-    parser.add_argument("--dtype", choices=("float32", "float64"), help="default: as in the file")
+def load(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: Literal["float32", "float64"] | None = None,
+    threads: int = 1,
+    trust: bool = False,
+    head: str = "default",
+) -> MaceBackend:
+    """Load a file or a foundation model.
 
-
-def load(args: argparse.Namespace) -> MaceBackend:
-    """Load the file or the foundation model (small, medium, large, ...) that ``--model`` names.
+    Parameters
+    ----------
+    model : file, or name of a foundation model: small, medium, large, ...
+    device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
+    dtype : of weights and positions; default: as in the file
+    threads : that torch may use
+    trust : whether it may be unpickled: every MACE model is a pickle
+    head : of a model with several
 
     Raises
     ------
     InputError
-        No such file or name, or a pickle without ``--trust``: every MACE model is one.
+        No such file or name, or no ``trust``.
     ModelError
         mace-torch is missing, the file is no MACE model or it has no such head.
     """
-    loading.prepare(args.threads)
+    loading.prepare(threads)
     with loading.keep_environment(loading.UNSAFE), loading.quiet():  # importing mace sets it
         try:
             import mace.calculators as _  # noqa: F401  all of it, while its setting is contained
             import torch
         except ImportError as err:
             raise loading.missing("mace", err) from err
-        device = loading.pick_device(args.device)
-        path = _find(args.model)
-        require_trust(path, args.trust)
+        chosen = loading.pick_device(device)
+        path = _find(model)
+        require_trust(path, trust)
         try:
-            model = torch.load(path, map_location=device, weights_only=False)
+            network = torch.load(path, map_location=chosen, weights_only=False)
         except Exception as err:  # a pickle can raise anything
             raise ModelError(f"{path} is no MACE model: {loading.one_line(err)}") from err
-    loading.make_reproducible(args.threads, device)
-    return MaceBackend(model, path, device, args.head, args.dtype)
+    loading.make_reproducible(threads, chosen)
+    return MaceBackend(network, path, chosen, head, dtype)
 
 
 def _find(model: str) -> Path:
@@ -63,10 +73,10 @@ def _find(model: str) -> Path:
     return find_file(model, names, "MACE's", download_mace_mp_checkpoint)
 
 
-class MaceBackend:
+class MaceBackend(Backend):
     """A loaded MACE model; see ``ncforce_ipi.backend.Backend``."""
 
-    kinds: frozenset[Kind] = frozenset(["conservative"])
+    kinds = stress = frozenset[Kind](["conservative"])
 
     def __init__(self, model: Any, path: Path, device: str, head: str, dtype: str | None) -> None:
         import torch
@@ -80,10 +90,10 @@ class MaceBackend:
         self._options = {"dtype": next(model.parameters()).dtype, "device": device}
         self._head = _head_index(path, getattr(model, "heads", None) or ["Default"], head)
         self._known = model.atomic_numbers.cpu().numpy()  # increasing
-        self.species: frozenset[int] | None = frozenset(self._known.tolist())
-        self.source: Path | None = path
-        name = str(self._options["dtype"]).removeprefix("torch.")
-        self.description = f"{path.name} (MACE, {device}, {name})"
+        self.species = frozenset(self._known.tolist())
+        self.source = path
+        self.dtype = str(self._options["dtype"]).removeprefix("torch.")
+        self.description = f"{path.name} (MACE, {device}, {self.dtype})"
         self._tensor, self._neighbors, self._device = torch.tensor, get_neighborhood, device
         self._fixed: tuple[np.ndarray, dict[str, Any]] | None = None
 

@@ -6,10 +6,9 @@ Owns the way from a file to a loaded model on a device; what is done with it the
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
@@ -20,32 +19,40 @@ from .metatomic_model import MetatomicBackend
 FORCES = "conservative, direct: what the file has"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that only metatomic models have."""
-    parser.add_argument("--variant", help="variant of the outputs, e.g. pbe for energy/pbe")
-    parser.add_argument("--extensions", type=Path, help="directory of the model's torch extensions")
+def load(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: Literal["float32", "float64"] | None = None,
+    threads: int = 1,
+    trust: bool = False,
+    variant: str | None = None,
+    extensions: Path | None = None,
+) -> MetatomicBackend:
+    """Load a shipped model or a file.
 
-
-def load(args: argparse.Namespace) -> MetatomicBackend:
-    """Load the model that the options of ``ncforce driver metatomic`` name.
+    Parameters
+    ----------
+    model : name of a shipped model, or file
+    device : cpu, cuda, cuda:1, ...; None: the first of the model's devices that is here
+    dtype : of weights and positions; default: as in the file
+    threads : that torch may use
+    trust : of no use: TorchScript runs no pickle
+    variant : variant of the outputs, e.g. pbe for energy/pbe
+    extensions : directory of the model's torch extensions
 
     Raises
     ------
+    InputError
+        No such file or name.
     ModelError
-        As `open_model`, or an output that is asked for is missing.
+        metatomic is missing, the file is no metatomic model, or the device isn't there.
     """
-    path = model_path(args.model)
     backend = open_model(
-        path,
-        device=args.device,
-        threads=args.threads,
-        variant=args.variant,
-        extensions=args.extensions,
+        model_path(model), device=device, threads=threads, variant=variant, extensions=extensions
     )
-    if args.direct_energy and not backend.energy_name:
-        raise ModelError(f"{path.name} has no output energy for --direct-energy")
-    if args.direct_virial and not backend.stress_name:
-        raise ModelError(f"{path.name} has no output non_conservative_stress for --direct-virial")
+    if dtype:
+        backend.turn(dtype)
     return backend
 
 
@@ -57,13 +64,7 @@ def open_model(
     variant: str | None = None,
     extensions: Path | None = None,
 ) -> MetatomicBackend:
-    """Load a model file; ``device`` None is the first of the model's devices that is here.
-
-    Raises
-    ------
-    ModelError
-        metatomic is missing, the file is no metatomic model, or the device isn't there.
-    """
+    """As ``load``, for a file."""
     loading.prepare(threads)
     model = _load_file(path, extensions)
     chosen = _pick_device(model.capabilities().supported_devices, device)

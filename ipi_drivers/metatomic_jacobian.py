@@ -1,4 +1,4 @@
-"""Exact Jacobian products of a metatomic model by differentiation, in float64 if wished for.
+"""Exact Jacobian products of a metatomic model by differentiation.
 
 Direct forces are differentiated once: J^T w by back-propagation, J u as the derivative of J^T w,
 which is linear in w, with respect to w.  Conservative forces are differentiated once more: their J
@@ -29,29 +29,8 @@ ATOMS_AT_ONCE_GPU = 8192
 Tensor = Any  # torch.Tensor
 
 
-def to_float64(backend: MetatomicBackend) -> None:
-    """Turn a loaded model to float64, weights and all: the same function, evaluated precisely.
-
-    Raises
-    ------
-    ModelError
-        The model doesn't take it.
-    """
-    model, torch = backend._model, backend._torch
-    try:
-        model.to(torch.float64)
-        model._model_dtype, model._capabilities.dtype = torch.float64, "float64"
-    except (RuntimeError, AttributeError) as err:
-        raise ModelError(
-            f"{backend.description} can't be turned to float64: {loading.one_line(err)}; "
-            "use --precision model"
-        ) from err
-    backend._dtype = torch.float64
-    backend.description = backend.description.replace("float32)", "turned to float64)")
-
-
 class MetatomicProducts:
-    """Fulfils ``ncforce_ipi.diagnostics.products.Products``.
+    """Fulfils ``ncforce_ipi.backend.JacobianProducts``.
 
     Parameters
     ----------
@@ -65,7 +44,7 @@ class MetatomicProducts:
     def __init__(self, backend: MetatomicBackend, structure: Structure, kind: Kind) -> None:
         check_request(backend, structure, Wanted(frozenset([kind])))
         self.n_atoms = len(structure.positions)
-        self.description = f"differentiation in {str(backend._dtype).removeprefix('torch.')}"
+        self.description = f"differentiation in {backend.dtype}"
         self._backend, self._structure, self._kind = backend, structure, kind
         self._graphs: dict[int, tuple[list[Tensor], Tensor]] = {}
         self._dual: dict[int, tuple[Tensor, Tensor]] = {}

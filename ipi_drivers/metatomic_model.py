@@ -6,21 +6,28 @@ the energy; direct forces and virial are outputs of the model.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import (
+    Backend,
+    Evaluation,
+    JacobianProducts,
+    Kind,
+    Structure,
+    Wanted,
+)
 from ncforce_ipi.errors import ModelError
 
-from . import loading
+from . import conversion, loading
 
 Tensor = Any  # torch.Tensor
 
 
-class MetatomicBackend:
+class MetatomicBackend(Backend):
     """A loaded metatomic model; see ``ncforce_ipi.backend.Backend``.
 
     Neighbour lists are made anew for each structure, so that their order, and with it the last bits
@@ -28,6 +35,9 @@ class MetatomicBackend:
     sorted for the same purpose isn't faster on a CPU: benchmarks/neighbours.py gave 0.4 ms against
     0.7 at 192 atoms (a direct call takes 19), 2.8 against 2.9 at 1536, 37 against 20 at 12288.
     """
+
+    castable = True
+    differentiable = True
 
     def __init__(self, model: Any, device: str, name: str, variant: str | None) -> None:
         import metatomic.torch
@@ -41,27 +51,30 @@ class MetatomicBackend:
             name + suffix if name + suffix in capabilities.outputs else "" for name in names
         )
         kinds: dict[Kind, str] = {"conservative": self.energy_name, "direct": self.force_name}
-        self.kinds: frozenset[Kind] = frozenset(kind for kind, output in kinds.items() if output)
+        self.kinds = frozenset(kind for kind, output in kinds.items() if output)
         if not self.kinds:
             raise ModelError(
                 f"{name} has neither energy{suffix} nor non_conservative_force{suffix}; "
                 f"its outputs are {', '.join(sorted(capabilities.outputs))}"
             )
-        self.species: frozenset[int] | None = frozenset(capabilities.atomic_types)
-        self.description = f"{name} (metatomic, {device}, {capabilities.dtype})"
-        self.source: Path | None = None
+        with_virial: dict[Kind, str] = kinds | {"direct": self.stress_name}
+        self.stress = frozenset(kind for kind in self.kinds if with_virial[kind])
+        self.direct_energy = "direct" in self.kinds and bool(self.energy_name)
+        self.species = frozenset(capabilities.atomic_types)
+        self.dtype = capabilities.dtype
+        self._name = f"{name} (metatomic, {device}, "
+        self.description = f"{self._name}{self.dtype})"
         self._torch, self._metatomic = torch, metatomic.torch
         self._model = model
         self._device = device
-        self._dtype = {"float32": torch.float32, "float64": torch.float64}[capabilities.dtype]
+        self._dtype = getattr(torch, capabilities.dtype)
         self._neighbors = neighbor_lists_for_model("Angstrom", model, skin=0.0)
         self._options: dict[Wanted, Any] = {}
         self._types: tuple[np.ndarray, Tensor] = (np.empty(0), None)  # of the structure before
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One forward pass for all that is wanted; a backward pass only for conservative forces."""
-        if missing := wanted.kinds - self.kinds:
-            raise ModelError(f"{self.description} has no {' and no '.join(sorted(missing))} forces")
+        conversion.check_request(self, structure, wanted)
         conservative = "conservative" in wanted.kinds
         result: dict[Kind, Evaluation] = {}
         try:
@@ -75,6 +88,35 @@ class MetatomicBackend:
         if "direct" in wanted.kinds:
             result["direct"] = self._read_direct(outputs, structure.cell, wanted)
         return result
+
+    def jacobian_products(self, structure: Structure, kind: Kind) -> JacobianProducts:
+        """By differentiation; see ``metatomic_jacobian``."""
+        from .metatomic_jacobian import MetatomicProducts
+
+        return MetatomicProducts(self, structure, kind)
+
+    def to_float64(self) -> None:
+        """Weights and all: the same function, evaluated precisely."""
+        self.turn("float64")
+
+    def turn(self, dtype: str) -> None:
+        """Turn the model to float32 or float64.
+
+        Raises
+        ------
+        ModelError
+            The model doesn't take it.
+        """
+        if dtype == self.dtype:
+            return
+        chosen = getattr(self._torch, dtype)
+        try:
+            self._model = _turned(self._model, chosen, dtype)
+        except (RuntimeError, ValueError, AttributeError) as err:
+            why = loading.one_line(err)
+            raise ModelError(f"{self.description} can't be turned to {dtype}: {why}") from err
+        self._dtype, self.dtype = chosen, dtype
+        self.description = f"{self._name}turned to {dtype})"
 
     def _system(self, structure: Structure, with_grad: bool) -> tuple[Tensor, Tensor, Any]:
         """Positions, strain and the metatomic system that depends on both."""
@@ -131,6 +173,24 @@ class MetatomicBackend:
             stress = _numpy(outputs[self.stress_name].block().values).reshape(3, 3)
             virial = -0.5 * (stress + stress.T) * abs(np.linalg.det(cell))
         return Evaluation(energy, forces, virial)
+
+
+def _turned(model: Any, dtype: Any, name: str) -> Any:
+    """The model with weights of another type, in metatomic's own wrapper that declares it."""
+    from metatomic.torch import AtomisticModel, ModelCapabilities
+
+    old = model.capabilities()
+    capabilities = ModelCapabilities(
+        outputs=old.outputs,
+        atomic_types=old.atomic_types,
+        interaction_range=old.interaction_range,
+        length_unit=old.length_unit,
+        supported_devices=old.supported_devices,
+        dtype=name,
+    )
+    with warnings.catch_warnings():  # of a deprecated output name: both names are served here
+        warnings.filterwarnings("ignore", message=".*is deprecated")
+        return AtomisticModel(model.to(dtype), model.metadata(), capabilities)
 
 
 def _numpy(values: Tensor) -> np.ndarray:

@@ -1,11 +1,9 @@
-"""What options of a driver name: files, published models, JSON.  Knows no model library."""
+"""What options of a driver name: files and published models.  Knows no model library."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from ncforce_ipi.errors import InputError, ModelError
 
@@ -51,20 +49,3 @@ def require_trust(path: Path, trusted: bool) -> None:
             f"{path} is a pickle, which can run any code when it is loaded; "
             "add --trust if you know where it comes from"
         )
-
-
-def parse_object(text: str, what: str) -> dict[str, Any]:
-    """The JSON object in ``text``; ``what`` it is, for the message.
-
-    Raises
-    ------
-    InputError
-        It is not JSON, or no object.
-    """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as err:
-        raise InputError(f"{what} is not JSON: {err}; got {text[:80]!r}") from err
-    if not isinstance(value, dict):
-        raise InputError(f'{what}: expected an object, {{"name": value}}, got {text[:80]!r}')
-    return value

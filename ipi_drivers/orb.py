@@ -7,13 +7,12 @@ direct one, ``--conservative-model`` the other.  ORB subtracts the mean of direc
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.provenance import sha256
 
@@ -23,55 +22,92 @@ from .orb_network import PREDICTION_ERRORS, Network, known_models, open_network
 FORCES = "direct: orb-v2, orb-v3-direct; conservative: orb-v3-conservative; a pair of them"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that only ORB models have."""
-    add = parser.add_argument
-    add("--architecture", metavar="NAME", help="model name that the weights of --model FILE are of")
-    add("--conservative-model", metavar="MODEL", help="a second network, for conservative forces")
-    add("--conservative-architecture", metavar="NAME", help="as --architecture, for that network")
-    add("--precision", default="float32-highest",
-        choices=("float32-high", "float32-highest", "float64"))  # fmt: skip
-    add("--compile", action="store_true", help="torch.compile the network")
-    add("--charge", type=float, help="total charge, for -omol models")
-    add("--spin", type=float, help="spin multiplicity, for -omol models")
-    add("--no-virial", action="store_true", help="send 0 as virial; for networks without stress")
-
-
-def load(args: argparse.Namespace) -> OrbBackend:
+def load(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: Literal["float32", "float64"] | None = None,
+    threads: int = 1,
+    trust: bool = False,
+    architecture: str | None = None,
+    conservative_model: str | None = None,
+    conservative_architecture: str | None = None,
+    precision: Literal["float32-high", "float32-highest", "float64"] | None = None,
+    compile: bool = False,
+    charge: float | None = None,
+    spin: float | None = None,
+    virial: bool = True,
+) -> OrbBackend:
     """Load one network or a pair.
+
+    Parameters
+    ----------
+    model : orb-models' name of a network, or a file of weights
+    device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
+    dtype : of weights and positions; default float32
+    threads : that torch may use
+    trust : of no use: ORB's loader takes tensors only
+    architecture : name of the network that the weights of --model FILE are of
+    conservative_model : a second network, for conservative forces
+    conservative_architecture : as --architecture, for that network
+    precision : ORB's own word for dtype; default float32-highest
+    compile : torch.compile the network
+    charge : total charge, for -omol models
+    spin : spin multiplicity, for -omol models
+    virial : send the virial; --no-virial is for networks without stress
 
     Raises
     ------
     InputError
         Names or options that don't go together.
     ModelError
-        orb-models is missing, there is no such model or device, or no direct virial.
+        orb-models is missing, or there is no such model or device.
     """
-    loading.prepare(args.threads)
+    loading.prepare(threads)
+    options = {"precision": _precision(dtype, precision), "compile": compile}
     known = known_models()
-    device = loading.pick_device(args.device)
-    loading.make_reproducible(args.threads, device)
-    wanted = [(args.model, args.architecture)]
-    if args.conservative_model:
-        wanted.append((args.conservative_model, args.conservative_architecture))
-    options = {"precision": args.precision, "compile": args.compile}
-    networks = [open_network(known, *names, device, options) for names in wanted]
+    chosen = loading.pick_device(device)
+    loading.make_reproducible(threads, chosen)
+    wanted = [(model, architecture)]
+    if conservative_model:
+        wanted.append((conservative_model, conservative_architecture))
+    networks = [open_network(known, *names, chosen, options) for names in wanted]
+    state = {"charge": charge, "spin": spin}
     for network in networks:
-        needs_stress = not args.no_virial if network.is_conservative else args.direct_virial
-        if needs_stress and not network.has_stress:
-            word = "--no-virial" if network.is_conservative else "without --direct-virial it"
-            raise ModelError(f"{network.path.name} has no stress; {word} runs NVE and NVT")
-        if network.wants_charge_and_spin and None in (args.charge, args.spin):
+        if network.is_conservative and virial and not network.has_stress:
+            raise ModelError(f"{network.path.name} has no stress; --no-virial runs NVE and NVT")
+        if network.wants_charge_and_spin and None in state.values():
             raise InputError(f"{network.path.name} wants --charge and --spin")
-    return OrbBackend(networks, args, device)
+    name = " + ".join(each for each, _ in wanted)
+    return OrbBackend(networks, f"{name} (ORB, {chosen}, {options['precision']})", state, virial)
 
 
-class OrbBackend:
-    """One or two loaded ORB networks; see ``ncforce_ipi.backend.Backend``."""
+def _precision(dtype: str | None, precision: str | None) -> str:
+    """ORB's word for the type of floats."""
+    chosen = precision or {"float64": "float64"}.get(dtype or "", "float32-highest")
+    if dtype and not chosen.startswith(dtype):
+        raise InputError(f"--dtype {dtype} and --precision {precision} are two types; give one")
+    return chosen
 
-    species: frozenset[int] | None = None  # all elements have an embedding
 
-    def __init__(self, networks: list[Network], args: argparse.Namespace, device: str) -> None:
+class OrbBackend(Backend):
+    """One or two loaded ORB networks, which know all elements; see ``ncforce_ipi.backend.Backend``.
+
+    Parameters
+    ----------
+    networks : one, or two with different kinds of force
+    description : of them all
+    state : total charge and spin multiplicity; None where a network doesn't want them
+    virial : whether conservative forces come with one
+    """
+
+    def __init__(
+        self,
+        networks: list[Network],
+        description: str,
+        state: Mapping[str, float | None],
+        virial: bool,
+    ) -> None:
         self._networks: dict[Kind, Network] = {
             "conservative" if network.is_conservative else "direct": network for network in networks
         }
@@ -79,14 +115,18 @@ class OrbBackend:
             raise InputError(
                 "a pair needs --model with direct and --conservative-model with conservative forces"
             )
-        self.kinds: frozenset[Kind] = frozenset(self._networks)
-        names = [args.model, args.conservative_model][: len(networks)]
-        self.description = f"{' + '.join(names)} (ORB, {device}, {args.precision})"
+        self.kinds = frozenset(self._networks)
+        self.stress = frozenset(
+            kind
+            for kind, network in self._networks.items()
+            if network.has_stress and (virial or kind == "direct")
+        )
+        self.direct_energy = "direct" in self._networks
+        self.description = description
         if len(networks) > 1:
             self.description += f", SHA-256 of the second {sha256(networks[1].path):.12}"
-        self.source: Path | None = networks[0].path
-        self._no_virial = args.no_virial
-        state = {"charge": args.charge, "spin": args.spin}
+        self.dtype = networks[0].dtype
+        self.source = networks[0].path
         self._info = {key: value for key, value in state.items() if value is not None}
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
@@ -108,10 +148,9 @@ class OrbBackend:
         forces = out[prefix + "forces"]
         if conservative or wanted.direct_energy:
             energy = out["energy"].item()
-        if conservative and self._no_virial:
-            virial = np.zeros((3, 3))
-        elif periodic and (conservative or wanted.direct_virial):
+        has_virial = kind in self.stress and (conservative or wanted.direct_virial)
+        if has_virial and periodic:
             virial = conversion.virial(out[prefix + "stress"], structure.cell)
-        elif conservative:
+        elif has_virial and conservative:
             virial = conversion.open_virial(structure, forces)
         return Evaluation(energy, forces, virial)

@@ -50,6 +50,11 @@ class Network:
         return bool(self.net.has_stress) if self.is_conservative else "stress" in self.net.heads
 
     @property
+    def dtype(self) -> str:
+        """Of its weights, float32 or float64."""
+        return str(next(self.net.parameters()).dtype).removeprefix("torch.")
+
+    @property
     def wants_charge_and_spin(self) -> bool:
         """Whether its energy depends on them."""
         return self.net.model.conditioner is not None

@@ -7,14 +7,13 @@ for derivatives of forces: the same weights, with one-hot vectors cast behind Se
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
 from . import conversion, loading
@@ -26,33 +25,44 @@ STRESS_ORDER = np.array([[0, 3, 5], [3, 1, 4], [5, 4, 2]])  # of xx, yy, zz, xy,
 LEAST_VOLUME_A3 = 1e-3  # what SevenNet divides by where there is no cell
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that only SevenNet models have."""
-    parser.add_argument("--modal", help="fidelity of a multi-fidelity model, e.g. PBE of 7net-mf-0")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-
-
-def load(args: argparse.Namespace) -> SevenNetBackend:
+def load(
+    model: str,
+    *,
+    device: str | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    threads: int = 1,
+    trust: bool = False,
+    modal: str | None = None,
+) -> SevenNetBackend:
     """Load a checkpoint by its name or from a file.
+
+    Parameters
+    ----------
+    model : checkpoint file, or SevenNet's name of one: 7net-0, 7net-l3i5, ...
+    device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
+    dtype : float32 is SevenNet's own, float64 for derivatives of forces
+    threads : that torch may use
+    trust : whether it may be unpickled; those in SevenNet's wheel don't need it
+    modal : fidelity of a multi-fidelity model, e.g. PBE of 7net-mf-0
 
     Raises
     ------
     InputError
-        It needs ``--trust`` or ``--modal``: those in the wheel don't need the first.
+        It needs ``trust`` or ``modal``.
     ModelError
         sevenn is missing, or there is no such model or device.
     """
-    _check_trust(args.model, args.trust)
-    loading.prepare(args.threads)
-    checkpoint, model = _load(args.model)
-    modals = list(model.modal_map or [])
-    if (modals and args.modal not in modals) or (args.modal and not modals):
+    _check_trust(model, trust)
+    loading.prepare(threads)
+    checkpoint, network = _load(model)
+    modals = list(network.modal_map or [])
+    if (modals and modal not in modals) or (modal and not modals):
         raise InputError(
-            f"--modal: {args.model} has {', '.join(modals) or 'none'}, got {args.modal or 'none'}"
+            f"--modal: {model} has {', '.join(modals) or 'none'}, got {modal or 'none'}"
         )
-    device = loading.pick_device(args.device)
-    loading.make_reproducible(args.threads, device)
-    return SevenNetBackend(args, checkpoint, model, device)
+    chosen = loading.pick_device(device)
+    loading.make_reproducible(threads, chosen)
+    return SevenNetBackend(checkpoint, network, name=model, device=chosen, dtype=dtype, modal=modal)
 
 
 def _check_trust(model: str, trusted: bool) -> None:
@@ -79,24 +89,34 @@ def _load(model: str) -> tuple[Any, Any]:
         ) from err
 
 
-class SevenNetBackend:
+class SevenNetBackend(Backend):
     """A loaded SevenNet model; see ``ncforce_ipi.backend.Backend``."""
 
-    kinds: frozenset[Kind] = frozenset(["conservative"])
+    kinds = stress = frozenset[Kind](["conservative"])
 
-    def __init__(self, args: argparse.Namespace, checkpoint: Any, model: Any, device: str) -> None:
+    def __init__(
+        self,
+        checkpoint: Any,
+        model: Any,
+        *,
+        name: str,
+        device: str,
+        dtype: str,
+        modal: str | None,
+    ) -> None:
         import torch
         from sevenn import _keys
 
         self._torch, self._keys = torch, _keys
-        self.species: frozenset[int] | None = frozenset(checkpoint.config[_keys.TYPE_MAP])
-        self.source: Path | None = Path(checkpoint.checkpoint_path)
-        self.description = f"{args.model} (SevenNet, {device}, {args.dtype})"
+        self.species = frozenset(checkpoint.config[_keys.TYPE_MAP])
+        self.source = Path(checkpoint.checkpoint_path)
+        self.dtype = dtype
+        self.description = f"{name} (SevenNet, {device}, {dtype})"
         self._cutoff = float(checkpoint.config[_keys.CUTOFF])
-        self._modal, self._device, self._dtype = args.modal, device, getattr(torch, args.dtype)
-        self._model = model.to(device=device, dtype=self._dtype).eval()
+        self._modal, self._device, self._precision = modal, device, getattr(torch, dtype)
+        self._model = model.to(device=device, dtype=self._precision).eval()
         self._model.set_is_batch_data(False)
-        if args.dtype == "float64":
+        if dtype == "float64":
             _cast_one_hot(model)
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
@@ -123,7 +143,9 @@ class SevenNetBackend:
         arrays = unlabeled_atoms_to_graph(atoms, self._cutoff)
         tensors = {
             key: self._torch.as_tensor(
-                value, dtype=self._dtype if value.dtype.kind == "f" else None, device=self._device
+                value,
+                dtype=self._precision if value.dtype.kind == "f" else None,
+                device=self._device,
             )
             for key, value in arrays.items()
             if isinstance(value, np.ndarray)

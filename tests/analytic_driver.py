@@ -22,20 +22,19 @@ from types import ModuleType
 import numpy as np
 
 from ncforce_ipi import cli
-from ncforce_ipi.backend import Evaluation
-from ncforce_ipi.cli import driver
+from ncforce_ipi.backend import Backend, Evaluation
 from ncforce_ipi.serve import protocol, stream
 
 BONDS = ((0, 1, 25.0, 0.96), (0, 2, 25.0, 0.96), (1, 2, 6.0, 1.51))  # eV/A^2, A
 
 
-class Analytic:
+class Analytic(Backend):
     """See the module."""
 
-    kinds = frozenset({"conservative", "direct"})
+    kinds = stress = frozenset({"conservative", "direct"})
+    direct_energy = True
     species = frozenset({1, 8})
     description = "analytic"
-    source = None
 
     def __init__(self):
         self.n = 0
@@ -104,10 +103,8 @@ def main():
 
     protocol.receive_posdata = receive
     family = ModuleType("ncforce_ipi.drivers.analytic")
-    family.add_arguments = lambda parser: None
-    family.load = lambda args: backend
+    family.load = lambda model, *, device=None, dtype=None, threads=1, trust=False: backend
     sys.modules[family.__name__] = family
-    driver.FAMILIES = ("analytic",)
     return cli.main()
 
 

@@ -77,15 +77,14 @@ def test_an_mts_run_on_the_gpu_conserves_and_its_driver_says_where(tmp_path, mon
 
 def test_jacobian_products_agree_with_those_of_the_cpu():
     from ncforce_ipi.drivers import metatomic
-    from ncforce_ipi.drivers.metatomic_jacobian import MetatomicProducts, to_float64
 
     structure = start_of("water")
     vectors = np.random.default_rng(0).normal(size=(3, len(structure.positions), 3))
     found = []
     for device in ("cpu", "cuda"):
         backend = metatomic.open_model(model_path("water"), device=device)
-        to_float64(backend)
-        products = MetatomicProducts(backend, structure, "direct")
+        backend.to_float64()
+        products = backend.jacobian_products(structure, "direct")
         found.append((products.forward(vectors), products.backward(vectors)))
     for cpu, gpu in zip(*found, strict=True):
         np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-9 * np.abs(cpu).max())

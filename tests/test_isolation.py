@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ncforce_ipi.cli.families import FAMILIES
+from ncforce_ipi.serve.families import OWN
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "ipi_drivers").glob("*.py")])
@@ -20,8 +20,9 @@ DRIVER_SIDE = ("ncforce_ipi.cli", "ncforce_ipi.cli.driver", "ncforce_ipi.serve.c
                "ncforce_ipi.serve.stream", "ncforce_ipi.serve.sharedmemory",
                "ncforce_ipi.serve.sockets",
                "ncforce_ipi.species", "ncforce_ipi.models",
-               "ncforce_ipi.backend", "ncforce_ipi.cli.families",
-               *(f"ncforce_ipi.drivers.{family}" for family in FAMILIES))  # fmt: skip
+               "ncforce_ipi.backend", "ncforce_ipi.serve.options", "ncforce_ipi.serve.families",
+               "ncforce_ipi.cli.options", "ncforce_ipi.cli.families", "ncforce_ipi.testing",
+               *(f"ncforce_ipi.drivers.{family}" for family in OWN))  # fmt: skip
 BLOCKER = f"""
 import sys
 class Blocker:

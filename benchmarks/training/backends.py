@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from ncforce_ipi.backend import Backend, Structure, Wanted
-from ncforce_ipi.cli.families import FAMILIES, module
-from ncforce_ipi.models import SHIPPED, model_path
+from ncforce_ipi.cli.options import add_options, keywords
+from ncforce_ipi.serve import families
 
 CONSERVATIVE = Wanted(frozenset({"conservative"}))
 
@@ -49,33 +50,29 @@ def parse(
     ``models``: families and the model that each takes unless another is named.
     """
     words, default = sys.argv[1:], parser.get_default("family")
-    named = next((word for word in words if word in FAMILIES), default)
+    known = families.known()
+    named = next((word for word in words if word in known), default)
     if default is None or {"-h", "--help"} & set(words):
         family = named  # of a positional argument, whose options aren't known yet; or for the help
     else:
         family = parser.parse_known_args(words)[0].family
-    if family in FAMILIES:
+    if family in known:
         _add_arguments(parser, family, (models or {}).get(family))
     args = parser.parse_args(words)
-    if args.family not in FAMILIES:
-        parser.error(f"family {args.family!r}: expected one of {', '.join(FAMILIES)}")
+    if args.family not in known:
+        parser.error(f"family {args.family!r}: expected one of {', '.join(known)}")
     return args
 
 
 def _add_arguments(parser: argparse.ArgumentParser, family: str, model: str | None) -> None:
     """Options of all drivers and of this family's."""
-    add = parser.add_argument
-    add("--model", required=model is None, default=model)
-    add("--device")
-    add("--threads", type=int, default=1)
-    add("--trust", action="store_true", help="load a checkpoint that is a pickle")
-    parser.set_defaults(direct_energy=False, direct_virial=False)
-    module(family).add_arguments(parser)
+    options = families.find(family).options()
+    if model is not None:
+        options["model"] = replace(options["model"], default=model)
+    add_options(parser, options.values())
 
 
 def load(args: argparse.Namespace) -> Backend:
     """The model that the options name."""
-    if args.family == "metatomic" and args.model in SHIPPED:
-        args.model = str(model_path(args.model))
-    backend: Backend = module(args.family).load(args)
-    return backend
+    family = families.find(args.family)
+    return family.load(**keywords(family.options(), args))

@@ -17,5 +17,9 @@ class ModelError(NcforceError):
     """A model that can't be loaded, or lacks what was asked of it, or gave a non-finite number."""
 
 
+class ContractError(NcforceError):
+    """A family of models that breaks the contract which ``ncforce_ipi.testing`` checks."""
+
+
 class RunError(NcforceError):
     """A run that ended before its last step."""

@@ -16,7 +16,7 @@ from ncforce_ipi.analysis.temperature import (
     temperature,
 )
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.report import table as report
+from ncforce_ipi.report.table import table as report
 from ncforce_ipi.units import ATOMIC_MASS_KG, BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
 SPECIES = np.array(["O", "H", "H"] * 2)

@@ -47,8 +47,12 @@ def test_a_metatomic_model_by_name_and_by_file(random_model):
     [
         ("", "got nothing"),
         ("nonsense --model x", "families: metatomic"),
-        ("analytic --model harmonic --wrong", "analytic: unrecognized arguments: --wrong"),
+        (
+            "analytic --model harmonic --wrong",
+            "analytic has no option --wrong; it has --model, --device, .*--arguments",
+        ),
         ("analytic", "neither a file nor a shipped model"),
+        ("analytic --arguments {}", "the model is missing; expected analytic:MODEL"),
         ("unix:a/b", "expected unix:NAME"),
         ("tcp:99999", "expected unix:NAME"),
         ("/no/such/ncforce driver analytic --model harmonic", "is no program"),
@@ -56,7 +60,7 @@ def test_a_metatomic_model_by_name_and_by_file(random_model):
 )
 def test_what_makes_no_sense_is_one_line(spec, message):
     with pytest.raises(InputError, match=message):
-        forces.open_backend(spec)
+        forces.opened(spec)
 
 
 def test_a_driver_is_started_asked_and_ended(atoms):

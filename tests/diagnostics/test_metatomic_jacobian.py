@@ -28,7 +28,7 @@ def molecules():
 @pytest.mark.parametrize("kind", ["conservative", "direct"])
 def test_products_are_those_of_differences(molecules, random_model, kind):
     backend = metatomic.open_model(random_model("float64"))
-    products = metatomic_jacobian.MetatomicProducts(backend, molecules, kind)
+    products = backend.jacobian_products(molecules, kind)
     forces = forces_of(backend, molecules, kind)
     expected = dense(Differences(forces, molecules.positions, 1e-4))
     found = dense(products)
@@ -48,7 +48,7 @@ def test_batches_are_the_single_products(molecules, random_model, monkeypatch):
     results = []
     for atoms in (1, 48, 10000):  # one, two and all copies at once
         monkeypatch.setattr(metatomic_jacobian, "ATOMS_AT_ONCE", atoms)
-        products = metatomic_jacobian.MetatomicProducts(backend, molecules, "direct")
+        products = backend.jacobian_products(molecules, "direct")
         results.append((products.forward(vectors), products.backward(vectors)))
     for other in results[1:]:
         np.testing.assert_allclose(other[0], results[0][0], atol=1e-12)
@@ -61,9 +61,9 @@ def test_asymmetry_of_the_water_model(molecules):
     for precision in ("float32", "float64"):
         backend = metatomic.open_model(model_path("water"))
         if precision == "float64":
-            metatomic_jacobian.to_float64(backend)
+            backend.to_float64()
         for kind in ("conservative", "direct"):
-            products = metatomic_jacobian.MetatomicProducts(backend, molecules, kind)
+            products = backend.jacobian_products(molecules, kind)
             found[precision, kind] = jacobian.asymmetry(jacobian.blocks(dense(products)))
     assert found["float64", "conservative"] < 1e-13
     assert 1e-9 < found["float32", "conservative"] < 1e-5
@@ -74,7 +74,7 @@ def test_asymmetry_of_the_water_model(molecules):
 def test_float64_is_the_same_function(molecules):
     before = metatomic.open_model(model_path("water"))
     after = metatomic.open_model(model_path("water"))
-    metatomic_jacobian.to_float64(after)
+    after.to_float64()
     assert "turned to float64" in after.description
     for kind in ("conservative", "direct"):
         r = molecules.positions
@@ -87,4 +87,4 @@ def test_a_kind_or_species_that_it_lacks_is_refused(molecules, random_model):
     backend = metatomic.open_model(random_model("float64"))
     wrong = Structure(np.full(24, 26, np.int32), molecules.positions, molecules.cell)
     with pytest.raises(ModelError, match="doesn't know atomic number 26"):
-        metatomic_jacobian.MetatomicProducts(backend, wrong, "direct")
+        backend.jacobian_products(wrong, "direct")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ase.build import molecule
 
-from ncforce_ipi.backend import Evaluation, Structure
+from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.cli import main
 from ncforce_ipi.cli.optimize import Opening, _group, open_sides
 from ncforce_ipi.diagnostics import batch
@@ -33,13 +33,11 @@ NO_CELL = np.zeros((3, 3))
 FATAL, WRONG = 2, 3  # atomic numbers at which the model below ends its process, or fails
 
 
-class Springs:
+class Springs(Backend):
     """A chain of springs; direct forces have noise that depends on the positions alone."""
 
-    kinds = frozenset({"conservative", "direct"})
-    species = None
+    kinds = stress = frozenset({"conservative", "direct"})
     description = "springs"
-    source = None
 
     def __init__(self, noise=1e-3):
         self.noise = noise

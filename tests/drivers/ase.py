@@ -1,7 +1,9 @@
 """ASE's own Lennard-Jones, CHGNet and SO3LR, the last two with the weights of their wheels."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from ncforce_ipi.testing import FLOAT32
 from tests.drivers import Case
 
 
@@ -32,8 +34,7 @@ CASES = (
     ),
     Case(
         "ase", "chgnet", "chgnet", chgnet, KINDS, dtypes=("float32",), says_species=False,
-        # energies of 20 eV and forces in float32
-        rounding=1e-4, step_A=5e-3, slope_error=2e-2, needs_cell=True,
+        limits=replace(FLOAT32, needs_cell=True),  # energies of 20 eV and forces in float32
     ),
     Case("ase", "so3lr", "so3krates_torch", so3lr, KINDS, dtypes=("float64",), says_species=False),
 )  # fmt: skip

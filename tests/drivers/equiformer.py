@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ncforce_ipi.drivers import loading
+from ncforce_ipi.testing import Limits
 from tests.drivers import Case
 
 
@@ -136,6 +137,6 @@ CASES = (
     # float32 with a virial of 5 eV, and rotations drawn anew for each edge; a bond along y, where
     # its Euler angles are singular, has an error of 0.01 to 0.1 eV/A in this model
     Case("equiformer", "v2", "torchtnt", words, frozenset(["direct"]),
-         dtypes=("float32",), rounding=1e-4, needs_neighbors=True,
-         blurs_axes=True),
+         dtypes=("float32",),
+         limits=Limits(rounding=1e-4, needs_neighbors=True, blurs_axes=True)),
 )  # fmt: skip

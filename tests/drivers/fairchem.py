@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from ncforce_ipi.drivers import loading
+from ncforce_ipi.testing import Limits
 from tests.drivers import Case
 
 HEADS = "fairchem.core.models.uma.escn_md."
@@ -92,7 +93,7 @@ def task(name: str, level: str, dim: list[int], datasets: tuple[str, ...]) -> di
 
 CASES = (
     Case("fairchem", "conservative", "fairchem.core", partial(words, "conservative"),
-         frozenset(["conservative"]), needs_neighbors=True),
+         frozenset(["conservative"]), limits=Limits(needs_neighbors=True)),
     Case("fairchem", "direct", "fairchem.core", partial(words, "direct"), frozenset(["direct"]),
-         needs_neighbors=True),
+         limits=Limits(needs_neighbors=True)),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ncforce_ipi.testing import Limits
 from tests.drivers import Case
 
 DIRECT, CONSERVATIVE = "orb-v3-direct-inf-omat", "orb-v3-conservative-inf-omat"
@@ -57,11 +58,11 @@ def precision(dtype: str) -> list[str]:
 # of orb-v3 those that see all neighbours within 6 A
 CASES = (
     Case("orb", "v2", "orb_models", single("orb-v2"), frozenset(["direct"]),
-         says_species=False, truncates=True, removes_torque=True),
+         says_species=False, limits=Limits(truncates=True, removes_torque=True)),
     Case("orb", "v3-direct", "orb_models", single(DIRECT), frozenset(["direct"]),
-         says_species=False, removes_torque=True),
+         says_species=False, limits=Limits(removes_torque=True)),
     Case("orb", "v3-conservative", "orb_models", single(CONSERVATIVE), frozenset(["conservative"]),
          says_species=False),
     Case("orb", "v3-pair", "orb_models", pair, frozenset(["conservative", "direct"]),
-         says_species=False, removes_torque=True),
+         says_species=False, limits=Limits(removes_torque=True)),
 )  # fmt: skip

@@ -1,7 +1,6 @@
 # ruff: noqa: UP006, UP035, UP045
 """What is particular to metatomic models: output names, devices, files that are none, warnings."""
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -77,9 +76,7 @@ def save(directory: Path, name: str, force: bool = False, device: str = "cpu") -
 
 
 def load(model: object, **changes: object) -> metatomic.MetatomicBackend:
-    options = {"device": None, "variant": None, "extensions": None, "threads": 1}
-    options |= {"model": str(model), "direct_energy": False, "direct_virial": False}
-    return metatomic.load(argparse.Namespace(**(options | changes)))
+    return metatomic.load(str(model), **changes)
 
 
 def test_an_energy_only_model_is_conservative_only(tmp_path):
@@ -127,16 +124,35 @@ def test_a_file_says_what_it_can_before_it_is_loaded(tmp_path):
     assert all(map(water.has, ("energy", "non_conservative_force", "non_conservative_stress")))
 
 
-def test_a_direct_virial_that_the_model_lacks(tmp_path):
-    path = save(tmp_path, "non_conservative_force", force=True)
-    with pytest.raises(ModelError, match="no output non_conservative_stress"):
-        load(path, direct_virial=True)
+def test_what_a_file_has_beside_its_forces(tmp_path):
+    force_only = load(save(tmp_path, "non_conservative_force", force=True))
+    assert (force_only.stress, force_only.direct_energy) == (frozenset(), False)
+    energy_only = load(save(tmp_path, "energy"))
+    assert (energy_only.stress, energy_only.direct_energy) == ({"conservative"}, False)
+    water = load("water")
+    assert (water.stress, water.direct_energy) == ({"conservative", "direct"}, True)
 
 
-def test_a_direct_energy_that_the_model_lacks(tmp_path):
-    path = save(tmp_path, "non_conservative_force", force=True)
-    with pytest.raises(ModelError, match="no output energy"):
-        load(path, direct_energy=True)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_another_type_than_the_file_has(random_model, water, dtype):
+    """The weights are the same numbers: the forces are those of the file of that type."""
+    other = {"float32": "float64", "float64": "float32"}[dtype]
+    turned = load(random_model(other), dtype=dtype)
+    assert (turned.dtype, f"turned to {dtype}" in turned.description) == (dtype, True)
+    kinds = frozenset(["conservative", "direct"])
+    found = turned.evaluate(water, Wanted(kinds))
+    expected = load(random_model(other)).evaluate(water, Wanted(kinds))
+    for kind in kinds:  # float32: forces of 1 eV/A from terms of 10 eV/A
+        np.testing.assert_allclose(found[kind].forces, expected[kind].forces, atol=1e-4)
+        assert not np.array_equal(found[kind].forces, expected[kind].forces)
+
+
+def test_a_model_with_an_old_output_name_can_be_turned(tmp_path):
+    with pytest.warns(UserWarning, match="deprecated"):
+        path = save(tmp_path, "non_conservative_forces", force=True)
+    backend = load(path, dtype="float32")
+    result = backend.evaluate(STRUCTURE, Wanted(frozenset(["direct"])))["direct"]
+    np.testing.assert_array_equal(result.forces, np.ones((2, 3)))
 
 
 def test_a_missing_file():

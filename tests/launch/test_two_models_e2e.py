@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from ncforce_ipi.cli.families import installed
+from ncforce_ipi.serve.families import installed
 from tests.ipi_host import TIMEOUT_S, host
 
 pytest.importorskip("ipi")

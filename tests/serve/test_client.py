@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from ncforce_ipi.backend import Evaluation, Structure
+from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.errors import InputError, ModelError, NcforceError, ProtocolError, RunError
 from ncforce_ipi.serve import client, sockets
 from ncforce_ipi.serve.evaluator import Evaluator
@@ -29,10 +29,11 @@ def _short_farewell(monkeypatch):
     monkeypatch.setattr(sockets, "HANG_UP_S", 0.1)
 
 
-class Springs:
+class Springs(Backend):
     """A backend of springs to the origin; the direct force has a net force and breaks at will."""
 
-    kinds = frozenset(["conservative", "direct"])
+    kinds = stress = frozenset(["conservative", "direct"])
+    direct_energy = True
     species = frozenset([1, 8])
     description = "springs"
 

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ncforce_ipi.backend import Evaluation, Structure
+from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.serve import joint
 from ncforce_ipi.serve.evaluator import Evaluator
@@ -16,11 +16,10 @@ NUMBERS = np.ones(N_ATOMS, np.int32)
 KINDS = {"slow": "conservative", "fast": "direct"}
 
 
-class Counting:
+class Counting(Backend):
     """Forces that tell positions and kind apart; counts calls for each set of kinds."""
 
-    kinds = frozenset(["conservative", "direct"])
-    species = None
+    kinds = stress = frozenset(["conservative", "direct"])
     description = "counting"
 
     def __init__(self):

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from ncforce_ipi.backend import Evaluation
-from ncforce_ipi.cli import families
+from ncforce_ipi.backend import Backend, Evaluation
+from ncforce_ipi.drivers import metatomic
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.serve import pes
+from ncforce_ipi.serve.evaluator import Serving
 from tests.conftest import WATER_XYZ
 from tests.ipi_server import BOHR_A, HARTREE_EV
 
@@ -15,8 +16,8 @@ CELL = np.array([[20.0, 1.0, 0.5], [0.0, 19.0, 0.0], [0.0, 0.0, 18.0]])  # Bohr,
 CLOSE = {"rtol": 1e-13, "atol": 1e-13}  # two conversions of units
 
 
-class Springs:
-    kinds = frozenset(["conservative", "direct"])
+class Springs(Backend):
+    kinds = stress = frozenset(["conservative", "direct"])
     species = frozenset([1, 8])
     description = "springs"
 
@@ -39,29 +40,15 @@ def made(monkeypatch, tmp_path):
     """Backends that were loaded; parameters of a block, with a file as model."""
     loaded = []
 
-    class Family:
-        @staticmethod
-        def load(args):
-            loaded.append(Springs())
-            return loaded[-1]
+    def load(model, *, device=None, dtype=None, threads=1, trust=False, variant: str = ""):
+        loaded.append(Springs())
+        return loaded[-1]
 
-    monkeypatch.setattr(families, "module", lambda name: Family)
-    monkeypatch.setattr(pes.driver, "add_arguments", _arguments(pes.driver))
+    monkeypatch.setattr(metatomic, "load", load)
     monkeypatch.setattr(pes, "_SHARED", {})
     model = tmp_path / "model.pt"
     model.write_bytes(b"weights")
     return loaded, {"template": str(WATER_XYZ), "model": str(model), "verbosity": True}
-
-
-def _arguments(driver):
-    """The options that all families have."""
-
-    def add_arguments(parser):
-        family = parser.add_subparsers(dest="family").add_parser("metatomic")
-        for add in (driver._add_model, driver._add_addresses, driver._add_behaviour):
-            add(family)
-
-    return add_arguments
 
 
 def test_two_blocks_share_a_model_and_its_calls(made):
@@ -122,23 +109,28 @@ def test_a_role_of_slow_and_fast_kinds_that_are_told(made):
     ("change", "match"),
     [
         ({"role": "both"}, "one block for each"),
-        ({"role": "middle"}, "expected template, model, role"),
-        ({"unknown": 3}, "expected template, model, role"),
-        ({"joint": "yes"}, "expected template, model, role"),
+        ({"role": "middle"}, "role: expected slow or fast"),
+        ({"model": ""}, "expected parameters template, model, role"),
+        ({"unknown": 3}, "has no option unknown; it has slow_kind, .*variant"),
+        ({"joint": "yes"}, "--joint: expected true or false, got 'yes'"),
+        ({"mts": 0}, "--mts: expected an integer >= 1, got 0"),
+        ({"threads": "x"}, "--threads: expected an integer, got 'x'"),
+        ({"fast_kind": "both"}, "--fast-kind: expected conservative or direct, got 'both'"),
+        ({"family": "none"}, "no model family 'none'"),
         ({"template": "nothing.xyz"}, "is not a file"),
     ],
 )
 def test_parameters_that_cannot_be_used(made, change, match):
     _, parameters = made
-    with pytest.raises(InputError, match=match):
+    with pytest.raises(InputError, match=match) as caught:
         pes.Pes(**{**parameters, "role": "slow", **change})
+    assert "\n" not in str(caught.value)
 
 
 def test_flags_are_true_or_false(made):
     _, parameters = made
-    block = pes.Pes(**parameters, role="slow", joint=False, direct_energy=True)
-    assert block.shared.args.joint is False
-    assert block.shared.args.direct_energy is True
+    block = pes.Pes(**parameters, role="slow", joint=False, direct_energy="True", mts=4)
+    assert block.shared.serving == Serving(joint=False, direct_energy=True, mts=4)
 
 
 def test_a_species_that_the_model_does_not_know(made, tmp_path):

@@ -1,7 +1,7 @@
 """``ncforce driver FAMILY``: serve a model's forces to an i-PI server.
 
-Owns options, log lines and the report; serving is ``ncforce_ipi.serve.client``.  Imports the
-standard library and numpy, and one model library when the model is loaded.
+Owns options, log lines and the report; serving is ``ncforce_ipi.client``.  Imports the standard
+library and numpy, and one model library when the model is loaded.
 """
 
 from __future__ import annotations
@@ -17,38 +17,66 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi import __version__
-from ncforce_ipi.backend import ROLES, Backend, Kind, Role
-from ncforce_ipi.cli import families
-from ncforce_ipi.errors import InputError
+from ncforce_ipi.backend import ROLES, Kind, Role
+from ncforce_ipi.cli.families import ListFamilies
+from ncforce_ipi.cli.options import add_options, keywords
+from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.provenance import sha256
-from ncforce_ipi.serve import client, sockets
-from ncforce_ipi.serve.evaluator import Evaluator, check_species
+from ncforce_ipi.serve import client, families, sockets
+from ncforce_ipi.serve.evaluator import Evaluator, Serving, check_species
+from ncforce_ipi.serve.options import options_of, without
 from ncforce_ipi.serve.sharedmemory import Segments
 from ncforce_ipi.species import read_species
 
-FAMILIES = families.FAMILIES
 IPI_PREFIX = "/tmp/ipi_"  # where i-PI's own clients look for unix sockets
-DEFAULT_KINDS: dict[Role, Kind] = {"slow": "conservative", "fast": "direct"}
+SERVING = options_of(Serving)
 
 log = logging.getLogger("ncforce_ipi.driver")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-parser for each family of models: the common options and its own."""
-    parser.add_argument("--list", action=families.ListFamilies,
+    parser.add_argument("--list", action=ListFamilies,
                         help="show families: which are here, what installs the others")  # fmt: skip
-    names = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
-    for name in FAMILIES:
-        family = names.add_parser(name, help=f"a model of {name}")
-        _add_model(family)
-        _add_addresses(family)
-        _add_behaviour(family)
-        families.module(name).add_arguments(family)
+    names = parser.add_subparsers(
+        dest="family", required=True, metavar="FAMILY", parser_class=_FamilyParser
+    )
+    for name, family in families.known().items():
+        names.add_parser(name, help=f"a model of {name}", family=family)
+
+
+class _FamilyParser(argparse.ArgumentParser):
+    """Has its arguments only when it parses: a family that nobody calls isn't imported."""
+
+    def __init__(self, *, family: families.Family, **more: Any) -> None:
+        super().__init__(**more)
+        self._family: families.Family | None = family
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's."""
+        if self._family is not None:
+            try:
+                _add_family(self, self._family)
+            except (ModelError, argparse.ArgumentError) as err:
+                self.exit(1, f"{self.prog}: {err}\n")
+            self._family = None
+        return super().parse_known_args(args, namespace)
+
+
+def _add_family(parser: argparse.ArgumentParser, family: families.Family) -> None:
+    options = family.options()
+    _add_model(parser)
+    _add_addresses(parser)
+    add_options(parser.add_argument_group("forces"), SERVING.values())
+    parser.add_argument("--report", type=Path, help="write counts and seconds to this JSON file")
+    own = without(options, {*families.COMMON} - {"dtype"})
+    add_options(parser.add_argument_group(f"model of {family.name}"), own.values())
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +89,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the model's first here")
     parser.add_argument("--threads", type=_positive_int, default=1,
                         help="CPU threads of the model (default 1: reproducible)")  # fmt: skip
-    parser.add_argument("--trust", action="store_true",
+    parser.add_argument("--trust", action=argparse.BooleanOptionalAction, default=False,
                         help="load model formats that can run code (pickles)")  # fmt: skip
 
 
@@ -83,25 +111,6 @@ def _add_addresses(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--wait-s", type=_seconds, default=60.0, help="for a server not up yet")
     group.add_argument("--idle-s", type=_seconds, default=3600.0,
                        help="longest silence of a server before the driver gives up")  # fmt: skip
-
-
-def _add_behaviour(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("forces")
-    kinds = ("conservative", "direct")
-    group.add_argument("--slow-kind", choices=kinds, default=DEFAULT_KINDS["slow"])
-    group.add_argument("--fast-kind", choices=kinds, default=DEFAULT_KINDS["fast"])
-    group.add_argument("--direct-energy", action=argparse.BooleanOptionalAction, default=False,
-                       help="send an energy with direct forces (else 0)")  # fmt: skip
-    group.add_argument("--direct-virial", action=argparse.BooleanOptionalAction, default=False,
-                       help="send a virial with direct forces (else 0)")  # fmt: skip
-    group.add_argument("--keep-net-force", action="store_true",
-                       help="don't subtract the mean from direct forces")  # fmt: skip
-    group.add_argument("--mts", type=_positive_int, metavar="M",
-                       help="inner steps of an outer step, if known")  # fmt: skip
-    group.add_argument("--joint", action=argparse.BooleanOptionalAction, default=True,
-                       help="role both: one model call for both forces of an outer point "
-                       "(never changes a force)")  # fmt: skip
-    parser.add_argument("--report", type=Path, help="write counts and seconds to this JSON file")
 
 
 def _positive_int(text: str) -> int:
@@ -133,20 +142,15 @@ def run(args: argparse.Namespace) -> int:
     """Load, connect, serve until the servers leave; 0 is a clean end."""
     service = _service(args)
     start = time.perf_counter()
-    with _termination() as stop:
-        backend: Backend = families.module(args.family).load(args)
+    family = families.find(args.family)
+    with _termination() as stop, family.load(**keywords(family.options(), args)) as backend:
         check_species(backend, service.numbers, args.structure)
-        evaluator = Evaluator(
-            backend,
-            service.kinds,
-            direct_energy=args.direct_energy,
-            direct_virial=args.direct_virial,
-            keep_net_force=args.keep_net_force,
-            mts=args.mts,
-            joint=args.joint,
-        )
+        serving = Serving(**keywords(SERVING, args))
+        evaluator = serving.evaluator(backend, service.kinds)
         digest = sha256(backend.source) if backend.source else None
         _announce(args, service, f"{backend.description}, SHA-256 {digest or 'of no file':.12}")
+        if "conservative" in service.kinds.values() and "conservative" not in backend.stress:
+            log.info("conservative forces: virial sent as 0")
         record = _provenance(args, service, backend.description, digest)
         record["load_s"] = time.perf_counter() - start
         _serve(args, service, evaluator, stop, record)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncforce_ipi.backend import Backend, Kind, Structure
-from ncforce_ipi.cli import families, forces
+from ncforce_ipi.cli import forces
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.plan import Plan
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         slow = stack.enter_context(forces.opened(args.slow, args.slow_kind, args.threads))
         fast = slow
-        if args.fast != args.slow or type(slow).__name__ == "RemoteBackend":
+        if args.fast != args.slow or args.fast_kind not in (None, *slow.kinds):
             fast = stack.enter_context(forces.opened(args.fast, args.fast_kind, args.threads))
         models = [forces.identity(args.slow, slow), forces.identity(args.fast, fast)]
         page = _page(args, slow, fast, structures)
@@ -196,10 +196,10 @@ def _products(side: Side, structure: Structure) -> Products:
     )
     from ncforce_ipi.diagnostics.products import WithoutNetForce
 
-    if type(side.backend).__name__ == "MetatomicBackend":
-        module = families.module("metatomic_jacobian")
-        module.to_float64(side.backend)
-        products = module.MetatomicProducts(side.backend, structure, side.kind)
+    if side.backend.differentiable:
+        if side.backend.castable:
+            side.backend.to_float64()
+        products = side.backend.jacobian_products(structure, side.kind)
         if side.kind == "direct" and not side.keep_net_force:
             products = WithoutNetForce(products)
         return products

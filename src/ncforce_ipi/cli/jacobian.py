@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
-from ncforce_ipi.cli import families, forces
+from ncforce_ipi.cli import forces
 from ncforce_ipi.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     given = None if args.kind in (None, "both") else cast(Kind, args.kind)
     with forces.opened(args.model, given, args.threads) as backend:
         kinds = _kinds(args, backend)
-        if _exact(args, backend) and args.precision == "float64":
-            families.module("metatomic_jacobian").to_float64(backend)
+        if _exact(args, backend) and backend.castable and args.precision == "float64":
+            backend.to_float64()
         surveys = [_survey(args, backend, frames, kind) for kind in kinds]
         facts = forces.provenance([forces.identity(args.model, backend)])
     sys.stdout.write(jacobian_report.table(surveys) + "\n")
@@ -128,12 +128,11 @@ def _kinds(args: argparse.Namespace, backend: Backend) -> list[Kind]:
 
 
 def _exact(args: argparse.Namespace, backend: Backend) -> bool:
-    able = type(backend).__name__ == "MetatomicBackend"
-    if args.products == "exact" and not able:
+    if args.products == "exact" and not backend.differentiable:
         raise InputError(
             f"{backend.description} can't be differentiated here; use --products differences"
         )
-    return able and args.products != "differences"
+    return backend.differentiable and args.products != "differences"
 
 
 def _survey(args: argparse.Namespace, backend: Backend, frames: list[Frame], kind: Kind) -> Survey:
@@ -163,8 +162,7 @@ def _products(
     floor = math.nan
     products: Products
     if _exact(args, backend):
-        module = families.module("metatomic_jacobian")
-        products = module.MetatomicProducts(backend, structure, kind)
+        products = backend.jacobian_products(structure, kind)
     else:
         wanted = Wanted(frozenset([kind]))
 

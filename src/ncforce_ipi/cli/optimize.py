@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncforce_ipi.backend import Backend, Kind
-from ncforce_ipi.cli import families, forces
+from ncforce_ipi.cli import forces
 from ncforce_ipi.errors import InputError
 
 if TYPE_CHECKING:
@@ -165,9 +165,9 @@ def _opening(args: argparse.Namespace) -> Opening:
 
 
 def _open(spec: str, kind: Kind | None, how: Opening) -> Backend:
-    backend = forces.open_backend(spec, kind, how.threads)
-    if how.precision == "float64" and type(backend).__name__ == "MetatomicBackend":
-        families.module("metatomic_jacobian").to_float64(backend)
+    backend = forces.opened(spec, kind, how.threads)
+    if how.precision == "float64" and backend.castable:
+        backend.to_float64()
     return backend
 
 

@@ -1,45 +1,25 @@
 """Products of a Jacobian with vectors, without the Jacobian.  Owns what a product is; no models.
 
 ``forward`` gives J u: how all forces change when the atoms move along u.  ``backward`` gives
-J^T u.  A differentiable model has both (``ncforce_ipi.drivers.metatomic_jacobian``), a black box
+J^T u.  A differentiable model has both (``Backend.jacobian_products``), a black box
 the first by differences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.backend import JacobianProducts
 from ncforce_ipi.diagnostics.jacobian import Array
 
 Forces = Callable[[Array], Array]
 """Forces ``(n_atoms, 3)``, eV/A, at positions ``(n_atoms, 3)``, A."""
 
 
-class Products(Protocol):
-    """Products of dF/dr at one structure.
-
-    Attributes
-    ----------
-    n_atoms : of the structure
-    transposable : whether ``backward`` is there
-    description : how products are obtained, for reports
-    """
-
-    n_atoms: int
-    transposable: bool
-    description: str
-
-    def forward(self, vectors: Array) -> Array:
-        """J u, eV/A^2 times the unit of u, of vectors ``(n_vectors, n_atoms, 3)``."""
-        ...
-
-    def backward(self, vectors: Array) -> Array:
-        """J^T u of vectors ``(n_vectors, n_atoms, 3)``."""
-        ...
+Products = JacobianProducts
 
 
 class WithoutNetForce:

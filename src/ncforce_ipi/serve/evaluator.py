@@ -7,14 +7,14 @@ force, and the check that all numbers are finite.  Knows no socket and no model 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Wanted
-from ncforce_ipi.errors import ModelError
+from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.serve.joint import Counts, Memory, same
 from ncforce_ipi.species import SYMBOLS
 
@@ -27,12 +27,62 @@ class Calls:
     joint: int = 0
 
 
+@dataclass(frozen=True)
+class Serving:
+    """Which forces a driver serves, and how; one option of ``ncforce driver`` for each.
+
+    Attributes
+    ----------
+    slow_kind : kind of force of role slow
+    fast_kind : kind of force of role fast
+    direct_energy : send an energy with direct forces (else 0)
+    direct_virial : send a virial with direct forces (else 0)
+    keep_net_force : don't subtract the mean from direct forces
+    mts : inner steps of an outer step, if known
+    joint : role both: one model call for both forces of an outer point (never changes a force)
+    """
+
+    slow_kind: Kind = "conservative"
+    fast_kind: Kind = "direct"
+    direct_energy: bool = False
+    direct_virial: bool = False
+    keep_net_force: bool = False
+    mts: int | None = None
+    joint: bool = True
+
+    def __post_init__(self) -> None:
+        if self.mts is not None and self.mts < 1:
+            raise InputError(f"--mts: expected an integer >= 1, got {self.mts}")
+
+    def kind(self, role: Role) -> Kind:
+        """Of the forces of a role."""
+        return self.slow_kind if role == "slow" else self.fast_kind
+
+    def evaluator(self, backend: Backend, roles: Iterable[Role]) -> Evaluator:
+        """What gives the forces of these roles.
+
+        Raises
+        ------
+        ModelError
+            The model lacks what they need.
+        """
+        return Evaluator(
+            backend,
+            {role: self.kind(role) for role in roles},
+            direct_energy=self.direct_energy,
+            direct_virial=self.direct_virial,
+            keep_net_force=self.keep_net_force,
+            mts=self.mts,
+            joint=self.joint,
+        )
+
+
 class Evaluator:
     """Turns (structure, role) into the evaluation that is sent.
 
     The seam between connections and model: where it serves both roles, it sees every request in
     order, and one call of the model gives the fast force and the slow force that will be asked for
-    at the same positions (``ncforce_ipi.serve.joint``).
+    at the same positions (``ncforce_ipi.joint``).
 
     Parameters
     ----------
@@ -48,6 +98,11 @@ class Evaluator:
         Fast requests for each slow one, where it is known; learnt otherwise.
     joint
         Whether two roles are evaluated at once where that is expected to save a call.
+
+    Raises
+    ------
+    ModelError
+        The model lacks a kind of force, or an energy or virial of its direct forces.
     """
 
     def __init__(
@@ -67,6 +122,8 @@ class Evaluator:
                     f"{backend.description} has no {kind} forces, which role {role} needs; "
                     f"it has {' and '.join(sorted(backend.kinds))} forces"
                 )
+        if "direct" in kinds.values():
+            _check_direct(backend, direct_energy, direct_virial)
         self.calls = Calls()
         self._backend = backend
         self._kinds = kinds
@@ -123,6 +180,8 @@ class Evaluator:
             self.calls.joint += 1
         if "direct" in results:
             results["direct"] = self._finish_direct(results["direct"], wanted)
+        if "conservative" in results and "conservative" not in self._backend.stress:
+            results["conservative"] = replace(results["conservative"], virial=np.zeros((3, 3)))
         return results
 
     def _finish_direct(self, evaluation: Evaluation, wanted: Wanted) -> Evaluation:
@@ -132,6 +191,20 @@ class Evaluator:
             forces=forces if self._keep_net_force else forces - _mean(forces),
             energy=evaluation.energy if wanted.direct_energy else 0.0,
             virial=evaluation.virial if wanted.direct_virial else np.zeros((3, 3)),
+        )
+
+
+def _check_direct(backend: Backend, energy: bool, virial: bool) -> None:
+    """Refuse to send with direct forces what the model doesn't have of them."""
+    if energy and not backend.direct_energy:
+        raise ModelError(
+            f"{backend.description} has no energy to send with direct forces; "
+            "leave out --direct-energy"
+        )
+    if virial and "direct" not in backend.stress:
+        raise ModelError(
+            f"{backend.description} has no stress of its direct forces; "
+            "without --direct-virial it runs NVE and NVT"
         )
 
 

@@ -3,32 +3,34 @@
 Owns what the blocks of one i-PI share.  i-PI executes the entry file (``ncforce_pes.py`` of
 ``ipi_drivers``) once for each block; this module is imported once, so that a slow and a fast block
 with the same parameters have one model, and one call of it gives both forces of an outer point
-(``ncforce_ipi.serve.joint``).
+(``ncforce_ipi.joint``).
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.backend import Backend, Kind, Role
-from ncforce_ipi.cli import driver, families
+from ncforce_ipi.backend import ROLES, Backend, Role
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.models import model_path
 from ncforce_ipi.provenance import sha256
-from ncforce_ipi.serve import protocol
-from ncforce_ipi.serve.evaluator import Evaluator, check_species
+from ncforce_ipi.serve import families, protocol
+from ncforce_ipi.serve.evaluator import Evaluator, Serving, check_species
+from ncforce_ipi.serve.options import options_of, read_all
 from ncforce_ipi.species import read_species
 
 Answer = tuple[float, NDArray[np.float64], NDArray[np.float64], str]
 FROM_IPI = ("verbosity", "verbose")  # parameters that i-PI adds by itself
+SERVING = options_of(Serving)
 
 
 @dataclass
@@ -36,31 +38,23 @@ class Shared:
     """One loaded model and the blocks that use it, which may live in different threads."""
 
     backend: Backend
-    args: argparse.Namespace
-    kinds: dict[Role, Kind] = field(default_factory=dict)
+    serving: Serving
+    roles: set[Role] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
     _evaluator: Evaluator | None = None
 
-    def serve(self, role: Role, kind: Kind) -> None:
+    def serve(self, role: Role) -> None:
         """Count a block in; i-PI makes all blocks before it asks for the first force."""
-        if role not in self.kinds:
-            self.kinds[role] = kind
+        if role not in self.roles:
+            self.roles.add(role)
             self._evaluator = None
 
     @property
     def evaluator(self) -> Evaluator:
         """Serves the roles of all blocks that there are."""
         if self._evaluator is None:
-            args = self.args
-            self._evaluator = Evaluator(
-                self.backend,
-                dict(self.kinds),
-                direct_energy=args.direct_energy,
-                direct_virial=args.direct_virial,
-                keep_net_force=args.keep_net_force,
-                mts=args.mts,
-                joint=args.joint,
-            )
+            roles = [role for role in ROLES if role in self.roles]
+            self._evaluator = self.serving.evaluator(self.backend, roles)
         return self._evaluator
 
 
@@ -81,8 +75,9 @@ class Pes:
     family
         Family of the model, a file of ``ipi_drivers``.
     options
-        Any other option of ``ncforce driver FAMILY`` by its name, with ``_`` for ``-``; flags are
-        True or False.  Blocks share a model when all parameters but ``role`` are equal.
+        Any other option of ``ncforce driver FAMILY`` on model and forces by its name, with ``_``
+        for ``-``; flags are True or False.  Blocks share a model when all parameters but ``role``
+        are equal.
 
     Raises
     ------
@@ -100,16 +95,16 @@ class Pes:
         family: str = "metatomic",
         **options: object,
     ) -> None:
-        words = ["--model", model, "--structure", template, "--role", role]
-        for name, value in options.items():
-            words += [] if name in FROM_IPI else _words(name, value)
-        args = _parse([family, *words])
-        self.role: Role = args.role
-        kind: Kind = getattr(args, f"{self.role}_kind")
-        self._numbers = read_species(args.structure)
-        self.shared = _share(args)
-        check_species(self.shared.backend, self._numbers, args.structure)
-        self.shared.serve(self.role, kind)
+        if not (template and model):
+            raise InputError(
+                f"expected parameters template, model, role; got {template!r}, {model!r}, {role!r}"
+            )
+        self.role = _role(role)
+        given = {name: value for name, value in options.items() if name not in FROM_IPI}
+        self._numbers = read_species(Path(template))
+        self.shared = _share(family, {"model": model, **given}, template)
+        check_species(self.shared.backend, self._numbers, template)
+        self.shared.serve(self.role)
 
     def __call__(
         self,
@@ -137,35 +132,29 @@ class Pes:
         return *protocol.to_wire(evaluation), ""
 
 
-def _words(name: str, value: object) -> list[str]:
-    """A parameter of the input as words of a command line."""
-    option = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
-        return [option] if value else [f"--no-{option.removeprefix('--')}"]
-    return [option, str(value)]
+def _role(text: str) -> Role:
+    for role in ROLES:
+        if role == text:
+            return role
+    raise InputError(f"role: expected slow or fast, one block for each; got {text!r}")
 
 
-def _parse(words: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="ncforce_pes", add_help=False)
-    driver.add_arguments(parser)
-    try:
-        args = parser.parse_args(words)
-    except SystemExit as err:  # it has said on stderr what is wrong
-        raise InputError(
-            f"parameters {' '.join(words)} can't be used; expected template, model, role and "
-            "options of ncforce driver"
-        ) from err
-    if args.role == "both":
-        raise InputError("role is both, expected slow or fast: one block for each")
-    return args
-
-
-def _share(args: argparse.Namespace) -> Shared:
+def _share(name: str, given: dict[str, object], template: str) -> Shared:
     """The loaded model that these parameters name; loaded at their first use."""
-    identity = {name: str(value) for name, value in vars(args).items() if name != "role"}
-    with contextlib.suppress(InputError):  # a name that only the family knows identifies it too
-        identity["model"] = sha256(model_path(args.model))
-    key = json.dumps(identity, sort_keys=True)
+    family = families.find(name)
+    options = family.options()
+    values = read_all(SERVING | options, given, f"family {name}")
+    key = json.dumps([name, template, _identity(values)], sort_keys=True)
     if key not in _SHARED:
-        _SHARED[key] = Shared(families.module(args.family).load(args), args)
+        serving = Serving(**{k: v for k, v in values.items() if k in SERVING})
+        backend = family.load(**{k: v for k, v in values.items() if k in options})
+        _SHARED[key] = Shared(backend, serving)
     return _SHARED[key]
+
+
+def _identity(values: dict[str, Any]) -> dict[str, str]:
+    """What is equal for blocks that share a model: a file counts by what is in it."""
+    identity = {name: str(value) for name, value in values.items()}
+    with contextlib.suppress(InputError):  # a name that only the family knows identifies it too
+        identity["model"] = sha256(model_path(values["model"]))
+    return identity

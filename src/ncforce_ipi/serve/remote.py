@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.diagnostics.frames import to_atoms
 from ncforce_ipi.errors import InputError, ModelError
 
@@ -48,7 +48,7 @@ class _Watch:
         return 0
 
 
-class RemoteBackend:
+class RemoteBackend(Backend):
     """A driver at the other end of a socket; see ``ncforce_ipi.backend.Backend``.
 
     Parameters
@@ -58,9 +58,6 @@ class RemoteBackend:
     command : gives the command of a driver for a structure file; None: a driver comes by itself
     name : for messages
     """
-
-    species: frozenset[int] | None = None
-    source: Path | None = None
 
     def __init__(
         self,
