@@ -43,7 +43,7 @@ def load(
     ----------
     model : harmonic, lennard-jones, or a JSON file
     device, threads, trust : of no use here
-    dtype : float64 is what formulas are computed in
+    dtype : formulas are computed in float64
     arguments : parameters of the model
 
     Raises

@@ -38,7 +38,7 @@ def load(
     ----------
     model : file, or fairchem's name of a published model
     device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
-    dtype : float32 is all that there is
+    dtype : there is float32 only
     threads : that torch may use
     trust : whether a file with more than tensors in it may be unpickled
 

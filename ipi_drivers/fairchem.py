@@ -42,12 +42,12 @@ def load(
     ----------
     model : file, or fairchem's name of a published model
     device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
-    dtype : of weights and positions
+    dtype : type of weights and positions
     threads : that torch may use
     trust : whether it may be unpickled: every checkpoint is a pickle
     task : of a checkpoint with several: omat, omol, oc20, odac, omc
     charge : total charge, for task omol
-    spin : spin multiplicity, for task omol; default 1
+    spin : spin multiplicity, for task omol; default: 1
     inference : name of fairchem's settings; default: exact, not compiled
 
     Raises

@@ -35,7 +35,7 @@ def load(
     ----------
     model : file, or name of a foundation model: small, medium, large, ...
     device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
-    dtype : of weights and positions; default: as in the file
+    dtype : type of weights and positions; default: as in the file
     threads : that torch may use
     trust : whether it may be unpickled: every MACE model is a pickle
     head : of a model with several

@@ -35,7 +35,7 @@ def load(
     ----------
     model : name of a shipped model, or file
     device : cpu, cuda, cuda:1, ...; None: the first of the model's devices that is here
-    dtype : of weights and positions; default: as in the file
+    dtype : type of weights and positions; default: as in the file
     threads : that torch may use
     trust : of no use: TorchScript runs no pickle
     variant : variant of the outputs, e.g. pbe for energy/pbe

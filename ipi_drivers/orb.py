@@ -44,13 +44,13 @@ def load(
     ----------
     model : orb-models' name of a network, or a file of weights
     device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
-    dtype : of weights and positions; default float32
+    dtype : type of weights and positions; default: float32
     threads : that torch may use
     trust : of no use: ORB's loader takes tensors only
     architecture : name of the network that the weights of --model FILE are of
     conservative_model : a second network, for conservative forces
     conservative_architecture : as --architecture, for that network
-    precision : ORB's own word for dtype; default float32-highest
+    precision : ORB's own word for --dtype; default: float32-highest
     compile : torch.compile the network
     charge : total charge, for -omol models
     spin : spin multiplicity, for -omol models

@@ -40,7 +40,7 @@ def load(
     ----------
     model : checkpoint file, or SevenNet's name of one: 7net-0, 7net-l3i5, ...
     device : cpu, cuda, cuda:1, ...; None: the GPU if there is one
-    dtype : float32 is SevenNet's own, float64 for derivatives of forces
+    dtype : float32 is SevenNet's own; float64 is for derivatives of forces
     threads : that torch may use
     trust : whether it may be unpickled; those in SevenNet's wheel don't need it
     modal : fidelity of a multi-fidelity model, e.g. PBE of 7net-mf-0

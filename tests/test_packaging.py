@@ -52,6 +52,8 @@ def test_wheel_carries_drivers_templates_and_model(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "ncforce_ipi/drivers/metatomic.py" in names
     assert "ncforce_ipi/drivers/requirements/sevennet.txt" in names
+    assert "ncforce_ipi/drivers/README.md" in names
+    assert "ncforce_ipi/testing/__init__.py" in names
     assert "ncforce_ipi/models/water.pt" in names
     assert "ncforce_ipi/xml_inputs/water.xyz" in names
     assert any(
@@ -67,9 +69,16 @@ def test_wheel_works_without_the_clone(wheel, tmp_path):
         capture_output=True,
     )
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        f"import pathlib, sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from importlib import metadata\n"
         "import ncforce_ipi, ncforce_ipi.drivers.metatomic, ncforce_ipi.xml_inputs\n"
         "from ncforce_ipi.models import model_path\n"
+        "from ncforce_ipi import families, testing\n"
+        "own = [point for point in metadata.entry_points(group=families.GROUP)\n"
+        f"       if point.dist.locate_file('') == pathlib.Path({str(tmp_path)!r})]\n"
+        "assert {point.name for point in own} == set(families.OWN), own\n"
+        "assert list(families.known()) == list(families.OWN), families.known()\n"
+        "testing.validate_backend(families.load('analytic', 'lennard-jones'))\n"
         "print(ncforce_ipi.__file__, model_path('water').is_file())"
     )
     done = subprocess.run(

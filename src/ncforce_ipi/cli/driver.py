@@ -17,16 +17,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi import __version__
 from ncforce_ipi.backend import ROLES, Kind, Role
-from ncforce_ipi.cli.families import ListFamilies
+from ncforce_ipi.cli.families import FamilyParser, ListFamilies
 from ncforce_ipi.cli.options import add_options, keywords
-from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.errors import InputError
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.serve import client, families, sockets
 from ncforce_ipi.serve.evaluator import Evaluator, Serving, check_species
@@ -45,28 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list", action=ListFamilies,
                         help="show families: which are here, what installs the others")  # fmt: skip
     names = parser.add_subparsers(
-        dest="family", required=True, metavar="FAMILY", parser_class=_FamilyParser
+        dest="family", required=True, metavar="FAMILY", parser_class=FamilyParser
     )
     for name, family in families.known().items():
-        names.add_parser(name, help=f"a model of {name}", family=family)
-
-
-class _FamilyParser(argparse.ArgumentParser):
-    """Has its arguments only when it parses: a family that nobody calls isn't imported."""
-
-    def __init__(self, *, family: families.Family, **more: Any) -> None:
-        super().__init__(**more)
-        self._family: families.Family | None = family
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse's."""
-        if self._family is not None:
-            try:
-                _add_family(self, self._family)
-            except (ModelError, argparse.ArgumentError) as err:
-                self.exit(1, f"{self.prog}: {err}\n")
-            self._family = None
-        return super().parse_known_args(args, namespace)
+        names.add_parser(name, help=f"a model of {name}", family=family, fill=_add_family)
 
 
 def _add_family(parser: argparse.ArgumentParser, family: families.Family) -> None:

@@ -1,10 +1,13 @@
-"""``ncforce driver --list``: families of models, where they come from, what installs the rest."""
+"""Families of models on the command line: ``--list``, and the parser of each.
+
+The list says where families come from, and what installs those that aren't here.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ncforce_ipi.errors import ModelError
@@ -45,3 +48,34 @@ class ListFamilies(argparse.Action):
         """Print to stdout; exit code 0."""
         sys.stdout.write(table())
         parser.exit()
+
+
+class FamilyParser(argparse.ArgumentParser):
+    """Gets its arguments only when it parses: a family that nobody calls isn't imported.
+
+    Parameters
+    ----------
+    family : the family
+    fill : adds its arguments to a parser
+    more : argparse's own
+    """
+
+    def __init__(
+        self,
+        *,
+        family: families.Family,
+        fill: Callable[[argparse.ArgumentParser, families.Family], None],
+        **more: Any,
+    ) -> None:
+        super().__init__(**more)
+        self._family, self._fill, self._filled = family, fill, False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; a family that can't be used is one line."""
+        if not self._filled:
+            try:
+                self._fill(self, self._family)
+            except (ModelError, argparse.ArgumentError) as err:
+                self.exit(1, f"{self.prog}: {err}\n")
+            self._filled = True
+        return super().parse_known_args(args, namespace)
