@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from adsorption import Sites, adsorption_sites, layers
 from numpy.typing import NDArray
 
 from ncforce_ipi import plots
-from ncforce_ipi.analysis.adsorption import Sites, adsorption_sites, layers
 from ncforce_ipi.analysis.peaks import highest_peak
 from ncforce_ipi.analysis.statistics import mean_of, with_error
 from ncforce_ipi.analysis.temperature import atom_masses

@@ -1,4 +1,4 @@
-"""What ``diagnostics.py`` is made of: commands, structures, seconds, the figure of all models."""
+"""What ``diagnostics.py`` is made of: commands, structures, seconds, and what is kept of them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import json
 import lzma
 import os
 import shlex
+import shutil
 import sys
 import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
 from ase import Atoms
 from ase.build import molecule
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ncforce_ipi import cli, plots
 
@@ -24,9 +28,18 @@ from ncforce_ipi import cli, plots
 TRAINING = Path(os.path.relpath(Path(__file__).parent / "training"))
 
 
+RAW = ("largest_force_eV_per_A", "lambda_of_atoms", "seconds")  # series, and noise of the machine
+KEPT_OF_EACH = (
+    "set", "structure", "optimiser", "forces", "verdict", "steps", "slow_calls", "fast_calls",
+    "energy_eV",
+)  # fmt: skip
+FIGURES = {name: f"{name}/optimize.png" for name in ("gas", "liquid", "carbon", "freesolv", "g2")}
+FIGURES |= {name: f"{name}.png" for name in ("loops", "pair")}
+
+
 @dataclass(frozen=True)
 class Run:
-    """Where results go, files of structures by name."""
+    """Where raw results go, files of structures by name."""
 
     out: Path
     at: dict[str, Path]
@@ -46,7 +59,7 @@ def ncforce(out: Path, name: str, *words: object) -> None:
     print(f"$ ncforce {shlex.join(text)}\n{table.getvalue()}({seconds:.0f} s)\n", flush=True)
 
 
-def look(run: Run, name: str, verb: str, *words: object) -> None:
+def measure(run: Run, name: str, verb: str, *words: object) -> None:
     """The same, with JSON, CSV and figure."""
     ncforce(run.out, name, verb, *words, *files(run.out, name))
 
@@ -87,7 +100,53 @@ def structures(out: Path) -> dict[str, Path]:
     return {name: out / f"{name}.xyz" for name in found}
 
 
-def draw_profiles(out: Path) -> None:
+def collect(raw: Path, out: Path) -> None:
+    """From raw files what the page needs: tables, figures, and all numbers in one JSON."""
+    out.mkdir(parents=True, exist_ok=True)
+    for table in raw.glob("*.txt"):
+        shutil.copy(table, out)
+    for name, source in FIGURES.items():
+        if (raw / source).exists():
+            shrink(raw / source, out / f"{name}.png")
+    numbers = {
+        str(path.relative_to(raw).with_suffix("")).removesuffix("/optimize"): condense(
+            json.loads(path.read_text())
+        )
+        for path in sorted(raw.rglob("*.json"))
+    }
+    lines = [f"{json.dumps(name)}: {json.dumps(part)}" for name, part in numbers.items()]
+    (out / "numbers.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    draw_profiles(numbers, out / "lambda.png")
+    shrink(out / "lambda.png", out / "lambda.png")
+
+
+def shrink(source: Path, target: Path) -> None:
+    """A PNG with 256 colours, which takes a third of the bytes, and its metadata."""
+    image, info = Image.open(source), PngInfo()
+    for key, text in image.info.items():
+        if isinstance(text, str):
+            info.add_text(str(key), text)
+    small = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(target, pnginfo=info, optimize=True, dpi=image.info.get("dpi"))
+
+
+def condense(value: Any) -> Any:
+    """Without forces of single steps and lambda of single atoms, in six digits."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, list):
+        return [condense(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: condense(each) for key, each in value.items() if key not in RAW}
+    if any(atom is not None for atom in value.get("lambda_of_atoms", [])):
+        kept["largest_lambda_of_an_atom"] = condense(max(value["lambda_of_atoms"]))
+    if rows := kept.get("optimisations"):
+        kept["optimisations"] = {key: [row.get(key) for row in rows] for key in KEPT_OF_EACH}
+    return kept
+
+
+def draw_profiles(numbers: dict[str, Any], path: Path) -> None:
     """Lambda and block norms against distance, direct forces, of all models."""
     names = {"estimates": "water", "lambda_graphene": "graphene", "lambda_amorphous": "a-C",
              "lambda_aluminium": "aluminium", "lambda_o-on-cu3al": "O on Cu$_3$Al",
@@ -95,9 +154,9 @@ def draw_profiles(out: Path) -> None:
     with plots.style():
         figure, (norms, ratios) = plots.figure(2, share_x=True, height_in=3.2)
         for rank, (name, label) in enumerate(names.items()):
-            if not (out / f"{name}.json").exists():
+            if name not in numbers:
                 continue
-            results = json.loads((out / f"{name}.json").read_text())["results"]
+            results = numbers[name]["results"]
             found = next(r for r in results if r["kind"] == "direct")["profile"]
             r, full, odd, ratio = (
                 np.array(found[k], float)
@@ -113,7 +172,7 @@ def draw_profiles(out: Path) -> None:
         ratios.axhline(0.5**0.5, color="0.6", linewidth=0.8, linestyle=":")
         ratios.set(xlabel=r"distance ($\mathrm{\AA}$)", ylabel=r"$\lambda_{ij}$")
         ratios.set(xlim=(0.0, None), ylim=(0.0, None))
-        plots.save(figure, out / "lambda.png")
+        plots.save(figure, path)
 
 
 def note_times(out: Path, name: str, cpu_s: float | None, wall_s: float) -> None:

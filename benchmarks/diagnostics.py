@@ -2,11 +2,11 @@
 
     python benchmarks/diagnostics.py --out results [--only jacobian loops ...] [--processes 2]
 
-Every part is commands of ``ncforce``, printed with their tables; a part whose files are there is
-left out.  ``g2``, ``freesolv`` and ``gas-sevennet`` need SevenNet, ``second-opinion`` SO3LR,
-``random-orb`` and ``random-equiformer`` the libraries of these families: parts whose library isn't
-in this environment are left out too.  Parts run side by side, each on one core; their seconds go to
-``times.json``.
+Every part is commands of ``ncforce``, printed with their tables.  Their files go to ``--raw``, and
+what the page needs of them to ``--out``; a part whose raw files are there is left out.  ``g2``,
+``freesolv`` and ``gas-sevennet`` need SevenNet, ``second-opinion`` SO3LR, ``random-orb`` and
+``random-equiformer`` the libraries of these families: parts whose library isn't in this environment
+are left out too.  Parts run side by side, each on one core; their seconds go to ``times.json``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import ase.io
-from diagnosing import TRAINING, Run, draw_profiles, look, ncforce, note_times, structures
+from diagnosing import TRAINING, Run, collect, measure, ncforce, note_times, structures
 
+RAW = TRAINING.parent / "raw" / "diagnostics"  # not in git
 MOLECULES = TRAINING / "molecules"
 STUDENT = MOLECULES / "model.pt"
 LEARNT, HELD_OUT = (MOLECULES / f"{name}.xyz.xz" for name in ("molecules", "held_out"))
@@ -43,13 +44,13 @@ PAPER = "lambda of the paper's models on water: PET-NC 0.004, ORB-v2 0.015, Equi
 def jacobian(run: Run) -> None:
     """The whole matrix of 64 H2O, to compare estimates with."""
     words = [f"{run.at['water192']}@0", "--kind", "direct"]
-    look(run, "jacobian", "jacobian", *words)
+    measure(run, "jacobian", "jacobian", *words)
 
 
 def estimates(run: Run) -> None:
     """The same by 160 products, and of another frame."""
     words = [run.at["water192"], "--frames", 2, "--kind", "direct", "--method", "estimate"]
-    look(run, "estimates", "jacobian", *words)
+    measure(run, "estimates", "jacobian", *words)
 
 
 def precision(run: Run) -> None:
@@ -60,7 +61,7 @@ def precision(run: Run) -> None:
         "float32_exact": ["--kind", "conservative", "--precision", "model"],
         "float32_differences": ["--kind", "conservative", "--products", "differences"],
     }.items():
-        look(run, name, "jacobian", frame, *words)
+        measure(run, name, "jacobian", frame, *words)
 
 
 def shipped(run: Run) -> None:
@@ -69,20 +70,20 @@ def shipped(run: Run) -> None:
     models |= {"aluminium": "aluminium", "o-on-cu3al": "cu3al-o"}
     for name, model in models.items():
         words = [run.at[name], "--frames", 2, "--model", model]
-        look(run, f"lambda_{name}", "jacobian", *words)
+        measure(run, f"lambda_{name}", "jacobian", *words)
     words = [HELD_OUT, "--frames", 20, "--model", STUDENT]
-    look(run, "lambda_molecules", "jacobian", *words)
+    measure(run, "lambda_molecules", "jacobian", *words)
 
 
 def loops(run: Run) -> None:
     """Eight molecules swung and strained."""
-    look(run, "loops", "loop-work", run.at["water192"], "--points", 128)
+    measure(run, "loops", "loop-work", run.at["water192"], "--points", 128)
 
 
 def pair(run: Run) -> None:
     """Will MTS work? to compare with the measured scan in results/water."""
     words = ["water", "water", run.at["water96"], "--mode-frames", 3]
-    look(run, "pair", "inspect-pair", *words)
+    measure(run, "pair", "inspect-pair", *words)
 
 
 def optimise(run: Run, name: str, *words: object) -> None:
@@ -165,7 +166,7 @@ def _random(run: Run, name: str, model: list[str]) -> None:
     words = ["--kind", "direct", "--method", "estimate", "--probes", 6, "--rounds", 1]
     words += ["--step-A", 1e-3]  # no search for it: a call takes seconds
     frame = f"{run.at['water96']}@0"
-    look(run, name, "jacobian", frame, "--model", shlex.join(model), *words)
+    measure(run, name, "jacobian", frame, "--model", shlex.join(model), *words)
 
 
 def cost(run: Run) -> None:
@@ -237,14 +238,15 @@ PARTS: dict[str, tuple[Callable[[Run], None], str, str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="tables, figures, numbers.json")
+    parser.add_argument("--raw", type=Path, default=RAW, help=f"all files; default {RAW}")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--processes", type=int, default=1, help="parts at a time")
     args = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent.parent))  # random weights are made by the tests
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    args.out.mkdir(parents=True, exist_ok=True)
-    run = Run(args.out, structures(args.out))
+    args.raw.mkdir(parents=True, exist_ok=True)
+    run = Run(args.raw, structures(args.raw))
     start, failed = time.perf_counter(), []
     with ProcessPoolExecutor(
         args.processes, multiprocessing.get_context("spawn"), max_tasks_per_child=1
@@ -255,10 +257,10 @@ def main() -> None:
                 failed.append(parts[part])
                 print(f"{parts[part]}: {type(error).__name__}: {error}", flush=True)
             else:
-                note_times(args.out, parts[part], *part.result())
+                note_times(args.raw, parts[part], *part.result())
     if len(args.only) == len(PARTS):
-        note_times(args.out, f"{len(parts)} parts", None, time.perf_counter() - start)
-    draw_profiles(args.out)
+        note_times(args.raw, f"{len(parts)} parts", None, time.perf_counter() - start)
+    collect(args.raw, args.out)
     print(PAPER)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
@@ -278,8 +280,8 @@ def _wanted(name: str, args: argparse.Namespace) -> bool:
     _, table, library = PARTS[name]
     if name not in args.only:
         return False
-    if (args.out / table).exists():
-        print(f"{name}: {args.out / table} is there")
+    if (args.raw / table).exists():
+        print(f"{name}: {args.raw / table} is there")
     elif library and importlib.util.find_spec(library) is None:
         print(f"{name}: {library} isn't installed here")
     else:

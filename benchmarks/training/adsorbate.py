@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,8 @@ from ase.io import write
 from ase.optimize import BFGS
 from sample import Slabs, slab
 
-from ncforce_ipi.analysis.adsorption import KINDS, Sites, adsorption_sites, layers
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from adsorption import KINDS, Sites, adsorption_sites, layers
 
 GUESS_A = 3.69
 N_LAYERS = 3

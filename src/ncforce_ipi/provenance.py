@@ -10,10 +10,11 @@ import hashlib
 import platform
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from ncforce_ipi import __version__
 
@@ -31,22 +32,32 @@ class Provenance:
     command : that made them, as a shell would take it
     input_sha256 : name and SHA-256 of each input file, with commas
     model_sha256 : of the models, with commas; empty where nothing says it
+    models : what each model is, where they were evaluated here: name, description, SHA-256
     """
 
     version: str
     command: str
     input_sha256: str
     model_sha256: str
+    models: tuple[Mapping[str, str | None], ...] = ()
 
     @classmethod
-    def of(cls, inputs: Iterable[Path], model_sha256: str = "") -> Provenance:
-        """Of results from these files by the command that is running."""
+    def of(
+        cls,
+        inputs: Iterable[Path],
+        model_sha256: str = "",
+        models: Iterable[Mapping[str, str | None]] = (),
+    ) -> Provenance:
+        """Of results from these files and models by the command that is running."""
         hashes = ", ".join(f"{path.name} {sha256(path)}" for path in inputs)
-        return cls(__version__, command_line(), hashes, model_sha256)
+        models = tuple(models)
+        own = ", ".join(str(model["sha256"]) for model in models if model["sha256"])
+        return cls(__version__, command_line(), hashes, model_sha256 or own, models)
 
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, Any]:
         """Each fact under its name."""
-        return dict(vars(self))
+        facts = {name: value for name, value in vars(self).items() if name != "models"}
+        return facts | ({"models": list(self.models)} if self.models else {})
 
     def lines(self) -> list[str]:
         """One ``key: value`` for each fact."""

@@ -6,6 +6,8 @@ numbers come from.  Computes nothing.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -119,18 +121,33 @@ def write_json(path: Path, numbers: Mapping[str, Any], provenance: Provenance) -
     return path
 
 
-def write_csv(path: Path, columns: Mapping[str, NDArray], provenance: Provenance) -> Path:
-    """Comment lines with the provenance, one line of names, then the numbers."""
-    header = "\n".join([f"# {line}" for line in provenance.lines()] + [",".join(columns)])
-    rows = np.column_stack(list(columns.values()))
-    np.savetxt(path, rows, fmt="%.10g", delimiter=",", header=header, comments="")
+def write_csv(path: Path, columns: Mapping[str, Any], provenance: Provenance) -> Path:
+    """Comment lines with the provenance, one line of names, then columns of one length.
+
+    Columns are arrays or lists of numbers or text; None is an empty cell.
+    """
+    text = io.StringIO()
+    text.writelines(f"# {line}\n" for line in provenance.lines())
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow(_cell(value) for value in row)
+    path.write_text(text.getvalue(), encoding="utf-8")
     return path
 
 
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else f"{value:.10g}"
+
+
 def plain(value: Any) -> Any:
-    """For JSON, which has no NaN: None; numpy's numbers become Python's."""
+    """For JSON, which has no NaN: None; numpy's numbers and arrays become Python's."""
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, (list, tuple)):
         return [plain(inner) for inner in value]
     if isinstance(value, np.generic):

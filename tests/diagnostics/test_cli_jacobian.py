@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.cli import main
-from ncforce_ipi.diagnostics.frames import read_frames, to_atoms
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import read_frames, to_atoms
 
 K, S = 2.0, 0.3
 HARMONIC = (
@@ -118,7 +118,7 @@ def test_exact_products_of_a_metatomic_model(tmp_path, random_model, capsys):
          "has no direct forces"),
         (["{f}", "--json", "{f}"], 2, "add --force"),
         (["{f}", "--json", "no/folder/a.json"], 2, "make it first"),
-        (["{f}", "--bin-A", "0"], 2, "--bin-A: expected a positive length"),
+        (["{f}", "--bin-A", "0"], 2, "bin_A: expected a positive length"),
         (["{f}", "--rounds", "0", "--method", "estimate", "--csv", "a.csv"], 2, "--rounds 0"),
         (["{f}", "--frames", "0"], 2, "expected one frame or more"),
         (["{f}"], 1, "doesn't know atomic number 18"),

@@ -92,7 +92,7 @@ def test_direct_forces_of_a_driver(atoms):
 def test_a_driver_that_comes_by_itself(atoms, tmp_path):
     import ase.io
 
-    from ncforce_ipi.diagnostics.frames import to_atoms
+    from ncforce_ipi.reading.structures import to_atoms
 
     ase.io.write(tmp_path / "start.xyz", to_atoms(atoms))
     name = f"ncforce_test_{uuid.uuid4().hex[:12]}"

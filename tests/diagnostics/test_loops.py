@@ -10,15 +10,14 @@ from ase.build import molecule
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.cli import main
-from ncforce_ipi.diagnostics.frames import to_structure
-from ncforce_ipi.diagnostics.loops import (
+from ncforce_ipi.diagnostics.loops import Work, points
+from ncforce_ipi.diagnostics.paths import (
     FramesLoop,
-    Work,
     molecules,
-    points,
     random_loop,
 )
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import to_structure
 
 RADIUS_A, SWIRL = 0.7, 0.3
 HARMONIC = f"analytic --model harmonic --arguments '{{\"swirl_eV_per_A2\": {SWIRL}}}'"
@@ -101,7 +100,7 @@ def test_a_molecule_moves_in_one_piece_and_comes_back(wet, amplitude):
 
 @pytest.mark.parametrize("turn", [False, True])
 def test_conservative_forces_do_no_work_and_others_do(tmp_path, wet, turn):
-    from ncforce_ipi.diagnostics.frames import to_atoms
+    from ncforce_ipi.reading.structures import to_atoms
 
     to_atoms(wet).write(tmp_path / "wet.xyz", format="extxyz")
     model = 'analytic --model lennard-jones --arguments \'{"cutoff_A": 3.9, "sigma_A": 1.0}\''
@@ -149,9 +148,9 @@ def test_mistakes_are_one_line(circle, wet, capsys):
         ([path], "is bound to none"),
         ([path, "--path", "--points", "17"], "an even number of points"),
         ([path + "@:5", "--path"], "expected 8 frames or more"),
-        ([path, "--molecule", "7"], "has no such atom"),
-        ([path, "--angle-deg", "0"], "--angle-deg: expected a positive number"),
-        ([path, "--loops", "0"], "--loops: expected 1 or more"),
+        ([path, "--molecule", "7"], "has no atom 7; expected 0 to 0"),
+        ([path, "--angle-deg", "0"], "angle of a loop: expected a positive number"),
+        ([path, "--loops", "0"], "expected 1 loop or more, got 0"),
     ):
         assert main(["loop-work", *words, "--model", HARMONIC]) == 2
         assert message in capsys.readouterr().err.splitlines()[-1]

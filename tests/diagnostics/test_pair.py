@@ -191,7 +191,7 @@ def test_an_asymmetric_fast_force_has_its_lambda(tmp_path, molecule, capsys):
     expected = np.sqrt(2) * 2.0 / np.sqrt(3 * K_FAST**2 + 2 * 2.0**2)
     assert page["lambda_fast"] == [pytest.approx(expected, rel=1e-6)]
     assert page["cost"]["both_ms"] is None
-    assert "lambda of the fast one" in capsys.readouterr().out
+    assert "lambda of fast force" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("delta", "grows"), [(0.1, True), (-0.1, False)])
@@ -287,7 +287,7 @@ def test_one_model_for_both(tmp_path, random_model):
     [
         (["--fast-kind", "conservative"], "expected two different forces"),
         (["--mass", "H"], "expected SYMBOL=X"),
-        (["--mode-frames", "0"], "--mode-frames: expected 1 or more"),
+        (["--mode-frames", "0"], "expected modes of 1 structure or more, got 0"),
         (["--timestep-fs", "0"], "inner time step must be positive"),
         (["--timestep-fs", "20"], "can't integrate"),
     ],

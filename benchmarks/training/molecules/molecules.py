@@ -24,8 +24,7 @@ from ase.io import write
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from ncforce_ipi.diagnostics.frames import to_atoms
-from ncforce_ipi.diagnostics.sets import HCNOF, g2_closed_shell
+from ncforce_ipi.reading.structures import HCNOF, g2_closed_shell, to_atoms
 
 HERE = Path(__file__).parent
 HEAVY_ATOMS = range(3, 10)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ncforce_ipi import __version__
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.provenance import sha256
+from ncforce_ipi.provenance import Provenance, sha256
+from ncforce_ipi.result import write_csv, write_json
 from ncforce_ipi.serve.load import FORMS, load_model
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,9 @@ def identity(spec: str, backend: Backend) -> dict[str, str | None]:
     return {"name": spec, "description": backend.description, "sha256": digest}
 
 
-def provenance(models: list[dict[str, str | None]]) -> dict[str, Any]:
+def provenance(models: Iterable[dict[str, str | None]]) -> Provenance:
     """Version, command and models, for every file of results."""
-    from ncforce_ipi.launch.record import command_line
-
-    return {"version": __version__, "command": command_line(), "models": models}
+    return Provenance.of([], models=models)
 
 
 def add_files(parser: argparse.ArgumentParser, of: str) -> None:
@@ -44,17 +43,18 @@ def add_files(parser: argparse.ArgumentParser, of: str) -> None:
     group.add_argument("--force", action="store_true", help="replace files that exist")
 
 
-def write_files(args: argparse.Namespace, facts: dict[str, Any], report: Any, results: Any) -> None:
+def write_files(
+    args: argparse.Namespace, provenance: Provenance, report: Any, results: Any
+) -> None:
     """What was asked for, from ``record``, ``columns`` and ``draw`` of a report module."""
-    from ncforce_ipi.diagnostics import files
-
     written = []
     if args.json:
-        written.append(files.write_json(args.json, facts, report.record(results)))
+        numbers = {"results": report.record(results)}
+        written.append(write_json(args.json, numbers, provenance))
     if args.csv:
-        written.append(files.write_csv(args.csv, facts, report.columns(results)))
+        written.append(write_csv(args.csv, report.columns(results), provenance))
     if args.plot:
-        written.append(report.draw(results, args.plot, files.lines(facts)))
+        written.append(report.draw(results, args.plot, provenance.lines()))
     if written:
         log.info("wrote %s", ", ".join(str(path) for path in written))
 

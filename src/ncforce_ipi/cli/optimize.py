@@ -6,144 +6,177 @@ import argparse
 import functools
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.cli import forces
+from ncforce_ipi.cli.arguments import add_examples, add_net_force
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.result import write_csv, write_json
 
 if TYPE_CHECKING:
-    from ncforce_ipi.diagnostics.batch import Task
-    from ncforce_ipi.diagnostics.frames import Frame
-    from ncforce_ipi.diagnostics.optimise import Method, Outcome
-    from ncforce_ipi.diagnostics.optimise_report import Result
-    from ncforce_ipi.diagnostics.pair import Side
+    from ncforce_ipi.diagnostics.batch import Result
+    from ncforce_ipi.diagnostics.optimise import Method
+    from ncforce_ipi.diagnostics.sides import Side
+    from ncforce_ipi.reading.structures import Frame
 
 log = logging.getLogger(__name__)
 SETS = ("g2",)
+EXAMPLES = (
+    (
+        "one frame with slow, fast and fast-then-slow forces of the carbon model",
+        "optimize carbon.xyz@-1 --slow carbon",
+    ),
+    (
+        "24 displaced starts of a molecule, SevenNet-0 slow, a model of your own fast",
+        "optimize molecule.xyz --slow sevennet:7net-0 --fast my.pt --displace-A 0.5 --copies 24",
+    ),
+)
 FILES = ("optimize.json", "optimize.csv", "optimize.png", "optimized.xyz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce optimize``."""
-    add = parser.add_argument
-    add(
+    add_examples(parser, EXAMPLES)
+    parser.add_argument(
         "structures",
         nargs="+",
         metavar="STRUCTURE",
-        help="FILE or FILE@INDEX, of ASE's formats; g2: closed-shell molecules of H, C, N, O, F",
+        help="FILE (all frames), FILE@INDEX (@0, @-1, @::10), of any format that ASE reads, or g2: "
+        "the closed-shell molecules of H, C, N, O, F in ASE's G2 set",
     )
-    add("--slow", default="water", metavar="MODEL", help=f"{forces.HELP}; default water")
-    add("--fast", metavar="MODEL", help="likewise; default: the slow one, its direct forces")
-    add(
+    _add_models(parser.add_argument_group("models"))
+    _add_search(parser.add_argument_group("optimisation"))
+    _add_starts(parser.add_argument_group("starts"))
+    computer = parser.add_argument_group("computer")
+    computer.add_argument("--processes", type=int, default=1, metavar="N", help="default 1")
+    computer.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="of each process, default 1"
+    )
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--out", type=Path, default=Path("optimize"), metavar="DIR", help="default optimize"
+    )
+    files.add_argument("--force", action="store_true", help="replace the files in DIR")
+
+
+def _add_models(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--slow", default="water", metavar="MODEL", help=f"{forces.HELP}; default water"
+    )
+    group.add_argument(
+        "--fast",
+        metavar="MODEL",
+        help="the same choices; default: the direct forces of the model given with --slow",
+    )
+    group.add_argument(
         "--fast-kind",
         choices=("conservative", "direct"),
-        help="of a driver at a socket, which doesn't say; default: direct where a model has it",
+        help="kind of the fast force; default: direct where the model has it. A driver at a socket "
+        "doesn't say what it has: name it here",
     )
-    add(
+    group.add_argument(
         "--precision",
         choices=("model", "float64"),
         default="model",
-        help="float64: turn metatomic models to it, whose own rounding may stop the search",
+        help="float64: turn metatomic models to it, where float32 is too coarse for a small "
+        "--fmax-eV-per-A; default model: as it is",
     )
-    add(
+    add_net_force(group, " (and for molecules the torque)")
+
+
+def _add_search(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--forces",
         nargs="+",
         metavar="HOW",
         choices=("slow", "fast", "fast-then-slow"),
-        help="slow, fast, fast-then-slow; default: all three, or slow where there are no others",
+        help="one or more of slow, fast, fast-then-slow; default: all three, or slow where the "
+        "model has one kind of force",
     )
-    add(
+    group.add_argument(
         "--optimizer",
         nargs="+",
         default=["LBFGS"],
         choices=("FIRE", "LBFGS"),
-        help="ASE's, default LBFGS",
+        help="one or both, default LBFGS",
     )
-    add(
+    group.add_argument(
         "--fmax-eV-per-A",
         dest="fmax",
         type=float,
         metavar="X",
-        help="largest force at the end; default 1e-5 for molecules, 1e-4 for periodic structures",
+        help="converged when no force is larger; default 1e-5 for molecules, 1e-4 for periodic "
+        "structures",
     )
-    add("--steps", type=int, default=1000, metavar="N", help="the most, default 1000")
-    add(
+    group.add_argument(
+        "--steps", type=int, default=1000, metavar="N", help="at most N steps, default 1000"
+    )
+
+
+def _add_starts(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--frames", type=int, metavar="N", help="use N frames of each STRUCTURE, evenly spaced"
+    )
+    group.add_argument(
         "--displace-A",
         type=float,
         default=0.0,
         metavar="X",
-        help="gaussian noise on every coordinate before, default 0",
+        help="first move every coordinate by gaussian noise of this width, default 0",
     )
-    add("--copies", type=int, default=1, metavar="N", help="of each structure, each with its noise")
-    add("--frames", type=int, metavar="N", help="N structures of each set, evenly spaced")
-    add("--seed", type=int, default=0, metavar="N", help="of the noise")
-    add("--processes", type=int, default=1, metavar="N")
-    add("--threads", type=int, default=1, metavar="N", help="of each process")
-    add(
-        "--keep-net-force",
-        action="store_true",
-        help="don't subtract mean (and torque of molecules) from direct forces",
+    group.add_argument(
+        "--copies",
+        type=int,
+        default=1,
+        metavar="N",
+        help="start N times from each structure, each time with other noise; default 1",
     )
-    add("--out", type=Path, default=Path("optimize"), metavar="DIR", help="default optimize")
-    add("--force", action="store_true", help="replace the files in DIR")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise")
 
 
 def run(args: argparse.Namespace) -> int:
     """Table on stdout; JSON, CSV, figure and structures into ``--out``."""
+    from ncforce_ipi.cli.display import display
+    from ncforce_ipi.diagnostics import batch
+
     there = [str(args.out / name) for name in FILES if (args.out / name).exists()]
     if there and not args.force:
         raise InputError(f"{' and '.join(there)} exist; choose another --out or use --force")
-    _check(args)
-    from ncforce_ipi.diagnostics import files, optimise_report
-
+    if args.processes < 1:
+        raise InputError(f"--processes: expected 1 or more, got {args.processes}")
     models, methods = _models(args)
-    tasks = _tasks(args, methods)
+    tasks = batch.tasks(
+        _groups(args.structures, args.frames),
+        methods=methods,
+        optimisers=args.optimizer,
+        fmax=args.fmax,
+        steps=args.steps,
+        displace_A=args.displace_A,
+        copies=args.copies,
+        seed=args.seed,
+    )
     opened = functools.partial(open_sides, _opening(args))
-    results = _optimised(tasks, opened, min(args.processes, len(tasks)))
-    sys.stdout.write(optimise_report.table(results) + "\n")
-    facts = forces.provenance(models)
-    args.out.mkdir(parents=True, exist_ok=True)
-    paths = [args.out / name for name in FILES]
-    files.write_json(paths[0], facts, optimise_report.record(results))
-    files.write_csv(paths[1], facts, optimise_report.columns(results))
-    optimise_report.draw(results, paths[2], files.lines(facts))
-    _write_structures(paths[3], results)
-    log.info("wrote %s", ", ".join(str(path) for path in paths))
+    results = batch.optimise_all(tasks, opened, args.processes, display)
+    _write(args.out, forces.provenance(models), results)
     return 0 if len(results) == len(tasks) else 1
 
 
-def _optimised(
-    tasks: list[Task], opened: Callable[[], tuple[Side, Side | None]], processes: int
-) -> list[Result]:
-    """All of them, in order; those that are done when Ctrl-C is pressed."""
-    from ncforce_ipi.diagnostics import batch
-    from ncforce_ipi.diagnostics.display import display
+def _write(out: Path, provenance: Provenance, results: Sequence[Result]) -> None:
+    from ncforce_ipi.diagnostics import optimise_report
 
-    outcomes: dict[int, Outcome] = {}
-    with display("optimize", len(tasks), "structures") as progress:
-        try:
-            for place, outcome in batch.run(tasks, opened, processes):
-                outcomes[place] = outcome
-                progress(len(outcomes))
-        except KeyboardInterrupt:
-            log.warning("stopped; writing the %d of %d that are done", len(outcomes), len(tasks))
-            if not outcomes:
-                raise
-    return [(task, outcomes[k]) for k, task in enumerate(tasks) if k in outcomes]
-
-
-def _check(args: argparse.Namespace) -> None:
-    for name in ("copies", "processes"):
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name}: expected 1 or more, got {getattr(args, name)}")
-    if not 0 <= args.displace_A < 10:
-        raise InputError(f"--displace-A: expected a length in A, got {args.displace_A}")
+    sys.stdout.write(optimise_report.table(results) + "\n")
+    out.mkdir(parents=True, exist_ok=True)
+    paths = [out / name for name in FILES]
+    write_json(paths[0], {"results": optimise_report.record(results)}, provenance)
+    write_csv(paths[1], optimise_report.columns(results), provenance)
+    optimise_report.draw(results, paths[2], provenance.lines())
+    optimise_report.write_structures(paths[3], results)
+    log.info("wrote %s", ", ".join(str(path) for path in paths))
 
 
 @dataclass(frozen=True)
@@ -173,7 +206,7 @@ def _open(spec: str, kind: Kind | None, how: Opening) -> Backend:
 
 def open_sides(how: Opening) -> tuple[Side, Side | None]:
     """Load both models in the process that calls; no fast side if there is nothing to choose."""
-    from ncforce_ipi.diagnostics.pair import Side
+    from ncforce_ipi.diagnostics.sides import Side
 
     backend = _open(how.slow, None, how)
     kind: Kind = "conservative" if "conservative" in backend.kinds else "direct"
@@ -194,42 +227,24 @@ def _models(args: argparse.Namespace) -> tuple[list[dict[str, str | None]], list
     from ncforce_ipi.diagnostics.optimise import METHODS
 
     slow, fast = open_sides(_opening(args))
-    found = [forces.identity(args.slow, slow.backend)]
+    models = [forces.identity(args.slow, slow.backend)]
     if fast is not None and fast.backend is not slow.backend:
-        found.append(forces.identity(args.fast, fast.backend))
+        models.append(forces.identity(args.fast, fast.backend))
     methods: list[Method] = args.forces or (list(METHODS) if fast else ["slow"])
     if fast is None and methods != ["slow"]:
         raise InputError(f"{slow.backend.description} has one kind of force; name a --fast model")
     for side in (slow, fast):
-        if close := getattr(side and side.backend, "close", None):
-            close()
-    return found, methods
+        if side is not None:
+            side.backend.close()
+    return models, methods
 
 
-def _tasks(args: argparse.Namespace, methods: list[Method]) -> list[Task]:
-    from ncforce_ipi.diagnostics.batch import Task
-    from ncforce_ipi.diagnostics.optimise import Settings, displaced
-
-    random = np.random.default_rng(args.seed)
-    tasks, taken = [], set()
-    for source in args.structures:
-        for frame in _frames(source, args.frames):
-            if frame.name in taken:
-                raise InputError(
-                    f"two structures are called {frame.name}; name each file and each frame once"
-                )
-            taken.add(frame.name)
-            bulk = bool(frame.structure.cell.any())
-            fmax = args.fmax if args.fmax is not None else (1e-4 if bulk else 1e-5)
-            for copy in range(args.copies):
-                start = displaced(frame.structure, args.displace_A, random)
-                name = f"{frame.name}#{copy}" if args.copies > 1 else frame.name
-                tasks += [
-                    Task(_group(source), name, start, method, Settings(fmax, args.steps, opt))
-                    for opt in args.optimizer
-                    for method in methods
-                ]
-    return tasks
+def _groups(sources: Sequence[str], most: int | None) -> dict[str, list[Frame]]:
+    """Structures by the name of their set; of two files with one name together."""
+    groups: dict[str, list[Frame]] = {}
+    for source in sources:
+        groups.setdefault(_group(source), []).extend(_frames(source, most))
+    return groups
 
 
 def _group(source: str) -> str:
@@ -238,25 +253,6 @@ def _group(source: str) -> str:
 
 
 def _frames(source: str, most: int | None) -> list[Frame]:
-    from ncforce_ipi.diagnostics.frames import evenly, read_frames
-    from ncforce_ipi.diagnostics.sets import g2_closed_shell
+    from ncforce_ipi.reading.structures import evenly, g2_closed_shell, read_frames
 
     return evenly(g2_closed_shell(), most) if source in SETS else read_frames([source], most)
-
-
-def _write_structures(path: Path, results: list[Result]) -> None:
-    """All final structures that are there, with where they come from."""
-    import ase.io
-
-    from ncforce_ipi.diagnostics.frames import to_atoms
-
-    images = []
-    for task, outcome in results:
-        if outcome.structure is not None:
-            atoms = to_atoms(outcome.structure)
-            atoms.info = {
-                "name": task.name, "forces": task.method, "optimizer": task.settings.optimiser,
-                "verdict": outcome.verdict, "energy_eV": outcome.energy,
-            }  # fmt: skip
-            images.append(atoms)
-    ase.io.write(path, images, format="extxyz")

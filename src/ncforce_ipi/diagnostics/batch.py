@@ -7,16 +7,25 @@ optimisations with it that were going on: these are tried once more, each in a p
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ncforce_ipi.backend import Structure
-from ncforce_ipi.diagnostics.optimise import Method, Outcome, Settings, optimise
-from ncforce_ipi.diagnostics.pair import Side
+from ncforce_ipi.diagnostics.optimise import Method, Outcome, Settings, displaced, optimise
+from ncforce_ipi.diagnostics.progress import Progress, silent
+from ncforce_ipi.diagnostics.sides import Side
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import Frame
+
+log = logging.getLogger(__name__)
+FMAX_MOLECULE, FMAX_PERIODIC = 1e-5, 1e-4  # eV/A
 
 Open = Callable[[], tuple[Side | None, Side | None]]
 """Loads slow and fast side; sent to other processes, so a function of a module or partial of one"""
@@ -38,6 +47,86 @@ class Task:
     structure: Structure
     method: Method
     settings: Settings
+
+
+Result = tuple[Task, Outcome]
+
+
+def tasks(
+    groups: Mapping[str, Sequence[Frame]],
+    *,
+    methods: Sequence[Method] = ("slow",),
+    optimisers: Sequence[str] = ("LBFGS",),
+    fmax: float | None = None,
+    steps: int = 1000,
+    displace_A: float = 0.0,
+    copies: int = 1,
+    seed: int = 0,
+) -> list[Task]:
+    """One task for each structure, copy, optimiser and method.
+
+    Parameters
+    ----------
+    groups : structures by the name of their set
+    fmax : eV/A; None: 1e-5 for molecules, 1e-4 for periodic structures
+    displace_A : standard deviation of gaussian noise on each coordinate, A; each copy has its own
+
+    Raises
+    ------
+    InputError
+        Two structures have the same name, or a number makes no sense.
+    """
+    if copies < 1:
+        raise InputError(f"expected 1 or more copies of a structure, got {copies}")
+    if not 0 <= displace_A < 10:
+        raise InputError(f"expected a displacement of 0 to 10 A, got {displace_A}")
+    random = np.random.default_rng(seed)
+    found = []
+    for group, frame in _named(groups):
+        periodic = bool(frame.structure.cell.any())
+        most = fmax if fmax is not None else (FMAX_PERIODIC if periodic else FMAX_MOLECULE)
+        for copy in range(copies):
+            start = displaced(frame.structure, displace_A, random)
+            name = f"{frame.name}#{copy}" if copies > 1 else frame.name
+            found += [
+                Task(group, name, start, method, Settings(most, steps, optimiser))
+                for optimiser in optimisers
+                for method in methods
+            ]
+    return found
+
+
+def _named(groups: Mapping[str, Sequence[Frame]]) -> list[tuple[str, Frame]]:
+    frames = [(group, frame) for group, members in groups.items() for frame in members]
+    names = [frame.name for _, frame in frames]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"two structures are called {name}; name each file and each frame once"
+            )
+    return frames
+
+
+def optimise_all(
+    tasks: Sequence[Task], open_sides: Open, processes: int = 1, progress: Progress = silent
+) -> list[Result]:
+    """Optimise all, in several processes; after Ctrl-C those that are done.
+
+    Parameters
+    ----------
+    open_sides : loads the slow and the fast side in each process
+    """
+    outcomes: dict[int, Outcome] = {}
+    with progress("optimize", len(tasks), "structures") as advance:
+        try:
+            for place, outcome in run(tasks, open_sides, min(processes, len(tasks))):
+                outcomes[place] = outcome
+                advance(len(outcomes))
+        except KeyboardInterrupt:
+            log.warning("stopped; writing the %d of %d that are done", len(outcomes), len(tasks))
+            if not outcomes:
+                raise
+    return [(task, outcomes[k]) for k, task in enumerate(tasks) if k in outcomes]
 
 
 _sides: list[tuple[Side | None, Side | None]] = []  # of this process

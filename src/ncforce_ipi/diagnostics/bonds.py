@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Structure
-from ncforce_ipi.diagnostics.frames import to_atoms
 from ncforce_ipi.diagnostics.jacobian import Array
 from ncforce_ipi.diagnostics.products import Forces
 from ncforce_ipi.diagnostics.resonance import Modes
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import to_atoms
 from ncforce_ipi.units import U_A2_PER_FS2_EV
 
 STRETCHED = 1.25  # a bond may be this much longer than the sum of radii

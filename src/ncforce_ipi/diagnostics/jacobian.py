@@ -82,6 +82,17 @@ class Profile:
     ratio: Array
     error: Array
 
+    def to_dict(self) -> dict[str, Array]:
+        """The columns, with units in their names."""
+        return {
+            "distance_A": self.distance_A,
+            "n_pairs": self.n_pairs,
+            "antisymmetric_eV_per_A2": self.antisymmetric,
+            "full_eV_per_A2": self.full,
+            "lambda": self.ratio,
+            "lambda_error": self.error,
+        }
+
 
 def blocks(jacobian: Array) -> Blocks:
     """Block norms of a Jacobian ``(3 n_atoms, 3 n_atoms)``, eV/A^2, rows force, columns position.

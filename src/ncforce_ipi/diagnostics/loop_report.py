@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +12,25 @@ from matplotlib.ticker import MaxNLocator
 
 from ncforce_ipi import plots
 from ncforce_ipi.backend import Kind
-from ncforce_ipi.diagnostics.files import number, numbers
-from ncforce_ipi.diagnostics.loops import Work
+from ncforce_ipi.diagnostics.loops import LoopWork
 
 ROLES: dict[Kind, str] = {"conservative": "slow", "direct": "fast"}  # of a colour
 
 
-@dataclass(frozen=True)
-class Loop:
-    """What was found on one path.
-
-    Attributes
-    ----------
-    frame, path : their names
-    works : of each kind of force
-    energy : ``(n_points,)``, eV, of the conservative forces; None without them
-    """
-
-    frame: str
-    path: str
-    works: Mapping[Kind, Work]
-    energy: np.ndarray | None
-
-    @property
-    def energy_mismatch(self) -> float:
-        """Largest |work from the start + change of the energy|, eV; NaN without energies."""
-        if self.energy is None:
-            return float("nan")
-        work = self.works["conservative"].cumulative[:-1]
-        return float(np.abs(work + self.energy - self.energy[0]).max())
-
-
-def summary(loops: Sequence[Loop]) -> dict[Kind, tuple[float, float, float]]:
+def summary(loops: Sequence[LoopWork]) -> dict[Kind, tuple[float, float, float]]:
     """Of each kind: mean, root mean square and its standard error over loops, meV."""
-    found = {}
+    result = {}
     for kind in loops[0].works:
         w = 1e3 * np.array([loop.works[kind].total for loop in loops])
         rms = float(np.sqrt(np.mean(w**2)))
         error = float("nan")
         if len(w) > 1 and rms > 0:
             error = float(np.std(w**2, ddof=1) / np.sqrt(len(w)) / (2 * rms))
-        found[kind] = float(w.mean()), rms, error
-    return found
+        result[kind] = float(w.mean()), rms, error
+    return result
 
 
-def table(loops: Sequence[Loop]) -> str:
+def table(loops: Sequence[LoopWork]) -> str:
     """A line for each loop, then the summary, then the convergence of the first."""
     kinds = list(loops[0].works)
     lines = ["meV per loop: " + ", ".join(kinds)]
@@ -69,45 +42,30 @@ def table(loops: Sequence[Loop]) -> str:
     for kind, (mean, rms, error) in summary(loops).items():
         spread = f" +- {error:.2g}" if np.isfinite(error) else ""
         lines.append(f"{kind}: mean {mean:.4g}, root mean square {rms:.4g}{spread} meV per loop")
-    lines.append("points and meV of the first loop:")
+    lines.append("first loop, number of points and meV:")
     for kind in kinds:
         steps = [f"{n} {1e3 * w:.6g}" for n, w in reversed(loops[0].works[kind].convergence)]
         lines.append(f"  {kind}: " + ", ".join(steps))
     if loops[0].energy is not None:
         worst = 1e3 * max(loop.energy_mismatch for loop in loops)
-        lines.append(f"conservative work against the energy along the paths: {worst:.2g} meV apart")
+        lines.append(
+            f"conservative work and change of the energy along the paths differ by {worst:.2g} meV"
+        )
     return "\n".join(lines)
 
 
-def record(loops: Sequence[Loop]) -> dict[str, Any]:
+def record(loops: Sequence[LoopWork]) -> dict[str, Any]:
     """For JSON."""
     return {
         "summary": {
-            kind: {"mean_meV": mean, "rms_meV": rms, "rms_error_meV": number(error)}
+            kind: {"mean_meV": mean, "rms_meV": rms, "rms_error_meV": error}
             for kind, (mean, rms, error) in summary(loops).items()
         },
-        "loops": [
-            {
-                "structure": loop.frame,
-                "path": loop.path,
-                "energy_mismatch_meV": number(1e3 * loop.energy_mismatch),
-                **{
-                    kind: {
-                        "work_meV": 1e3 * work.total,
-                        "error_meV": number(1e3 * work.error),
-                        "convergence": [
-                            {"n_points": n, "work_meV": 1e3 * w} for n, w in work.convergence
-                        ],
-                    }
-                    for kind, work in loop.works.items()
-                },
-            }
-            for loop in loops
-        ],
+        "loops": [loop.to_dict() for loop in loops],
     }
 
 
-def columns(loops: Sequence[Loop]) -> dict[str, Any]:
+def columns(loops: Sequence[LoopWork]) -> dict[str, Any]:
     """For CSV: work from the start along every path."""
     n = [len(next(iter(loop.works.values())).power) + 1 for loop in loops]
     result: dict[str, Any] = {
@@ -116,11 +74,11 @@ def columns(loops: Sequence[Loop]) -> dict[str, Any]:
     }
     for kind in loops[0].works:
         values = np.concatenate([loop.works[kind].cumulative for loop in loops])
-        result[f"{kind}_work_meV"] = numbers(1e3 * values)
+        result[f"{kind}_work_meV"] = 1e3 * values
     return result
 
 
-def draw(loops: Sequence[Loop], path: Path, provenance: Sequence[str]) -> Path:
+def draw(loops: Sequence[LoopWork], path: Path, provenance: Sequence[str]) -> Path:
     """Work along the first path; closing work of all; convergence."""
     with plots.style():
         figure, (along, closing, convergence) = plots.figure(3, height_in=2.7)
@@ -146,7 +104,7 @@ def draw(loops: Sequence[Loop], path: Path, provenance: Sequence[str]) -> Path:
         return plots.save(figure, path, provenance)
 
 
-def _draw_convergence(panel: Axes, kind: Kind, loops: Sequence[Loop], shade: str) -> None:
+def _draw_convergence(panel: Axes, kind: Kind, loops: Sequence[LoopWork], shade: str) -> None:
     """Root mean square, over loops, of what fewer points give less what all give."""
     steps = [loop.works[kind].convergence for loop in loops]
     numbers_of_points = [n for n, _ in steps[0]][1:]

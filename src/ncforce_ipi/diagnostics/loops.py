@@ -9,179 +9,20 @@ Steps of 2/n, 4/n, ... are among the same points, so that convergence is seen at
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ncforce_ipi.backend import Structure
-from ncforce_ipi.diagnostics.frames import to_atoms
+from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
 from ncforce_ipi.diagnostics.jacobian import Array
+from ncforce_ipi.diagnostics.paths import Path
+from ncforce_ipi.diagnostics.progress import Progress, silent
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import Frame
 
 FEWEST_POINTS = 8
-
-
-class Path(Protocol):
-    """A closed path of all atoms: r(1) = r(0)."""
-
-    @property
-    def name(self) -> str:
-        """What moves how, in a few words."""
-        ...
-
-    def at(self, s: float) -> tuple[Array, Array]:
-        """Positions r(s) and dr/ds ``(n_atoms, 3)``, A."""
-        ...
-
-
-@dataclass(frozen=True)
-class MoleculeLoop:
-    """One molecule rotated and deformed and brought back, all other atoms at rest::
-
-        r(s) = c + R(n, phi(s)) (1 + e(s) m m^T) x      of its atoms, x = r(0) - c
-        phi(s) = a sin(2 pi s)  or  2 pi s,     e(s) = d (1 - cos(2 pi s)) / 2
-
-    A swing of amplitude a (or a whole turn) around the axis n, and an elongation by the fraction d
-    along m, a quarter of a period apart: the path encloses an area.
-
-    Attributes
-    ----------
-    positions : ``(n_atoms, 3)``, A, of all atoms; the molecule in one piece
-    atoms : ``(n_moved,)``, indices of the molecule
-    axis, elongated : ``(3,)``, unit vectors n and m
-    amplitude : a, radians; None: a whole turn
-    strain : d
-    name : see ``Path``
-    """
-
-    positions: Array
-    atoms: NDArray[np.intp]
-    axis: Array
-    elongated: Array
-    amplitude: float | None
-    strain: float
-    name: str
-
-    def at(self, s: float) -> tuple[Array, Array]:
-        """See ``Path``."""
-        angle = 2 * np.pi * s
-        phi, slope = angle, 2 * np.pi
-        if self.amplitude is not None:
-            phi, slope = self.amplitude * np.sin(angle), 2 * np.pi * self.amplitude * np.cos(angle)
-        strain = self.strain * (1 - np.cos(angle)) / 2
-        strain_slope = self.strain * np.pi * np.sin(angle)
-        whole = self.positions[self.atoms]
-        centre = whole.mean(axis=0)
-        x = whole - centre
-        along = np.outer(x @ self.elongated, self.elongated)  # (atom, xyz)
-        rotation = _rotation(self.axis, phi)
-        turned = (x + strain * along) @ rotation.T
-        positions, tangent = self.positions.copy(), np.zeros_like(self.positions)
-        positions[self.atoms] = centre + turned
-        swirl = slope * np.cross(self.axis, turned)
-        tangent[self.atoms] = swirl + strain_slope * along @ rotation.T
-        return positions, tangent
-
-
-class FramesLoop:
-    """A path through given frames and back to the first, smooth: a periodic cubic spline.
-
-    Atoms go to the nearest image of themselves in the next frame.
-    """
-
-    def __init__(self, frames: list[Structure], name: str) -> None:
-        from scipy.interpolate import CubicSpline
-
-        if len(frames) < FEWEST_POINTS:
-            raise InputError(
-                f"{name}: expected {FEWEST_POINTS} frames or more along the path, got {len(frames)}"
-            )
-        if any(not np.array_equal(f.numbers, frames[0].numbers) for f in frames):
-            raise InputError(f"{name}: the frames of a path must have the same atoms in one order")
-        if any(not np.allclose(f.cell, frames[0].cell) for f in frames):
-            raise InputError(f"{name}: the frames of a path must have the same cell")
-        self.name = f"{name}, {len(frames)} frames"
-        points = _continuous(frames)
-        self._spline = CubicSpline(np.linspace(0, 1, len(points)), points, bc_type="periodic")
-
-    def at(self, s: float) -> tuple[Array, Array]:
-        """See ``Path``."""
-        return self._spline(s), self._spline(s, 1)
-
-
-def _continuous(frames: list[Structure]) -> Array:
-    """Positions of all frames and of the first again ``(n_frames + 1, n_atoms, 3)``, A."""
-    cell = frames[0].cell
-    inverse = np.linalg.pinv(cell)
-    points = [frames[0].positions]
-    for frame in [*frames[1:], frames[0]]:
-        step = frame.positions - points[-1]
-        points.append(points[-1] + step - np.round(step @ inverse) @ cell)
-    if np.abs(points[-1] - points[0]).max() > 1e-6:
-        raise InputError(
-            "the path ends in another image of the cell than it began in; expected a closed path"
-        )
-    points[-1] = points[0]
-    return np.array(points)
-
-
-def _rotation(axis: Array, angle: float) -> Array:
-    """Rodrigues' matrix ``(3, 3)``."""
-    k = np.cross(np.eye(3), axis)  # k v = axis x v
-    return np.eye(3) + np.sin(angle) * k + (1 - np.cos(angle)) * k @ k
-
-
-def molecules(structure: Structure) -> list[NDArray[np.intp]]:
-    """Groups of atoms that covalent bonds hold together, by ASE's radii."""
-    from ase.neighborlist import build_neighbor_list, get_connectivity_matrix, natural_cutoffs
-    from scipy.sparse.csgraph import connected_components
-
-    atoms = to_atoms(structure)
-    neighbours = build_neighbor_list(atoms, natural_cutoffs(atoms), self_interaction=False)
-    n_groups, labels = connected_components(get_connectivity_matrix(neighbours.nl))
-    return [np.flatnonzero(labels == k) for k in range(n_groups)]
-
-
-def random_loop(
-    structure: Structure,
-    group: NDArray[np.intp],
-    amplitude: float | None,
-    strain: float,
-    random: np.random.Generator,
-) -> MoleculeLoop:
-    """A loop of one molecule around a random axis, elongated along another.
-
-    Raises
-    ------
-    InputError
-        It is a single atom, which can be neither turned nor deformed.
-    """
-    if len(group) < 2:
-        raise InputError(
-            f"atom {group[0]} is bound to none: expected a molecule; give a path in a file"
-        )
-    positions = structure.positions.copy()
-    positions[group] = _in_one_piece(structure, group)
-    axis, elongated = random.normal(size=(2, 3))
-    motion = "turned" if amplitude is None else f"swung by {np.degrees(amplitude):g} degrees"
-    return MoleculeLoop(
-        positions,
-        group,
-        axis / np.linalg.norm(axis),
-        elongated / np.linalg.norm(elongated),
-        amplitude,
-        strain,
-        f"molecule of atoms {' '.join(str(k) for k in group)} {motion}, strained by {strain:g}",
-    )
-
-
-def _in_one_piece(structure: Structure, group: NDArray[np.intp]) -> Array:
-    """Positions of a molecule smaller than half the cell, at the images nearest to its first."""
-    cell = structure.cell
-    d = structure.positions[group] - structure.positions[group[0]]
-    return structure.positions[group[0]] + d - np.round(d @ np.linalg.pinv(cell)) @ cell
 
 
 @dataclass(frozen=True)
@@ -231,6 +72,98 @@ class Work:
         periodic = np.fft.irfft(c * n, n)
         line = self.total * np.arange(n + 1) / n
         return line + np.append(periodic, periodic[0]) - periodic[0]
+
+
+@dataclass(frozen=True)
+class LoopWork:
+    """Work of forces along one path.
+
+    Attributes
+    ----------
+    frame, path : names of the structure and of the path
+    works : of each kind of force
+    energy : ``(n_points,)``, eV, of the conservative forces; None without them
+    """
+
+    frame: str
+    path: str
+    works: Mapping[Kind, Work]
+    energy: Array | None
+
+    @property
+    def energy_mismatch(self) -> float:
+        """Largest |work from the start + change of the energy|, eV; NaN without energies."""
+        if self.energy is None:
+            return float("nan")
+        work = self.works["conservative"].cumulative[:-1]
+        return float(np.abs(work + self.energy - self.energy[0]).max())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Work and its convergence, meV; NaN where there is no number."""
+        return {
+            "structure": self.frame,
+            "path": self.path,
+            "energy_mismatch_meV": 1e3 * self.energy_mismatch,
+            **{
+                kind: {
+                    "work_meV": 1e3 * work.total,
+                    "error_meV": 1e3 * work.error,
+                    "convergence": [
+                        {"n_points": n, "work_meV": 1e3 * w} for n, w in work.convergence
+                    ],
+                }
+                for kind, work in self.works.items()
+            },
+        }
+
+
+def measure_work(
+    backend: Backend,
+    paths: Sequence[tuple[Frame, Path]],
+    *,
+    kinds: frozenset[Kind] | None = None,
+    n_points: int = 256,
+    keep_net_force: bool = False,
+    progress: Progress = silent,
+) -> list[LoopWork]:
+    """Work of a model's forces along closed paths.
+
+    Parameters
+    ----------
+    paths : each with the structure that it starts from; see ``paths.random_paths``
+    kinds : of force; None: all that the model has
+    n_points : on each path, an even number of 16 or more
+    keep_net_force : whether the mean stays in direct forces
+    """
+    wanted, found = kinds or backend.kinds, []
+    with progress("loops", len(paths), "loops") as advance:
+        for frame, path in paths:
+            found.append(_along(backend, wanted, frame, path, n_points, keep_net_force))
+            advance(len(found))
+    return found
+
+
+def _along(
+    backend: Backend,
+    kinds: frozenset[Kind],
+    frame: Frame,
+    path: Path,
+    n_points: int,
+    keep_net_force: bool,
+) -> LoopWork:
+    power: dict[Kind, list[float]] = {kind: [] for kind in sorted(kinds)}
+    energies = []
+    for positions, tangent in points(path, n_points):
+        moved = Structure(frame.structure.numbers, positions, frame.structure.cell)
+        for kind, evaluation in backend.evaluate(moved, Wanted(kinds)).items():
+            f = evaluation.forces
+            if kind == "direct" and not keep_net_force:
+                f = f - f.mean(axis=0)
+            power[kind].append(float(np.sum(f * tangent)))
+            if kind == "conservative":
+                energies.append(evaluation.energy)
+    works = {kind: Work(np.array(values)) for kind, values in power.items()}
+    return LoopWork(frame.name, path.name, works, np.array(energies) if energies else None)
 
 
 def points(path: Path, n_points: int) -> list[tuple[Array, Array]]:

@@ -1,34 +1,33 @@
 """Geometry optimisation of one structure with slow forces, fast forces, or fast ones first.
 
-ASE's optimisers move the atoms.  Owns the switch from fast to slow forces, and the verdict: a
-force that isn't a gradient may have no place where it falls to zero smoothly, so that its size
-levels off and no threshold below that level stops the search.
+ASE's FIRE or an L-BFGS moves the atoms.  Owns the switch from fast to slow forces.  A force that
+isn't a gradient may have no place where it falls to zero smoothly: its size levels off, and no
+threshold below that level stops the search (see ``verdict``).
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ncforce_ipi.backend import Evaluation, Structure, Wanted
-from ncforce_ipi.diagnostics.curvature import Memory, recall, remember
-from ncforce_ipi.diagnostics.frames import to_atoms, to_structure
+from ncforce_ipi.diagnostics.curvature import HandoverLBFGS, Memory
 from ncforce_ipi.diagnostics.jacobian import Array
-from ncforce_ipi.diagnostics.pair import Side
+from ncforce_ipi.diagnostics.sides import Side
+from ncforce_ipi.diagnostics.verdict import Verdict, judge, stopped_falling
 from ncforce_ipi.errors import InputError, ModelError, NcforceError
+from ncforce_ipi.reading.structures import as_structure, to_atoms, to_structure
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 Method = Literal["slow", "fast", "fast-then-slow"]
 METHODS: tuple[Method, ...] = ("slow", "fast", "fast-then-slow")
 OPTIMISERS = ("FIRE", "LBFGS")
-PATIENCE = 60  # steps without a force 10 % smaller than before: the floor of the fast force ...
-PERSISTENCE = 0.5  # ... and this share of all its steps: a liquid pauses for a hundred, and goes on
-GAIN = 0.9
-FLAT = 0.5  # of the third quarter's median force: the last one's must be below to be "falling"
 FARTHEST_A = 50.0  # from the start: the structure has flown apart
 
 
@@ -60,29 +59,24 @@ class Settings:
             raise InputError(f"optimisers are {', '.join(OPTIMISERS)}, got {self.optimiser!r}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
     """One optimisation.
 
     Attributes
     ----------
-    converged : the forces asked for fell below fmax
-    verdict : converged, falling (more steps may help), floor (level, no threshold below it can
-        stop the search), failed
-    reason : of failure
-    trace : largest force on an atom at each step, eV/A
-    stuck : the optimiser's last step was no number
+    verdict : converged, floor (the forces no longer fall), out of steps, failed
+    reason : of every verdict but converged
+    trace : ``(n_steps + 1,)``, eV/A, largest force on an atom; of the fast forces, then the slow
     n_slow, n_fast : evaluations
     seconds, cpu_seconds : all in all; of the processor, without those of drivers elsewhere
     energy : eV, of the slow force at the end; NaN where it has none
-    structure : at the end
+    structure : at the end; None where it failed
     """
 
-    converged: bool = False
-    verdict: str = "failed"
+    verdict: Verdict = "failed"
     reason: str = ""
-    trace: list[float] = field(default_factory=list)
-    stuck: bool = False
+    trace: tuple[float, ...] = ()
     n_slow: int = 0
     n_fast: int = 0
     seconds: float = 0.0
@@ -90,28 +84,80 @@ class Outcome:
     energy: float = math.nan
     structure: Structure | None = None
 
+    @property
+    def converged(self) -> bool:
+        """Whether the forces asked for fell below fmax."""
+        return self.verdict == "converged"
+
+    def to_dict(self, trace: bool = True) -> dict[str, Any]:
+        """Numbers and text, with units in the names; NaN where there is no energy."""
+        found = {
+            "verdict": self.verdict, "reason": self.reason,
+            "steps": max(0, len(self.trace) - 1),
+            "slow_calls": self.n_slow, "fast_calls": self.n_fast,
+            "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "energy_eV": self.energy,
+        }  # fmt: skip
+        if trace:
+            found["largest_force_eV_per_A"] = [float(f"{force:.4g}") for force in self.trace]
+        return found
+
+
+@dataclass
+class _Search:
+    """What is counted while atoms move.
+
+    Attributes
+    ----------
+    trace : as in ``Outcome``
+    begun : place in ``trace`` where the forces that are used now begin
+    calls : evaluations of the fast and the slow force
+    converged, stuck : how the last part ended
+    """
+
+    trace: list[float] = field(default_factory=list)
+    begun: int = 0
+    calls: dict[str, int] = field(default_factory=lambda: {"fast": 0, "slow": 0})
+    converged: bool = False
+    stuck: bool = False
+
 
 def optimise(
-    slow: Side | None, fast: Side | None, method: Method, structure: Structure, settings: Settings
+    slow: Side | None,
+    fast: Side | None,
+    method: Method,
+    structure: Structure | Atoms,
+    settings: Settings,
 ) -> Outcome:
-    """Optimise; whatever happens to this structure is in the outcome."""
-    outcome, start, cpu_start = Outcome(), time.perf_counter(), time.process_time()
+    """Optimise one structure; whatever goes wrong with it is in the outcome.
+
+    Parameters
+    ----------
+    slow, fast : the forces; None where ``method`` doesn't use them
+    structure : to start from, ours or ASE's; isn't changed
+    """
+    search, start, cpu_start = _Search(), time.perf_counter(), time.process_time()
+    verdict: Verdict = "failed"
+    end, energy = None, math.nan
     try:
-        atoms, memory = to_atoms(structure), None
+        atoms, memory = to_atoms(as_structure(structure)), None
         if method != "slow":
             to_floor = method == "fast-then-slow"
-            memory = _descend(atoms, _given(fast, "fast"), settings, outcome, "n_fast", to_floor)
+            memory = _descend(atoms, _given(fast, "fast"), settings, search, "fast", to_floor)
         if method != "fast":
-            _descend(atoms, _given(slow, "slow"), settings, outcome, "n_slow", False, memory)
-        _judge(outcome, settings)
-        outcome.structure = to_structure(atoms)
+            _descend(atoms, _given(slow, "slow"), settings, search, "slow", False, memory)
+        verdict, reason = judge(
+            search.trace[search.begun :], converged=search.converged, stuck=search.stuck,
+            fmax=settings.fmax, optimiser=settings.optimiser,
+        )  # fmt: skip
+        end = to_structure(atoms)
         if slow is not None and slow.kind == "conservative":
-            outcome.energy = float(_evaluate(slow, outcome.structure).energy)
+            energy = float(_evaluate(slow, end).energy)
     except NcforceError as err:
-        outcome.converged, outcome.verdict, outcome.reason = False, "failed", str(err)
-    outcome.seconds = time.perf_counter() - start
-    outcome.cpu_seconds = time.process_time() - cpu_start
-    return outcome
+        verdict, reason = "failed", str(err)
+    return Outcome(
+        verdict, reason, tuple(search.trace), search.calls["slow"], search.calls["fast"],
+        time.perf_counter() - start, time.process_time() - cpu_start, energy, end,
+    )  # fmt: skip
 
 
 def _given(side: Side | None, role: str) -> Side:
@@ -128,8 +174,8 @@ def _descend(
     atoms: Any,
     side: Side,
     settings: Settings,
-    outcome: Outcome,
-    counter: str,
+    search: _Search,
+    role: str,
     to_floor: bool,
     memory: Memory | None = None,
 ) -> Memory | None:
@@ -139,45 +185,30 @@ def _descend(
     Returns what the optimiser knows of the curvature there; ``memory`` is that of earlier forces.
     """
     start = atoms.positions.copy()
-    atoms.calc = _calculator(side, atoms, lambda: _count(outcome, counter))
-    left = settings.steps - max(0, len(outcome.trace) - 1)
+    atoms.calc = _calculator(side, atoms, search.calls, role)
+    left = settings.steps - max(0, len(search.trace) - 1)
     best, best_positions, learnt = math.inf, start, None
-    optimiser = _optimiser(settings.optimiser)(atoms, logfile=None)
-    if memory is not None:
-        recall(optimiser, memory, atoms.get_forces())
+    search.begun, search.stuck = len(search.trace), False
+    optimiser = _optimiser(settings.optimiser, atoms, memory)
     try:
         for _ in optimiser.irun(settings.fmax, max(left, 1)):
-            forces = atoms.get_forces()
-            size = float(np.linalg.norm(forces, axis=1).max())
+            size = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
             _check(size, atoms.positions - start)
-            outcome.trace.append(size)
+            search.trace.append(size)
             if size < best:
                 best, best_positions = size, atoms.positions.copy()
-                learnt = remember(optimiser, forces) if to_floor else None
-            if to_floor and at_floor(outcome.trace):
+                if to_floor and isinstance(optimiser, HandoverLBFGS):
+                    learnt = optimiser.memory()
+            if to_floor and stopped_falling(search.trace):
                 break
     except StuckError:
         if not math.isfinite(best):
             raise ModelError("the positions at the start are not finite") from None
-        outcome.stuck, size = True, best
-    else:
-        outcome.stuck = False
-    if to_floor or outcome.stuck:
+        search.stuck, size = True, best
+    if to_floor or search.stuck:
         atoms.positions = best_positions
-    outcome.converged = size <= settings.fmax
+    search.converged = size <= settings.fmax
     return learnt
-
-
-def at_floor(trace: Sequence[float]) -> bool:
-    """Whether forces have stopped falling: no gain of 10 % for 60 steps and half of all steps."""
-    mark, since = math.inf, 0
-    for size in trace:
-        mark, since = (size, 0) if size < GAIN * mark else (mark, since + 1)
-    return since >= max(PATIENCE, PERSISTENCE * len(trace))
-
-
-def _count(outcome: Outcome, counter: str) -> None:
-    setattr(outcome, counter, getattr(outcome, counter) + 1)
 
 
 def _check(size: float, moved: Array) -> None:
@@ -187,31 +218,15 @@ def _check(size: float, moved: Array) -> None:
         raise ModelError(f"an atom is {farthest:.0f} A from its start: the structure flew apart")
 
 
-def _optimiser(name: str) -> Any:
-    from ase import optimize
+def _optimiser(name: str, atoms: Any, memory: Memory | None) -> Any:
+    from ase.optimize import FIRE
 
-    return getattr(optimize, name)
-
-
-def _judge(outcome: Outcome, settings: Settings) -> None:
-    """Say what the trace tells: medians of its last two quarters."""
-    if outcome.converged:
-        outcome.verdict = "converged"
-        return
-    trace = np.array(outcome.trace)
-    quarter = max(1, len(trace) // 4)
-    last, third = (float(np.median(t)) for t in (trace[-quarter:], trace[-2 * quarter : -quarter]))
-    if outcome.stuck or last > FLAT * third:
-        outcome.verdict = "floor"
-        outcome.reason = f"forces stay near {last:.1e} eV/A and don't fall to {settings.fmax:g}"
-        if settings.optimiser == "LBFGS":  # cycles where modes are stiffer than 2 x 70 eV/A^2
-            outcome.reason += "; if FIRE gets further it was L-BFGS's fault"
-    else:
-        outcome.verdict = "falling"
-        outcome.reason = f"forces still fall, at {last:.1e} eV/A"
+    if name == "FIRE":
+        return FIRE(atoms, logfile=None)
+    return HandoverLBFGS(atoms, memory)
 
 
-def _calculator(side: Side, atoms: Any, count: Callable[[], None]) -> Any:
+def _calculator(side: Side, atoms: Any, calls: dict[str, int], role: str) -> Any:
     """An ASE calculator of one of our sides."""
     from ase.calculators.calculator import Calculator, all_changes
 
@@ -227,7 +242,7 @@ def _calculator(side: Side, atoms: Any, count: Callable[[], None]) -> Any:
             structure = to_structure(atoms)
             if not np.isfinite(structure.positions).all():
                 raise StuckError("the optimiser's step is not a number")
-            count()
+            calls[role] += 1
             found = _evaluate(side, structure)
             forces = found.forces
             if side.kind == "direct" and not side.keep_net_force:

@@ -12,15 +12,15 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from ncforce_ipi import plots
-from ncforce_ipi.diagnostics.batch import Task
-from ncforce_ipi.diagnostics.files import number
+from ncforce_ipi.diagnostics.batch import Result, Task
 from ncforce_ipi.diagnostics.optimise import Outcome
+from ncforce_ipi.diagnostics.verdict import level
+from ncforce_ipi.reading.structures import to_atoms
 
 SHADES = {"slow": "slow", "fast": "fast", "fast-then-slow": "mts"}
 DRAWN_PANELS = 6
 HIGH = 1e3  # eV/A, the most that is drawn
 MANY = 12  # traces of one method in a panel
-Result = tuple[Task, Outcome]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Rate:
     Attributes
     ----------
     group, optimiser, method : what was done
-    n, n_converged, n_floor, n_falling, n_failed : counts
+    n, n_converged, n_floor, n_out_of_steps, n_failed : counts
     steps, slow_calls, fast_calls, cpu_seconds : means over those that converged; NaN without any
     floor : median of the last quarters' forces of those at a floor, eV/A; NaN without any
     """
@@ -41,7 +41,7 @@ class Rate:
     n: int
     n_converged: int
     n_floor: int
-    n_falling: int
+    n_out_of_steps: int
     n_failed: int
     steps: float
     slow_calls: float
@@ -65,15 +65,13 @@ def _key(task: Task) -> tuple[str, str, str]:
 def _rate(key: tuple[str, str, str], outcomes: Sequence[Outcome]) -> Rate:
     done = [o for o in outcomes if o.converged]
     verdicts = [o.verdict for o in outcomes]
-    floors = [
-        np.median(o.trace[-max(1, len(o.trace) // 4) :]) for o in outcomes if o.verdict == "floor"
-    ]
+    floors = [level(o.trace) for o in outcomes if o.verdict == "floor"]
     return Rate(
         *key,
         len(outcomes),
         len(done),
         verdicts.count("floor"),
-        verdicts.count("falling"),
+        verdicts.count("out of steps"),
         verdicts.count("failed"),
         _mean(len(o.trace) - 1 for o in done),
         _mean(o.n_slow for o in done),
@@ -90,14 +88,14 @@ def _mean(values: Iterable[float]) -> float:
 
 def table(results: Sequence[Result]) -> str:
     """Success rates in percent with counts, and what they cost."""
-    head = ["set", "optimiser", "forces", "converged", "at a floor", "falling", "failed", "steps",
-            "slow calls", "fast calls", "CPU s"]  # fmt: skip
+    head = ["set", "optimiser", "forces", "converged", "at a floor", "out of steps", "failed",
+            "steps", "slow calls", "fast calls", "CPU s"]  # fmt: skip
     rows = [head]
     for r in rates(results):
         floor = f"{r.n_floor}" + (f" ({r.floor:.0e} eV/A)" if r.n_floor else "")
         rate = f"{100 * r.n_converged / r.n:.0f} % ({r.n_converged}/{r.n})"
         means = [_cell(v) for v in (r.steps, r.slow_calls, r.fast_calls, r.cpu_seconds)]
-        counts = [str(r.n_falling), str(r.n_failed)]
+        counts = [str(r.n_out_of_steps), str(r.n_failed)]
         rows.append([r.group, r.optimiser, r.method, rate, floor, *counts, *means])
     widths = [max(len(row[k]) for row in rows) for k in range(len(head))]
     lines = [
@@ -128,14 +126,20 @@ def saved(results: Sequence[Result]) -> list[str]:
         alone, after = (np.array([calls[m][name].n_slow for name in both]) for m in calls)
         shares = np.round(100 * (1 - np.array([after.sum() / alone.sum(), *(after / alone)])))
         apart = [abs(calls["slow"][n].energy - calls["fast-then-slow"][n].energy) for n in both]
-        line = (
-            f"{group}, {optimiser}: fast forces first save {shares[0]:.0f} % of slow calls over "
-            f"{len(both)} structures ({np.median(shares[1:]):.0f} % in the median structure)"
+        lines.append(
+            f"{group}, {optimiser}: fast forces first: {_change(shares[0])} in sum over "
+            f"{len(both)} structures; median structure: {_change(np.median(shares[1:]))}"
         )
         if np.isfinite(apart).all():  # direct forces have no energy
-            line += f"; same energy within 1 meV in {sum(a < 1e-3 for a in apart)} of them"
-        lines.append(line)
+            same = sum(a < 1e-3 for a in apart)
+            lines.append(f"{group}, {optimiser}: same energy within 1 meV in {same} of {len(both)}")
     return lines
+
+
+def _change(share: float) -> str:
+    if share < 0:
+        return f"{-share:.0f} % more slow calls"
+    return f"{share:.0f} % of slow calls saved"
 
 
 def record(results: Sequence[Result]) -> dict[str, Any]:
@@ -145,10 +149,10 @@ def record(results: Sequence[Result]) -> dict[str, Any]:
             {
                 "set": r.group, "optimiser": r.optimiser, "forces": r.method, "n": r.n,
                 "n_converged": r.n_converged, "percent": 100 * r.n_converged / r.n,
-                "n_floor": r.n_floor, "n_falling": r.n_falling, "n_failed": r.n_failed,
-                "steps": number(r.steps), "slow_calls": number(r.slow_calls),
-                "fast_calls": number(r.fast_calls), "cpu_seconds": number(r.cpu_seconds),
-                "floor_eV_per_A": number(r.floor),
+                "n_floor": r.n_floor, "n_out_of_steps": r.n_out_of_steps,
+                "n_failed": r.n_failed,
+                "steps": r.steps, "slow_calls": r.slow_calls, "fast_calls": r.fast_calls,
+                "cpu_seconds": r.cpu_seconds, "floor_eV_per_A": r.floor,
             }
             for r in rates(results)
         ],
@@ -157,11 +161,7 @@ def record(results: Sequence[Result]) -> dict[str, Any]:
             {
                 "set": t.group, "structure": t.name, "n_atoms": len(t.structure.numbers),
                 "optimiser": t.settings.optimiser, "forces": t.method,
-                "fmax_eV_per_A": t.settings.fmax, "verdict": o.verdict, "reason": o.reason,
-                "slow_calls": o.n_slow, "fast_calls": o.n_fast, "seconds": o.seconds,
-                "cpu_seconds": o.cpu_seconds,
-                "energy_eV": number(o.energy),
-                "largest_force_eV_per_A": [float(f"{force:.4g}") for force in o.trace],
+                "fmax_eV_per_A": t.settings.fmax, **o.to_dict(),
             }
             for t, o in results
         ],
@@ -228,3 +228,19 @@ def median_trace(traces: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     longest = max(len(trace) for trace in traces)
     padded = [np.pad(trace, (0, longest - len(trace)), mode="edge") for trace in traces]
     return np.asarray(np.median(padded, axis=0))
+
+
+def write_structures(path: Path, results: Sequence[Result]) -> None:
+    """Write all final structures as extxyz, with what was done and how it ended."""
+    import ase.io
+
+    images = []
+    for task, outcome in results:
+        if outcome.structure is not None:
+            atoms = to_atoms(outcome.structure)
+            atoms.info = {
+                "name": task.name, "forces": task.method, "optimizer": task.settings.optimiser,
+                "verdict": outcome.verdict, "energy_eV": outcome.energy,
+            }  # fmt: skip
+            images.append(atoms)
+    ase.io.write(path, images, format="extxyz")

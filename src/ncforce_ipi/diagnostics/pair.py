@@ -1,134 +1,167 @@
-"""How well a slow and a fast force field agree on structures, and what each of them costs."""
+"""Whether a slow and a fast force go together in multiple time steps, before a run."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
+from ncforce_ipi.backend import Structure
+from ncforce_ipi.diagnostics import bonds, resonance
+from ncforce_ipi.diagnostics.estimators import estimate
+from ncforce_ipi.diagnostics.inspection import Inspection, Point
 from ncforce_ipi.diagnostics.jacobian import Array
-from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.diagnostics.progress import Progress, silent
+from ncforce_ipi.diagnostics.sides import Side, agreement, cost
+from ncforce_ipi.diagnostics.stability import (
+    Growth,
+    exact_or_differences,
+    growths,
+    measure_stiffness,
+)
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import Frame, as_frames
+from ncforce_ipi.species import NUMBERS
 
-CALLS = 7  # timed, after two that aren't
-SHAKE_A = 1e-3  # so that no library answers from memory
+if TYPE_CHECKING:
+    from ase import Atoms
+
+MOST_ATOMS = 400  # whose normal modes are taken
+MOST_BONDS = 40
+PROBES = 8
+ModesOf = Literal["auto", "normal", "bonds"]
 
 
-@dataclass(frozen=True)
-class Side:
-    """One of the two forces.
+def inspect_pair(
+    slow: Side,
+    fast: Side,
+    structures: Sequence[Frame | Structure | Atoms],
+    *,
+    step_fs: float = 0.5,
+    most_mts: int = 16,
+    modes: ModesOf = "auto",
+    n_modes_structures: int = 1,
+    masses_u: Mapping[str, float] | None = None,
+    progress: Progress = silent,
+) -> Inspection:
+    """Compare two forces, time them, and say at which M modes would grow.
 
-    Attributes
+    Parameters
     ----------
-    backend : its model or driver
-    kind : of force
-    keep_net_force : whether the mean stays in direct forces
+    slow, fast : metatomic models are turned to float64 after the timing
+    structures : ours or ASE's; forces are compared on all
+    step_fs : inner step, fs
+    modes : normal modes (auto: up to 400 atoms) or stretches of 40 of the lightest bonds
+    n_modes_structures : modes of so many of the structures, evenly spaced
+    masses_u : by element symbol, u; those of all others are ASE's, which i-PI takes
+
+    Raises
+    ------
+    InputError
+        The two forces are the same, a model lacks the kind of force, or too many atoms for
+        normal modes.
     """
+    _check(slow, fast)
+    if n_modes_structures < 1:
+        raise InputError(f"expected modes of 1 structure or more, got {n_modes_structures}")
+    all_of_them = [frame.structure for frame in as_frames(structures)]
+    n = min(n_modes_structures, len(all_of_them))
+    places = np.linspace(0, len(all_of_them) - 1, n).round().astype(int)
+    chosen = [(all_of_them[k], masses(all_of_them[k], masses_u or {})) for k in places]
+    compared = agreement(slow, fast, all_of_them)
+    timed = cost(slow, fast, all_of_them[0])  # before anything is turned to float64
+    points = []
+    for structure, mass in chosen:
+        small = len(mass) <= MOST_ATOMS
+        if modes == "normal" and not small:
+            raise InputError(
+                f"normal modes of {len(mass)} atoms are too many, expected {MOST_ATOMS} or fewer; "
+                "use --modes bonds"
+            )
+        if modes == "bonds" or not small:
+            points.append(_of_bonds(slow, fast, structure, mass, most_mts, step_fs))
+        else:
+            points.append(_of_modes(slow, fast, structure, mass, most_mts, step_fs, progress))
+    slow_name, fast_name = (f"{s.backend.description}, {s.kind} forces" for s in (slow, fast))
+    return Inspection(
+        slow_name,
+        fast_name,
+        len(all_of_them),
+        len(all_of_them[0].numbers),
+        compared,
+        timed,
+        points,
+        step_fs,
+    )
 
-    backend: Backend
-    kind: Kind
-    keep_net_force: bool = False
 
-    def forces(self, structure: Structure) -> Array:
-        """Forces ``(n_atoms, 3)``, eV/A, as a driver would send them."""
-        evaluation = self.backend.evaluate(structure, Wanted(frozenset([self.kind])))
-        f = evaluation[self.kind].forces
-        return f - f.mean(axis=0) if self.kind == "direct" and not self.keep_net_force else f
+def _check(slow: Side, fast: Side) -> None:
+    for side in (slow, fast):
+        if side.kind not in side.backend.kinds:
+            raise InputError(
+                f"{side.backend.description} has no {side.kind} forces, only "
+                f"{' and '.join(side.backend.kinds)}"
+            )
+    if slow.backend is fast.backend and slow.kind == fast.kind:
+        raise InputError(
+            f"slow and fast are both the {fast.kind} forces of {slow.backend.description}; "
+            "expected two different forces"
+        )
 
-    def at(self, structure: Structure) -> Callable[[Array], Array]:
-        """Forces as a function of the positions alone."""
-        return lambda r: self.forces(Structure(structure.numbers, r, structure.cell))
 
+def masses(structure: Structure, given_u: Mapping[str, float]) -> Array:
+    """Masses ``(n_atoms,)``, u: those given by element symbol, else ASE's.
 
-@dataclass(frozen=True)
-class Agreement:
-    """f_slow - f_fast over all structures.
-
-    Attributes
-    ----------
-    rmse : by atomic number, and 0 for all: root mean square over components, eV/A
-    largest : largest |component|, eV/A
-    force : root mean square of the slow force, eV/A
+    Raises
+    ------
+    InputError
+        No such element.
     """
+    from ase.data import atomic_masses
 
-    rmse: dict[int, float]
-    largest: float
-    force: float
-
-
-def agreement(slow: Side, fast: Side, structures: Sequence[Structure]) -> Agreement:
-    """Evaluate both on all structures."""
-    numbers, differences, forces = [], [], []
-    for structure in structures:
-        f = slow.forces(structure)
-        differences.append(f - fast.forces(structure))
-        forces.append(f)
-        numbers.append(structure.numbers)
-    return _agreement(np.concatenate(numbers), np.concatenate(differences), np.concatenate(forces))
+    found: Array = atomic_masses[structure.numbers].copy()
+    for symbol, mass in given_u.items():
+        if symbol not in NUMBERS:
+            raise InputError(f"a mass of {symbol!r}; expected the symbol of an element")
+        found[structure.numbers == NUMBERS[symbol]] = mass
+    return found
 
 
-def _agreement(numbers: NDArray[np.int32], difference: Array, forces: Array) -> Agreement:
-    rmse = {0: _rms(difference)}
-    rmse |= {int(z): _rms(difference[numbers == z]) for z in np.unique(numbers)}
-    return Agreement(rmse, float(np.abs(difference).max()), _rms(forces))
+def _of_modes(
+    slow: Side,
+    fast: Side,
+    structure: Structure,
+    masses_u: Array,
+    most_mts: int,
+    step_fs: float,
+    progress: Progress,
+) -> Point:
+    matrices = []
+    for side, name in ((slow, "slow"), (fast, "fast")):
+        with progress(f"stiffness, {name}", 3 * len(masses_u), "products") as advance:
+            matrices.append(measure_stiffness(side, structure, masses_u, advance))
+    d_slow, d_fast = matrices
+    return Point(
+        resonance.modes(d_slow.matrix, d_fast.matrix),
+        growths(d_slow, d_fast, most_mts, step_fs),
+        d_fast.asymmetry,
+        d_fast.noise,
+        d_slow.noise,
+    )
 
 
-def _rms(values: Array) -> float:
-    return float(np.sqrt(np.mean(values**2)))
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Time of a call on one structure, medians of calls in turns.
-
-    Attributes
-    ----------
-    slow_ms, fast_ms : ms
-    joint_ms : both forces from one evaluation; None where two models serve them
-    """
-
-    slow_ms: float
-    fast_ms: float
-    joint_ms: float | None
-
-    @property
-    def ratio(self) -> float:
-        """F, slow over fast."""
-        return self.slow_ms / self.fast_ms
-
-    def step_ms(self, mts: int) -> float:
-        """Model time of an inner step, ms, the cheaper way: joint or separate evaluations."""
-        plan = Plan("mts", mts, 1.0, 1)
-        ways = [plan.relative_cost(self.ratio)]
-        if self.joint_ms is not None:
-            ways.append(plan.relative_cost(self.joint_ms / self.fast_ms, joint=True))
-        return self.fast_ms * min(ways)
-
-
-def cost(slow: Side, fast: Side, structure: Structure, seed: int = 0) -> Cost:
-    """Time calls of both in turns, on slightly moving atoms."""
-    kinds: frozenset[Kind] = frozenset([slow.kind, fast.kind])
-    together = slow.backend is fast.backend and len(kinds) == 2
-    random = np.random.default_rng(seed)
-    seconds = []
-    for _ in range(CALLS + 2):
-        shift = random.normal(0, SHAKE_A, structure.positions.shape)
-        moved = Structure(structure.numbers, structure.positions + shift, structure.cell)
-        calls: list[Callable[[], object]] = [
-            lambda moved=moved: slow.forces(moved),  # type: ignore[misc]
-            lambda moved=moved: fast.forces(moved),  # type: ignore[misc]
-        ]
-        if together:
-            calls.append(lambda moved=moved: slow.backend.evaluate(moved, Wanted(kinds)))  # type: ignore[misc]
-        seconds.append([_time(call) for call in calls])
-    medians = 1e3 * np.median(np.array(seconds)[2:], axis=0)
-    return Cost(medians[0], medians[1], medians[2] if together else None)
-
-
-def _time(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+def _of_bonds(
+    slow: Side, fast: Side, structure: Structure, masses_u: Array, most_mts: int, step_fs: float
+) -> Point:
+    """Each of the lightest bonds alone; lambda is an estimate."""
+    pairs = bonds.bonds(structure, masses_u, MOST_BONDS)
+    modes = bonds.stretches(slow.at(structure), fast.at(structure), structure, masses_u, pairs)
+    products, noise = exact_or_differences(fast, structure)
+    asymmetry, _ = estimate(products, structure.numbers, PROBES).total
+    found = []
+    for mts in range(1, most_mts + 1):
+        a = resonance.half_trace(modes.omega, modes.delta, mts, step_fs).astype(complex)
+        found.append(Growth(resonance.growth(a, mts, step_fs)))
+    return Point(modes, found, asymmetry, noise / math.sqrt(2) if noise else math.nan)

@@ -1,110 +1,258 @@
-"""The asymmetry of one force field on one structure, by the method that suits its size.
+"""The asymmetry of a force on structures, by the method that suits their size.
 
-Owns the choice between the whole Jacobian and estimators, and what either gives in common.
+Owns the choice between the whole Jacobian and estimators, and between differentiation and central
+differences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Structure
+from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
 from ncforce_ipi.diagnostics import jacobian
-from ncforce_ipi.diagnostics.estimators import estimate
-from ncforce_ipi.diagnostics.jacobian import Array, Shells
-from ncforce_ipi.diagnostics.probing import MEMBERS, Plan, distances, probe
-from ncforce_ipi.diagnostics.products import Products, dense
+from ncforce_ipi.diagnostics.asymmetry import Asymmetry, estimated, n_products, whole
+from ncforce_ipi.diagnostics.finite_differences import (
+    Differences,
+    choose_step,
+    collective,
+    columns,
+)
+from ncforce_ipi.diagnostics.jacobian import Profile
+from ncforce_ipi.diagnostics.probing import Plan
+from ncforce_ipi.diagnostics.products import (
+    Products,
+    WithoutNetForce,
+)
+from ncforce_ipi.diagnostics.progress import Progress, silent
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import Frame, as_frames
+from ncforce_ipi.species import SYMBOLS
 
-Advance = Callable[[int], None]
+if TYPE_CHECKING:
+    from ase import Atoms
+
+WHOLE_UP_TO = 400  # atoms: 1200 products, a minute or two for a small network
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found on one structure.
+class Options:
+    """How the asymmetry is measured.
 
     Attributes
     ----------
-    value, error : lambda and its standard error; 0 for the whole Jacobian
-    floor : lambda that a conservative model would be found to have; NaN where it isn't known
-    full : ||J||, eV/A^2
-    per_atom : ``(n_atoms,)``, lambda of each atom's rows; NaN where estimated
-    pairs : lambda and its standard error by atomic numbers
-    shells : one or, of block probing, several sets that see different pairs
-    n_products : products with J or J^T
+    method : the whole matrix (auto: up to 400 atoms) or an estimate with a fixed number of products
+    products : by differentiation (auto: where the model allows) or by central differences
+    float64 : turn a differentiable model to float64, for good
+    step_A : step of differences, A; None: the best one for each structure
+    n_probes : random vectors for each species, of an estimate
+    n_rounds : of block probing, which gives an estimate of lambda against distance; 0: none
+    r_max_A, bin_A : range and width of the shells of distance, A
+    seed : of probes
+    keep_net_force : whether the mean stays in direct forces
     """
 
-    value: float
-    error: float
-    floor: float
-    full: float
-    per_atom: Array
-    pairs: dict[tuple[int, int], tuple[float, float]]
-    shells: list[Shells]
-    n_products: int
+    method: Literal["auto", "whole", "estimate"] = "auto"
+    products: Literal["auto", "exact", "differences"] = "auto"
+    float64: bool = True
+    step_A: float | None = None
+    n_probes: int = 16
+    n_rounds: int = 16
+    r_max_A: float = 8.0
+    bin_A: float = 0.25
+    seed: int = 0
+    keep_net_force: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("bin_A", self.bin_A), ("r_max_A", self.r_max_A)):
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name}: expected a positive length in A, got {value}")
+        if self.step_A is not None and not 0 < self.step_A < 1:
+            raise InputError(f"step_A: expected a small positive length in A, got {self.step_A}")
+        if self.n_rounds < 0:
+            raise InputError(f"n_rounds: expected 0 or more, got {self.n_rounds}")
+
+    def whole(self, structure: Structure) -> bool:
+        """Whether the whole matrix is taken."""
+        small = len(structure.positions) <= WHOLE_UP_TO
+        return self.method == "whole" or (self.method == "auto" and small)
+
+    def exact(self, backend: Backend) -> bool:
+        """Whether products are differentiated.
+
+        Raises
+        ------
+        InputError
+            They must be and can't.
+        """
+        able = backend.differentiable
+        if self.products == "exact" and not able:
+            raise InputError(
+                f"{backend.description} can't be differentiated here; use --products differences"
+            )
+        return able and self.products != "differences"
 
 
-def whole(
-    products: Products,
-    structure: Structure,
-    edges_A: Array,
-    floor: float = np.nan,
-    progress: Advance = lambda done: None,
-) -> Found:
-    """Of the whole Jacobian: 3 n_atoms products and ``(3 n_atoms)^2`` numbers."""
-    found = jacobian.blocks(dense(products, progress))
-    sums = jacobian.per_species_pair(found, structure.numbers)
-    lengths = distances(structure, np.arange(len(structure.positions)))
-    return Found(
-        jacobian.asymmetry(found),
-        0.0,
-        floor,
-        float(np.sqrt(found.full.sum())),
-        jacobian.per_atom(found),
-        {pair: (float(jacobian.ratio(*both)), 0.0) for pair, both in sums.items()},
-        [jacobian.shells(lengths, found.antisymmetric, found.full, edges_A)],
-        3 * products.n_atoms,
-    )
+@dataclass(frozen=True)
+class Survey:
+    """The asymmetry of one kind of force on all structures.
+
+    Attributes
+    ----------
+    kind : of force
+    how : products were obtained
+    frames, results : ``(n_frames,)``
+    seconds : it took
+    """
+
+    kind: Kind
+    how: str
+    frames: Sequence[Frame]
+    results: Sequence[Asymmetry]
+    seconds: float
+
+    @property
+    def mean(self) -> tuple[float, float]:
+        """Lambda and its standard error: over structures, or of the estimate if there is one."""
+        return _mean([one.value for one in self.results], [one.error for one in self.results])
+
+    @property
+    def floor(self) -> float:
+        """The largest noise of lambda; NaN of exact products."""
+        return max(one.floor for one in self.results)
+
+    def pair(self, pair: tuple[int, int]) -> tuple[float, float]:
+        """Lambda and its standard error between two species, over structures with both."""
+        here = [one.pairs[pair] for one in self.results if pair in one.pairs]
+        return _mean([value for value, _ in here], [error for _, error in here])
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Pairs of atomic numbers that any structure has."""
+        return sorted({pair for one in self.results for pair in one.pairs})
+
+    @property
+    def profile(self) -> Profile | None:
+        """Lambda against distance, of all structures; None if there were no shells."""
+        units = [shells for one in self.results for shells in one.shells]
+        return jacobian.profile(units) if units else None
+
+    def atoms(self) -> dict[str, tuple[float, float, float]]:
+        """Mean, standard deviation and maximum of lambda_i by species; none where estimated."""
+        z = np.concatenate([frame.structure.numbers for frame in self.frames])
+        value = np.concatenate([one.per_atom for one in self.results])
+        known = np.isfinite(value)
+        return {
+            SYMBOLS[s]: (float(v.mean()), float(v.std()), float(v.max()))
+            for s in np.unique(z[known])
+            for v in [value[known & (z == s)]]
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers with units in their names; NaN where there is none."""
+        return {
+            "kind": self.kind,
+            "products": self.how,
+            "seconds": self.seconds,
+            "lambda": self.mean[0],
+            "lambda_error": self.mean[1],
+            "lambda_noise": self.floor,
+            "lambda_of_species_pairs": {
+                f"{SYMBOLS[a]}-{SYMBOLS[b]}": dict(
+                    zip(("lambda", "error"), self.pair((a, b)), strict=True)
+                )
+                for a, b in self.pairs
+            },
+            "profile": self.profile.to_dict() if self.profile else None,
+            "structures": [
+                {"name": frame.name, "n_atoms": len(frame.structure.numbers), **one.to_dict()}
+                for frame, one in zip(self.frames, self.results, strict=True)
+            ],
+        }
 
 
-def n_products(products: Products, structure: Structure, plan: Plan, n_probes: int) -> int:
-    """Products that ``estimated`` will take; a number that doesn't grow with the structure."""
-    n_species = len(np.unique(structure.numbers))
-    return (1 + products.transposable) * n_probes * n_species + _per_round(products) * plan.n_rounds
+def _mean(values: list[float], errors: list[float]) -> tuple[float, float]:
+    if len(values) == 1:
+        return values[0], errors[0]
+    return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
-def _per_round(products: Products) -> int:
-    return 6 if products.transposable else 3 * MEMBERS
+def measure_asymmetry(
+    backend: Backend,
+    structures: Sequence[Frame | Structure | Atoms],
+    kind: Kind,
+    options: Options | None = None,
+    progress: Progress = silent,
+) -> Survey:
+    """Measure lambda = ||(J - J^T)/2|| / ||J|| of one kind of force, J = dF/dr.
+
+    Parameters
+    ----------
+    backend : the model; turned to float64 where ``options`` say so
+    structures : ours or ASE's, one or more
+    kind : of force
+
+    Raises
+    ------
+    InputError
+        The model has no such forces, or can't be differentiated where it must be.
+    """
+    options, frames, start = options or Options(), as_frames(structures), time.perf_counter()
+    if kind not in backend.kinds:
+        raise InputError(
+            f"{backend.description} has no {kind} forces; it has {' and '.join(backend.kinds)}"
+        )
+    if options.exact(backend) and options.float64 and backend.castable:
+        backend.to_float64()
+    results, how = [], ""
+    for frame in frames:
+        products, floor = _products(backend, frame.structure, kind, options)
+        results.append(_measure(products, frame, floor, options, progress))
+        how = products.description
+    return Survey(kind, how, frames, results, time.perf_counter() - start)
 
 
-def estimated(
-    products: Products,
-    structure: Structure,
-    plan: Plan,
-    n_probes: int,
-    floor: float = np.nan,
-    progress: Advance = lambda done: None,
-) -> Found:
-    """From ``n_probes`` random probes of each species and the rounds of ``plan``."""
-    found = estimate(products, structure.numbers, n_probes, plan.seed, progress)
-    done = found.n_products
-    per_round = _per_round(products)
-    shells = (
-        probe(products, structure, plan, lambda k: progress(done + per_round * k))
-        if plan.n_rounds
-        else []
-    )
-    value, error = found.total
-    species = [int(z) for z in found.species]
-    return Found(
-        value,
-        error,
-        floor,
-        float(np.sqrt(found.full.sum((1, 2)).mean())),
-        np.full(len(structure.positions), np.nan),
-        {pair: found.pair(*pair) for pair in combinations_with_replacement(species, 2)},
-        shells,
-        done + per_round * plan.n_rounds,
-    )
+def _products(
+    backend: Backend, structure: Structure, kind: Kind, options: Options
+) -> tuple[Products, float]:
+    """Products, and the lambda that their noise makes."""
+    floor = math.nan
+    products: Products
+    if options.exact(backend):
+        products = backend.jacobian_products(structure, kind)
+    else:
+        wanted = Wanted(frozenset([kind]))
+
+        def evaluate(positions: np.ndarray) -> np.ndarray:
+            moved = Structure(structure.numbers, positions, structure.cell)
+            return backend.evaluate(moved, wanted)[kind].forces
+
+        step = options.step_A
+        if step is None:
+            vectors = (columns if options.whole(structure) else collective)(
+                len(structure.positions), options.seed
+            )
+            chosen = choose_step(evaluate, structure.positions, vectors)
+            step, floor = chosen.step_A, chosen.lambda_floor
+        products = Differences(evaluate, structure.positions, step)
+    if kind == "direct" and not options.keep_net_force:
+        products = WithoutNetForce(products)
+    return products, floor
+
+
+def _measure(
+    products: Products, frame: Frame, floor: float, options: Options, progress: Progress
+) -> Asymmetry:
+    edges = np.arange(0.0, options.r_max_A + 0.5 * options.bin_A, options.bin_A)
+    if options.whole(frame.structure):
+        with progress(frame.name, 3 * products.n_atoms, "products") as advance:
+            return whole(products, frame.structure, edges, floor, advance)
+    plan = Plan(edges, options.n_rounds, options.seed)
+    total = n_products(products, frame.structure, plan, options.n_probes)
+    with progress(frame.name, total, "products") as advance:
+        return estimated(products, frame.structure, plan, options.n_probes, floor, advance)

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
-from ncforce_ipi.diagnostics.frames import to_atoms
 from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.reading.structures import to_atoms
 
 log = logging.getLogger(__name__)
 WAIT_S = 120.0  # for a driver to load its model and connect, and for each answer
