@@ -161,6 +161,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def two_free_ports() -> int:
+    """A port like that of `free_port` whose successor is free too: one for each component."""
+    while True:
+        port = free_port()
+        with contextlib.suppress(OSError, OverflowError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port + 1))
+            return port
+
+
 @contextlib.contextmanager
 def host(directory: Path) -> Iterator[Host]:
     directory.mkdir()

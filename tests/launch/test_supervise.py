@@ -1,14 +1,18 @@
-"""What the launcher does about drivers that end: restarts, their bound, and when it gives up."""
+"""What the launcher does about drivers that end, and about physics that is gone."""
 
+import math
 import sys
 
 import pytest
 
+from ncforce_ipi.analysis.runaway import kinetic_meV
 from ncforce_ipi.launch import supervise
 from ncforce_ipi.launch.processes import Child
+from ncforce_ipi.launch.progress import Row
 from ncforce_ipi.launch.supervise import Driver, Limits, StopRequest, Watch
 
 KILLED, FAILED, LEFT = -9, 1, 0
+REFERENCE_K, N_ATOMS = 300.0, 10
 
 
 class Process:
@@ -31,10 +35,20 @@ class Progress:
     """A follower at a step that the test sets."""
 
     def __init__(self):
-        self.step, self.last_s = 0, float("inf")
+        self.step, self.last_s, self.first, self.rows = 0, float("inf"), None, []
 
     def update(self):
-        return []
+        rows, self.rows = self.rows, []
+        self.first = self.first or (rows[0] if rows else None)
+        return rows
+
+
+def watch_of(server, drivers, progress, limits=None):
+    """A watch over 100 steps of ten atoms at 300 K."""
+    limits = limits or Limits()
+    return Watch(
+        server, drivers, progress, 100, REFERENCE_K, N_ATOMS, limits, StopRequest()
+    )  # fmt: skip
 
 
 class Bench:
@@ -48,7 +62,7 @@ class Bench:
             Driver(lambda index=index: self.start(index), Process(f"driver-{index}"))
             for index in range(n)
         ]
-        self.watch = Watch(self.server, drivers, self.progress, 100, Limits(), StopRequest())
+        self.watch = watch_of(self.server, drivers, self.progress)
 
     def start(self, index):
         self.started.append(index)
@@ -105,6 +119,62 @@ def test_the_run_ends_when_nobody_is_left_for_one_role():
     assert ending.reason.endswith("no such library")
 
 
+def row(step, temperature_K, moved_meV=0.0):
+    """A line of the properties file; C(0) is 5 eV, then moved by so much for each atom."""
+    return Row(step, 1e-3 * step, 5.0 + 1e-3 * N_ATOMS * moved_meV, temperature_K)
+
+
+def ending_of(*rows, limits=None, code=None):
+    """What the watch says of new lines, with i-PI still there or gone with a code."""
+    progress = Progress()
+    watch = watch_of(Process("i-PI", code), [], progress, limits)
+    progress.rows, progress.step = [row(0, REFERENCE_K), *rows], rows[-1].step
+    return watch._server_ended() if code is not None else watch._ending(progress.update())
+
+
+def test_heat_of_its_own_potential_energy_stops_no_run():
+    """A start that isn't equilibrated: T is 20 times as high, the conserved quantity stays."""
+    assert ending_of(row(1, 20 * REFERENCE_K, moved_meV=30.0)) is None
+
+
+def test_heat_that_a_thermostat_takes_out_stops_no_run():
+    assert ending_of(row(1, REFERENCE_K, moved_meV=-1e6)) is None
+
+
+@pytest.mark.parametrize(("hot", "stopped"), [(10.0, True), (12.0, False)])
+def test_heat_that_the_forces_work_makes_stops_a_run(hot, stopped):
+    """At 11 times 300 K, with just as much energy that came from nowhere."""
+    moved_meV = 1.01 * 9 * kinetic_meV(REFERENCE_K)
+    ending = ending_of(row(7, 11 * REFERENCE_K, moved_meV), limits=Limits(hot=hot))
+    assert bool(ending) == stopped
+    if stopped:
+        assert (ending.state, ending.unphysical) == ("stopped", True)
+        assert ending.reason == (
+            "stopped at step 7, 0.007 ps: 3300 K is more than 10 times the 300 K asked for, and "
+            "the conserved quantity changed by 352 meV/atom; check the start structure for close "
+            "atoms, or take a smaller time step"
+        )
+
+
+def test_a_users_own_limit_looks_at_the_temperature_alone():
+    ending = ending_of(row(1, 901.0), limits=Limits(max_temperature_K=900.0))
+    assert ending.reason.endswith("the temperature (901 K) exceeded the limit (900 K)")
+    assert ending.unphysical
+
+
+@pytest.mark.parametrize("code", [None, 0, 1])
+@pytest.mark.parametrize("last", [row(100, math.nan), row(100, 300.0, math.inf)])
+def test_a_last_line_that_is_not_finite_is_no_end(code, last):
+    """Also where i-PI left at once after it, with its last step done."""
+    ending = ending_of(last, code=code)
+    assert (ending.state, ending.unphysical) == ("stopped", True)
+    assert "energy or temperature is not finite; check the start" in ending.reason
+
+
+def test_the_last_step_is_the_end():
+    assert ending_of(row(100, 310.0), code=0).state == "finished"
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_forces_that_are_not_finite_end_the_run_with_any_number_of_drivers(n):
     bench = Bench(n)
@@ -135,7 +205,7 @@ def test_drivers_that_do_not_stop_are_killed_and_waited_for_together(tmp_path, m
 
     server = child("i-PI", "pass")
     drivers = [Driver(lambda: None, child(f"driver-{k}", code)) for k in range(4)]
-    watch = Watch(server, drivers, Progress(), 100, Limits(), StopRequest())
+    watch = watch_of(server, drivers, Progress())
     watch.follower.fresh_step, watch.follower.fresh_s, watch.follower.last_s = 0, 0.0, 0.0
     waits = []
     wait = supervise._wait

@@ -9,11 +9,37 @@ from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 HOT = 1.5
 """Times the reference temperature.  192 atoms fluctuate by 6 % (sqrt(2 / 3N), canonical)."""
+FAR_TOO_HOT = 10.0
+"""The same for a run that is stopped, whatever it is for; measuring it ends earlier."""
 
 
 def kinetic_meV(temperature_K: float) -> float:
     """Kinetic energy of an atom at a temperature, 3/2 k_B T, meV."""
     return 1.5e3 * BOLTZMANN_EV_PER_K * temperature_K
+
+
+def lost(
+    temperature_K: NDArray[np.float64] | float,
+    moved_meV: NDArray[np.float64] | float | None,
+    reference_K: float,
+    hot: float,
+) -> NDArray[np.bool_]:
+    """Which samples show that the physics is gone, each for itself; see `before_runaway`.
+
+    Parameters
+    ----------
+    temperature_K : any shape, K
+    moved_meV : the same shape; change of the conserved quantity since the start, meV/atom; None
+        where it isn't written
+    reference_K : T_ref, K
+    hot : dimensionless, > 1
+    """
+    calm = np.asarray(temperature_K) <= hot * reference_K  # NaN compares False
+    if moved_meV is None:
+        return ~calm
+    finite = np.isfinite(temperature_K) & np.isfinite(moved_meV)
+    kept = np.abs(moved_meV) <= (hot - 1.0) * kinetic_meV(reference_K)
+    return ~(finite & (calm | kept))
 
 
 def before_runaway(
@@ -45,12 +71,7 @@ def before_runaway(
     -------
     ``(n_samples,)``, True up to the first such sample, False from there on
     """
-    calm = temperature_K <= hot * reference_K  # NaN compares False
+    moved_meV = None
     if conserved_meV is not None and len(conserved_meV):
-        moved = np.abs(conserved_meV - conserved_meV[0])
-        calm = np.where(
-            np.isfinite(temperature_K) & np.isfinite(moved),
-            calm | (moved <= (hot - 1.0) * kinetic_meV(reference_K)),
-            False,
-        )
-    return np.logical_and.accumulate(calm)
+        moved_meV = conserved_meV - conserved_meV[0]
+    return np.logical_and.accumulate(~lost(temperature_K, moved_meV, reference_K, hot))

@@ -24,6 +24,9 @@ from ncforce_ipi.provenance import Provenance
 
 log = logging.getLogger(__name__)
 TIME_PS = 5.0
+RESUME_HELP = (
+    "keep the runs that are done, go on with the others; a longer --time-ps lengthens all of them"
+)
 FIGURES = ("compare", "rdf", "vdos")
 FILES = (
     "compare.json",
@@ -40,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )  # fmt: skip
     add("--mts", type=int, nargs="+", metavar="M", help="one or several M, default 8")
     add("--time-ps", type=float, metavar="X", help=f"of each run, default {TIME_PS:g} ps")
-    add("--resume", action="store_true", help="keep the runs that are done, go on with the others")
+    add("--resume", action="store_true", help=RESUME_HELP)
     add("--force", action="store_true",
         help="move earlier runs, tables and figures in --out to previous-N there")  # fmt: skip
     add("--discard-ps", type=float, metavar="X",
@@ -63,20 +66,31 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--discard-ps is for directories of runs; leave it out")
     args.system = names[0] if names else None
     args.mts = args.mts or [jobs.DEFAULT_M]
-    args.time_ps = TIME_PS if args.time_ps is None else args.time_ps
     return run_all(args, "compare")
 
 
 def run_all(
-    args: argparse.Namespace, verb: str, more: Callable[[Sequence[Entry]], None] | None = None
+    args: argparse.Namespace,
+    verb: str,
+    more: Callable[[Sequence[Entry]], None] | None = None,
+    check_plans: Callable[[Sequence[Plan]], None] | None = None,
 ) -> int:
-    """Run what isn't done yet and write the comparison; then ``more`` of it.  The exit code."""
+    """Run what isn't done yet and write the comparison; then ``more`` of it.  The exit code.
+
+    ``check_plans`` may refuse the runs before any of them begins.
+    """
     if args.resume and args.force:
         raise InputError("--resume keeps what --force replaces; give one of them")
     jobs.fill(args)
+    if args.time_ps is None:
+        args.time_ps = (compare.begun_ps(args.out) if args.resume else None) or TIME_PS
     base = jobs.job(args, Plan.from_time("slow", 1, args.timestep_fs, args.time_ps), args.out)
     all_jobs = compare.jobs_of(base, sorted(set(args.mts)), args.time_ps)
+    if check_plans:
+        check_plans([job.recipe.plan for job in all_jobs])
     compare.check(args.out, all_jobs, resume=args.resume, force=args.force)
+    if args.resume:
+        compare.check_begun(all_jobs)
     checked = {job.name: runs.check(job) for job in all_jobs if not args.resume}
     with compare.claimed(args.out, all_jobs, resume=args.resume, force=args.force):
         failures = []

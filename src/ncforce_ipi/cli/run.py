@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, metavar="N",
         help="TCP on 127.0.0.1, ports N and N + 1, instead of unix sockets")  # fmt: skip
     add("--max-temperature-K", dest="max_temperature_K", type=float, metavar="X",
-        help="stop a run that gets hotter")  # fmt: skip
+        help="stop a run that gets hotter; without it a run is stopped when it is hotter than 10 "
+        "times --temperature-K and its conserved quantity changed by as much as that heat takes: "
+        "9 times 3/2 k T per atom")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

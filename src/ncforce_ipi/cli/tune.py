@@ -18,7 +18,7 @@ from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.cli import compare
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables.tuning import Verdict, recommend, verdicts
+from ncforce_ipi.observables.tuning import Verdict, check_lengths, recommend, verdicts
 
 if TYPE_CHECKING:
     from ncforce_ipi.observables.comparison import Entry
@@ -35,11 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="directory of the runs and tables, default tune")  # fmt: skip
     add("--mts", type=int, nargs="+", default=list(SCAN), metavar="M",
         help=f"default {' '.join(map(str, SCAN))}")  # fmt: skip
-    add("--time-ps", type=float, default=5.0, metavar="X", help="of each run, default 5 ps")
+    add("--time-ps", type=float, metavar="X", help=f"of each run, default {compare.TIME_PS:g} ps")
     add("--tolerance-meV-per-atom-per-ps", dest="tolerance", type=float, metavar="X",
         default=LAMBENCH_MEV_PER_ATOM_PER_PS,
         help="drift beyond that of the slow-only run, default 0.5 as LAMBench")  # fmt: skip
-    add("--resume", action="store_true", help="keep the runs that are done, go on with the others")
+    add("--resume", action="store_true", help=compare.RESUME_HELP)
     add("--force", action="store_true",
         help="move earlier runs and tables in DIR to previous-N there")  # fmt: skip
     jobs.add_system(parser)
@@ -50,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
     """Scan, write ``tune.json`` beside the comparison's files, say which M to take."""
     if not args.tolerance > 0.0:
         raise InputError(f"tolerance must be positive, got {args.tolerance} meV/atom/ps")
-    return compare.run_all(args, "tune", partial(_recommend, args.out, args.tolerance))
+    recommend_from = partial(_recommend, args.out, args.tolerance)
+    return compare.run_all(args, "tune", recommend_from, check_lengths)
 
 
 def _recommend(out: Path, tolerance: float, entries: Sequence[Entry]) -> None:
@@ -82,6 +83,8 @@ def _text(found: Sequence[Verdict], best: int | None, tolerance: float) -> str:
         drift = with_error(verdict.excess, verdict.ci95)
         if math.isinf(verdict.excess):
             drift = "the run was stopped, or ran away"
+        if math.isnan(verdict.excess):
+            drift = "too short for a drift"
         lines.append(f"{verdict.mts:<4}{drift:<51}{ratio:<8}{MEANING[verdict.answer]}".rstrip())
     if best is None:
         lines.append(

@@ -21,8 +21,9 @@ from ncforce_ipi.rundir import Record, read_record
 
 log = logging.getLogger(__name__)
 
-TOO_HOT = 3.0  # times the start temperature: the run is lost, more of it says nothing
-SAME = ("plan", "ensemble", "temperature_K", "seed")
+TOO_HOT = 3.0  # Limits.hot of a run that is compared: more of it says nothing
+STEPS = ("forces", "mts", "inner_step_fs")  # of the plan; a run can get longer
+SAME = ("ensemble", "temperature_K", "seed")
 START = ("structure", "velocities")
 RUN = re.compile(r"slow|fast|mts\d+")  # name of a run's directory
 NUMBERS = "compare.json"
@@ -39,7 +40,7 @@ def jobs_of(base: Job, ratios: Sequence[int], time_ps: float) -> list[Job]:
     step_fs = base.recipe.plan.inner_step_fs
     plans = {forces: Plan.from_time(forces, 1, step_fs, time_ps) for forces in ("slow", "fast")}
     plans |= {f"mts{m}": Plan.from_time("mts", m, step_fs, time_ps) for m in ratios}
-    limits = replace(base.limits, max_temperature_K=TOO_HOT * base.recipe.temperature_K)
+    limits = replace(base.limits, hot=TOO_HOT)
     return [
         replace(
             base,
@@ -49,6 +50,16 @@ def jobs_of(base: Job, ratios: Sequence[int], time_ps: float) -> list[Job]:
         )
         for name, plan in plans.items()
     ]
+
+
+def begun_ps(directory: Path) -> float | None:
+    """How long the runs of a comparison were to be, ps; None where none was begun.
+
+    Read from those with the shortest step: with the others' whole outer steps it may be longer.
+    """
+    runs = [directory / name for name in ("slow", "fast")]
+    times = [read_record(path)["plan"]["time_ps"] for path in runs if claim.is_run(path)]
+    return max(times, default=None)
 
 
 @contextmanager
@@ -82,6 +93,13 @@ def check(directory: Path, jobs: Sequence[Job], *, resume: bool, force: bool) ->
         )
     for job in jobs if force else ():
         claim.check(job.directory, force=True)
+
+
+def check_begun(jobs: Sequence[Job]) -> None:
+    """Refuse to go on with runs of which one was begun otherwise, or is to end earlier."""
+    for job in jobs:
+        if claim.is_run(job.directory):
+            _check_same(job, read_record(job.directory))
 
 
 def is_comparison(directory: Path) -> bool:
@@ -118,20 +136,32 @@ def _continue(job: Job) -> Outcome | None:
     if not claim.is_run(job.directory):
         return run.start(job)
     record = read_record(job.directory)
+    _check_same(job, record)
+    longer = job.recipe.plan.n_outer > record["plan"]["n_outer"]
+    if record.get("unphysical") or (record["state"] == "finished" and not longer):
+        return None
+    return run.go_on(job.directory, job.recipe.plan.time_ps if longer else None)
+
+
+def _check_same(job: Job, record: Record) -> None:
     if different := differences(job, record):
         raise InputError(
             f"{job.directory} was begun with another {' and '.join(different)}; "
             "give the same options, or another --out"
         )
-    if record["state"] == "finished" or record.get("unphysical"):
-        return None
-    return run.go_on(job.directory)
+    now, then = job.recipe.plan, record["plan"]
+    if now.n_outer < then["n_outer"]:
+        raise InputError(
+            f"{job.directory} was begun for {then['time_ps']:g} ps, longer than the "
+            f"{now.time_ps:g} ps asked for; give --time-ps {then['time_ps']:g} or more"
+        )
 
 
 def differences(job: Job, record: Record) -> list[str]:
     """What of a job isn't as in the record of a run: options, contents of the start, models."""
     wanted = to_record(job)
     different = [key for key in SAME if record[key] != wanted[key]]
+    different += ["plan"] * any(record["plan"][key] != wanted["plan"][key] for key in STEPS)
     then = record.get("start")
     if then is None:
         log.warning(

@@ -127,10 +127,7 @@ def to_record(job: Job) -> dict[str, Any]:
             "slow_driver": list(service.slow_driver),
             "port": recipe.transport.port,
         },
-        "limits": {
-            "stall_s": job.limits.stall_s,
-            "max_temperature_K": job.limits.max_temperature_K,
-        },
+        "limits": asdict(job.limits),
     }
 
 

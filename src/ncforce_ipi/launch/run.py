@@ -191,7 +191,10 @@ def _segment(
             Driver(partial(driver, index), driver(index), serves(job, index), follower.step)
             for index in range(len(names))
         ]
-        watch = Watch(server, drivers, follower, plan.n_outer, job.limits, request)
+        watch = Watch(
+            server, drivers, follower, plan.n_outer, job.recipe.temperature_K, record["n_atoms"],
+            job.limits, request,
+        )  # fmt: skip
         with display(plan, record["n_atoms"], job.name) as shown:
             ending = watch.until_the_end(shown)
         wind_down(watch)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Literal
 
+from ncforce_ipi.analysis.runaway import FAR_TOO_HOT, lost
 from ncforce_ipi.launch.display import Display
 from ncforce_ipi.launch.processes import TICK_S, Child
 from ncforce_ipi.launch.progress import Follower, Row
@@ -25,6 +26,7 @@ STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it
 DRIVER_STOP_S = 5.0
 MAX_RESTARTS = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ADVICE = "check the start structure for close atoms, or take a smaller time step"
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,13 @@ class Limits:
     ----------
     stall_s : longest time without a new outer step, seconds
     max_temperature_K : a hotter run is stopped, K; None for no limit
+    hot : a run is stopped once it is hotter than this many times the temperature asked for, and
+        its conserved quantity says that this isn't its own potential energy (`analysis.runaway`)
     """
 
     stall_s: float = 600.0
     max_temperature_K: float | None = None
+    hot: float = FAR_TOO_HOT
 
 
 @dataclass(frozen=True)
@@ -117,12 +122,20 @@ def stop_requests() -> Iterator[StopRequest]:
 
 @dataclass
 class Watch:
-    """All that is looked at while i-PI runs."""
+    """All that is looked at while i-PI runs.
+
+    Attributes
+    ----------
+    n_outer : last step of the run
+    reference_K : temperature that was asked for, K
+    """
 
     server: Child
     drivers: Sequence[Driver]
     follower: Follower
     n_outer: int
+    reference_K: float
+    n_atoms: int
     limits: Limits
     request: StopRequest
     notices: list[str] = field(default_factory=list)
@@ -153,19 +166,34 @@ class Watch:
         return Ending("stopped", f"stopped by {name}", signal=self.request.signum)
 
     def _unphysical(self, rows: Sequence[Row]) -> Ending | None:
-        limit_K = self.limits.max_temperature_K
-        for row in rows:
-            at = f"at step {row.step}, {row.time_ps:.4g} ps"
-            if not row.finite:
-                return _runaway(f"energy or temperature {NOT_FINITE} {at}")
-            if limit_K is not None and row.temperature_K > limit_K:
-                return _runaway(f"{row.temperature_K:.0f} K passed {limit_K:.0f} K {at}")
+        """The first of these rows that is beyond the rule, or the user's own limit."""
+        return next(filter(None, map(self._beyond, rows)), None)
+
+    def _beyond(self, row: Row) -> Ending | None:
+        limits, at = self.limits, f"stopped at step {row.step}, {row.time_ps:.4g} ps"
+        if not row.finite:
+            return _runaway(f"{at}: energy or temperature {NOT_FINITE}; {ADVICE}")
+        start = self.follower.first or row
+        moved_meV = 1e3 * (row.conserved_eV - start.conserved_eV) / self.n_atoms
+        if lost(row.temperature_K, moved_meV, self.reference_K, limits.hot):
+            return _runaway(
+                f"{at}: {row.temperature_K:.4g} K is more than {limits.hot:g} times the "
+                f"{self.reference_K:g} K asked for, and the conserved quantity changed by "
+                f"{moved_meV:.3g} meV/atom; {ADVICE}"
+            )
+        limit_K = limits.max_temperature_K
+        if limit_K is not None and row.temperature_K > limit_K:
+            return _runaway(
+                f"{at}: the temperature ({row.temperature_K:.0f} K) exceeded the limit "
+                f"({limit_K:.0f} K)"
+            )
         return None
 
     def _server_ended(self) -> Ending | None:
         if self.server.code is None:
             return None
-        self.follower.update()
+        if ending := self._unphysical(self.follower.update()):  # what it wrote last
+            return ending
         if self.server.code == 0 and self.follower.step == self.n_outer:
             return Ending("finished")
         where = f"at step {self.follower.step} of {self.n_outer}"
