@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from ncforce_ipi.backend import Evaluation, Structure
+from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.diagnostics import resonance
 from ncforce_ipi.diagnostics.inspection import GROWING_PER_PS
 from ncforce_ipi.diagnostics.pair import inspect_pair, masses
@@ -56,11 +56,8 @@ def stiffnesses(delta):
     return slow, fast + 3e-3 * np.linalg.norm(fast) / np.linalg.norm(m) * m
 
 
-class Linear:
+class Linear(Backend):
     """Forces -K x of one kind, with noise that depends on the positions alone."""
-
-    species = None
-    source = None
 
     def __init__(self, stiffness, kind, noise):
         self.stiffness, self.kind, self.noise = stiffness, kind, noise

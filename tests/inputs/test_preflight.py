@@ -12,10 +12,10 @@ from ase.build import graphene
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import preflight
-from ncforce_ipi.inputs.commands import Service
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
+from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
 
 WATER = read_structure("water")

@@ -14,12 +14,13 @@ from ase import Atoms
 
 from ncforce_ipi import cli
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.commands import Service, Transport
+from ncforce_ipi.inputs.commands import Transport
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.ready_made import ready
 from ncforce_ipi.inputs.recipe import Recipe, input_xml, write_input
+from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
 
 ATOMS = Atoms("OH2", positions=np.eye(3), cell=[[10, 0, 0], [1, 10, 0], [0, 2, 10]], pbc=True)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.commands import Service
 from ncforce_ipi.inputs.ensembles import ENSEMBLES, Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.preflight import check, vacuum_A
 from ncforce_ipi.inputs.recipe import Recipe, input_xml
+from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.inputs.systems import SYSTEMS, system
 from ncforce_ipi.models import SHIPPED

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.inputs.commands import Service, Transport, is_name
+from ncforce_ipi.inputs.commands import Transport
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
+from ncforce_ipi.inputs.service import Service, is_name
 from ncforce_ipi.launch import addresses as sockets
 from ncforce_ipi.launch import claim, compare, continuation, resume, run
 from ncforce_ipi.launch import directory as files
@@ -207,7 +208,7 @@ class TestClaim:
 
     def test_a_record_of_something_else(self, tmp_path):
         before = write(tmp_path, OF_A_RUN | {"run.json": '{"name": "marathon"}'})
-        with pytest.raises(InputError, match="is missing or another program's"):
+        with pytest.raises(InputError, match="is no record of a run of ncforce"):
             claim_and_write(tmp_path, force=True)
         assert tree(tmp_path) == before
 
@@ -710,7 +711,7 @@ class TestProvenance:
     def test_unreadable_record(self, tmp_path, text):
         if text is not None:
             (tmp_path / "run.json").write_text(text)
-        with pytest.raises(InputError, match=r"run\.json (is missing or another|can't be read)"):
+        with pytest.raises(InputError, match=r"run\.json is (missing|no record of a run)"):
             read_record(tmp_path)
 
 

@@ -15,7 +15,7 @@ from ncforce_ipi.serve import families
 from ncforce_ipi.serve.load import load_model
 from tests.conftest import WATER_XYZ
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LIBRARIES = {
     "metatomic": "metatomic-torch",
     "sevennet": "sevenn",
@@ -151,7 +151,7 @@ def test_our_families_without_our_metadata():
     """From PYTHONPATH alone: no entry points, and the same families."""
     code = (
         "import sys; from importlib import metadata; metadata.entry_points = lambda **_: ()\n"
-        "from ncforce_ipi import families\n"
+        "from ncforce_ipi.serve import families\n"
         "print(*families.known()); families.find('analytic').load('harmonic').close()"
     )
     done = subprocess.run(

@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write ``input.xml`` and ``init.xyz``."""
     jobs.fill(args)
-    recipe = jobs.recipe(args, jobs.plan(args))
-    atoms = read_structure(args.structure, args.velocities)
+    job = jobs.job(args, jobs.plan(args), args.out)
+    recipe, atoms = job.recipe, read_structure(job.structure, job.velocities)
     for warning in preflight.check(recipe, atoms).warnings:
         log.warning("%s", warning)
     paths = [args.out / name for name in (INPUT_FILE, STRUCTURE_FILE)]

@@ -1,25 +1,21 @@
-"""Options that ``run``, ``input`` and ``compare`` share, and the job that they describe."""
+"""Options that ``run``, ``input``, ``compare`` and ``tune`` share, and the job they describe."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
-import shutil
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.commands import Service, Transport, is_name
 from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
-from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.inputs.recipe import Recipe
-from ncforce_ipi.inputs.systems import NAMES, SYSTEMS, system
-from ncforce_ipi.launch.job import Job
+from ncforce_ipi.inputs.systems import NAMES
+from ncforce_ipi.launch.job import Job, new_job
 from ncforce_ipi.launch.supervise import Limits
-from ncforce_ipi.models import SHIPPED
-from ncforce_ipi.models.modelfile import named_model
+
+log = logging.getLogger(__name__)
 
 DEFAULTS: dict[str, Any] = {
     "system": None,
@@ -33,8 +29,9 @@ DEFAULTS: dict[str, Any] = {
     "timestep_fs": 0.5,
     "temperature_K": 300.0,
     "seed": 1,
-    "family": "metatomic",
     "model": None,
+    "slow": None,
+    "fast": None,
     "structure": None,
     "velocities": None,
     "write_forces": None,
@@ -42,36 +39,55 @@ DEFAULTS: dict[str, Any] = {
     "threads": 1,
     "driver_options": "",
     "drivers": None,
+    "port": None,
+    "stall_s": 600.0,
+    # old spellings
+    "family": None,
     "program": None,
     "slow_driver": None,
     "slow_model": None,
     "slow_family": None,
-    "port": None,
-    "stall_s": 600.0,
 }
 DEFAULT_M = 8
+SPEC = (
+    "a file, FAMILY:MODEL, in quotes with options, or '[PATH/]ncforce driver FAMILY --model ...' "
+    "of another environment"
+)
 
 
 def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
-    """What is simulated and with which model; ``several`` words say what else may stand there.
+    """What is simulated; ``several`` words say what else may stand there.
 
     Every default is None here, so that ``--resume`` can tell what was given; ``DEFAULTS`` fill in.
     """
-    add = parser.add_argument
-    add("system", nargs="*" if several else "?", metavar="SYSTEM|DIR" if several else "SYSTEM",
-        help=f"shipped model and start structure: {NAMES}; {several}".rstrip("; "))  # fmt: skip
-    add("--model", "--fast-model", dest="model", metavar="MODEL",
-        help="model instead of the shipped one: a file, or a name of its family")  # fmt: skip
+    parser.add_argument(
+        "system", nargs="*" if several else "?", metavar="SYSTEM|DIR" if several else "SYSTEM",
+        help=f"shipped model and start structure: {NAMES}; {several}".rstrip("; "),
+    )  # fmt: skip
+    add = parser.add_argument_group("system").add_argument
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
     add("--velocities", metavar="FILE",
         help="start velocities: last frame of i-PI's velocities, or of extxyz with momenta; "
         "default: random ones by --seed")  # fmt: skip
-    add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
     add("--temperature-K", dest="temperature_K", type=float, metavar="X",
         help="of the start velocities and of the ensemble, default 300 K")  # fmt: skip
+    add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
     add("--seed", type=int, metavar="N",
         help="of the start velocities and the thermostat, default 1")  # fmt: skip
+    _add_models(parser)
     _add_ensemble(parser)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("models", f"MODEL is {SPEC}.")
+    add = group.add_argument
+    add("--model", metavar="MODEL", help="both forces; default: the system's model")
+    add("--slow", metavar="MODEL", help="the slow (conservative) force from another model")
+    add("--fast", metavar="MODEL", help="the fast (direct) force from another model")
+    add("--driver-options", metavar="WORDS", help="more options of `ncforce driver`, in quotes")
+    for name in ("--family", "--program", "--slow-model", "--slow-family", "--slow-driver"):
+        add(name, help=argparse.SUPPRESS)  # as it was spelt in 0.1
+    add("--fast-model", dest="model", help=argparse.SUPPRESS)
 
 
 def _add_ensemble(parser: argparse.ArgumentParser) -> None:
@@ -88,30 +104,16 @@ def _add_ensemble(parser: argparse.ArgumentParser) -> None:
 
 
 def add_service(parser: argparse.ArgumentParser) -> None:
-    """What serves the forces."""
-    add = parser.add_argument
-    add("--family", help="model family of the driver, default metatomic")
+    """How the forces are served."""
+    add = parser.add_argument_group("drivers").add_argument
     add("--device", metavar="NAME[,NAME]",
         help="cpu, cuda, or cuda:0,cuda:1 for a driver on each; default: the model's own choice",
         )  # fmt: skip
     add("--threads", type=int, metavar="N", help="CPU threads of each driver, default 1")
-    add("--driver-options", metavar="WORDS", help="more options of `ncforce driver`, in quotes")
-    add("--program", metavar="FILE",
-        help="ncforce of the family's environment; default: this one")  # fmt: skip
-    add("--slow-model", metavar="MODEL",
-        help="another model for the slow forces: a file, or a name of its family; "
-        "the model above then serves the fast ones")  # fmt: skip
-    add("--slow-family", metavar="NAME", help="family of the slow model, default that of --model")
-    add(
-        "--slow-driver",
-        metavar="COMMAND",
-        help="the same with all of its options or from another environment, in quotes: "
-        "'[PATH/]ncforce driver FAMILY --model ...'",
-    )
 
 
 def add_driver(parser: argparse.ArgumentParser) -> None:
-    """What serves the forces, and how it is started and watched."""
+    """How the forces are served, and how the drivers are started and watched."""
     add_service(parser)
     add = parser.add_argument
     add("--drivers", type=int, metavar="K",
@@ -134,18 +136,38 @@ def given(args: argparse.Namespace) -> list[str]:
 
 
 def fill(args: argparse.Namespace) -> None:
-    """Put the defaults in the place of what wasn't given."""
+    """Put the defaults in the place of what wasn't given, and today's spelling for the old one."""
+    _translate(args)
     for name, value in DEFAULTS.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
-    if args.system is None and not (args.model and args.structure):
+    named = args.model or (args.slow and args.fast)
+    if args.system is None and not (named and args.structure):
         raise InputError(f"name a SYSTEM ({NAMES}), or give --model and --structure")
-    if args.system is not None:
-        shipped = system(args.system)
-        args.model = args.model or shipped.model
-        args.structure = args.structure or args.system
-        if args.ensemble == "npt":
-            args.barostat = args.barostat or shipped.barostat
+
+
+def _translate(args: argparse.Namespace) -> None:
+    """What 0.1 called --family, --program, --slow-model, --slow-family and --slow-driver."""
+    if args.slow_driver and (args.slow_model or args.slow_family):
+        raise InputError("--slow-driver names model and family; leave --slow-model/-family out")
+    if args.slow_family and not args.slow_model:
+        raise InputError("--slow-family needs --slow-model")
+    old = [name for name in ("family", "program", "slow_driver", "slow_model") if
+           getattr(args, name)]  # fmt: skip
+    if not old:
+        return
+    family = args.family or "metatomic"
+    if args.slow_driver or args.slow_model:
+        args.slow = args.slow_driver or f"{args.slow_family or family}:{args.slow_model}"
+    if (args.family or args.program) and args.model:
+        words = [args.program, "driver", family, "--model", args.model]
+        args.model = shlex.join(words) if args.program else shlex.quote(f"{family}:{args.model}")
+    names = ", ".join("--" + name.replace("_", "-") for name in old)
+    log.warning(
+        "%s will go: say --model, --slow or --fast with FAMILY:MODEL or "
+        "'[PATH/]ncforce driver FAMILY --model ...'",
+        names,
+    )
 
 
 def plan(args: argparse.Namespace) -> Plan:
@@ -167,90 +189,25 @@ def ensemble(args: argparse.Namespace) -> Ensemble:
     )
 
 
-def recipe(args: argparse.Namespace, steps: Plan) -> Recipe:
-    """The input of a run of these steps."""
-    return Recipe(
-        steps,
-        ensemble(args),
-        args.temperature_K,
-        args.seed,
-        service(args),
-        Transport(args.port),
-        _force_stride(args.write_forces, steps),
-    )
-
-
-def _force_stride(written: int | None, steps: Plan) -> int | None:
-    """True is the option without a number."""
-    return Strides.of(steps).position if written is True else written
-
-
 def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
     """The whole job."""
-    limits = Limits(args.stall_s, getattr(args, "max_temperature_K", None))
-    velocities = args.velocities and str(Path(args.velocities).expanduser().absolute())
-    structure = _absolute(args.structure)
-    return Job(directory, recipe(args, steps), structure, limits, velocities)
-
-
-def service(args: argparse.Namespace) -> Service:
-    """The drivers."""
-    if args.threads < 1:
-        raise InputError(f"threads must be 1 or more, got {args.threads}")
-    return Service(
-        _absolute(args.model, args.family),
-        args.family,
-        args.device,
-        args.threads,
-        tuple(shlex.split(args.driver_options)),
-        args.drivers,
-        args.program and str(Path(args.program).expanduser().absolute()),
-        _slow_driver(args),
+    return new_job(
+        directory,
+        steps,
+        system=args.system,
+        model=args.model,
+        slow=args.slow,
+        fast=args.fast,
+        structure=args.structure,
+        velocities=args.velocities,
+        ensemble=ensemble(args),
+        temperature_K=args.temperature_K,
+        seed=args.seed,
+        write_forces=args.write_forces,
+        device=args.device,
+        threads=args.threads,
+        drivers=args.drivers,
+        driver_options=shlex.split(args.driver_options),
+        port=args.port,
+        limits=Limits(args.stall_s, getattr(args, "max_temperature_K", None)),
     )
-
-
-def _slow_driver(args: argparse.Namespace) -> tuple[str, ...]:
-    """The words of another driver for the slow forces; none if the same one serves both."""
-    if args.slow_driver and (args.slow_model or args.slow_family):
-        raise InputError("--slow-driver names model and family; leave --slow-model/-family out")
-    if args.slow_driver:
-        return _other_driver(args.slow_driver)
-    if args.slow_model is None:
-        if args.slow_family is not None:
-            raise InputError("--slow-family needs --slow-model")
-        return ()
-    family = args.slow_family or args.family
-    program = Path(sysconfig.get_path("scripts")) / "ncforce"
-    words = [str(program), "driver", family, "--model", _absolute(args.slow_model, family)]
-    return _other_driver(shlex.join(words))
-
-
-def _other_driver(command: str) -> tuple[str, ...]:
-    """The words of ``--slow-driver``, with absolute paths of files and of its program."""
-    words = shlex.split(command)
-    if not words:
-        return ()
-    program = shutil.which(words[0])
-    if not program or words[1:2] != ["driver"]:
-        raise InputError(
-            f"--slow-driver: expected 'ncforce driver FAMILY --model ...', got {command!r}"
-        )
-    found = (str(Path(program).absolute()), *map(_absolute_file, words[1:]))
-    named_model(found)
-    return found
-
-
-def _absolute_file(word: str) -> str:
-    """A file's absolute path in the place of the file, also behind ``--option=``."""
-    option, _, value = word.rpartition("=")
-    if option.startswith("--") and Path(value).is_file():
-        return f"{option}={Path(value).absolute()}"
-    return str(Path(word).absolute()) if Path(word).is_file() else word
-
-
-def _absolute(name_or_path: str, family: str = "metatomic") -> str:
-    """A name as it is, a path made absolute: programs run in the run's directory."""
-    shipped = name_or_path in SHIPPED or name_or_path in SYSTEMS
-    if shipped or is_name(name_or_path, family):
-        return name_or_path
-    return str(Path(name_or_path).expanduser().absolute())

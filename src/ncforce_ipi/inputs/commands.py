@@ -1,21 +1,18 @@
 """The command lines of the drivers that serve a run: for the launcher, and for people by hand.
 
-Owns what a user says of the drivers, and the words that start one.
+Owns the words that start one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.rundir import STRUCTURE_FILE
-
-MAX_DRIVERS = 1024
 
 
 @dataclass(frozen=True)
@@ -41,55 +38,6 @@ class Transport:
             return []
         ports = [(f"--{name}-port", str(self.port_of(name))) for name in components]
         return ["--host", self.host, *(word for pair in ports for word in pair)]
-
-
-@dataclass(frozen=True)
-class Service:
-    """How the forces are served.
-
-    Attributes
-    ----------
-    family : model family, see ``ncforce driver --list``
-    model : name of a shipped model, or that the family knows, or path
-    device : one device, or several with commas, which the drivers take in turn
-    threads : CPU threads of each driver
-    options : further options of ``ncforce driver``
-    drivers : how many processes serve every role; None for one, or one for each device
-    program : ``ncforce`` of the environment that has the family's library; None for our own
-    slow_driver : words of another driver for the slow forces, so that this one serves the fast
-        ones alone: its program, ``driver``, its family and the options of its model
-    """
-
-    model: str
-    family: str = "metatomic"
-    device: str | None = None
-    threads: int = 1
-    options: tuple[str, ...] = ()
-    drivers: int | None = None
-    program: str | None = None
-    slow_driver: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.drivers is not None and not 1 <= self.drivers <= MAX_DRIVERS:
-            raise InputError(f"drivers must lie between 1 and {MAX_DRIVERS}, got {self.drivers}")
-        if "" in self.devices:
-            raise InputError(f"device {self.device!r} has an empty name; expected cuda:0,cuda:1")
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Every device that is named; none if the model chooses."""
-        return () if self.device is None else tuple(self.device.split(","))
-
-    @property
-    def n_drivers(self) -> int:
-        """How many driver processes there are."""
-        return self.drivers or len(self.devices) or 1
-
-
-def is_name(model: str, family: str) -> bool:
-    """Whether a model is a name that its family may know: no file, and nothing that looks so."""
-    looks_like_a_file = re.search(r"/|\.[a-z]+$", model) is not None
-    return family != "metatomic" and not looks_like_a_file and not Path(model).is_file()
 
 
 def driver_words(

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ncforce_ipi.inputs.commands import Service
 from ncforce_ipi.inputs.ensembles import ENSEMBLES, Ensemble
 from ncforce_ipi.inputs.plan import Forces, Plan
 from ncforce_ipi.inputs.recipe import Recipe, input_xml
+from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.inputs.systems import SYSTEMS
 

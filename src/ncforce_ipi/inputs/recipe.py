@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.commands import Service, Transport, by_hand
+from ncforce_ipi.inputs.commands import Transport, by_hand
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.motion import motion_xml, title
 from ncforce_ipi.inputs.outputs import outputs_xml
 from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import velocities_xyz
 from ncforce_ipi.inputs.templates import fill
 from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE

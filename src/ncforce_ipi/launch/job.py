@@ -5,16 +5,20 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ncforce_ipi.errors import RunError
-from ncforce_ipi.inputs.commands import Service, Transport, driver_words, slow_driver_words
+from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.inputs.commands import Transport, driver_words, slow_driver_words
 from ncforce_ipi.inputs.ensembles import Ensemble
+from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
+from ncforce_ipi.inputs.service import Service, service_of
+from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
+from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.rundir import INPUT_FILE, LOGS
 
@@ -42,6 +46,80 @@ class Job:
     def name(self) -> str:
         """For messages and the progress bar."""
         return self.directory.name or str(self.directory)
+
+
+def new_job(
+    directory: Path,
+    plan: Plan,
+    *,
+    system: str | None = None,
+    model: str | None = None,
+    slow: str | None = None,
+    fast: str | None = None,
+    structure: str | None = None,
+    velocities: str | None = None,
+    ensemble: Ensemble | None = None,
+    temperature_K: float = 300.0,
+    seed: int = 1,
+    write_forces: int | bool | None = None,
+    device: str | None = None,
+    threads: int = 1,
+    drivers: int | None = None,
+    driver_options: Sequence[str] = (),
+    port: int | None = None,
+    limits: Limits | None = None,
+) -> Job:
+    """A run from a user's words; files are looked for here, and made absolute.
+
+    Parameters
+    ----------
+    directory : where it runs
+    plan : which forces, how many steps
+    system : shipped model and start structure
+    model : both forces, as `inputs.service.parse_model` takes it; None: the system's
+    slow, fast : another model for this force
+    structure : file of the start structure; None: the system's
+    velocities : file of the start velocities; None: random ones
+    ensemble : None: NVE
+    temperature_K : of the start velocities and of the ensemble, K
+    seed : of the start velocities and of the thermostat
+    write_forces : outer steps between two writes of both forces; True: as often as positions
+    device : one, or several with commas, which the drivers take in turn
+    threads : CPU threads of each driver
+    drivers : how many processes; None: one for each device
+    driver_options : further words of ``ncforce driver``
+    port : TCP instead of unix sockets
+    limits : when it is given up
+
+    Raises
+    ------
+    InputError
+        No such system, something is missing, or a number out of its range.
+    """
+    shipped = None if system is None else known_system(system)
+    named = model or (shipped.model if shipped else None)
+    if (named is None and not (slow and fast)) or (shipped is None and structure is None):
+        raise InputError(f"name a system ({NAMES}), or give a model and a structure")
+    ensemble = ensemble or Ensemble()
+    if shipped is not None and ensemble.name == "npt" and ensemble.barostat is None:
+        ensemble = replace(ensemble, barostat=shipped.barostat)
+    service = service_of(
+        named or str(slow),
+        slow=slow,
+        fast=fast,
+        device=device,
+        threads=threads,
+        drivers=drivers,
+        options=driver_options,
+    )
+    stride = Strides.of(plan).position if write_forces is True else write_forces
+    recipe = Recipe(plan, ensemble, temperature_K, seed, service, Transport(port), stride)
+    start = str(structure or system)
+    if start not in SYSTEMS:
+        start = str(Path(start).expanduser().absolute())
+    if velocities is not None:
+        velocities = str(Path(velocities).expanduser().absolute())
+    return Job(directory, recipe, start, limits or Limits(), velocities)
 
 
 def ipi_command(input_file: str, sockets: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.commands import Service, is_name
+from ncforce_ipi.inputs.service import Service, is_name
 from ncforce_ipi.inputs.structure import structure_path
 from ncforce_ipi.launch.directory import write_atomically
 from ncforce_ipi.launch.job import Job, driver_names, report_file, to_record

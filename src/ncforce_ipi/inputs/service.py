@@ -1,0 +1,204 @@
+"""What serves the forces: models as users name them, and the drivers that serve them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.models import SHIPPED
+from ncforce_ipi.models.modelfile import named_model
+
+MAX_DRIVERS = 1024
+FAMILY = re.compile(r"[a-z][a-z0-9_-]*")
+FORMS = (
+    "a shipped model (water), a metatomic file, FAMILY:MODEL, 'FAMILY:MODEL OPTIONS', or "
+    "'[PATH/]ncforce driver FAMILY --model ...' of another environment"
+)
+
+
+@dataclass(frozen=True)
+class Service:
+    """How the forces are served.
+
+    Attributes
+    ----------
+    family : model family, see ``ncforce driver --list``
+    model : name of a shipped model, or that the family knows, or path
+    device : one device, or several with commas, which the drivers take in turn
+    threads : CPU threads of each driver
+    options : further options of ``ncforce driver``
+    drivers : how many processes serve every role; None for one, or one for each device
+    program : ``ncforce`` of the environment that has the family's library; None for our own
+    slow_driver : words of another driver for the slow forces, so that this one serves the fast
+        ones alone: its program, ``driver``, its family and the options of its model
+    """
+
+    model: str
+    family: str = "metatomic"
+    device: str | None = None
+    threads: int = 1
+    options: tuple[str, ...] = ()
+    drivers: int | None = None
+    program: str | None = None
+    slow_driver: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.drivers is not None and not 1 <= self.drivers <= MAX_DRIVERS:
+            raise InputError(f"drivers must lie between 1 and {MAX_DRIVERS}, got {self.drivers}")
+        if "" in self.devices:
+            raise InputError(f"device {self.device!r} has an empty name; expected cuda:0,cuda:1")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Every device that is named; none if the model chooses."""
+        return () if self.device is None else tuple(self.device.split(","))
+
+    @property
+    def n_drivers(self) -> int:
+        """How many driver processes there are."""
+        return self.drivers or len(self.devices) or 1
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A model as a user names it: the family, the model, and how its driver is started.
+
+    Attributes
+    ----------
+    family : see ``ncforce driver --list``
+    model : a name that the family knows, or the absolute path of a file
+    options : of the family, as words of a command line
+    program : ``ncforce`` of another environment; None for our own
+    """
+
+    family: str
+    model: str
+    options: tuple[str, ...] = ()
+    program: str | None = None
+
+    def driver(self, more: Sequence[str] = ()) -> tuple[str, ...]:
+        """The words that start its driver, without a role."""
+        program = self.program or str(Path(sysconfig.get_path("scripts")) / "ncforce")
+        return (program, "driver", self.family, "--model", self.model, *more, *self.options)
+
+
+def parse_model(spec: str) -> NamedModel:
+    """What a user's words say of a model.
+
+    ::
+
+        water                               a shipped model
+        model.pt                            the file of a metatomic model
+        sevennet:7net-0                     FAMILY:MODEL
+        'orb:orb-v2 --dtype float64'        with options of the family
+        '/other/env/bin/ncforce driver mace --model m.model'    of another environment
+
+    Raises
+    ------
+    InputError
+        It makes no sense.
+    """
+    words = shlex.split(spec)
+    if not words:
+        raise InputError(f"expected {FORMS}; got nothing")
+    if words[1:2] == ["driver"]:
+        return _of_another_environment(spec, words)
+    head, colon, rest = words[0].partition(":")
+    if colon and FAMILY.fullmatch(head) and not Path(words[0]).exists():
+        family, model, options = head, rest, words[1:]
+    elif Path(spec).expanduser().is_file():  # whatever is in its name
+        family, model, options = "metatomic", spec, []
+    elif "--model" in words[1:]:
+        place = words.index("--model")
+        family, model = words[0], words[place + 1] if place + 1 < len(words) else ""
+        options = [*words[1:place], *words[place + 2 :]]
+    else:
+        family, model, options = "metatomic", words[0], words[1:]
+    if not model:
+        raise InputError(f"{spec!r} names no model; expected {FORMS}")
+    return NamedModel(family, absolute(model, family), tuple(map(_absolute_file, options)))
+
+
+def _of_another_environment(spec: str, words: Sequence[str]) -> NamedModel:
+    """``[PATH/]ncforce driver FAMILY --model MODEL OPTIONS``."""
+    program = shutil.which(Path(words[0]).expanduser())
+    if not program:
+        raise InputError(f"{words[0]} is no program; expected {FORMS}")
+    if len(words) < 3:
+        raise InputError(f"{spec!r} names no family; expected {FORMS}")
+    words = [program, *words[1:3], *map(_absolute_file, words[3:])]
+    model, family = named_model(words)
+    options: list[str] = []
+    rest = iter(words[3:])
+    for word in rest:
+        if word == "--model":
+            next(rest)
+        elif not word.startswith("--model="):
+            options.append(word)
+    return NamedModel(family, model, tuple(options), str(Path(program).absolute()))
+
+
+def service_of(
+    default: str,
+    *,
+    slow: str | None = None,
+    fast: str | None = None,
+    device: str | None = None,
+    threads: int = 1,
+    drivers: int | None = None,
+    options: Sequence[str] = (),
+) -> Service:
+    """The drivers of one model that gives both forces, or of one for each.
+
+    Parameters
+    ----------
+    default : model, as `parse_model` takes it, of each force that isn't named
+    slow, fast : another model for this force
+    options : further options of the driver of the fast forces
+
+    Raises
+    ------
+    InputError
+        A number out of its range, or a model that makes no sense.
+    """
+    if threads < 1:
+        raise InputError(f"threads must be 1 or more, got {threads}")
+    ours, other = parse_model(fast or default), parse_model(slow or default)
+    service = Service(
+        ours.model, ours.family, device, threads, (*ours.options, *options), drivers, ours.program
+    )
+    if other == ours:
+        return service
+    more: list[str] = []
+    if other.program is None:  # another environment may be on another machine, with other devices
+        more += ["--device", service.devices[0]] if service.devices else []
+        more += ["--threads", str(threads)] if threads != 1 else []
+        more = [] if {"--device", "--threads"} & set(other.options) else more
+    return replace(service, slow_driver=other.driver(more))
+
+
+def absolute(name_or_path: str, family: str = "metatomic") -> str:
+    """A name as it is, a path made absolute: programs run in the run's directory."""
+    if name_or_path in SHIPPED or is_name(name_or_path, family):
+        return name_or_path
+    return str(Path(name_or_path).expanduser().absolute())
+
+
+def _absolute_file(word: str) -> str:
+    """A file's absolute path in the place of the file, also behind ``--option=``."""
+    option, _, value = word.rpartition("=")
+    if option.startswith("--") and Path(value).is_file():
+        return f"{option}={Path(value).absolute()}"
+    return str(Path(word).absolute()) if Path(word).is_file() else word
+
+
+def is_name(model: str, family: str) -> bool:
+    """Whether a model is a name that its family may know: no file, and nothing that looks so."""
+    looks_like_a_file = re.search(r"/|\.[a-z]+$", model) is not None
+    return family != "metatomic" and not looks_like_a_file and not Path(model).is_file()
