@@ -1,6 +1,7 @@
 # make demo: a picosecond of liquid water with MTS forces, analysed.   make test: the test suite.
 # make test-matrix: the slow tests: every system, ensemble and choice of forces; thermostats.  12 minutes.
 # make test-families: every model family that goes together in one environment, and MACE in another.
+# make docs: the manual as HTML, docs/_build/html.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -8,7 +9,7 @@ FAMILIES_VENV ?= .venv-families
 MACE_VENV ?= .venv-mace
 FAMILY_TESTS = tests/drivers/test_contract.py tests/drivers/test_families_e2e.py
 
-.PHONY: demo test test-matrix test-families lint clean
+.PHONY: demo test test-matrix test-families lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/ncforce run water --ensemble nve --forces mts --mts 8 --time-ps 1 --out demo
@@ -35,8 +36,12 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# warnings are errors: a broken link, a reference to nothing, a docstring that can't be read
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -b html -W -n --keep-going -q docs docs/_build/html
+
 clean:
-	rm -rf $(VENV) $(FAMILIES_VENV) $(MACE_VENV) build src/*.egg-info
+	rm -rf $(VENV) $(FAMILIES_VENV) $(MACE_VENV) build src/*.egg-info docs/_build docs/_generated
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +50,10 @@ $(VENV)/.run: pyproject.toml constraints.txt
 
 $(VENV)/.test: $(VENV)/.run
 	$(BIN)/pip install -q -c constraints.txt -e ".[test]"
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.run
+	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
 	touch $@
 
 REQUIREMENTS = ipi_drivers/requirements
