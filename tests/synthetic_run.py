@@ -27,12 +27,28 @@ NAMES = (
 )
 WAVENUMBERS_PER_CM = {"O": 200.0, "H": 3600.0}
 DRIFT_MEV_PER_ATOM_PER_PS = 0.3
+START_K = 300.0
 
 
 def write_run(
-    directory: Path, *, n_outer: int = 1000, n_molecules: int = 27, heating: float = 0.0
+    directory: Path,
+    *,
+    n_outer: int = 1000,
+    n_molecules: int = 27,
+    heating: float = 0.0,
+    by_forces: bool = False,
 ) -> None:
-    """A run of water-like molecules; ``heating`` in 1/ps makes the velocities grow."""
+    """A run of water-like molecules.
+
+    Parameters
+    ----------
+    directory : made here
+    n_outer : outer steps of 4 fs
+    n_molecules : a cube of a whole number
+    heating : rate at which the velocities grow, 1/ps; T grows as exp(2 heating t)
+    by_forces : whether the heat is work of the forces, which the conserved quantity shows; else
+        it is potential energy of the start, and the conserved quantity stays
+    """
     directory.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(1)
     species = np.array(["O", "H", "H"] * n_molecules)
@@ -43,8 +59,13 @@ def write_run(
     kinetic_eV = kinetic_energy(velocities, masses_u)
     conserved_eV = 1e-6 * DRIFT_MEV_PER_ATOM_PER_PS * len(species) * time_fs
     conserved_eV += 1e-4 * rng.normal(size=len(time_fs))
+    if by_forces:  # oscillators: as much potential as kinetic energy, 3 k_B T an atom
+        growth = np.exp(2e-3 * heating * time_fs) - 1.0
+        conserved_eV += 3.0 * len(species) * BOLTZMANN_EV_PER_K * START_K * growth
     steps = np.arange(n_outer + 1.0)
-    temperature_K = 2.0 * kinetic_eV / (BOLTZMANN_EV_PER_K * (3 * len(species) - 3))
+    # by i-PI's formula, with what the fixed centre of mass would have at the ensemble's T
+    temperature_K = 2.0 * kinetic_eV / BOLTZMANN_EV_PER_K + 3.0 * START_K
+    temperature_K /= 3 * len(species)
     rows = np.column_stack([steps, 1e-3 * time_fs, conserved_eV, temperature_K, kinetic_eV])
     write_properties(directory / "simulation.out", rows)
     positions = _molecules(n_molecules)
@@ -101,7 +122,7 @@ def write_record(directory: Path, n_atoms: int, **changes) -> None:
         "version": "0.1.0",
         "state": "finished",
         "plan": {"forces": "mts", "mts": 8, "inner_step_fs": 0.5, "outer_step_fs": STEP_FS},
-        "temperature_K": 300.0,
+        "temperature_K": START_K,
         "n_atoms": n_atoms,
         "masses_u": MASSES_U,
         "model": {"name": "water", "sha256": "ab12"},
@@ -116,7 +137,7 @@ def _vibrations(rng, species, masses_u, time_fs) -> np.ndarray:
     wavenumbers = wavenumbers[:, None] * rng.normal(1.0, 0.01, size=(len(species), 3))
     phase = rng.uniform(0.0, 2.0 * np.pi, size=wavenumbers.shape)
     omega_per_fs = 2.0 * np.pi * wavenumbers / PER_FS_PER_CM
-    amplitude = np.sqrt(2.0 * BOLTZMANN_EV_PER_K * 300.0 / (U_A2_PER_FS2_EV * masses_u))
+    amplitude = np.sqrt(2.0 * BOLTZMANN_EV_PER_K * START_K / (U_A2_PER_FS2_EV * masses_u))
     velocities = amplitude[:, None] * np.cos(omega_per_fs * time_fs[:, None, None] + phase)
     drift = np.einsum("a,fac->fc", masses_u / masses_u.sum(), velocities)
     return velocities - drift[:, None]
@@ -129,3 +150,14 @@ def _molecules(n_molecules: int) -> np.ndarray:
     centres = np.stack(np.meshgrid(points, points, points), axis=-1).reshape(-1, 1, 3)
     shape = np.array([[0.0, 0.0, 0.0], [0.98, 0.0, 0.0], [-0.245, 0.949, 0.0]])
     return (centres + shape).reshape(-1, 3)
+
+
+def replace_value(directory: Path, row: int, column: int, word: str) -> None:
+    """Put a word in the place of one number of the properties file; both count from 0."""
+    path = directory / "simulation.out"
+    lines = path.read_text().splitlines(keepends=True)
+    line = row + len(NAMES)
+    words = lines[line].split()
+    words[column] = word
+    lines[line] = "  ".join(words) + "\n"
+    path.write_text("".join(lines))

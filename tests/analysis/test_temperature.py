@@ -16,7 +16,7 @@ from ncforce_ipi.analysis.temperature import (
     temperature,
 )
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.report.table import table as report
+from ncforce_ipi.observables.temperature import equipartition_line
 from ncforce_ipi.units import ATOMIC_MASS_KG, BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
 SPECIES = np.array(["O", "H", "H"] * 2)
@@ -131,9 +131,9 @@ def test_few_samples_need_a_larger_difference(n_independent, limit):
 
 
 def test_a_large_difference_of_few_samples_is_neither_agreement_nor_a_violation():
-    few = report.equipartition_line(Equipartition(("H", "O"), Mean(-17.4, 4.5, 7.0)))[1]
+    few = equipartition_line(Equipartition(("H", "O"), Mean(-17.4, 4.5, 7.0)))[1]
     assert few.endswith("too short a run to tell of equipartition")
-    mild = report.equipartition_line(Equipartition(("H", "O"), Mean(-1.0, 4.5, 1000.0)))[1]
+    mild = equipartition_line(Equipartition(("H", "O"), Mean(-1.0, 4.5, 1000.0)))[1]
     assert mild.endswith("equipartition holds")
-    violated = report.equipartition_line(Equipartition(("H", "O"), Mean(-40.0, 4.5, 1000.0)))[1]
+    violated = equipartition_line(Equipartition(("H", "O"), Mean(-40.0, 4.5, 1000.0)))[1]
     assert violated.endswith("equipartition is violated")

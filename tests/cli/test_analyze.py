@@ -7,23 +7,12 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.cli import main
-from tests.synthetic_run import write_run
+from tests.synthetic_run import replace_value, write_record, write_run
 
-FILES = {
-    "summary.json",
-    "drift.csv",
-    "temperature.csv",
-    "rdf.csv",
-    "vdos.csv",
-    "energy_temperature.png",
-    "rdf.png",
-    "vdos.png",
-    "energy_temperature.pdf",
-    "rdf.pdf",
-    "vdos.pdf",
-    "temperature.png",
-    "temperature.pdf",
-}
+NAMES = ("drift", "temperature", "rdf", "vdos", "diffusion", "power")
+# too short for displacements, which are the figure of diffusion
+NO_FIGURE = {"diffusion.png", "diffusion.pdf"}
+FILES = {"summary.json"} | {f"{name}.{kind}" for name in NAMES for kind in ("csv", "png", "pdf")}
 
 
 @pytest.fixture
@@ -43,13 +32,12 @@ def read_csv(path) -> tuple[list[str], dict[str, np.ndarray]]:
 def test_table_and_files(directory, capsys):
     assert main(["analyze", str(directory)]) == 0
     out = capsys.readouterr().out
-    assert {path.name for path in (directory / "analysis").iterdir()} == FILES
-    lines = dict(line.split("  ", 1) for line in out.splitlines() if not line.startswith(" "))
+    assert {path.name for path in (directory / "analysis").iterdir()} == FILES - NO_FIGURE
+    lines = dict(line.strip().split("  ", 1) for line in out.splitlines() if "  " in line.strip())
     slope, sign, _, unit = lines["drift of the conserved quantity"].split()
     assert (sign, unit) == ("+-", "meV/atom/ps")
     assert float(slope) == pytest.approx(0.3, abs=0.002)
-    assert lines["Nyquist frequency of c_vv"].strip() == "4170 cm^-1"
-    assert lines["time per inner step"].strip() == "12.50 ms"
+    assert lines["Nyquist frequency"].strip() == "4170 cm^-1 = 125.0 THz"
     assert "1e9 K/s" in out
     assert "equipartition" in lines["T(H) - T(O)"]
     for label in (
@@ -57,9 +45,38 @@ def test_table_and_files(directory, capsys):
         "excess kurtosis of v, O",
         "temperature, O",
         "peak of g_OO(r)",
-        "stretch peak of c_vv, H",
+        "stretch of H",
+        "diffusion, H",
+        "power of the forces",
     ):
         assert label in lines
+
+
+def test_the_first_lines_say_what_ran_whether_it_is_conservative_and_what_next(directory, capsys):
+    write_record(directory, 81, ensemble={"name": "nve", "beads": 1})
+    assert main(["analyze", str(directory)]) == 0
+    ran, answer, following = capsys.readouterr().out.splitlines()[:3]
+    assert ran.split("  ", 1)[0] == "run"
+    for word in ("MTS forces, M = 8", "81 atoms", "NVE from 300 K", "1.6 ps", "finished"):
+        assert word in ran
+    assert answer.startswith("conservative")
+    assert "yes: the conserved quantity drifts by 0.30" in answer
+    assert "within 0.5 meV/atom/ps" in answer
+    assert f"ncforce report {directory}" in following
+
+
+@pytest.mark.parametrize(
+    ("forces", "remedy"),
+    [("mts", "ncforce tune"), ("fast", "--forces mts"), ("slow", "a shorter time step")],
+)
+def test_a_lost_run_is_not_conservative_and_says_what_helps(tmp_path, capsys, forces, remedy):
+    write_run(tmp_path / "run", n_outer=300, heating=0.3, by_forces=True)
+    write_record(tmp_path / "run", 81, plan={"forces": forces, "mts": 8, "outer_step_fs": 4.0})
+    assert main(["analyze", str(tmp_path / "run")]) == 0
+    _, answer, following = capsys.readouterr().out.splitlines()[:3]
+    assert "no: at 0." in answer
+    assert "lost" in answer
+    assert remedy in following
 
 
 def test_every_file_says_where_it_comes_from(directory):
@@ -79,10 +96,15 @@ def test_columns_have_units_and_sane_numbers(directory):
     main(["analyze", str(directory)])
     folder = directory / "analysis"
     _, drift = read_csv(folder / "drift.csv")
-    assert list(drift) == ["time_ps", "conserved_minus_start_meV_per_atom", "temperature_K"]
+    assert list(drift) == [
+        "run", "time_ps", "temperature_K", "conserved_minus_start_meV_per_atom",
+    ]  # fmt: skip
     assert len(drift["time_ps"]) == 401
     _, temperature = read_csv(folder / "temperature.csv")
-    assert list(temperature) == ["time_ps", "temperature_H_K", "temperature_O_K"]
+    assert list(temperature) == [
+        "run", "step", "temperature_all_K", "temperature_H_K", "temperature_O_K",
+    ]  # fmt: skip
+    assert temperature["step"][0] == 25  # 0.1 ps are left out
     _, rdf = read_csv(folder / "rdf.csv")
     assert list(rdf)[:3] == ["r_A", "g_OO", "g_OO_standard_error"]
     assert rdf["r_A"][-1] < 9.32 / 2.0
@@ -98,40 +120,90 @@ def test_power_is_that_of_a_thermostatted_run(directory, capsys):
     (directory / "run.json").write_text(json.dumps(record))
     main(["analyze", str(directory)])
     summary = json.loads((directory / "analysis" / "summary.json").read_text())
-    drift = summary["drift_conserved_meV_per_atom_per_ps"]
-    assert summary["power_W_per_atom"] == pytest.approx(drift * 1.602176634e-10)
+    drift = summary["drift"]["runs"][0]["drift_conserved_meV_per_atom_per_ps"]
+    (run,) = summary["power"]["runs"]
+    assert run["power_W_per_atom"] == pytest.approx(drift * 1.602176634e-10)
     assert "power of the forces" in capsys.readouterr().out
+    record["ensemble"] = {"name": "nve", "beads": 1}
+    (directory / "run.json").write_text(json.dumps(record))
+    main(["analyze", str(directory), "--force"])
+    summary = json.loads((directory / "analysis" / "summary.json").read_text())
+    assert "NVE: no thermostat" in summary["power"]["unavailable"]
+    assert "power of the forces" not in capsys.readouterr().out
 
 
 def test_summary_has_null_for_what_is_not_known(directory):
     main(["analyze", str(directory), "--lag-ps", "0.2"])
     summary = json.loads((directory / "analysis" / "summary.json").read_text())
-    assert summary["drift_conserved_meV_per_atom_per_ps"] == pytest.approx(0.3, abs=0.01)
-    ratio = summary["drift_temperature_1e9_K_per_s"] / summary["drift_temperature_K_per_ps"]
+    (drift,) = summary["drift"]["runs"]
+    assert drift["drift_conserved_meV_per_atom_per_ps"] == pytest.approx(0.3, abs=0.01)
+    ratio = drift["drift_temperature_1e9_K_per_s"] / drift["drift_temperature_K_per_ps"]
     assert ratio == pytest.approx(1000.0)
-    assert summary["cvv_H_bend_per_cm"] is None  # these molecules have no bend
-    assert summary["runaway_ps"] is None
+    assert summary["vdos"]["cvv_H_bend_per_cm"] is None  # these molecules have no bend
+    assert drift["runaway_ps"] is None
+    assert drift["discarded_ps"] == pytest.approx(0.1)
+    assert summary["ms_per_inner_step"] == 12.5
 
 
 def test_long_run_has_its_displacements(tmp_path, capsys):
     write_run(tmp_path / "run", n_outer=3200, n_molecules=8)
     assert main(["analyze", str(tmp_path / "run")]) == 0
-    assert "diffusion, O" in capsys.readouterr().out
+    assert "Einstein's slope" in capsys.readouterr().out
     folder = tmp_path / "run/analysis"
-    _, columns = read_csv(folder / "displacement.csv")
-    assert list(columns) == ["lag_ps", "msd_H_A2", "msd_O_A2"]
+    _, columns = read_csv(folder / "diffusion.csv")
+    assert list(columns)[0] == "lag_ps"
+    assert {"msd_H_A2", "msd_O_A2"} <= set(columns)
     # places with noise of 0.05 A an axis: 6 sigma^2, whatever the lag
     np.testing.assert_allclose(columns["msd_O_A2"][1:], 6 * 0.05**2, rtol=0.05)
-    assert (folder / "displacement.png").stat().st_size > 0
-    assert (folder / "displacement.pdf").stat().st_size > 0
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert all(path.stat().st_size > 0 for path in folder.iterdir())
 
 
 def test_short_run_has_a_table_too(tmp_path, capsys):
     write_run(tmp_path / "run", n_outer=28)
     assert main(["analyze", str(tmp_path / "run"), "--discard-ps", "0.1"]) == 0
     out = capsys.readouterr().out
-    assert "too few samples" in out
+    assert "4 samples; expected at least 10" in out
     assert "nan" not in out
+
+
+@pytest.mark.parametrize("column", [2, 3, 4])
+def test_a_row_of_nan_ends_the_window(directory, capsys, column):
+    """Of the conserved quantity and of the kinetic energy, which is our temperature."""
+    replace_value(directory, row=45, column=column, word="nan")
+    assert main(["analyze", str(directory)]) == 0
+    summary = json.loads((directory / "analysis" / "summary.json").read_text())
+    (drift,) = summary["drift"]["runs"]
+    if column == 3:  # i-PI's own temperature, which isn't used
+        assert drift["runaway_ps"] is None
+        return
+    assert drift["runaway_ps"] == pytest.approx(0.18)  # 45 steps of 4 fs
+    assert drift["to_ps"] == pytest.approx(0.176)
+    assert "no: at 0.18 ps the run was lost" in capsys.readouterr().out
+
+
+def test_a_directory_of_another_launcher_is_analysed(directory, capsys):
+    (directory / "run.json").unlink()
+    words = ["--masses-u", "H=1.008,O=15.999", "--temperature-K", "300"]
+    assert main(["analyze", str(directory), *words]) == 0
+    assert "a run of i-PI" in capsys.readouterr().out.splitlines()[0]
+    assert {path.name for path in (directory / "analysis").iterdir()} == FILES - NO_FIGURE
+
+
+def test_what_cannot_be_had_says_why(directory, capsys):
+    (directory / "simulation.out").unlink()
+    (directory / "simulation.pos_0.extxyz").unlink()
+    assert main(["analyze", str(directory)]) == 0
+    assert "no properties file of i-PI there" in capsys.readouterr().out
+    summary = json.loads((directory / "analysis" / "summary.json").read_text())
+    assert "no properties file" in summary["drift"]["unavailable"]
+    assert "holds no trajectory of positions" in summary["rdf"]["unavailable"]
+    assert summary["temperature"]["temperature_all_K"] == pytest.approx(300.0, rel=0.05)
+
+
+def remove_all(directory):
+    for path in directory.iterdir():
+        path.unlink()
 
 
 def test_an_earlier_analysis_is_replaced_only_by_force(directory, capsys):
@@ -145,25 +217,14 @@ def test_an_earlier_analysis_is_replaced_only_by_force(directory, capsys):
     assert marked.read_text() != "mine"
 
 
-def break_row(directory):
-    path = directory / "simulation.out"
-    lines = path.read_text().splitlines(keepends=True)
-    words = lines[50].split()
-    words[2] = "nan"
-    lines[50] = "  ".join(words) + "\n"
-    path.write_text("".join(lines))
-
-
 @pytest.mark.parametrize(
     ("spoil", "words", "message"),
     [
-        (lambda d: (d / "run.json").unlink(), [], "run.json is missing; expected a directory made"),
-        (lambda d: (d / "simulation.out").unlink(), [], "simulation.out is missing"),
-        (break_row, [], "conserved is nan at sample 45"),
-        (lambda d: None, ["--discard-ps", "9"], "ends at 1.6 ps; expected more than the 9 ps"),
+        (remove_all, [], "no properties file of i-PI there"),
+        (lambda d: None, ["--discard-ps", "9"], "ends before the 9 ps to discard"),
         (lambda d: None, ["--discard-ps", "-1"], "--discard-ps -1; expected 0 or more"),
         (lambda d: None, ["--lag-ps", "0"], "--lag-ps 0; expected a positive time"),
-        (lambda d: None, ["--r-max-A", "-2"], "--r-max-A -2; expected a positive distance"),
+        (lambda d: None, ["--r-max-A", "-2"], "--r-max-A -2; expected a positive number"),
         (lambda d: None, ["--r-max-A", "5"], "expected at most half the smallest height"),
     ],
 )
@@ -179,4 +240,4 @@ def test_bad_input_ends_in_one_line(directory, capsys, spoil, words, message):
 
 def test_no_directory(tmp_path, capsys):
     assert main(["analyze", str(tmp_path / "nothing")]) == 2
-    assert "run.json is missing" in capsys.readouterr().err
+    assert "is no directory; expected that of a run" in capsys.readouterr().err

@@ -7,10 +7,12 @@ import ase.io
 import numpy as np
 import pytest
 
-from ncforce_ipi.analysis.statistics import Mean
+from ncforce_ipi.analysis.statistics import Mean, combine
 from ncforce_ipi.cli import main
-from ncforce_ipi.reading.metadata import look_around, properties_beside
-from ncforce_ipi.reading.replicas import Given, open_replicas, together
+from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.options import Options
+from ncforce_ipi.reading.directory import properties_beside
+from ncforce_ipi.reading.metadata import read_metadata
 from tests.synthetic_run import DRIFT_MEV_PER_ATOM_PER_PS, write_frame, write_record, write_run
 
 SPECIES = np.array(["O", "H", "H"] * 9)
@@ -108,7 +110,8 @@ def test_directory_of_ipi_without_a_record(directory, tmp_path):
 
 def test_extxyz_of_another_program_gives_the_same_spectrum(directory, tmp_path):
     """The same velocities as momenta in ASE's units, without steps or times."""
-    (replica,) = open_replicas([directory / "simulation.vel_0.xyz"], "velocities", Given())
+    data = open_dataset([directory / "simulation.vel_0.xyz"], Options(discard_ps=0.0))
+    (replica,) = data.replicas("velocities")
     (block,) = replica.blocks(10_000)
     masses_u = np.where(replica.species == "H", 1.008, 15.999)[:, None]
     frames = []
@@ -234,20 +237,21 @@ def test_several_drifts_have_a_mean_with_the_interval_of_their_spread(tmp_path):
 
 
 def test_replicas_together_take_their_errors_or_their_spread():
-    two = together([Mean(1.0, 0.3, 10.0), Mean(3.0, 0.4, 10.0)], [1.0, 1.0])
+    two = combine([Mean(1.0, 0.3, 10.0), Mean(3.0, 0.4, 10.0)], [1.0, 1.0])
     assert (two.value, two.error) == pytest.approx((2.0, 0.25))
     values = [1.0, 2.0, 4.0, 5.0]
-    four = together([Mean(value, 1e-3, 1.0) for value in values], [1.0] * 4)
+    four = combine([Mean(value, 1e-3, 1.0) for value in values], [1.0] * 4)
     assert four.error == pytest.approx(np.std(values, ddof=1) / 2.0)
 
 
 def test_surroundings(directory, tmp_path):
     assert properties_beside(directory / "simulation.vel_0.xyz").name == "simulation.out"
     assert properties_beside(directory / "other.vel_0.xyz") is None
-    assert look_around(directory).step_fs == pytest.approx(4.0)
-    assert look_around(directory).masses_u is None
+    assert read_metadata(directory).step_fs is None
+    assert open_dataset([directory]).first.step_fs == pytest.approx(4.0)  # simulation.out says it
+    assert read_metadata(directory).masses_u is None
     (directory / "run.json").write_text('{"somebody": "elses"}')
-    assert look_around(directory).masses_u is None
+    assert read_metadata(directory).masses_u is None
     (directory / "RESTART").write_text("<simulation><system></beads>")
     assert main(["drift", str(directory)]) == 2
 
@@ -257,6 +261,6 @@ def test_a_time_step_that_i_pi_left_out_of_a_checkpoint_is_one_atomic_unit(tmp_p
     comment = "<!-- Working Directory: /home/a/run--2 -->\n"  # as i-PI writes it: no XML
     (tmp_path / "RESTART").write_text(comment + text)
     # hbar / hartree by CODATA 2018, in fs to 11 digits
-    assert look_around(tmp_path).step_fs == pytest.approx(0.024188843266, rel=1e-10)
+    assert read_metadata(tmp_path).step_fs == pytest.approx(0.024188843266, rel=1e-10)
     (tmp_path / "RESTART").write_text(text.replace("dynamics", "optimizer"))
-    assert look_around(tmp_path).step_fs is None
+    assert read_metadata(tmp_path).step_fs is None

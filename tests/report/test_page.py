@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.cli import main
-from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.replicas import Given
-from ncforce_ipi.report import overlay, page, view
+from ncforce_ipi.observables.analyse import HEADINGS, Analysis, analyse
+from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.options import Options
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.report import page, view
+from ncforce_ipi.result import Unavailable
 from tests.synthetic_run import write_frame, write_run
 
 
@@ -59,13 +62,18 @@ def test_nothing_is_fetched(text):
     assert "*" not in policy
     for _, attrs in tags:
         for name in ("src", "href", "action", "srcset", "data"):
-            assert attrs.get(name, "data:").startswith("data:")
+            assert attrs.get(name, "data:").startswith(("data:", "#"))
     assert not re.search(r"url\(|@import", text)
 
 
 def test_runs_are_side_by_side_and_each_on_its_own(text):
-    for heading in ("Side by side", "<h2>calm</h2>", "<h2>hot</h2>", "Drift", "g(r)"):
+    headings = ('<h2 id="calm">calm</h2>', '<h2 id="hot">hot</h2>')
+    for heading in ("Side by side", *headings, "Drift", "g(r)"):
         assert heading in text
+    places = {attrs["id"] for _, attrs in Reader(text).tags if "id" in attrs}
+    links = {attrs["href"].removeprefix("#") for tag, attrs in Reader(text).tags if tag == "a"}
+    assert links
+    assert links <= places
     images = [attrs["alt"] for tag, attrs in Reader(text).tags if tag == "img"]
     # three overlaid figures, and five of each run, which are too short for diffusion
     assert len(images) == 3 + 2 * 5
@@ -85,18 +93,17 @@ def test_a_page_is_replaced_by_force_only(directories, tmp_path, capsys):
 
 def test_an_empty_directory_is_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "r.html"), "--no-view"]) == 2
-    assert "nothing to report" in capsys.readouterr().err
+    assert "no properties file of i-PI there" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "no"), "--out", str(tmp_path / "r.html")]) == 2
     assert "is no directory" in capsys.readouterr().err
     assert not (tmp_path / "r.html").exists()
 
 
-def test_names_and_data_cannot_leave_their_place():
+def test_names_and_data_cannot_leave_their_place(tmp_path):
     bad = "<script>alert(1)</script>"
     shown = view.View("var a = '</script>';", json.dumps({"name": bad}), bad)
-    run = page.Run(bad, dict.fromkeys(overlay.VERBS, bad), shown, {"command": bad})
-    with pytest.raises(InputError, match="nothing to report"):
-        page.render([run], bad)
+    nothing = Analysis(open_dataset([tmp_path]), dict.fromkeys(HEADINGS, Unavailable(bad)))
+    run = page.Run(bad, nothing, shown, Provenance(bad, bad, bad, bad))
     body = page._section(run, 0)
     assert bad not in body
     reader = Reader(body)
@@ -146,7 +153,8 @@ def test_view_has_both_force_components_as_arrows(tmp_path):
         longest[name] = np.median(np.linalg.norm(vectors, axis=1))
     # one scale for both: noise of 3 and of 1 eV/A
     assert longest["fast_0"] / longest["slow_0"] == pytest.approx(3.0, rel=0.1)
-    run = page.Run("run", overlay.measure_all(tmp_path / "run", Given(discard_ps=0.1)), shown, {})
+    analysis = analyse(open_dataset([tmp_path / "run"], Options(discard_ps=0.1)))
+    run = page.Run("run", analysis, shown, Provenance("", "", "", ""))
     text = page.render([run], "one")
     scripts = Reader(text).scripts
     assert any("StructureVisualizer.load" in script for script in scripts)

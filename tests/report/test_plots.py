@@ -11,7 +11,8 @@ from matplotlib.image import imread
 from ncforce_ipi import plots
 from ncforce_ipi.analysis.drift import fit_drift
 from ncforce_ipi.observables import figures
-from ncforce_ipi.observables.analysis_of_run import Options, analyse
+from ncforce_ipi.observables.analyse import analyse
+from ncforce_ipi.observables.dataset import open_dataset
 from tests.synthetic_run import write_run
 
 
@@ -19,7 +20,7 @@ from tests.synthetic_run import write_run
 def results(tmp_path_factory):
     directory = tmp_path_factory.mktemp("figures") / "run"
     write_run(directory)
-    return analyse(directory, Options())
+    return analyse(open_dataset([directory])).results
 
 
 def test_style_holds_inside_its_block_only():
@@ -67,9 +68,9 @@ def test_trend_says_slope_and_interval():
 
 def test_every_axis_has_a_label_with_its_unit(results):
     drawn = [
-        figures.energy_and_temperature(results),
-        figures.radial_distributions(results.rdfs),
-        figures.velocity_spectra(results.spectrum),
+        figures.drifts(results["drift"].runs),
+        figures.radial_distributions(results["rdf"].pairs),
+        figures.velocity_spectra(results["vdos"].spectrum),
     ]
     labels = [panel.get_ylabel() for figure in drawn for panel in figure.axes]
     assert labels[:2] == ["conserved, from start\n(meV/atom)", "temperature (K)"]
@@ -80,13 +81,13 @@ def test_every_axis_has_a_label_with_its_unit(results):
 
 
 def test_spectrum_names_its_limits(results):
-    title = figures.velocity_spectra(results.spectrum).axes[-1].get_title("right")
+    title = figures.velocity_spectra(results["vdos"].spectrum).axes[-1].get_title("right")
     assert "Nyquist 4170" in title
     assert "ALIASED" not in title
 
 
 def test_peak_out_of_the_panel_is_marked_at_its_edge(results):
-    figure = figures.radial_distributions(results.rdfs)
+    figure = figures.radial_distributions(results["rdf"].pairs)
     texts = {panel.get_ylabel(): panel.texts[0] for panel in figure.axes}
     bond = texts["$g_\\mathrm{OH}(r)$"]
     assert bond.get_text() == "0.98 Å ↑"

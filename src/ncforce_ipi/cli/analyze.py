@@ -55,5 +55,5 @@ def run(args: argparse.Namespace) -> int:
     provenance = Provenance.of(data.files(), data.model_sha256)
     written = files.write(analysis, folder, provenance)
     sys.stdout.write(files.text(analysis))
-    log.info("wrote %s", ", ".join(str(path) for path in written))
+    log.info("wrote in %s: %s", folder, ", ".join(path.name for path in written))
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ncforce_ipi.cli import job as jobs
+from ncforce_ipi.cli import measure
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     directories = [Path(name) for name in names if name not in SYSTEMS]
     if directories:
         _check_words(args, names, directories)
+        measure.check_discard(args)
         return _compare_directories(args.out, directories, args.discard_ps, force=args.force)
     if len(names) > 1:
         raise InputError(f"{' and '.join(names)}; expected one SYSTEM, or directories of runs")

@@ -98,8 +98,7 @@ def options(args: argparse.Namespace) -> Options:
     """What the user said; InputError for a number out of its range."""
     for name in ("timestep_fs", "temperature_K", "atoms"):
         positive(args, name)
-    if args.discard_ps is not None and not args.discard_ps >= 0.0:
-        raise InputError(f"--discard-ps {args.discard_ps:g}; expected 0 or more")
+    check_discard(args)
     return Options(
         timestep_fs=getattr(args, "timestep_fs", None),
         masses_u=getattr(args, "masses_u", None),
@@ -109,6 +108,12 @@ def options(args: argparse.Namespace) -> Options:
         unit=getattr(args, "unit", None),
         fixed_com=not getattr(args, "free_com", False),
     )
+
+
+def check_discard(args: argparse.Namespace) -> None:
+    """Refuse a negative time to leave out."""
+    if args.discard_ps is not None and not args.discard_ps >= 0.0:
+        raise InputError(f"--discard-ps {args.discard_ps:g}; expected 0 or more")
 
 
 def positive(args: argparse.Namespace, *names: str) -> None:

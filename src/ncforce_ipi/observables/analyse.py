@@ -24,7 +24,7 @@ HEADINGS = {
     "power": "Power of non-conservative forces",
 }
 """Each observable, in the order in which it is shown."""
-NVE = "NVE: no thermostat takes heat out; the drift of the conserved quantity says it"
+NVE = "NVE: no thermostat takes the heat out; see the drift of the conserved quantity instead"
 
 
 @dataclass(frozen=True)

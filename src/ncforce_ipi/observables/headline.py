@@ -11,6 +11,13 @@ from ncforce_ipi.reading.metadata import RunMetadata
 LONGER = 10.0  # times as long: what an error bar takes more often than not
 ENSEMBLES = {"nve": "NVE", "npt": "NPT", "langevin": "Langevin", "svr": "SVR", "gle": "GLE"}
 
+REMEDIES = {
+    "mts": "ncforce tune: find the largest M that is good",
+    "slow": "a shorter time step (--timestep-fs): these forces are conservative",
+    "fast": "MTS forces (--forces mts), whose slow force corrects the drift",
+}
+"""What to do about a run that isn't conservative, by its forces."""
+
 
 def headline(analysis: Analysis) -> list[tuple[str, str]]:
     """Label and text of each line."""
@@ -42,8 +49,12 @@ def what_ran(analysis: Analysis) -> str:
 def conservative(drifts: Drifts) -> tuple[str, str]:
     """``yes``, ``no`` or ``open``, and the sentence that says so."""
     run = drifts.runs[0]
-    if run.window.runaway_ps is not None:
-        return "no", f"no: the run was lost at {run.window.runaway_ps:.3g} ps"
+    lost_ps = [one.window.runaway_ps for one in drifts.runs if one.window.runaway_ps is not None]
+    if lost_ps:
+        return "no", (
+            f"no: at {min(lost_ps):.3g} ps the run was lost, heated by the work of its own forces; "
+            "all numbers are from before"
+        )
     drift = drifts.conserved
     if drift is None:
         return "open", "open: the conserved quantity isn't written"
@@ -76,19 +87,19 @@ def _ensemble(metadata: RunMetadata) -> str:
     word = ENSEMBLES.get(name, name) or ("NVE" if metadata.isolated else "")
     if metadata.n_beads > 1:
         word += f", {metadata.n_beads} beads"
-    return f"{word} at {metadata.temperature_K:g} K" if word and metadata.temperature_K else word
+    kept = "from" if metadata.isolated else "at"
+    return (
+        f"{word} {kept} {metadata.temperature_K:g} K" if word and metadata.temperature_K else word
+    )
 
 
 def _next(analysis: Analysis, drifts: Drifts, answer: str) -> str:
     source = analysis.data.first
     folder = source.directory
     if answer == "yes":
-        return f"ncforce report {folder}"
+        return f"ncforce report {folder}: one page with all figures"
     if answer == "no":
-        smaller = source.metadata.forces == "mts" and source.metadata.mts > 1
-        return "ncforce tune: find the largest M that is good" if smaller else (
-            "run MTS forces (--forces mts), whose slow force corrects the drift"
-        )  # fmt: skip
+        return REMEDIES.get(source.metadata.forces, REMEDIES["fast"])
     longer_ps = LONGER * float(drifts.runs[0].whole.time_ps[-1])
     if source.metadata.record:
         return f"ncforce run --resume --out {folder} --time-ps {longer_ps:.3g}"

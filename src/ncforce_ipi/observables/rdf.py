@@ -65,14 +65,15 @@ class Rdfs:
     def lines(self) -> list[tuple[str, str]]:
         """See `result.Result`."""
         frames = self.any.n_frames
-        lines = [("frames", f"{frames} in {self.n_files} file(s)")]
+        of_several = f" in {self.n_files} files" if self.n_files > 1 else ""
+        lines = [("frames", f"{frames}{of_several}")]
         if frames < FEWEST_FRAMES:
             lines.append(("note", f"g(r) from {frames} frames only: a snapshot, not an average"))
         for (a, b), rdf in self.pairs.items():
             lines.append((f"peak of g_{a}{b}(r)", _peak(rdf)))
         n_bins = len(self.any.r_A)
-        lines.append(("to", f"{self.r_max_A:.4g} A in {n_bins} bins; g = 1 is an ideal gas of as "
-                            "many atoms"))  # fmt: skip
+        lines.append(("range", f"to {self.r_max_A:.4g} A in {n_bins} bins; g = 1 is an ideal gas "
+                               "of as many atoms"))  # fmt: skip
         return [*lines, ("errors", "of heights: one standard error, from blocks of frames")]
 
     def to_dict(self) -> dict[str, Any]:
