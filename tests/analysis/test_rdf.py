@@ -33,7 +33,7 @@ def test_ideal_gas_is_one_even_for_few_atoms_in_a_triclinic_cell():
     species = np.array(["O"] * 4 + ["H"] * 6)
     r_max_A = largest_r(TRICLINIC_A)
     positions = gas(4000, 10, TRICLINIC_A, seed=1)
-    found = radial_distributions(in_blocks(positions, TRICLINIC_A, 200), species, r_max_A, 8)
+    found = radial_distributions(in_blocks(positions, TRICLINIC_A, 40), species, r_max_A, 8)
     assert list(found) == [("O", "O"), ("O", "H"), ("H", "H")]
     for rdf in found.values():
         # from the second bin on there are > 500 pairs a bin; 4.5 errors for 21 bins at once
@@ -201,3 +201,63 @@ def test_the_peak_of_a_noisy_curve_is_found():
         found = main_peak(Rdf(r, noisy, np.full_like(r, np.nan), r, 50))
         # 14 bins of 10 % noise on a parabola of curvature 2.6 / 0.12^2: 0.02 A; 3 sigma
         assert found.position == pytest.approx(2.8, abs=0.06)
+
+
+def slab_gas(
+    n_frames: int, n_atoms: int, thickness_A: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Uniform in a slab across the third vector of a sheared cell with 30 A of vacuum and more."""
+    cell = np.array([[14.0, 0.0, 0.0], [4.0, 15.0, 0.0], [1.0, 2.0, 40.0]])
+    rng = np.random.default_rng(seed)
+    fractions = rng.uniform(size=(n_frames, n_atoms, 3))
+    fractions[..., 2] = 0.9 + (fractions[..., 2] - 0.5) * thickness_A / 40.0  # across the face
+    return fractions @ cell, cell
+
+
+@pytest.mark.parametrize("thickness_A", [0.0, 2.0, 8.0])
+def test_gas_in_a_slab_is_one(thickness_A):
+    """From two dimensions to nearly three; by the volume with its vacuum it would be 5 to 40."""
+    species = np.array(["O"] * 8 + ["H"] * 12)
+    positions, cell = slab_gas(6000, 20, thickness_A, seed=5)
+    found = radial_distributions(in_blocks(positions, cell, 60), species, 6.0, 12)
+    for rdf in found.values():
+        assert "vacuum" in rdf.note
+        # 100 blocks: t-distributed with 25 degrees; 36 bins at once
+        assert np.all(np.abs(rdf.g[1:] - 1.0) < 4.5 * rdf.error[1:])
+        # thousands of pairs a bin from the fourth on
+        assert rdf.g[4:] == pytest.approx(1.0, abs=0.05)
+
+
+def test_neighbours_in_a_sheet_are_counted_as_ever():
+    """A square lattice of 2 A with 20 A of vacuum: 4 neighbours; g in two dimensions."""
+    points = 2.0 * np.arange(6)
+    sheet = np.stack(np.meshgrid(points, points, [10.0]), axis=-1).reshape(1, 36, 3)
+    cell = np.diag([12.0, 12.0, 20.0])
+    (rdf,) = radial_distributions(
+        [(sheet, cell[None])], np.array(["C"] * 36), r_max_A=5.0, n_bins=100
+    ).values()
+    at = int(np.argmin(np.abs(rdf.r_A - 2.4)))
+    assert rdf.coordination[at] == 4.0
+    # sum of g over the bins of a shell times its area, over the area for each partner
+    inside = rdf.r_A < 2.4
+    area_A2 = np.sum(rdf.g[inside] * 2.0 * np.pi * rdf.r_A[inside] * 0.05)
+    # the rings' areas are those of eight points a bin
+    assert area_A2 == pytest.approx(4.0 * 144.0 / 35.0, rel=1e-3)
+
+
+@pytest.mark.parametrize(("axes", "word"), [((0,), "in the plane"), ((0, 2), "several directions")])
+def test_vacuum_is_found_along_any_vector(axes, word):
+    rng = np.random.default_rng(6)
+    lengths_A = np.full(3, 12.0)
+    positions = rng.uniform(size=(100, 40, 3)) * lengths_A
+    lengths_A[list(axes)] += 15.0
+    frames = [(positions, np.broadcast_to(np.diag(lengths_A), (100, 3, 3)))]
+    for rdf in radial_distributions(frames, np.array(["O"] * 40), 5.0, 10).values():
+        assert word in rdf.note
+
+
+def test_a_thin_gas_and_a_crystal_have_no_vacuum():
+    cell = 12.0 * np.eye(3)
+    positions = gas(20, 4, cell, seed=7)  # gaps of 4 A, mean distance 7.6 A
+    found = radial_distributions(in_blocks(positions, cell, 5), np.array(["O"] * 4), 5.0, 10)
+    assert all(rdf.note == "" for rdf in found.values())

@@ -1,141 +1,38 @@
-"""Error bars of correlated samples, against what is known of AR(1) noise."""
+"""Means and blocks with their errors, and how numbers are written."""
 
 import math
 
 import numpy as np
 import pytest
-from emcee.autocorr import integrated_time
-from scipy.signal import lfilter
 
+from ncforce_ipi.analysis.longrun import TOO_SHORT
 from ncforce_ipi.analysis.statistics import (
-    _windowed,
-    autocovariance,
     block_error,
     half_width_95,
-    long_run,
     mean_of,
+    number_text,
+    remembering_error,
     with_error,
 )
 from ncforce_ipi.errors import InputError
 
-
-def ar1(rng: np.random.Generator, n_samples: int, inefficiency: float) -> np.ndarray:
-    """Stationary AR(1) noise whose g = (1 + a)/(1 - a) is ``inefficiency``."""
-    a = (inefficiency - 1.0) / (inefficiency + 1.0)
-    n_settle = int(20 * inefficiency)
-    return lfilter([1.0], [1.0, -a], rng.normal(size=n_samples + n_settle))[n_settle:]
-
-
-def test_autocovariance_is_the_direct_sum():
-    series = np.random.default_rng(1).normal(size=37)
-    direct = [series[: 37 - k] @ series[k:] / 37 for k in range(37)]
-    np.testing.assert_allclose(autocovariance(series), direct, atol=1e-14)  # rounding of the FFT
-
-
-@pytest.mark.parametrize("inefficiency", [1.0, 10.0, 60.0])
-def test_inefficiency_of_ar1(inefficiency):
-    series = ar1(np.random.default_rng(2), 200_000, inefficiency)
-    found = long_run(series - series.mean())
-    # relative error sqrt(2 (2W + 1)/N), W = 5 tau: 5.5 % at g = 60, doubled
-    assert found.inefficiency == pytest.approx(inefficiency, rel=0.11)
-    assert found.n_independent == pytest.approx(200_000 / inefficiency, rel=0.13)
-
-
-@pytest.mark.parametrize("n_samples", [50, 1000, 20_000])
-@pytest.mark.parametrize("inefficiency", [1.0, 3.0, 20.0, 60.0])
-def test_inefficiency_is_emcees_but_for_the_correction(n_samples, inefficiency):
-    series = ar1(np.random.default_rng(n_samples), n_samples, inefficiency)
-    series -= series.mean()
-    theirs = float(integrated_time(series, c=2.5, tol=0)[0])
-    found, _ = _windowed(series, 0)
-    assert found.inefficiency == pytest.approx(max(theirs, 1.0), rel=1e-12)  # rounding of the FFT
-    # a fit and blocks only ever make it longer
-    assert _windowed(series, 2)[0].inefficiency >= found.inefficiency
-    assert long_run(series, 0).inefficiency >= found.inefficiency
-
-
-def test_correction_widens_the_intervals_of_a_line_through_a_short_series():
-    """50 memories, 500 repeats: near 95 % with it, and fewer without."""
-    rng = np.random.default_rng(7)
-    time = np.arange(1000.0) - 499.5
-    inside = np.zeros(2)
-    for _ in range(500):
-        series = ar1(rng, 1000, 20.0)
-        slope = time @ series / (time @ time)
-        residuals = series - series.mean() - slope * time
-        for kind, n_fitted in enumerate((2, 0)):
-            spread = long_run(residuals, n_fitted=n_fitted)
-            error = math.sqrt(spread.variance / (time @ time))
-            inside[kind] += abs(slope) < half_width_95(error, 1000 / spread.inefficiency - 2)
-    assert 0.91 <= inside[0] / 500 <= 0.98  # 95 %, the estimate of g takes 2 %; binomial 1 %
-    assert inside[1] < inside[0] - 5
-
-
-def test_a_slow_part_of_small_amplitude_is_seen():
-    """As T of one species under a global thermostat: 14 % of the variance, 86 % of Gamma.
-
-    The window alone has a third of Gamma, so that its 95 % intervals hold the truth in 75 %.
-    """
-    rng = np.random.default_rng(5)
-    inside, alone = 0, 0
-    for _ in range(200):
-        series = sum(
-            spread * 2 * math.sqrt(g) / (g + 1) * ar1(rng, 20_000, g)
-            for spread, g in ((20.0, 15.0), (8.0, 600.0))
-        )
-        mean = mean_of(series)
-        inside += abs(mean.value) < half_width_95(mean.error, mean.n_independent - 1)
-        window, _ = _windowed(series - series.mean(), 1)
-        alone += abs(mean.value) < 1.96 * math.sqrt(window.variance / len(series))
-    assert inside / 200 >= 0.88  # 95 % less what the estimate of Gamma takes; binomial 1.5 %
-    assert alone / 200 < 0.82
-
-
-def test_blocks_hardly_widen_errors_of_simple_noise():
-    """They are taken by chance in one series of twenty or thirty."""
-    rng = np.random.default_rng(6)
-    ratios = []
-    for _ in range(200):
-        series = ar1(rng, 20_000, 3.0)
-        series -= series.mean()
-        ratios.append(long_run(series).variance / _windowed(series, 1)[0].variance)
-    assert min(ratios) == 1.0
-    assert np.median(ratios) == 1.0
-    assert np.mean(ratios) < 1.1
-
-
-def test_error_of_the_mean_covers_the_truth():
-    rng = np.random.default_rng(3)
-    n_repeats = 400
-    z = [abs(m.value) / m.error for m in (mean_of(ar1(rng, 2000, 20.0)) for _ in range(n_repeats))]
-    # 68.3 % within one error; 3 binomial sigma are 7 %, the estimate of g at N/g = 100 takes 1 %
-    assert np.mean(np.array(z) < 1.0) == pytest.approx(0.683, abs=0.08)
-
-
-def test_interval_of_the_mean_covers_the_truth_in_95_per_cent():
-    """500 repeats of noise with g = 20: 95 % +- 3 binomial sigma (1 % each)."""
-    rng = np.random.default_rng(17)
-    inside = 0
-    for _ in range(500):
-        mean = mean_of(300.0 + 7.0 * ar1(rng, 4000, 20.0))
-        inside += abs(mean.value - 300.0) < half_width_95(mean.error, mean.n_independent - 1)
-    assert 0.92 <= inside / 500 <= 0.98
-
-
-def test_anticorrelated_samples_count_as_independent():
-    found = long_run(np.tile([1.0, -1.0], 500))
-    assert found.inefficiency == 1.0
+from .test_longrun import ar1
 
 
 def test_series_as_long_as_its_memory_has_no_error():
     result = mean_of(np.linspace(0.0, 1.0, 100))
     assert result.value == pytest.approx(0.5)
     assert math.isnan(result.error)
+    assert result.reason == TOO_SHORT
+    assert result.text("K") == f"0.5 K (no error bar: {TOO_SHORT})"
 
 
-def test_constant_has_no_spread():
-    result = mean_of(np.full(50, 7.0))
-    assert (result.value, result.error) == (7.0, 0.0)
+@pytest.mark.parametrize("value", [7.0, 300.1, 0.0])
+def test_constant_has_no_spread(value):
+    result = mean_of(np.full(50, value))
+    assert (result.value, result.error) == (pytest.approx(value, rel=1e-15), 0.0)
+    assert result.half_width(0.95) == 0.0
+    assert result.text("K") == f"{value:g} K (constant)"
 
 
 def test_single_sample_has_no_error():
@@ -150,6 +47,37 @@ def test_block_error_of_equal_blocks_is_the_standard_error():
 
 def test_one_block_has_no_error():
     assert np.isnan(block_error(np.ones((1, 4)), np.ones(1))).all()
+
+
+@pytest.mark.parametrize("n_blocks", [64, 128])
+def test_blocks_that_remember_each_other_have_wider_errors_or_none(n_blocks):
+    """Blocks of 1.3 or 2.6 memories, 50 in all, where `block_error` is too small by a third."""
+    rng = np.random.default_rng(8)
+    ratios, plain = [], []
+    for _ in range(100):
+        series = np.array([ar1(rng, 64 * n_blocks, 64 * n_blocks / 50) for _ in range(4)]).T
+        blocks = series.reshape(n_blocks, 64, 4).mean(axis=1)
+        ratios.append(blocks.mean(axis=0) / remembering_error(blocks, np.ones(n_blocks)))
+        plain.append(blocks.mean(axis=0) / block_error(blocks, np.ones(n_blocks)))
+    # t-distributed with 12 degrees: 1.10; 400 ratios know it to 4 %
+    assert np.sqrt(np.nanmean(np.square(ratios))) == pytest.approx(1.10, abs=0.15)
+    assert np.isfinite(ratios).mean() > 0.9
+    assert np.sqrt(np.mean(np.square(plain))) > 1.3
+
+
+def test_few_or_slow_blocks_have_no_error():
+    rng = np.random.default_rng(9)
+    white = rng.normal(size=(64, 5))
+    assert np.isfinite(remembering_error(white, np.ones(64))).all()
+    assert np.isnan(remembering_error(white[:31], np.ones(31))).all()
+    slow = np.array([ar1(rng, 64, 10.0) for _ in range(5)]).T  # 6 memories
+    assert np.isnan(remembering_error(slow, np.ones(64))).all()
+
+
+def test_a_number_without_an_error_says_why():
+    assert number_text(1.5, 0.25, "K") == "1.50 +- 0.25 K"
+    assert number_text(1.5, math.nan, "K", "no time") == "1.5 K (no error bar: no time)"
+    assert number_text(1.5, math.nan) == "1.5 (no error bar: too few samples)"
 
 
 def test_interval_is_students():

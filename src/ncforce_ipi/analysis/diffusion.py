@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.correlation import correlation_sums
-from ncforce_ipi.analysis.statistics import block_error
+from ncforce_ipi.analysis.statistics import block_error, number_text
 from ncforce_ipi.analysis.vdos import Spectrum
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import (
@@ -25,6 +25,7 @@ from ncforce_ipi.units import (
 
 FEWEST_LAGS = 8
 FEWEST_BLOCKS = 4
+TOO_FEW_BLOCKS = f"the run holds fewer than {FEWEST_BLOCKS} blocks of two longest lags"
 SHARE = 0.125
 """The longest lag in units of the run: leaves four blocks of two lags for the error."""
 LATTICE_CONSTANT = 2.837297
@@ -61,6 +62,10 @@ class Diffusion:
         ratio = self.value / reference.value
         relative = math.hypot(self.error / self.value, reference.error / reference.value)
         return Diffusion(ratio, abs(ratio) * relative)
+
+    def text(self, unit: str = "") -> str:
+        """Value and standard error, or the reason why there is none."""
+        return number_text(self.value, self.error, unit, TOO_FEW_BLOCKS)
 
 
 def squared_displacement(positions: NDArray[np.float64], n_lags: int) -> NDArray[np.float64]:
@@ -140,6 +145,8 @@ def einstein(displacement: Displacement, from_ps: float) -> dict[str, Diffusion]
     """D = slope / 6 of a line through the mean squared displacement from ``from_ps`` on.
 
     The line is fitted in each block, the error is that of the blocks' mean: NaN with fewer than 4.
+    A block is two longest lags long; lags that exceed the memory of the velocities, as a slope of
+    the mean squared displacement needs them, make blocks independent.
     """
     chosen = displacement.lag_ps >= from_ps
     if np.count_nonzero(chosen) < 2:

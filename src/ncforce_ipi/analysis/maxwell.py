@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.statistics import Mean, block_error, mean_of
+from ncforce_ipi.analysis.statistics import Mean, mean_of, remembering_error
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
 WIDEST, N_BINS = 5.0, 100
-FEWEST_BLOCKS = 4
+PIECES, N_BLOCKS = 8, 64
+"""The first blocks of frames are cut into so many pieces, and what there is in the end is put
+together to so many blocks at most: enough to see whether they remember each other."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Distribution:
     ----------
     scaled : ``(n_bins,)``, centres of bins of v / sigma, sigma^2 the mean of v^2 in this run
     density, error : ``(n_bins,)``, per unit of v / sigma, with one standard error from blocks; NaN
-        with fewer than 4
+        with fewer than 32, or where they hold fewer than about 25 memories
     temperature_K : K, that the mean of v^2 means
     excess_kurtosis : <v^4> / <v^2>^2 - 3 with its standard error: 0 for a Gaussian.  Energy that is
         conserved (NVE) takes something off it: 1 / N for N harmonic atoms, 2 / N for an ideal gas
@@ -70,6 +72,7 @@ class Collector:
         # wider and finer than what is shown: the bins are scaled when the variance is known
         self._edges = np.linspace(-2.0 * WIDEST, 2.0 * WIDEST, 40 * N_BINS + 1)
         self._counts: dict[str, list[NDArray]] = {name: [] for name in self._members}
+        self._n_frames: dict[str, list[int]] = {name: [] for name in self._members}
         self._moments: dict[str, list[NDArray]] = {name: [] for name in self._members}
 
     def watch(self, blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
@@ -77,7 +80,10 @@ class Collector:
         for velocities in blocks:
             for name, members in self._members.items():
                 scaled = velocities[:, members] * self._per_sigma[members, None]
-                self._counts[name].append(np.histogram(scaled, self._edges)[0])
+                pieces = PIECES if len(self._counts[name]) < N_BLOCKS else 1
+                for piece in np.array_split(scaled, min(pieces, len(scaled))):
+                    self._counts[name].append(np.histogram(piece, self._edges)[0])
+                    self._n_frames[name].append(len(piece))
                 powers = [(scaled**power).mean(axis=(1, 2)) for power in (2, 4)]
                 self._moments[name].append(np.array(powers))  # (power, frame)
             yield velocities
@@ -102,16 +108,15 @@ class Collector:
         # the first-order change of the ratio with each frame's moments: its mean is the ratio
         change = fourth / variance**2 - 2.0 * fourth.mean() / variance**3 * (second - variance)
         kurtosis = mean_of(change)
-        weights = np.array([part.shape[1] for part in self._moments[name]], dtype=float)
-        density = np.array([self._shown(counts, variance) for counts in self._counts[name]])
-        error = block_error(density, weights)
+        counts, weights = _even(np.array(self._counts[name]), np.array(self._n_frames[name]))
+        density = np.array([self._shown(of_block, variance) for of_block in counts])
         edges = np.linspace(-WIDEST, WIDEST, N_BINS + 1)
         return Distribution(
             scaled=0.5 * (edges[1:] + edges[:-1]),
             density=np.tensordot(weights / weights.sum(), density, axes=1),
-            error=error if len(weights) >= FEWEST_BLOCKS else np.full_like(error, np.nan),
+            error=remembering_error(density, weights),
             temperature_K=self._temperature_K * variance,
-            excess_kurtosis=Mean(kurtosis.value - 3.0, kurtosis.error, kurtosis.n_independent),
+            excess_kurtosis=replace(kurtosis, value=kurtosis.value - 3.0),
         )
 
     def _shown(self, counts: NDArray, variance: float) -> NDArray[np.float64]:
@@ -119,3 +124,11 @@ class Collector:
         edges = np.linspace(-WIDEST, WIDEST, N_BINS + 1)
         below = np.concatenate([[0.0], np.cumsum(counts)]) / max(counts.sum(), 1)
         return np.diff(np.interp(edges * np.sqrt(variance), self._edges, below)) / np.diff(edges)
+
+
+def _even(counts: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray[np.float64]]:
+    """Neighbouring blocks put together, so that there are 64 of about one length at most."""
+    middle = np.cumsum(n_frames) - 0.5 * n_frames
+    places = (N_BLOCKS * middle / n_frames.sum()).astype(np.int64)
+    first = np.flatnonzero(np.diff(places, prepend=-1))
+    return np.add.reduceat(counts, first), np.add.reduceat(n_frames, first).astype(float)

@@ -14,13 +14,22 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.pairs import pair_counts
 from ncforce_ipi.analysis.peaks import Peak, highest_peak
-from ncforce_ipi.analysis.statistics import block_error
+from ncforce_ipi.analysis.statistics import remembering_error
+from ncforce_ipi.analysis.vacuum import Profiles
 from ncforce_ipi.errors import InputError
 
 SMOOTHED_BINS = 5
 """Of a picosecond of 64 molecules a bin of 0.02 A is noisy; the peak is looked for over 0.1 A."""
-FEWEST_BLOCKS = 4
-"""Fewer blocks than this and no error is given: the spread of three numbers says nothing."""
+BLOCKS = 64
+"""Blocks into which a run is cut for errors: so many show whether they remember each other."""
+IN_A_SLAB = (
+    "the cell has vacuum: g(r) is relative to atoms that keep their profile of heights and are "
+    "spread at random in the plane"
+)
+IN_VACUUM = (
+    "the cell has vacuum in several directions: g(r) is relative to the whole cell, so its height "
+    "means nothing; places of peaks and coordination numbers do"
+)
 
 
 @dataclass(frozen=True)
@@ -31,10 +40,12 @@ class Rdf:
     ----------
     r_A : ``(n_bins,)``, A, bin centres
     g : ``(n_bins,)``, dimensionless
-    error : ``(n_bins,)``, one standard error from blocks of frames; NaN with fewer than 4 blocks
+    error : ``(n_bins,)``, one standard error from blocks of frames; NaN with fewer than 32 blocks,
+        or where the run holds fewer than about 25 memories of g(r)
     coordination : ``(n_bins,)``, atoms of the second species within r of one of the first, r being
         a bin's outer edge (``r_A`` plus half a bin); counted, not integrated
     n_frames : frames averaged
+    note : what a reader should know of the normalisation; empty in a full cell
     """
 
     r_A: NDArray[np.float64]
@@ -42,6 +53,7 @@ class Rdf:
     error: NDArray[np.float64]
     coordination: NDArray[np.float64]
     n_frames: int
+    note: str = ""
 
 
 def largest_r(cell: NDArray[np.float64]) -> float:
@@ -71,6 +83,11 @@ def radial_distributions(
     beyond half the smallest height of a cell are refused, not completed by images.
     (freud's ``normalization_mode='finite_size'`` for like pairs, ``'exact'`` for unlike ones.)
 
+    In a cell with vacuum along one vector (`vacuum.Profiles`) V times the shell is meaningless; the
+    area of the cell and the shell's area in the slab stand in their place (`Profiles.shells`), so
+    that g = 1 of a gas that is random in the plane and has these atoms' profiles of heights.  Of a
+    flat sheet that is the g(r) of two dimensions, of a thick slab nearly that of the bulk.
+
     Parameters
     ----------
     blocks : pairs of positions ``(n_frames, n_atoms, 3)``, A, and cells ``(n_frames, 3, 3)``, A
@@ -92,6 +109,7 @@ def radial_distributions(
     edges = np.linspace(0.0, r_max_A, n_bins + 1)
     shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
     sums, weights, total = [], [], np.zeros((len(symbols), len(symbols), n_bins))
+    profiles = Profiles(kinds)
     for positions, cells in blocks:
         _require_room(cells, r_max_A)
         counts = pair_counts(positions, cells, kinds, edges)
@@ -99,21 +117,32 @@ def radial_distributions(
         sums.append(np.tensordot(volumes, counts, axes=1))  # (kind, kind, bin)
         weights.append(len(positions))
         total += counts.sum(axis=0)
+        profiles.add(positions, cells)
     if not sums:
         raise InputError(
             "g(r): no frames; expected at least one: is the run shorter than a stride?"
         )
     n_frames = np.array(weights, dtype=float)
-    means = np.array(sums) / n_frames[:, None, None, None] / shells  # (block, kind, kind, bin)
+    means = np.array(sums) / n_frames[:, None, None, None]  # (block, kind, kind, bin)
     within = np.cumsum(total, axis=-1) / n_frames.sum()
+    vacuum = profiles.vacuum()
+    note = {0: "", 1: IN_A_SLAB}.get(len(vacuum), IN_VACUUM)
     result = {}
     for a, b in combinations_with_replacement(range(len(symbols)), 2):
         if (pairs := _ordered_pairs(kinds, a, b)) > 0:
-            coordination = within[a, b] / np.count_nonzero(kinds == a)
-            g, error = _average(means[:, a, b] / pairs, n_frames)
-            centres = 0.5 * (edges[1:] + edges[:-1])
+            room = shells
+            if len(vacuum) == 1:
+                room = profiles.height_A(vacuum[0]) * profiles.shells(vacuum[0], a, b, edges)
+            density = means[:, a, b] / pairs
+            g, error = _average(np.divide(density, room, out=0.0 * density, where=room > 0.0),
+                                n_frames)  # fmt: skip
             result[symbols[a], symbols[b]] = Rdf(
-                centres, g, error, coordination, int(n_frames.sum())
+                r_A=0.5 * (edges[1:] + edges[:-1]),
+                g=g,
+                error=error,
+                coordination=within[a, b] / np.count_nonzero(kinds == a),
+                n_frames=int(n_frames.sum()),
+                note=note,
             )
     return result
 
@@ -134,8 +163,7 @@ def _ordered_pairs(kinds: NDArray[np.int64], a: int, b: int) -> int:
 def _average(blocks: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:
     """Mean of blocks ``(n_blocks, n_bins)`` and its standard error."""
     g = np.tensordot(n_frames / n_frames.sum(), blocks, axes=1)
-    error = block_error(blocks, n_frames)
-    return g, error if len(blocks) >= FEWEST_BLOCKS else np.full_like(g, np.nan)
+    return g, remembering_error(blocks, n_frames)
 
 
 def _require_room(cells: NDArray[np.float64], r_max_A: float) -> None:

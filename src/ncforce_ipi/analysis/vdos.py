@@ -225,7 +225,11 @@ def _bands_above(nyquist: float, symbols: Sequence[str]) -> tuple[str, ...]:
 
 
 def _average(spectra: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:
-    """Mean over blocks, the first axis, and its standard error."""
+    """Mean over blocks, the first axis, and its standard error.
+
+    A block is as long as two longest lags where the run allows it, and longer than the memory that
+    the lags are to show; of fluctuations slower than a block the error knows nothing.
+    """
     mean = np.tensordot(n_frames / n_frames.sum(), spectra, axes=1)
     error = block_error(spectra, n_frames)
     return mean, error if len(spectra) >= FEWEST_BLOCKS else np.full_like(mean, np.nan)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -222,4 +222,4 @@ def _split(data: Dataset) -> tuple[Mean | None, str | None]:
     if (light, heavy) in pairs:
         return pairs[light, heavy], name
     mean = pairs[heavy, light]
-    return Mean(-mean.value, mean.error, mean.n_independent), name
+    return replace(mean, value=-mean.value), name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from ncforce_ipi.analysis.diffusion import (
     finite_size_correction,
     from_spectrum,
 )
-from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
@@ -84,7 +82,7 @@ class Coefficients:
     def lines(self) -> list[tuple[str, str]]:
         """See `result.Result`."""
         lines = [
-            (f"diffusion, {name}", f"{_text(one)} A^2/ps, {WAYS[way]}")
+            (f"diffusion, {name}", f"{one.text('A^2/ps')}, {WAYS[way]}")
             for way, values in self.ways.items()
             for name, one in values.items()
         ]
@@ -92,7 +90,7 @@ class Coefficients:
             words = f"add {self.correction_A2_per_ps:.3g} A^2/ps (Yeh, Hummer, cubic box)"
             lines.append(("finite size", words))
         for (way, name), ratio in self.over_reference.items():
-            lines.append((f"D / reference, {name}", f"{_text(ratio)}, {WAYS[way]}"))
+            lines.append((f"D / reference, {name}", f"{ratio.text()}, {WAYS[way]}"))
         lines += [("note", note) for note in self.notes]
         return [*lines, ("errors", "one standard error, from blocks; 1 A^2/ps = 1e-4 cm^2/s")]
 
@@ -255,9 +253,3 @@ def _correction(replica: Replica, viscosity_mPa_s: float) -> float:
     if temperature_K is None:
         raise InputError("the finite-size correction needs a temperature; give --temperature-K")
     return finite_size_correction(temperature_K, float(edges[0]), viscosity_mPa_s)
-
-
-def _text(one: Diffusion) -> str:
-    if math.isnan(one.error):
-        return f"{one.value:.3g} (too few blocks for an error)"
-    return with_error(one.value, one.error)

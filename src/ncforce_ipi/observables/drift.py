@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.drift import (
     GIGAKELVIN_PER_S_PER_K_PER_PS,
-    LAMBENCH_MEV_PER_ATOM_PER_PS,
     Drift,
+    Tolerances,
     fit_drift,
+    tolerances,
 )
 from ncforce_ipi.analysis.statistics import (
     Mean,
@@ -22,7 +22,6 @@ from ncforce_ipi.analysis.statistics import (
     mean_of,
     require_finite,
 )
-from ncforce_ipi.observables import text
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.options import Window
 from ncforce_ipi.observables.series import Series
@@ -60,19 +59,13 @@ class RunDrift:
         return windowed(self.whole, self.window)
 
     @property
-    def over_sigma_kinetic(self) -> float | None:
-        """|Change of the conserved quantity over the window| / fluctuation of the kinetic energy.
-
-        mlipaudit and ml-peg ask for 1 at most, in runs of 50 ps.  It grows with the length of the
-        run.  None without a conserved quantity, or with a constant temperature.
-        """
+    def tolerances(self) -> Tolerances | None:
+        """What LAMBench and mlipaudit say of it; None without a conserved quantity."""
         if self.conserved is None:
             return None
         part = self.part
         kelvin_meV = 0.5e3 * BOLTZMANN_EV_PER_K * part.dof / part.n_atoms  # K of an atom from T
-        sigma_meV = kelvin_meV * float(np.std(part.temperature_K))
-        change_meV = abs(self.conserved.slope) * (self.conserved.end_ps - self.conserved.start_ps)
-        return change_meV / sigma_meV if sigma_meV > 0.0 else None
+        return tolerances(self.conserved, kelvin_meV * float(np.std(part.temperature_K)))
 
 
 @dataclass(frozen=True)
@@ -103,11 +96,11 @@ class Drifts:
         lines = [line for run in self.runs for line in _lines(run)]
         if len(self.runs) > 1:
             over = f"over {len(self.runs)} runs"
-            lines.append(("mean drift of T", f"{text.of_drift(self.temperature, 'K/ps')} {over}"))
+            lines.append(("mean drift of T", f"{self.temperature.text('K/ps')} {over}"))
             if self.conserved is not None:
-                words = text.of_drift(self.conserved, "meV/atom/ps")
+                words = self.conserved.text("meV/atom/ps")
                 lines.append(("mean drift, conserved", f"{words} {over}"))
-        return [*lines, ("errors", "95 % intervals, corrected for autocorrelation")]
+        return [*lines, ("errors", "of drifts: 95 % interval; of temperatures: one standard error")]
 
     def to_dict(self) -> dict[str, Any]:
         """See `result.Result`."""
@@ -158,27 +151,6 @@ def windowed(series: Series, window: Window) -> Series:
         late = series.time_ps - series.time_ps[0] >= window.discarded_ps - 1e-9
         return series.part(late)
     return series.part(window.of(series.steps))
-
-
-def verdicts(run: RunDrift) -> dict[str, str]:
-    """``passes``, ``fails`` or ``open`` for the tolerances of two benchmarks of the field."""
-    drift, ratio = run.conserved, run.over_sigma_kinetic
-    if drift is None:
-        return {}
-    return {
-        "lambench": _verdict(drift.slope, drift.ci95, LAMBENCH_MEV_PER_ATOM_PER_PS),
-        "mlipaudit": "open" if ratio is None else _verdict(
-            ratio, ratio * drift.ci95 / abs(drift.slope) if drift.slope else math.nan, 1.0
-        ),
-    }  # fmt: skip
-
-
-def _verdict(value: float, ci95: float, limit: float) -> str:
-    if math.isnan(ci95):
-        return "open"
-    if abs(value) + ci95 <= limit:
-        return "passes"
-    return "fails" if abs(value) - ci95 > limit else "open"
 
 
 def _of_run(source: Source) -> RunDrift:
@@ -236,8 +208,7 @@ def _numbers(run: RunDrift) -> dict[str, Any]:
         numbers |= {
             "drift_conserved_meV_per_atom_per_ps": energy.slope,
             "drift_conserved_ci95_meV_per_atom_per_ps": energy.ci95,
-            "drift_over_sigma_kinetic": run.over_sigma_kinetic,
-            **verdicts(run),
+            **(kept.numbers() if (kept := run.tolerances) is not None else {}),
         }
     return numbers
 
@@ -251,20 +222,14 @@ def _lines(run: RunDrift) -> list[tuple[str, str]]:
     if window.runaway_ps is not None:
         lines.append(("runaway", f"at {window.runaway_ps:.3g} ps; everything is from before"))
     lines += [
-        ("mean temperature", text.of_mean(run.mean_temperature, "K")),
-        ("drift of the temperature", text.of_drift(heat, "K/ps")),
-        ("", text.of_drift(heat.scaled(GIGAKELVIN_PER_S_PER_K_PER_PS), "1e9 K/s")),
+        ("mean temperature", run.mean_temperature.text("K")),
+        ("drift of the temperature", heat.text("K/ps")),
+        ("", heat.scaled(GIGAKELVIN_PER_S_PER_K_PER_PS).text("1e9 K/s")),
     ]
     if energy is None:
         lines.append(("note", "no column conserved: only the drift of the temperature"))
     else:
-        found, ratio = verdicts(run), run.over_sigma_kinetic
-        lines += [
-            ("drift of the conserved quantity", text.of_drift(energy, "meV/atom/ps")),
-            ("", f"{found['lambench']}: LAMBench ({LAMBENCH_MEV_PER_ATOM_PER_PS:g} meV/atom/ps)"),
-        ]
-        if ratio is not None:
-            lines.append(("", f"{found['mlipaudit']}: mlipaudit (|change over "
-                              f"{energy.end_ps - energy.start_ps:.3g} ps| / sigma(K) = "
-                              f"{ratio:.2g}; at most 1 after 50 ps)"))  # fmt: skip
+        lines.append(("drift of the conserved quantity", energy.text("meV/atom/ps")))
+        if (kept := run.tolerances) is not None:
+            lines += [("", line) for line in kept.lines()]
     return lines + [("note", note) for note in run.whole.notes]

@@ -16,7 +16,6 @@ from ncforce_ipi.analysis.maxwell import Distribution
 from ncforce_ipi.analysis.rdf import Rdf, main_peak
 from ncforce_ipi.analysis.statistics import Mean, block_error, with_error
 from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
-from ncforce_ipi.observables import text
 from ncforce_ipi.observables.drift import RunDrift
 from ncforce_ipi.observables.power import RunPower
 
@@ -75,7 +74,7 @@ def powers(runs: Sequence[RunPower]) -> Figure:
     if len(runs) > 1:
         figure.legend(loc="outside upper center", ncols=2)
     else:
-        words = text.of_drift(runs[0].power.rate, "meV/atom/ps").replace("+-", "±")
+        words = runs[0].power.rate.text("meV/atom/ps").replace("+-", "±")
         panel.set_title(words, color=plots.colour("line"))
     panel.set(xlabel="time (ps)", ylabel="work of the forces\n(meV/atom)")
     return figure

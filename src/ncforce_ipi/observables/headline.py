@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
-from ncforce_ipi.observables import text
+from ncforce_ipi.analysis.verdicts import Answer
 from ncforce_ipi.observables.analyse import Analysis
-from ncforce_ipi.observables.drift import Drifts, RunDrift, verdicts
+from ncforce_ipi.observables.drift import Drifts
 from ncforce_ipi.reading.metadata import RunMetadata
 
 LONGER = 10.0  # times as long: what an error bar takes more often than not
@@ -48,7 +48,6 @@ def what_ran(analysis: Analysis) -> str:
 
 def conservative(drifts: Drifts) -> tuple[str, str]:
     """``yes``, ``no`` or ``open``, and the sentence that says so."""
-    run = drifts.runs[0]
     lost_ps = [one.window.runaway_ps for one in drifts.runs if one.window.runaway_ps is not None]
     if lost_ps:
         return "no", (
@@ -59,8 +58,8 @@ def conservative(drifts: Drifts) -> tuple[str, str]:
     if drift is None:
         return "open", "open: the conserved quantity isn't written"
     limit = f"{LAMBENCH_MEV_PER_ATOM_PER_PS:g} meV/atom/ps"
-    value = text.of_drift(drift, "meV/atom/ps")
-    answer = {"passes": "yes", "fails": "no", "open": "open"}[_lambench(drifts, run)]
+    value = drift.text("meV/atom/ps")
+    answer = {"passes": "yes", "fails": "no", "open": "open"}[_lambench(drifts)]
     meaning = {
         "yes": f"within {limit}",
         "no": f"more than {limit}",
@@ -69,11 +68,10 @@ def conservative(drifts: Drifts) -> tuple[str, str]:
     return answer, f"{answer}: the conserved quantity drifts by {value}, {meaning}"
 
 
-def _lambench(drifts: Drifts, run: RunDrift) -> str:
-    if len(drifts.runs) == 1:
-        return verdicts(run)["lambench"]
-    every = {verdicts(one).get("lambench", "open") for one in drifts.runs}
-    return every.pop() if len(every) == 1 else "open"
+def _lambench(drifts: Drifts) -> Answer:
+    """Of the one run, or of the mean of several."""
+    drift = drifts.conserved
+    return "open" if drift is None else drift.verdict(LAMBENCH_MEV_PER_ATOM_PER_PS)
 
 
 def _forces(metadata: RunMetadata) -> str:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.power import Power, nonconservative_power
-from ncforce_ipi.analysis.statistics import interval_of_replicas, with_error
+from ncforce_ipi.analysis.statistics import interval_of_replicas, number_text
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables import text
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
 from ncforce_ipi.observables.series import Series
@@ -68,7 +67,7 @@ class Powers:
         """See `result.Result`."""
         lines = [line for run in self.runs for line in _lines(run)]
         if len(self.runs) > 1:
-            words = f"{with_error(*self.mean)} meV/atom/ps over {len(self.runs)} runs"
+            words = f"{number_text(*self.mean, 'meV/atom/ps')} over {len(self.runs)} runs"
             lines.append(("mean power", words))
         return [*lines, ("errors", "95 % intervals, corrected for autocorrelation")]
 
@@ -155,12 +154,12 @@ def _lines(run: RunPower) -> list[tuple[str, str]]:
     power = run.power
     lines = [
         ("run", f"{run.name}, {power.rate.start_ps:.6g} to {power.rate.end_ps:.6g} ps"),
-        ("power of the forces", text.of_drift(power.rate, "meV/atom/ps")),
-        ("", text.of_drift(power.watts, "W/atom")),
+        ("power of the forces", power.rate.text("meV/atom/ps")),
+        ("", power.watts.text("W/atom")),
         ("from", WITH if power.with_potential else WITHOUT),
     ]
     if not power.with_potential and not power.stationary:
-        slope = text.of_drift(power.temperature, "K/ps")
+        slope = power.temperature.text("K/ps")
         lines.append(
             (
                 "warning",

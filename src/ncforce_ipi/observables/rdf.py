@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.rdf import Rdf, largest_r, main_peak, radial_distributions
-from ncforce_ipi.analysis.statistics import with_error
+from ncforce_ipi.analysis.longrun import TOO_SHORT
+from ncforce_ipi.analysis.rdf import BLOCKS, Rdf, largest_r, main_peak, radial_distributions
+from ncforce_ipi.analysis.statistics import FEWEST_BLOCKS, with_error
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.source import Replica
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BIN_WIDTH_A = 0.02  # a fifth of the O-H peak's width
-BLOCKS, MOST_FRAMES = 8, 256
+MOST_FRAMES = 256
 FEWEST_FRAMES = 10
 
 
@@ -74,7 +75,11 @@ class Rdfs:
         n_bins = len(self.any.r_A)
         lines.append(("range", f"to {self.r_max_A:.4g} A in {n_bins} bins; g = 1 is an ideal gas "
                                "of as many atoms"))  # fmt: skip
-        return [*lines, ("errors", "of heights: one standard error, from blocks of frames")]
+        words = "of heights: one standard error, from blocks of frames"
+        if np.isnan(self.any.error).any():
+            words = f"none of heights: fewer than {FEWEST_BLOCKS} frames, or {TOO_SHORT}"
+        lines += [("note", self.any.note)] if self.any.note else []
+        return [*lines, ("errors", words)]
 
     def to_dict(self) -> dict[str, Any]:
         """See `result.Result`."""

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.maxwell import Distribution
-from ncforce_ipi.analysis.statistics import Mean, combine, mean_of, with_error
-from ncforce_ipi.analysis.temperature import Equipartition, equipartition, ipi_temperature
+from ncforce_ipi.analysis.statistics import Mean, combine, mean_of
+from ncforce_ipi.analysis.temperature import Equipartition, equipartition, ipi_temperature, pooled
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables import text
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
 from ncforce_ipi.observables.source import Source
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
-UNLIKELY_SIGMAS = 2.5  # of few samples: neither agreement nor a violation
 MASS_TOLERANCE = 5e-6
 """Velocities with 6 digits and i-PI's unit table agree to 1e-6; wrong isotopes or tables don't."""
 
@@ -103,7 +101,8 @@ class Temperatures:
             numbers[f"{key}_K"] = pair.difference.value
             numbers[f"{key}_standard_error_K"] = pair.difference.error
             numbers[f"{key}_sigmas"] = pair.sigmas
-            numbers[f"{key}_violated"] = pair.violated
+            numbers[f"{key}_verdict"] = pair.answer
+            numbers[f"{key}_limit_K"] = pair.limit_K
         for one in self.of_ipi:
             numbers[f"ipi_temperature_{one.name}_K"] = one.theirs_K
             numbers[f"ipi_formula_{one.name}_K"] = one.ours_K
@@ -186,23 +185,14 @@ def _measure(data: Dataset) -> Temperatures:
 
 def equipartition_line(pair: Equipartition) -> tuple[str, str]:
     """Label and text: the difference of two temperatures and what it means."""
-    label = f"T({pair.names[0]}) - T({pair.names[1]})"
-    if math.isnan(pair.sigmas):
-        return label, f"{pair.difference.value:.3g} K, too few independent samples for a verdict"
-    words = "equipartition is violated" if pair.violated else "equipartition holds"
-    if pair.sigmas > UNLIKELY_SIGMAS and not pair.violated:
-        words = "too short a run to tell of equipartition"
-    difference = with_error(pair.difference.value, pair.difference.error)
-    return label, f"{difference} K, {pair.sigmas:.1f} sigma: {words}"
+    return f"T({pair.names[0]}) - T({pair.names[1]})", pair.text
 
 
 def kurtosis_line(name: str, shown: Distribution) -> tuple[str, str]:
     """Label and text: whether the velocities of a species are a Gaussian."""
     kurtosis = shown.excess_kurtosis
-    words = with_error(kurtosis.value, kurtosis.error)
-    if math.isnan(kurtosis.error):
-        words = f"{kurtosis.value:.2g} (too few independent samples for an error)"
-    elif kurtosis.error > 0.0:
+    words = kurtosis.text()
+    if kurtosis.error > 0.0:
         words += f", {shown.sigmas:.1f} sigma from Maxwell and Boltzmann's 0"
     return f"excess kurtosis of v, {name}", words
 
@@ -243,17 +233,28 @@ def _of_ipi(one: Kinetics) -> list[FromIpi]:
 
 def _equipartition(runs: Sequence[Kinetics], weights: Sequence[float]) -> list[Equipartition]:
     every = [
-        equipartition({name: v for name, v in one.values_K.items() if name != "all"})
+        equipartition(
+            {name: v for name, v in one.values_K.items() if name != "all"}, _duration_ps(one)
+        )
         for one in runs
     ]
     return [
-        Equipartition(pairs[0].names, combine([pair.difference for pair in pairs], weights))
+        pooled(pairs, weights, combine([pair.difference for pair in pairs], weights))
         for pairs in zip(*every, strict=True)
     ]
 
 
+def _duration_ps(one: Kinetics) -> float | None:
+    """Of the frames; None where nothing says it."""
+    try:
+        time_ps = one.replica.time_ps
+    except InputError:  # all else needs no time
+        return None
+    return float(time_ps[-1] - time_ps[0])
+
+
 def _text(mean: Mean, target_K: float | None) -> str:
-    words = text.of_mean(mean, "K")
+    words = mean.text("K")
     if target_K is not None and mean.error > 0.0:
         off = mean.value - target_K
         words += f", {off:+.2g} K from {target_K:g} K: {abs(off) / mean.error:.1f} sigma"

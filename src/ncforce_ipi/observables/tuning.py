@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ncforce_ipi.analysis.drift import FEWEST_SAMPLES
+from ncforce_ipi.analysis.verdicts import Answer as Kept
+from ncforce_ipi.analysis.verdicts import verdict
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.observables.comparison import Entry, ratio_to_fast
 from ncforce_ipi.observables.options import Options, discarded
 
 Answer = Literal["good", "bad", "open"]
+WORDS: dict[Kept, Answer] = {"passes": "good", "fails": "bad", "open": "open"}
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,10 @@ def long_enough_ps(plan: Plan) -> float:
 def recommend(found: Sequence[Verdict]) -> int | None:
     """The largest M that is good together with every smaller one; None if the smallest isn't."""
     best = None
-    for verdict in found:
-        if verdict.answer != "good":
+    for one in found:
+        if one.answer != "good":
             break
-        best = verdict.mts
+        best = one.mts
     return best
 
 
@@ -111,13 +114,9 @@ def _verdict(entry: Entry, slow: Entry, entries: Sequence[Entry], tolerance: flo
     excess = drift.slope - reference.slope
     ci95 = math.hypot(drift.ci95, reference.ci95)
     return Verdict(
-        entry.mts, excess, ci95, ratio_to_fast(entry, entries), _answer(excess, ci95, tolerance)
+        entry.mts,
+        excess,
+        ci95,
+        ratio_to_fast(entry, entries),
+        WORDS[verdict(excess, ci95, tolerance)],
     )
-
-
-def _answer(excess: float, ci95: float, tolerance: float) -> Answer:
-    if not math.isfinite(ci95):
-        return "bad" if abs(excess) > 10 * tolerance else "open"
-    if abs(excess) + ci95 <= tolerance:
-        return "good"
-    return "bad" if abs(excess) - ci95 > tolerance else "open"

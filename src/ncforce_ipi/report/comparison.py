@@ -118,7 +118,7 @@ def _text(result: Drift | Mean | None) -> str:
         value, error = result.slope, result.ci95
     else:
         value, error = result.value, result.error
-    return with_error(value, error) if math.isfinite(error) else f"{value:.3g}"
+    return with_error(value, error) if math.isfinite(error) else f"{value:.3g} (no error bar)"
 
 
 def _plain(value: float | None, digits: int) -> str:
