@@ -182,7 +182,7 @@ def test_words_say_what_the_run_can_tell():
     assert violated.text.endswith(
         "8.9 sigma: equipartition is violated (chance makes 20 K at most)"
     )
-    assert open_.text.endswith("2.2 sigma: open (the run can tell a violation beyond 20 K)")
+    assert open_.text == "-10.0 +- 4.5 K: open (the run can tell a violation beyond 20 K)"
     assert short.text == (
         "7 K (no error bar: why): open (the run can tell a violation beyond 60 K)"
     )
