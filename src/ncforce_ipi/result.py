@@ -48,6 +48,14 @@ class Result(Protocol):
         ...
 
 
+class Printed:
+    """A result that prints as its lines."""
+
+    def __str__(self) -> str:
+        """Aligned lines."""
+        return table(self.lines()).rstrip()  # type: ignore[attr-defined]
+
+
 @dataclass(frozen=True)
 class Unavailable:
     """A result that can't be had, and why, in one line."""

@@ -17,6 +17,7 @@ from ncforce_ipi.launch import compare
 from ncforce_ipi.launch import run as runs
 from ncforce_ipi.launch.compare import has_tables
 from ncforce_ipi.launch.directory import set_aside
+from ncforce_ipi.launch.job import DEFAULT_M
 from ncforce_ipi.observables import comparison
 from ncforce_ipi.observables.comparison import Entry, entry_of, names_of
 from ncforce_ipi.observables.dataset import open_dataset
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.discard_ps is not None:
         raise InputError("--discard-ps is for directories of runs; leave it out")
     args.system = names[0] if names else None
-    args.mts = args.mts or [jobs.DEFAULT_M]
+    args.mts = args.mts or [DEFAULT_M]
     return run_all(args, "compare")
 
 

@@ -12,7 +12,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.systems import NAMES
-from ncforce_ipi.launch.job import Job, new_job
+from ncforce_ipi.launch.job import DEFAULT_M, Job, new_job
 from ncforce_ipi.launch.supervise import Limits
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,6 @@ DEFAULTS: dict[str, Any] = {
     "slow_model": None,
     "slow_family": None,
 }
-DEFAULT_M = 8
 SPEC = (
     "a file, FAMILY:MODEL, in quotes with options, or '[PATH/]ncforce driver FAMILY --model ...' "
     "of another environment"

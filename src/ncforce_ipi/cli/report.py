@@ -6,11 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
+from ncforce_ipi.api.runs import Run, report
 from ncforce_ipi.cli import measure
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables.analyse import analyse
 from ncforce_ipi.observables.dataset import open_dataset
-from ncforce_ipi.provenance import Provenance
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,25 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure everything, write the page."""
-    from ncforce_ipi.report import page, view
-
-    if args.out.exists() and not args.force:
-        raise InputError(f"{args.out} exists; expected none: give --force to replace it")
     options = measure.options(args)
-    runs = []
     for directory in args.directories:
         if not directory.is_dir():
             raise InputError(f"{directory} is no directory; expected that of a run")
-        data = open_dataset([directory], options)
-        runs.append(
-            page.Run(
-                name=str(directory.absolute().name),
-                analysis=analyse(data),
-                view=None if args.no_view else view.of_directory(directory),
-                provenance=Provenance.of(data.files(), data.model_sha256),
-            )
-        )
-    title = args.title or ", ".join(run.name for run in runs)
-    args.out.write_text(page.render(runs, title), encoding="utf-8")
+    runs = [Run(open_dataset([directory], options)) for directory in args.directories]
+    report(runs, args.out, title=args.title, view=not args.no_view, force=args.force)
     sys.stdout.write(f"{args.out}\n")
     return 0

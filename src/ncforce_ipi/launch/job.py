@@ -23,6 +23,7 @@ from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.rundir import INPUT_FILE, LOGS
 
 WAIT_FOR_SERVER_S = 120
+DEFAULT_M = 8
 SLOW_DRIVER = "slow-driver"
 PROGRAM = (sys.executable, "-m", "ncforce_ipi")
 

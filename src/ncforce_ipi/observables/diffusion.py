@@ -25,6 +25,7 @@ from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
 from ncforce_ipi.observables.source import Replica
 from ncforce_ipi.observables.velocities import Transform, spectrum
 from ncforce_ipi.reading.trajectory import open_trajectory
+from ncforce_ipi.result import Printed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +53,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Coefficients:
+class Coefficients(Printed):
     """Diffusion coefficients of each species, A^2/ps; see `result.Result`.
 
     Attributes

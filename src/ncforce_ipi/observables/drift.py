@@ -26,6 +26,7 @@ from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.options import Window
 from ncforce_ipi.observables.series import Series
 from ncforce_ipi.observables.source import Source
+from ncforce_ipi.result import Printed
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class RunDrift:
 
 
 @dataclass(frozen=True)
-class Drifts:
+class Drifts(Printed):
     """Drifts of one run or several replicas; see `result.Result`.
 
     Attributes

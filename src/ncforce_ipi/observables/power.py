@@ -15,6 +15,7 @@ from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
 from ncforce_ipi.observables.series import Series
 from ncforce_ipi.observables.source import Source
+from ncforce_ipi.result import Printed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +49,7 @@ class RunPower:
 
 
 @dataclass(frozen=True)
-class Powers:
+class Powers(Printed):
     """Power of one run or several replicas; see `result.Result`.
 
     Attributes

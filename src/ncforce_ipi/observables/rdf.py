@@ -16,6 +16,7 @@ from ncforce_ipi.analysis.statistics import FEWEST_BLOCKS, with_error
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.source import Replica
+from ncforce_ipi.result import Printed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ FEWEST_FRAMES = 10
 
 
 @dataclass(frozen=True)
-class Rdfs:
+class Rdfs(Printed):
     """g(r) of each pair of species; see `result.Result`.
 
     Attributes

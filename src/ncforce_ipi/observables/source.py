@@ -147,7 +147,7 @@ class Source:
         return found + ([self.table.path] if self.table is not None else [])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Replica:
     """The frames of one trajectory that lie in the window of its run.
 
@@ -159,6 +159,12 @@ class Replica:
 
     trajectory: Trajectory
     source: Source
+
+    def __repr__(self) -> str:
+        """What is in it."""
+        frames, atoms = len(self.steps), len(self.species)
+        what = f"{self.trajectory.quantity} of {atoms} atoms, {frames} frames"
+        return f"<{what}: {self.trajectory.path}>"
 
     @property
     def species(self) -> NDArray[np.str_]:
@@ -201,6 +207,11 @@ class Replica:
                 f"give --masses-u {names}"
             )
         return atom_masses(self.species, masses)
+
+    def read(self) -> Frames:
+        """All frames at once; `blocks` reads them bit by bit."""
+        (found,) = self.blocks(len(self.steps))
+        return found
 
     def blocks(self, n_frames: int) -> Iterator[Frames]:
         """Frames, ``n_frames`` at a time; velocities where the file holds momenta."""

@@ -19,6 +19,7 @@ from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
 from ncforce_ipi.observables.source import Source
 from ncforce_ipi.observables.velocities import Kinetics, kinetics
+from ncforce_ipi.result import Printed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ class FromIpi:
 
 
 @dataclass(frozen=True)
-class Temperatures:
+class Temperatures(Printed):
     """Temperatures of one system, of one run or several replicas; see `result.Result`.
 
     Attributes

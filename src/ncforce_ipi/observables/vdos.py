@@ -12,13 +12,14 @@ from ncforce_ipi.analysis.peaks import Peak, highest_peak
 from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.velocities import Transform, spectrum
+from ncforce_ipi.result import Printed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
-class Spectra:
+class Spectra(Printed):
     """c_vv of each species and of all; see `result.Result`.
 
     Attributes

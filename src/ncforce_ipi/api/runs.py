@@ -1,0 +1,326 @@
+"""Runs in Python: start one, open any, and measure what its files tell."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
+from ncforce_ipi.inputs.plan import Forces, Plan
+from ncforce_ipi.launch import run as launcher
+from ncforce_ipi.launch.job import DEFAULT_M, new_job
+from ncforce_ipi.observables import comparison, diffusion, drift, power, rdf, temperature, vdos
+from ncforce_ipi.observables.analyse import Analysis, Settings, analyse
+from ncforce_ipi.observables.dataset import Dataset, open_dataset
+from ncforce_ipi.observables.options import Options
+from ncforce_ipi.observables.source import Replica
+from ncforce_ipi.observables.velocities import Transform
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.reading.properties import Table
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+class Run:
+    """A run, or several as replicas of one system: what its files tell, each read once.
+
+    Attributes
+    ----------
+    data : the files and the part of the run that is measured
+    """
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    @property
+    def directory(self) -> Path:
+        """Where the (first) run is."""
+        return self.data.first.directory
+
+    @property
+    def name(self) -> str:
+        """Of its directory."""
+        return self.data.first.name
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """``run.json``: what was run, with what, how far it came; empty for other launchers."""
+        return dict(self.data.first.metadata.record)
+
+    def properties(self) -> Table:
+        """i-PI's properties file as named columns with units, of the whole (first) run.
+
+        >>> run.properties().column("time", "picosecond")
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        table = self.data.first.table
+        if table is None:
+            raise InputError(f"{self.directory} has no properties file of i-PI")
+        return table
+
+    def trajectory(self, quantity: str = "positions") -> Replica:
+        """Frames of a quantity, without the discarded start.
+
+        >>> run.trajectory("velocities").read().values      # (n_frames, n_atoms, 3), A/fs
+
+        Parameters
+        ----------
+        quantity : positions (A), velocities (A/fs) or forces (eV/A)
+        """
+        return self.data.first.trajectory(quantity)
+
+    def drift(self) -> drift.Drifts:
+        """Drift of the conserved quantity (meV/atom/ps) and of the temperature (K/ps)."""
+        return drift.measure(self.data)
+
+    def temperature(self) -> temperature.Temperatures:
+        """Mean temperatures of all atoms and of each species, K; equipartition."""
+        return temperature.measure(self.data)
+
+    def rdf(self, r_max_A: float | None = None, bins: int | None = None) -> rdf.Rdfs:
+        """g(r) of each pair of species; ``r_max_A`` None: as far as the cell allows."""
+        return rdf.measure(self.data, r_max_A=r_max_A, n_bins=bins)
+
+    def vdos(self, lag_ps: float = 1.0, window: str = "hann", padding: int = 1) -> vdos.Spectra:
+        """Velocity spectra of each species, K cm, over wavenumbers, 1/cm."""
+        return vdos.measure(self.data, Transform(lag_ps, window, padding))
+
+    def diffusion(
+        self,
+        from_ps: float = 1.0,
+        lag_ps: float = 5.0,
+        memory_ps: float = 1.0,
+        viscosity_mPa_s: float | None = None,
+        reference: Run | None = None,
+    ) -> diffusion.Coefficients:
+        """Diffusion coefficients of each species, A^2/ps, from displacements and velocities."""
+        fit = diffusion.Fit(from_ps, lag_ps, memory_ps, viscosity_mPa_s)
+        return diffusion.measure(self.data, fit, reference.data if reference else None)
+
+    def power(self, *, without_potential: bool = False) -> power.Powers:
+        """Power of non-conservative forces in a thermostat, meV/atom/ps."""
+        return power.measure(self.data, without_potential=without_potential)
+
+    def analyze(self, settings: Settings | None = None) -> Analysis:
+        """All of these that the files allow."""
+        return analyse(self.data, settings)
+
+    def report(
+        self, path: str | Path, *, title: str = "", view: bool = True, force: bool = False
+    ) -> Path:
+        """One HTML page of the run that needs nothing but itself; its path."""
+        return report([self], path, title=title, view=view, force=force)
+
+    def __repr__(self) -> str:
+        """Where it is."""
+        return f"<Run {self.directory}>"
+
+
+class Comparison:
+    """Runs side by side.
+
+    Attributes
+    ----------
+    found : the numbers of each run
+    """
+
+    def __init__(self, found: comparison.Comparison) -> None:
+        self.found = found
+
+    def table(self) -> str:
+        """A line for each run: drifts with 95 % intervals, temperatures with standard errors."""
+        from ncforce_ipi.report import comparison as report
+
+        return report.table(self.found.entries, named=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, by the names of the runs."""
+        return {name: one.to_dict() for name, one in self.found.analyses.items()}
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """compare.json, compare.csv and figures into a new or empty folder; their paths."""
+        from ncforce_ipi.report import comparison as report
+        from ncforce_ipi.report import overlay
+
+        folder = Path(folder)
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty; expected a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        found = self.found
+        provenance = Provenance.of(found.files(), found.model_sha256)
+        written = report.write_files(
+            found.entries, provenance, folder, named=True, analyses=found.analyses
+        )
+        return written + overlay.write_overlaid(found.analyses, ("rdf", "vdos"), folder, provenance)
+
+    def __str__(self) -> str:
+        """The table."""
+        return self.table()
+
+
+def run(
+    system: str | None = None,
+    *,
+    out: str | Path,
+    forces: Forces = "mts",
+    mts: int | None = None,
+    time_ps: float = 1.0,
+    timestep_fs: float = 0.5,
+    model: str | None = None,
+    slow: str | None = None,
+    fast: str | None = None,
+    structure: str | Path | Atoms | None = None,
+    ensemble: EnsembleName | Ensemble = "nve",
+    force: bool = False,
+    **more: Any,
+) -> Run:
+    """Run molecular dynamics with i-PI and our drivers, to its last step.
+
+    >>> run = nc.run("water", forces="mts", mts=8, time_ps=1, out="demo")
+
+    Parameters
+    ----------
+    system : shipped model and start structure
+    out : directory of the run
+    forces : slow (conservative), fast (direct), or mts
+    mts : M, inner steps in an outer step; default 8
+    time_ps : physical time, ps
+    timestep_fs : inner time step, fs
+    model : both forces, as `load` takes it; None: the system's
+    slow, fast : another model for this force
+    structure : file, or ASE's atoms; None: the system's
+    ensemble : nve, langevin, svr, gle, npt with its defaults, or an `Ensemble`
+    force : move an earlier run in ``out`` aside
+    more : ``temperature_K``, ``seed``, ``velocities``, ``device``, ``threads``, ``drivers``,
+        ``write_forces``, ``port``: see `ncforce_ipi.launch.job.new_job`
+
+    Raises
+    ------
+    InputError
+        Something is missing or makes no sense; nothing was written.
+    RunError
+        The run ended before its last step; what it wrote is in ``out``.
+    """
+    m = mts if mts is not None else (DEFAULT_M if forces == "mts" else 1)
+    plan = Plan.from_time(forces, m, timestep_fs, time_ps)
+    chosen = ensemble if isinstance(ensemble, Ensemble) else Ensemble(ensemble)
+    with tempfile.TemporaryDirectory(prefix="ncforce-") as folder:
+        if structure is not None and not isinstance(structure, (str, Path)):
+            start = Path(folder, "start.xyz")
+            structure.write(start, format="extxyz")
+            structure = start
+        job = new_job(
+            Path(out),
+            plan,
+            system=system,
+            model=model,
+            slow=slow,
+            fast=fast,
+            structure=None if structure is None else str(structure),
+            ensemble=chosen,
+            **more,
+        )
+        return _ended(launcher.start(job, force))
+
+
+def resume(out: str | Path, time_ps: float | None = None) -> Run:
+    """Continue the run in a directory, bitwise; ``time_ps`` is its new total time, if given.
+
+    Raises
+    ------
+    InputError, RunError
+        As `run`.
+    """
+    return _ended(launcher.go_on(Path(out), time_ps))
+
+
+def open_run(*paths: str | Path, **options: Any) -> Run:
+    """Open a run: a directory of ours or of any i-PI run, or one of its files.
+
+    Several paths are replicas of one system.
+
+    Parameters
+    ----------
+    options : what the files don't say: ``timestep_fs``, ``masses_u``, ``temperature_K``,
+        ``n_atoms``, ``discard_ps``, ``unit``, ``fixed_com``: see
+        `ncforce_ipi.observables.options.Options`
+
+    Raises
+    ------
+    InputError
+        It isn't there.
+    """
+    return Run(open_dataset([Path(path) for path in paths], Options(**options)))
+
+
+def compare(runs: Sequence[Run | str | Path]) -> Comparison:
+    """Runs side by side: the same numbers as of each alone.
+
+    Raises
+    ------
+    InputError
+        A run without a properties file of i-PI, or one that is named twice.
+    """
+    every = [one if isinstance(one, Run) else open_run(one) for one in runs]
+    names = comparison.names_of([one.directory for one in every])
+    data = {name: one.data for name, one in zip(names, every, strict=True)}
+    return Comparison(comparison.compare(data))
+
+
+def report(
+    runs: Sequence[Run],
+    path: str | Path,
+    *,
+    title: str = "",
+    view: bool = True,
+    force: bool = False,
+) -> Path:
+    """One HTML page of one or several runs that needs nothing but itself; its path.
+
+    Parameters
+    ----------
+    path : of the page
+    title : default: the names of the runs
+    view : with a view of the trajectory (3 MB), where chemiscope is installed
+    force : replace an earlier page
+
+    Raises
+    ------
+    InputError
+        The file exists, or nothing can be measured.
+    """
+    from ncforce_ipi.report import page
+    from ncforce_ipi.report.view import of_directory
+
+    path = Path(path)
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; expected none: give --force to replace it")
+    parts = [
+        page.Run(
+            name=one.name,
+            analysis=one.analyze(),
+            view=of_directory(one.directory) if view else None,
+            provenance=Provenance.of(one.data.files(), one.data.model_sha256),
+        )
+        for one in runs
+    ]
+    text = page.render(parts, title or ", ".join(part.name for part in parts))
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _ended(outcome: launcher.Outcome) -> Run:
+    ending = outcome.ending
+    if ending.signal is not None:
+        raise KeyboardInterrupt(ending.reason)
+    if ending.state != "finished":
+        raise RunError(ending.reason)
+    return open_run(outcome.job.directory)
