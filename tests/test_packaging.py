@@ -78,7 +78,9 @@ def test_wheel_works_without_the_clone(wheel, tmp_path):
         f"       if point.dist.locate_file('') == pathlib.Path({str(tmp_path)!r})]\n"
         "assert {point.name for point in own} == set(families.OWN), own\n"
         "assert list(families.known()) == list(families.OWN), families.known()\n"
-        "testing.validate_backend(families.load('analytic', 'lennard-jones'))\n"
+        "small = {'sigma_A': 1.0, 'epsilon_eV': 0.1, 'cutoff_A': 3.0}\n"
+        "model = families.load('analytic', 'lennard-jones', arguments=small)\n"
+        "testing.validate_backend(model)\n"
         "print(ncforce_ipi.__file__, model_path('water').is_file())"
     )
     done = subprocess.run(

@@ -1,6 +1,9 @@
 """``ncforce_ipi.testing`` sees what is wrong: each fault is found by the check that is for it."""
 
+import sys
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -8,6 +11,8 @@ import pytest
 from ncforce_ipi.backend import Backend, Evaluation, Structure, Wanted
 from ncforce_ipi.drivers.analytic import load
 from ncforce_ipi.errors import ContractError, ModelError
+from ncforce_ipi.families import Family
+from ncforce_ipi.options import options_of
 from ncforce_ipi.testing import (
     CHECKS,
     FLOAT32,
@@ -18,6 +23,7 @@ from ncforce_ipi.testing import (
     validate_backend,
 )
 
+ROOT = Path(__file__).parents[1]
 SMALL = {"sigma_A": 1.0, "epsilon_eV": 0.1, "cutoff_A": 3.0, "swirl_eV_per_A2": 0.05}
 
 
@@ -233,3 +239,20 @@ def test_what_has_no_energy_of_its_own():
 
     validate_backend(Forces())
     assert Wanted(Forces.kinds) == Setting(Forces(), example(Forces())).everything
+
+
+def test_the_family_of_the_page_for_others():
+    """It runs as it stands there, and fails as the page says: it has no lattice."""
+    text = (ROOT / "ipi_drivers" / "README.md").read_text(encoding="utf-8")
+    code = text.split("```python\n")[1].split("```")[0]
+    page = ModuleType("springs_of_the_page")
+    exec(compile(code, "README.md", "exec"), page.__dict__)
+    sys.modules[page.__name__] = page
+    family = Family("springs", page.__name__, "a page")
+    assert options_of(page.load)["k_eV_per_A2"].help == "stiffness"
+    backend = family.load("soft", k_eV_per_A2=0.1)
+    match = r"translation_through_the_boundary: .* after moving all"
+    with pytest.raises(ContractError, match=match):
+        validate_backend(backend)
+    for check in ("shapes_and_types", "the_conservative_force_is_minus_the_gradient"):
+        run_check(check, Setting(backend, example(backend)))

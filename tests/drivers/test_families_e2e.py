@@ -57,6 +57,6 @@ def check_last_forces(it, case, role, directory):
     found = it.last_forces(role)
     scale = max(1.0, np.abs(expected).max())
     # half of the last of six digits; a float32 model sees positions rounded anew
-    tolerance = scale * max(6e-6, 10 * case.rounding)
+    tolerance = scale * max(6e-6, 10 * case.limits.rounding)
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
     assert np.abs(found).max() > 1e-3

@@ -2,7 +2,7 @@
 
 >>> from ncforce_ipi.serve.load import load_model
 >>> from ncforce_ipi.testing import validate_backend
->>> validate_backend(load_model("analytic:lennard-jones"))
+>>> validate_backend(load_model("water"))
 
 numpy is all that it needs beside the model.  What the numbers mean is ``ncforce_ipi.backend``.
 """
