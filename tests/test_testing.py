@@ -11,8 +11,8 @@ import pytest
 from ncforce_ipi.backend import Backend, Evaluation, Structure, Wanted
 from ncforce_ipi.drivers.analytic import load
 from ncforce_ipi.errors import ContractError, ModelError
-from ncforce_ipi.families import Family
-from ncforce_ipi.options import options_of
+from ncforce_ipi.serve.families import Family
+from ncforce_ipi.serve.options import options_of
 from ncforce_ipi.testing import (
     CHECKS,
     FLOAT32,

@@ -11,31 +11,44 @@ import argparse
 import importlib
 import logging
 import sys
+from collections.abc import Sequence
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError, NcforceError
 
-VERBS = {
-    "run": "run molecular dynamics with i-PI and our drivers",
-    "analyze": "drift, temperatures, g(r) and spectra of a run",
-    "drift": "drift of the conserved quantity and of the temperature, of any i-PI output",
-    "rdf": "g(r) and coordination numbers of any trajectory",
-    "vdos": "velocity spectra of each species of any trajectory",
-    "temperature": "of each species, equipartition, Maxwell's distribution",
-    "diffusion": "diffusion coefficients from displacements and velocities",
-    "power": "power of non-conservative forces in a thermostat",
-    "report": "one HTML page of one or several runs, that needs nothing but itself",
-    "compare": "the same start with slow, fast and MTS forces, side by side",
-    "tune": "a scan over M, and which one to take",
-    "input": "write an i-PI input without running it",
-    "driver": "serve a model's forces to an i-PI server",
-    "gle": "what a thermostat does to each frequency and to diffusion",
-    "jacobian": "how far from a gradient a force is: asymmetry of its Jacobian",
-    "loop-work": "the work that a force does along closed paths",
-    "inspect-pair": "whether two forces go together in multiple time steps, before a run",
-    "optimize": "geometry optimisation with slow forces, fast ones, or fast ones first",
-    "train": "train a compact hybrid model",
+DESCRIPTION = """\
+Molecular dynamics with i-PI and machine-learned forces: direct (fast) forces, corrected by
+conservative (slow) ones in multiple time steps."""
+GROUPS = {
+    "runs": {
+        "run": "run molecular dynamics with i-PI and our drivers",
+        "compare": "the same start with slow, fast and MTS forces, or finished runs, side by side",
+        "tune": "run a scan over M and say which M to take",
+        "input": "write the i-PI input and start structure without running them",
+        "driver": "serve a model's forces to an i-PI server",
+    },
+    "results": {
+        "analyze": "everything that a run's files tell, with tables and figures",
+        "report": "one HTML page of one or several runs",
+        "drift": "drift of the conserved quantity and of the temperature",
+        "temperature": "temperature of each species, equipartition, Maxwell's distribution",
+        "rdf": "g(r) and coordination numbers",
+        "vdos": "velocity spectra of each species",
+        "diffusion": "diffusion coefficients from displacements and velocities",
+        "power": "power of non-conservative forces in a thermostat",
+    },
+    "before a run": {
+        "inspect-pair": "whether two forces go together in multiple time steps",
+        "jacobian": "how far a force is from a gradient: asymmetry of its Jacobian",
+        "loop-work": "the work that a force does along closed paths",
+        "optimize": "geometry optimisation with slow forces, fast ones, or fast ones first",
+        "gle": "what a thermostat does to each frequency and to diffusion",
+    },
+    "models": {
+        "train": "train a compact model with both kinds of force",
+    },
 }
+VERBS = {name: text for verbs in GROUPS.values() for name, text in verbs.items()}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,15 +73,43 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:
     """Parser in which only the verb that is called has its arguments."""
-    parser = argparse.ArgumentParser(prog="ncforce", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="ncforce",
+        description=DESCRIPTION,
+        epilog=_overview(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"ncforce {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     called = next((word for word in words if not word.startswith("-")), None)
     for name, text in VERBS.items():
-        verb = verbs.add_parser(name, help=text, description=text)
+        verb = verbs.add_parser(name, description=f"{text[0].upper()}{text[1:]}.")
         verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if name == called:
             module = importlib.import_module(f"ncforce_ipi.cli.{name.replace('-', '_')}")
             module.add_arguments(verb)
+            add_examples(verb, module.EXAMPLES)
             verb.set_defaults(function=module.run)
     return parser
+
+
+def add_examples(parser: argparse.ArgumentParser, examples: Sequence[tuple[str, str]]) -> None:
+    """Show commands (without ``ncforce``), each below what it does."""
+    lines = [f"  {text}:\n    ncforce {command}" for text, command in examples]
+    parser.epilog = "examples:\n" + "\n".join(lines)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def _overview() -> str:
+    """All verbs by what they are for."""
+    lines = []
+    for group, verbs in GROUPS.items():
+        lines += [f"{group}:", *(f"  {name:<13}{text}" for name, text in verbs.items()), ""]
+    lines += [
+        "examples:",
+        "  a picosecond of water, then what it tells:",
+        "    ncforce run water --time-ps 1 --out demo && ncforce analyze demo",
+        "  options and examples of one verb:",
+        "    ncforce run --help",
+    ]
+    return "\n".join(lines)

@@ -18,6 +18,18 @@ from ncforce_ipi.rundir import ANALYSIS
 log = logging.getLogger(__name__)
 
 
+EXAMPLES = (
+    (
+        "everything about a run",
+        "analyze demo",
+    ),
+    (
+        "three replicas together, the first 2 ps left out",
+        "analyze r1 r2 r3 --discard-ps 2 --out together",
+    ),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     chosen = Settings()

@@ -1,18 +1,13 @@
-"""Options that several verbs have in common, and the examples at the end of a verb's ``--help``."""
+"""Options that the verbs about forces have in common."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 from ncforce_ipi.cli import forces
+from ncforce_ipi.errors import InputError
 
-
-def add_examples(parser: argparse.ArgumentParser, examples: Sequence[tuple[str, str]]) -> None:
-    """Show commands (without ``ncforce``), each below what it does."""
-    lines = [f"  {text}:\n    ncforce {command}" for text, command in examples]
-    parser.epilog = "examples:\n" + "\n".join(lines)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+DEFAULT_MODEL = "water"
 
 
 def add_structures(parser: argparse.ArgumentParser, frames: bool = True) -> None:
@@ -30,11 +25,29 @@ def add_structures(parser: argparse.ArgumentParser, frames: bool = True) -> None
 
 
 def add_model(group: argparse._ArgumentGroup) -> None:
-    """``--model`` and ``--threads``."""
-    group.add_argument(
-        "--model", default="water", metavar="MODEL", help=f"{forces.HELP}; default water"
-    )
+    """``--model``, or one that stands for its conservative or direct forces, and ``--threads``."""
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("--model", metavar="MODEL", help=f"{forces.HELP}; default water")
+    one.add_argument("--slow", metavar="MODEL", help="its conservative forces: --kind conservative")
+    one.add_argument("--fast", metavar="MODEL", help="its direct forces: --kind direct")
     group.add_argument("--threads", type=int, default=1, metavar="N", help="default 1")
+
+
+def chosen_model(args: argparse.Namespace) -> None:
+    """Put what ``--slow`` or ``--fast`` says in the place of ``--model`` and ``--kind``.
+
+    Raises
+    ------
+    InputError
+        ``--kind`` says otherwise.
+    """
+    for word, kind in (("slow", "conservative"), ("fast", "direct")):
+        if getattr(args, word) is None:
+            continue
+        if args.kind not in (None, kind):
+            raise InputError(f"--{word} means {kind} forces, --kind {args.kind}; leave one out")
+        args.model, args.kind = getattr(args, word), kind
+    args.model = args.model or DEFAULT_MODEL
 
 
 def add_net_force(group: argparse._ArgumentGroup, more: str = "") -> None:

@@ -37,9 +37,21 @@ FILES = (
 )
 
 
+EXAMPLES = (
+    (
+        "slow, fast and MTS forces from one start",
+        "compare water --mts 4 8 --time-ps 5",
+    ),
+    (
+        "finished runs side by side",
+        "compare demo prod --out both",
+    ),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce compare``."""
-    add = parser.add_argument
+    add = parser.add_argument_group("comparison").add_argument
     add("--out", type=Path, default=Path("compare"), metavar="DIR",
         help="directory of the tables and figures, and of runs that are made; default compare"
         )  # fmt: skip

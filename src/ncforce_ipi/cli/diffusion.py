@@ -9,6 +9,17 @@ from ncforce_ipi.cli import measure
 from ncforce_ipi.observables import diffusion
 from ncforce_ipi.observables.dataset import open_dataset
 
+EXAMPLES = (
+    (
+        "a run of ours",
+        "diffusion demo --from-ps 1 --lag-ps 5",
+    ),
+    (
+        "the ratio to a run with conservative forces",
+        "diffusion fast --reference slow",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""

@@ -7,6 +7,17 @@ import argparse
 from ncforce_ipi.cli import measure
 from ncforce_ipi.observables import drift
 
+EXAMPLES = (
+    (
+        "a run of ours",
+        "drift demo",
+    ),
+    (
+        "the properties file of any i-PI run",
+        "drift simulation.out --atoms 192 --json drift.json",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""

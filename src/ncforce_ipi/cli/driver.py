@@ -39,6 +39,18 @@ SERVING = options_of(Serving)
 log = logging.getLogger("ncforce_ipi.driver")
 
 
+EXAMPLES = (
+    (
+        "both forces of a shipped model, for i-PI's own unix sockets",
+        "driver metatomic --model water --role both --structure init.xyz",
+    ),
+    (
+        "the slow force of SevenNet-0 on a GPU",
+        "driver sevennet --model 7net-0 --role slow --structure init.xyz --device cuda",
+    ),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One sub-parser for each family of models: the common options and its own."""
     parser.add_argument("--list", action=ListFamilies,

@@ -25,6 +25,18 @@ RANGE_PER_CM = (0.1, 1e4)
 POINTS = 200
 
 
+EXAMPLES = (
+    (
+        "the two published matrices, and white noise",
+        "gle",
+    ),
+    (
+        "a matrix of your own, at the mass of argon",
+        "gle matrix.txt --mass-u 39.948 --out gle-argon",
+    ),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce gle``."""
     add = parser.add_argument

@@ -17,9 +17,21 @@ from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 log = logging.getLogger(__name__)
 
 
+EXAMPLES = (
+    (
+        "input.xml and init.xyz for i-PI, to be started by hand",
+        "input water --forces mts --mts 8 --out by-hand",
+    ),
+    (
+        "the same over TCP",
+        "input water --port 31415 --out by-hand",
+    ),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce input``."""
-    add = parser.add_argument
+    add = parser.add_argument_group("input").add_argument
     add("--out", required=True, type=Path, metavar="DIR", help="directory for the two files")
     add("--forces", choices=("slow", "fast", "mts"), default="mts", help="default mts")
     add("--mts", type=int, metavar="M", help="inner steps in an outer step, default 8")

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import sys
+from pathlib import Path
 
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.cli import forces
-from ncforce_ipi.cli.arguments import add_examples, add_net_force, add_structures
+from ncforce_ipi.cli.arguments import DEFAULT_MODEL, add_net_force, add_structures
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.plan import Plan
 
+log = logging.getLogger(__name__)
 KINDS = ("conservative", "direct")
 EXAMPLES = (
-    ("both forces of the water model, modes of 3 frames", "inspect-pair water water md.xyz"
+    ("both forces of the water model, modes of 3 frames", "inspect-pair md.xyz --model water"
      " --mode-frames 3"),
-    ("SevenNet-0 slow, the aluminium model fast", "inspect-pair sevennet:7net-0 aluminium al.xyz@0"
-     " --timestep-fs 2 --plot pair.png"),
+    ("SevenNet-0 slow, the aluminium model fast", "inspect-pair al.xyz@0 --slow sevennet:7net-0"
+     " --fast aluminium --timestep-fs 2 --plot pair.png"),
 )  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce inspect-pair``."""
-    add_examples(parser, EXAMPLES)
-    parser.add_argument("slow", metavar="SLOW", help=forces.HELP)
-    parser.add_argument(
-        "fast", metavar="FAST", help="the same choices; the same word as SLOW: one model gives both"
-    )
     add_structures(parser)
     models = parser.add_argument_group("models")
+    models.add_argument(
+        "--model", metavar="MODEL", help=f"both forces: {forces.HELP}; default water"
+    )
+    models.add_argument("--slow", metavar="MODEL", help="the slow forces from another model")
+    models.add_argument("--fast", metavar="MODEL", help="the fast forces from another model")
     models.add_argument(
         "--slow-kind", choices=KINDS, default="conservative", help="default conservative"
     )
@@ -74,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     forces.check_outputs([args.json, args.csv, args.plot], args.force)
     Plan("mts", args.most_mts, args.timestep_fs, 1)  # refuses what makes no step
     masses_u = _masses(args.mass)
+    _choose_models(args)
     frames = read_frames(args.structures, args.frames)
     with contextlib.ExitStack() as stack:
         slow, fast = _open(args, stack)
@@ -93,6 +97,20 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(pair_report.table(pair) + "\n")
     forces.write_files(args, forces.provenance(models), pair_report, pair)
     return 0
+
+
+def _choose_models(args: argparse.Namespace) -> None:
+    """``--model`` gives both forces, except those that ``--slow`` or ``--fast`` name.
+
+    0.1 had SLOW FAST STRUCTURE ... without options.
+    """
+    named = args.model or args.slow or args.fast
+    if not named and len(args.structures) > 2 and not Path(args.structures[0]).is_file():
+        args.slow, args.fast, *args.structures = args.structures
+        log.warning("inspect-pair SLOW FAST will go: say --slow %s --fast %s", args.slow, args.fast)
+        return
+    args.slow = args.slow or args.model or DEFAULT_MODEL
+    args.fast = args.fast or args.model or args.slow
 
 
 def _open(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Backend, Backend]:

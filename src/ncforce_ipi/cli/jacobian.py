@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.cli import forces
-from ncforce_ipi.cli.arguments import add_examples, add_model, add_net_force, add_structures
+from ncforce_ipi.cli.arguments import add_model, add_net_force, add_structures, chosen_model
 from ncforce_ipi.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce jacobian``."""
-    add_examples(parser, EXAMPLES)
     add_structures(parser)
     model = parser.add_argument_group("model")
     add_model(model)
@@ -95,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     from ncforce_ipi.diagnostics.survey import measure_asymmetry
     from ncforce_ipi.reading.structures import read_frames
 
+    chosen_model(args)
     forces.check_outputs([args.json, args.csv, args.plot], args.force)
     options = _options(args)
     frames = read_frames(args.structures, args.frames)

@@ -48,10 +48,9 @@ DEFAULTS: dict[str, Any] = {
     "slow_model": None,
     "slow_family": None,
 }
-SPEC = (
-    "a file, FAMILY:MODEL, in quotes with options, or '[PATH/]ncforce driver FAMILY --model ...' "
-    "of another environment"
-)
+SPEC = """\
+MODEL is a shipped model (water), a metatomic file, FAMILY:MODEL, the same in quotes with options of
+the family, or '[PATH/]ncforce driver FAMILY --model ...' of another environment."""
 
 
 def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
@@ -78,7 +77,7 @@ def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("models", f"MODEL is {SPEC}.")
+    group = parser.add_argument_group("models", SPEC)
     add = group.add_argument
     add("--model", metavar="MODEL", help="both forces; default: the system's model")
     add("--slow", metavar="MODEL", help="the slow (conservative) force from another model")
@@ -102,19 +101,20 @@ def _add_ensemble(parser: argparse.ArgumentParser) -> None:
     add("--beads", type=int, metavar="N", help="replicas of a path integral, default 1: classical")
 
 
-def add_service(parser: argparse.ArgumentParser) -> None:
-    """How the forces are served."""
-    add = parser.add_argument_group("drivers").add_argument
+def add_service(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """How the forces are served; the group, for more."""
+    group = parser.add_argument_group("drivers")
+    add = group.add_argument
     add("--device", metavar="NAME[,NAME]",
         help="cpu, cuda, or cuda:0,cuda:1 for a driver on each; default: the model's own choice",
         )  # fmt: skip
     add("--threads", type=int, metavar="N", help="CPU threads of each driver, default 1")
+    return group
 
 
 def add_driver(parser: argparse.ArgumentParser) -> None:
     """How the forces are served, and how the drivers are started and watched."""
-    add_service(parser)
-    add = parser.add_argument
+    add = add_service(parser).add_argument
     add("--drivers", type=int, metavar="K",
         help="driver processes; default: one, or one for each device")  # fmt: skip
     add("--stall-s", type=float, metavar="X", help="give up after X s without a step, default 600")

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ncforce_ipi.cli import forces
-from ncforce_ipi.cli.arguments import add_examples, add_model, add_net_force, add_structures
+from ncforce_ipi.cli.arguments import add_model, add_net_force, add_structures, chosen_model
 
 if TYPE_CHECKING:
     from ncforce_ipi.diagnostics.paths import Path
@@ -24,7 +24,6 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce loop-work``."""
-    add_examples(parser, EXAMPLES)
     add_structures(parser, frames=False)
     model = parser.add_argument_group("model")
     add_model(model)
@@ -77,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from ncforce_ipi.diagnostics import loop_report
     from ncforce_ipi.diagnostics.loops import measure_work
 
+    chosen_model(args)
     forces.check_outputs([args.json, args.csv, args.plot], args.force)
     paths = _paths(args)
     with forces.opened(args.model, args.kind, args.threads) as backend:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.cli import forces
-from ncforce_ipi.cli.arguments import add_examples, add_net_force
+from ncforce_ipi.cli.arguments import DEFAULT_MODEL, add_net_force
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.provenance import Provenance
 from ncforce_ipi.result import write_csv, write_json
@@ -29,7 +29,7 @@ SETS = ("g2",)
 EXAMPLES = (
     (
         "one frame with slow, fast and fast-then-slow forces of the carbon model",
-        "optimize carbon.xyz@-1 --slow carbon",
+        "optimize carbon.xyz@-1 --model carbon",
     ),
     (
         "24 displaced starts of a molecule, SevenNet-0 slow, a model of your own fast",
@@ -41,7 +41,6 @@ FILES = ("optimize.json", "optimize.csv", "optimize.png", "optimized.xyz")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce optimize``."""
-    add_examples(parser, EXAMPLES)
     parser.add_argument(
         "structures",
         nargs="+",
@@ -66,12 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_models(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--slow", default="water", metavar="MODEL", help=f"{forces.HELP}; default water"
+        "--model", metavar="MODEL", help=f"both forces: {forces.HELP}; default water"
     )
+    group.add_argument("--slow", metavar="MODEL", help="the slow forces from another model")
     group.add_argument(
         "--fast",
         metavar="MODEL",
-        help="the same choices; default: the direct forces of the model given with --slow",
+        help="the fast forces from another model; default: the direct forces of the slow one",
     )
     group.add_argument(
         "--fast-kind",
@@ -144,6 +144,7 @@ def run(args: argparse.Namespace) -> int:
     from ncforce_ipi.cli.display import display
     from ncforce_ipi.diagnostics import batch
 
+    _choose_models(args)
     there = [str(args.out / name) for name in FILES if (args.out / name).exists()]
     if there and not args.force:
         raise InputError(f"{' and '.join(there)} exist; choose another --out or use --force")
@@ -164,6 +165,14 @@ def run(args: argparse.Namespace) -> int:
     results = batch.optimise_all(tasks, opened, args.processes, display)
     _write(args.out, forces.provenance(models), results)
     return 0 if len(results) == len(tasks) else 1
+
+
+def _choose_models(args: argparse.Namespace) -> None:
+    """``--model`` gives both forces, except those that ``--slow`` or ``--fast`` name."""
+    if args.slow is None:
+        args.slow = args.model or DEFAULT_MODEL
+    elif args.fast is None:
+        args.fast = args.model
 
 
 def _write(out: Path, provenance: Provenance, results: Sequence[Result]) -> None:

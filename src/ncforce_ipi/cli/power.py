@@ -7,6 +7,17 @@ import argparse
 from ncforce_ipi.cli import measure
 from ncforce_ipi.observables import power
 
+EXAMPLES = (
+    (
+        "heat that a thermostat takes out",
+        "power prod",
+    ),
+    (
+        "forces without an energy of their own",
+        "power prod --without-potential",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""

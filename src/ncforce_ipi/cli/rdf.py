@@ -7,6 +7,17 @@ import argparse
 from ncforce_ipi.cli import measure
 from ncforce_ipi.observables import rdf
 
+EXAMPLES = (
+    (
+        "a run of ours, with a figure",
+        "rdf demo --plot rdf.png",
+    ),
+    (
+        "any trajectory, up to 6 A",
+        "rdf traj.extxyz --r-max-A 6 --csv rdf.csv",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""

@@ -11,6 +11,17 @@ from ncforce_ipi.cli import measure
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import open_dataset
 
+EXAMPLES = (
+    (
+        "a page of one run",
+        "report demo --out demo.html",
+    ),
+    (
+        "two runs side by side",
+        "report slow mts8 --out both.html",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""

@@ -10,10 +10,26 @@ from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch import run as runs
 
+EXAMPLES = (
+    (
+        "a picosecond of liquid water with multiple time steps",
+        "run water --forces mts --mts 8 --time-ps 1 --out demo",
+    ),
+    (
+        "a foundation model slow, a small one fast",
+        "run --slow sevennet:7net-0 --fast my.pt --structure start.xyz --ensemble svr "
+        "--time-ps 10 --out prod",
+    ),
+    (
+        "go on with a run, longer",
+        "run --resume --out demo --time-ps 10",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce run``."""
-    add = parser.add_argument
+    add = parser.add_argument_group("run").add_argument
     add("--out", required=True, type=Path, metavar="DIR", help="directory of the run")
     add("--forces", choices=("slow", "fast", "mts"), help="default mts")
     add("--mts", type=int, metavar="M", help="inner steps in an outer step, default 8")

@@ -7,6 +7,17 @@ import argparse
 from ncforce_ipi.cli import measure
 from ncforce_ipi.observables import temperature
 
+EXAMPLES = (
+    (
+        "a run of ours",
+        "temperature demo",
+    ),
+    (
+        "any velocities",
+        "temperature md.vel_0.xyz --masses-u H=1.008,O=15.999",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""

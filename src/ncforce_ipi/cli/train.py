@@ -8,6 +8,17 @@ from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 
+EXAMPLES = (
+    (
+        "the shipped water model's recipe",
+        "train benchmarks/training/water/recipe.toml --out model",
+    ),
+    (
+        "on a GPU, for half an hour",
+        "train recipe.toml --device cuda --minutes 30 --out model",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce train``."""

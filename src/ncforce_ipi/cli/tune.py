@@ -28,9 +28,21 @@ SCAN = (2, 4, 6, 8, 10, 12, 16)
 MEANING = {"good": "", "bad": "heats", "open": "run longer to tell"}
 
 
+EXAMPLES = (
+    (
+        "which M the water model takes",
+        "tune water --time-ps 5",
+    ),
+    (
+        "a longer scan with what is there",
+        "tune water --resume --time-ps 20",
+    ),
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce tune``: those of ``compare`` and a tolerance."""
-    add = parser.add_argument
+    add = parser.add_argument_group("scan").add_argument
     add("--out", type=Path, default=Path("tune"), metavar="DIR",
         help="directory of the runs and tables, default tune")  # fmt: skip
     add("--mts", type=int, nargs="+", default=list(SCAN), metavar="M",

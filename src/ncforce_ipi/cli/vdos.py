@@ -9,6 +9,17 @@ from ncforce_ipi.cli import measure
 from ncforce_ipi.observables import vdos
 from ncforce_ipi.observables.velocities import Transform
 
+EXAMPLES = (
+    (
+        "a run of ours, with a figure",
+        "vdos demo --plot vdos.png",
+    ),
+    (
+        "velocities every 2 fs of another program",
+        "vdos vel.extxyz --timestep-fs 2 --masses-u N=14.007",
+    ),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
