@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ncforce_ipi.api.models import Model, Prediction, load
-    from ncforce_ipi.api.runs import Comparison, Run, compare, open_run, report, resume, run
+    from ncforce_ipi.api.runs import Comparison, Run, compare, open_run, resume, run, write_report
     from ncforce_ipi.inputs.ensembles import Ensemble
 
 __version__ = "0.1.0"
@@ -32,14 +32,14 @@ __all__ = [
     "compare",
     "load",
     "open_run",
-    "report",
     "resume",
     "run",
+    "write_report",
 ]
 
 _HOMES = {
     "api.models": ("Model", "Prediction", "load"),
-    "api.runs": ("Comparison", "Run", "compare", "open_run", "report", "resume", "run"),
+    "api.runs": ("Comparison", "Run", "compare", "open_run", "resume", "run", "write_report"),
     "inputs.ensembles": ("Ensemble",),
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ncforce_ipi.analysis.vdos import DEFAULT_PADDING, DEFAULT_WINDOW
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
 from ncforce_ipi.inputs.plan import Forces, Plan
@@ -17,7 +18,7 @@ from ncforce_ipi.observables.analyse import Analysis, Settings, analyse
 from ncforce_ipi.observables.dataset import Dataset, open_dataset
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.source import Replica
-from ncforce_ipi.observables.velocities import Transform
+from ncforce_ipi.observables.velocities import LAG_PS, Transform
 from ncforce_ipi.provenance import Provenance
 from ncforce_ipi.reading.properties import Table
 
@@ -89,7 +90,12 @@ class Run:
         """g(r) of each pair of species; ``r_max_A`` None: as far as the cell allows."""
         return rdf.measure(self.data, r_max_A=r_max_A, n_bins=bins)
 
-    def vdos(self, lag_ps: float = 1.0, window: str = "hann", padding: int = 1) -> vdos.Spectra:
+    def vdos(
+        self,
+        lag_ps: float = LAG_PS,
+        window: str = DEFAULT_WINDOW,
+        padding: int = DEFAULT_PADDING,
+    ) -> vdos.Spectra:
         """Velocity spectra of each species, K cm, over wavenumbers, 1/cm."""
         return vdos.measure(self.data, Transform(lag_ps, window, padding))
 
@@ -117,7 +123,7 @@ class Run:
         self, path: str | Path, *, title: str = "", view: bool = True, force: bool = False
     ) -> Path:
         """One HTML page of the run that needs nothing but itself; its path."""
-        return report([self], path, title=title, view=view, force=force)
+        return write_report([self], path, title=title, view=view, force=force)
 
     def __repr__(self) -> str:
         """Where it is."""
@@ -275,7 +281,7 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     return Comparison(comparison.compare(data))
 
 
-def report(
+def write_report(
     runs: Sequence[Run],
     path: str | Path,
     *,

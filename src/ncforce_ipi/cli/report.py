@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ncforce_ipi.api.runs import Run, report
+from ncforce_ipi.api.runs import Run, write_report
 from ncforce_ipi.cli import measure
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import open_dataset
@@ -46,6 +46,6 @@ def run(args: argparse.Namespace) -> int:
         if not directory.is_dir():
             raise InputError(f"{directory} is no directory; expected that of a run")
     runs = [Run(open_dataset([directory], options)) for directory in args.directories]
-    report(runs, args.out, title=args.title, view=not args.no_view, force=args.force)
+    write_report(runs, args.out, title=args.title, view=not args.no_view, force=args.force)
     sys.stdout.write(f"{args.out}\n")
     return 0

@@ -1,0 +1,104 @@
+"""Runs in Python: the same numbers as of the command line, and a real run from a few words."""
+
+import json
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+import ncforce_ipi as nc
+from ncforce_ipi.cli import main
+from ncforce_ipi.errors import InputError, RunError
+from tests.synthetic_run import write_run
+
+LENNARD_JONES = "analytic:lennard-jones"
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "one"
+    write_run(path, n_outer=400)
+    return path
+
+
+def test_numbers_are_those_of_the_command_line(directory, tmp_path):
+    run = nc.open_run(directory)
+    for verb, found in (
+        ("drift", run.drift()), ("temperature", run.temperature()), ("rdf", run.rdf()),
+        ("vdos", run.vdos()),
+    ):  # fmt: skip
+        target = tmp_path / f"{verb}.json"
+        assert main([verb, str(directory), "--json", str(target)]) == 0
+        numbers = json.loads(target.read_text())
+        del numbers["provenance"]
+        ours = json.loads(json.dumps(nc_plain(found.to_dict())))
+        assert ours == numbers
+        assert len(str(found).splitlines()) >= 3
+
+
+def nc_plain(numbers):
+    from ncforce_ipi.result import plain
+
+    return plain(numbers)
+
+
+def test_results_have_what_a_script_wants(directory):
+    run = nc.open_run(directory)
+    assert run.drift().conserved.slope == pytest.approx(0.3, abs=0.01)  # what was written
+    assert run.rdf()["H", "O"] is run.rdf()["O", "H"]
+    assert run.temperature()["all"].value == pytest.approx(300.0, rel=0.05)  # random phases
+    frames = run.trajectory("velocities").read()
+    assert frames.values.shape == (len(frames.steps), 81, 3)
+    assert frames.steps[0] == 25  # 0.1 ps of 4 fs left out
+    whole = nc.open_run(directory, discard_ps=0.0)
+    assert whole.trajectory("velocities").steps[0] == 0
+    assert run.properties().column("time", "picosecond")[-1] == pytest.approx(1.6)
+    assert run.record["plan"]["mts"] == 8
+
+
+def test_comparison_and_page(directory, tmp_path):
+    write_run(tmp_path / "two", n_outer=300)
+    both = nc.compare([nc.open_run(directory), tmp_path / "two"])
+    assert [line.split()[0] for line in both.table().splitlines()] == ["run", "one", "two"]
+    assert set(both.to_dict()) == {"one", "two"}
+    assert {path.name for path in both.write(tmp_path / "out")} >= {"compare.json", "rdf.png"}
+    with pytest.raises(InputError, match="is not empty"):
+        both.write(tmp_path / "out")
+    page = nc.write_report([nc.open_run(directory)], tmp_path / "page.html", view=False)
+    assert "Velocity spectra" in page.read_text()
+    with pytest.raises(InputError, match=r"page\.html exists"):
+        nc.open_run(directory).report(page, view=False)
+
+
+def test_what_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match="nothing is missing"):
+        nc.open_run(tmp_path / "nothing")
+    with pytest.raises(InputError, match="discard_ps -1; expected 0 or more"):
+        nc.open_run(tmp_path, discard_ps=-1.0)
+    with pytest.raises(InputError, match="name a system"):
+        nc.run(out=tmp_path / "x", model=LENNARD_JONES)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.e2e
+def test_a_run_of_atoms_in_memory_and_its_continuation(tmp_path):
+    argon = bulk("Ar", "fcc", a=5.3, cubic=True) * (2, 2, 2)
+    argon.rattle(0.05, seed=1)
+    words = {"model": LENNARD_JONES, "structure": argon, "temperature_K": 40.0, "seed": 3}
+    run = nc.run(**words, mts=4, time_ps=0.04, timestep_fs=0.5, out=tmp_path / "run")
+    assert run.record["state"] == "finished"
+    assert run.record["plan"]["forces"] == "mts"
+    longer = nc.resume(tmp_path / "run", time_ps=0.08)
+    assert longer.properties().column("step")[-1] == 40
+    whole = nc.run(**words, mts=4, time_ps=0.08, timestep_fs=0.5, out=tmp_path / "whole")
+    np.testing.assert_array_equal(
+        whole.properties().column("conserved", "electronvolt"),
+        longer.properties().column("conserved", "electronvolt"),
+    )
+    with pytest.raises(InputError, match="is not empty"):
+        nc.run(**words, time_ps=0.04, out=tmp_path / "run")
+    with pytest.raises(RunError, match="driver"):
+        nc.run(
+            model="analytic:harmonic", structure=argon, time_ps=0.01, out=tmp_path / "lost",
+            driver_options=["--arguments", '{"nothing": 1}'],
+        )  # fmt: skip
