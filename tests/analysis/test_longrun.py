@@ -76,11 +76,12 @@ def test_a_slow_part_of_small_amplitude_is_seen(duration_ps, memory_ps):
     """A fifth of the variance, and nearly all of Gamma; 50 memories of it."""
     rng = np.random.default_rng(5)
     n_samples = round(duration_ps / 0.004)
-    means = [mean_of(two_part(rng, n_samples, memory_ps)) for _ in range(200)]
+    means = [mean_of(two_part(rng, n_samples, memory_ps)) for _ in range(500)]
     found = [mean for mean in means if math.isfinite(mean.error)]
-    assert len(found) > 0.8 * len(means)  # 0.9 of 4000
-    # 95 % +- 3 binomial sigma (1.6 %)
-    assert 0.90 <= np.mean([abs(mean.value) < mean.half_width(0.95) for mean in found]) <= 0.995
+    assert len(found) > 0.85 * len(means)  # 0.92 of 4000
+    # 94.6 % of 4000; 3 binomial sigma of 460 are 3.1 %
+    right = np.mean([abs(mean.value) < mean.half_width(0.95) for mean in found])
+    assert 0.915 <= right <= 0.98
 
 
 @pytest.mark.parametrize("memory_ps", [1.0, 2.0])
