@@ -146,8 +146,9 @@ def compare(runs: Mapping[str, Dataset]) -> Comparison:
     InputError
         A run without a properties file of i-PI.
     """
-    entries = tuple(entry_of(data, name) for name, data in runs.items())
-    return Comparison(entries, {name: analyse(data) for name, data in runs.items()})
+    # first: its one pass over the velocities serves the entries too
+    analyses = {name: analyse(data) for name, data in runs.items()}
+    return Comparison(tuple(entry_of(data, name) for name, data in runs.items()), analyses)
 
 
 def names_of(directories: Sequence[Path]) -> list[str]:
