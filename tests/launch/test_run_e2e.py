@@ -402,6 +402,25 @@ def test_compare_keeps_a_run_that_heats_up(ncforce, monkeypatch):
     assert "slow was begun with another structure; give the same options" in said.err
 
 
+def test_a_comparison_gets_longer(ncforce):
+    """Bitwise as if it had been that long from the start; not shorter, and not by an accident."""
+    words = ("--mts", "4", "--out")
+    assert ncforce("compare", "--time-ps", "0.06", *words, "whole")[0] == 0
+    assert ncforce("compare", "--time-ps", "0.03", *words, "parts")[0] == 0
+    before = Path("parts/slow/run.json").stat().st_mtime_ns
+    assert ncforce("compare", "--resume", *words, "parts")[0] == 0  # as long as it was
+    assert Path("parts/slow/run.json").stat().st_mtime_ns == before
+    code, said = ncforce("compare", "--resume", "--time-ps", "0.06", *words, "parts")
+    assert code == 0, said.err
+    for name in ("slow", "fast", "mts4"):
+        assert_same_bytes(f"whole/{name}", f"parts/{name}")
+    code, said = ncforce("compare", "--resume", "--time-ps", "0.03", *words, "parts")
+    assert code == 2
+    assert "was begun for 0.06 ps, longer than the 0.03 ps asked for; give --time-ps 0.06 or" in (
+        said.err
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -525,4 +544,7 @@ def test_shipped_water_resumes_bitwise(tmp_path, capfd):
     assert cli.main(["run", "water", "--time-ps", "0.006", *words, parts]) == 0
     assert cli.main(["run", "--resume", "--time-ps", "0.012", "--out", parts]) == 0
     assert_same_bytes(straight, parts)
-    assert f"ncforce analyze {parts}" in capfd.readouterr().out
+    said = capfd.readouterr()
+    assert f"ncforce analyze {parts}" in said.out
+    assert said.err.count("starts from the equilibrated velocities of water (300 K)") == 2
+    assert record(parts)["velocities"].endswith("water_velocities.xyz")

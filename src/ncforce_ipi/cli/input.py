@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     for warning in preflight.check(recipe, atoms).warnings:
         log.warning("%s", warning)
     paths = [args.out / name for name in (INPUT_FILE, STRUCTURE_FILE)]
-    if args.velocities is not None:
+    if job.velocities is not None:
         paths.append(args.out / VELOCITIES_FILE)
     there = [str(path) for path in paths if path.exists()]
     if there and not args.force:

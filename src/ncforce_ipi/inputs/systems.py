@@ -17,15 +17,20 @@ class System:
     structure : file of ``xml_inputs``
     model : name of a shipped model
     barostat : the default under constant pressure; see ``ensembles.Ensemble``
+    velocities : file of ``xml_inputs`` with velocities for this structure and model, with which a
+        run at constant energy has ``temperature_K`` on average; None where there are none
+    temperature_K : K
     """
 
     structure: str
     model: str
     barostat: Literal["isotropic", "in-plane"] = "isotropic"
+    velocities: str | None = None
+    temperature_K: float = 300.0
 
 
 SYSTEMS = {
-    "water": System("water.xyz", "water"),
+    "water": System("water.xyz", "water", velocities="water_velocities.xyz"),
     "graphene": System("graphene.xyz", "carbon", "in-plane"),
     "amorphous-carbon": System("amorphous-carbon.xyz", "carbon"),
     "aluminium": System("aluminium.xyz", "aluminium"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import sysconfig
@@ -19,8 +20,11 @@ from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.inputs.service import Service, service_of
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.systems import system as known_system
+from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.launch.supervise import Limits
 from ncforce_ipi.rundir import INPUT_FILE, LOGS
+
+log = logging.getLogger(__name__)
 
 WAIT_FOR_SERVER_S = 120
 DEFAULT_M = 8
@@ -61,7 +65,7 @@ def new_job(
     velocities: str | None = None,
     ensemble: Ensemble | None = None,
     temperature_K: float = 300.0,
-    seed: int = 1,
+    seed: int | None = None,
     write_forces: int | bool | None = None,
     device: str | None = None,
     threads: int = 1,
@@ -80,10 +84,11 @@ def new_job(
     model : both forces, as `inputs.service.parse_model` takes it; None: the system's
     slow, fast : another model for this force
     structure : file of the start structure; None: the system's
-    velocities : file of the start velocities; None: random ones
+    velocities : file of the start velocities; None: those that ship with the system, where nothing
+        else was asked (`_shipped_velocities`), else random ones
     ensemble : None: NVE
     temperature_K : of the start velocities and of the ensemble, K
-    seed : of the start velocities and of the thermostat
+    seed : of random start velocities and of the thermostat; None: 1
     write_forces : outer steps between two writes of both forces; True: as often as positions
     device : one, or several with commas, which the drivers take in turn
     threads : CPU threads of each driver
@@ -114,6 +119,9 @@ def new_job(
         options=driver_options,
     )
     stride = Strides.of(plan).position if write_forces is True else write_forces
+    if velocities is None and not (model or slow or fast or structure or seed is not None):
+        velocities = _shipped_velocities(system, temperature_K, ensemble)
+    seed = 1 if seed is None else seed
     recipe = Recipe(plan, ensemble, temperature_K, seed, service, Transport(port), stride)
     start = str(structure or system)
     if start not in SYSTEMS:
@@ -121,6 +129,24 @@ def new_job(
     if velocities is not None:
         velocities = str(Path(velocities).expanduser().absolute())
     return Job(directory, recipe, start, limits or Limits(), velocities)
+
+
+def _shipped_velocities(name: str | None, temperature_K: float, ensemble: Ensemble) -> str | None:
+    """Velocities with which this system has its temperature on average; None without them.
+
+    A random draw is within 6 % of it (192 atoms), and a run at constant energy keeps what it got.
+    """
+    shipped = None if name is None else known_system(name)
+    if shipped is None or shipped.velocities is None or ensemble.beads > 1:
+        return None
+    if temperature_K != shipped.temperature_K:
+        return None
+    log.info(
+        "starts from the equilibrated velocities of %s (%g K); --seed N for random ones",
+        name,
+        shipped.temperature_K,
+    )
+    return str(shipped_file(shipped.velocities))
 
 
 def ipi_command(input_file: str, sockets: Path) -> list[str]:
