@@ -66,12 +66,12 @@ def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
     add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
     add("--velocities", metavar="FILE",
         help="start velocities: last frame of i-PI's velocities, or of extxyz with momenta; "
-        "default: those that ship with the system (water), else random ones")  # fmt: skip
+        "default: those of the system if it has any (water), else random ones")  # fmt: skip
     add("--temperature-K", dest="temperature_K", type=float, metavar="X",
         help="of the start velocities and of the ensemble, default 300 K")  # fmt: skip
     add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
     add("--seed", type=int, metavar="N",
-        help="random start velocities of this seed, which is also the thermostat's; default 1")  # fmt: skip
+        help="of random start velocities and of the thermostat, default 1")  # fmt: skip
     _add_models(parser)
     _add_ensemble(parser)
 
