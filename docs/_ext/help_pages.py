@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ncforce_ipi import cli
+from ncforce_ipi.cli.families import FamilyParser
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -23,7 +24,7 @@ def parser_of(*words: str) -> argparse.ArgumentParser:
     parser = cli._parser(list(words))
     for word in words:
         parser = subparsers(parser)[word]
-    return parser
+    return parser.filled() if isinstance(parser, FamilyParser) else parser
 
 
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -20,6 +20,7 @@ PAGES = [*OWN, *SHOWN]
 MARKED = re.compile(
     r"<!-- run(?: with (?P<words>[^>]*?))? -->\n```bash\n(?P<block>.*?)^```", re.M | re.S
 )
+OF_OTHERS = "springs"  # the family that the page for authors of families makes up
 LIMIT_S = 240.0  # for what takes some twenty seconds on an idle core; a busy machine takes longer
 WATER = ROOT / "xml_inputs" / "water.xyz"
 levels, parser_of = help_pages.subparsers, help_pages.parser_of
@@ -74,6 +75,8 @@ def unknown(command: list[str]) -> list[str]:
     if verb not in cli.VERBS:
         return [verb]
     path = [verb]
+    if verb == "driver" and rest[:1] == [OF_OTHERS]:
+        return []
     if verb == "driver" and rest and rest[0] in levels(parser_of("driver")):
         path.append(rest[0])
     there = options(parser_of(*path))

@@ -70,12 +70,23 @@ class FamilyParser(argparse.ArgumentParser):
         super().__init__(**more)
         self._family, self._fill, self._filled = family, fill, False
 
+    def filled(self) -> FamilyParser:
+        """With its arguments.
+
+        Raises
+        ------
+        ModelError
+            The family can't be used.
+        """
+        if not self._filled:
+            self._fill(self, self._family)
+            self._filled = True
+        return self
+
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse's; a family that can't be used is one line."""
-        if not self._filled:
-            try:
-                self._fill(self, self._family)
-            except (ModelError, argparse.ArgumentError) as err:
-                self.exit(1, f"{self.prog}: {err}\n")
-            self._filled = True
+        try:
+            self.filled()
+        except (ModelError, argparse.ArgumentError) as err:
+            self.exit(1, f"{self.prog}: {err}\n")
         return super().parse_known_args(args, namespace)
