@@ -7,7 +7,7 @@ import pytest
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.rundir import RECORD_FILE, find_record, read_record
 
-OURS = {"plan": {"forces": "mts"}, "state": "finished"}
+OURS = {"plan": {"forces": "mts"}, "driver": ["ncforce"], "limits": {}}
 
 
 def test_ours_is_read(tmp_path):
@@ -15,11 +15,13 @@ def test_ours_is_read(tmp_path):
     assert find_record(tmp_path) == read_record(tmp_path) == OURS
 
 
-@pytest.mark.parametrize("text", ['{"somebody": "elses"}', "[1, 2]", "null", '"plan"'])
+@pytest.mark.parametrize(
+    "text", ['{"somebody": "elses"}', "[1, 2]", "null", '"plan"', '{"plan": 1}']
+)
 def test_another_programs_is_none_of_ours(tmp_path, text):
     (tmp_path / RECORD_FILE).write_text(text)
     assert find_record(tmp_path) is None
-    with pytest.raises(InputError, match=r"run\.json is missing or another program's; expected"):
+    with pytest.raises(InputError, match=r"run\.json is missing or no record of a run; expected"):
         read_record(tmp_path)
 
 
@@ -28,6 +30,15 @@ def test_none_is_found_where_there_is_none(tmp_path):
     (tmp_path / RECORD_FILE).mkdir()
     assert find_record(tmp_path) is None
     with pytest.raises(InputError, match="expected a directory made by 'ncforce run'"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["driver", "limits"])
+def test_what_lacks_words_to_go_on_can_be_analysed_only(tmp_path, key):
+    record = {name: value for name, value in OURS.items() if name != key}
+    (tmp_path / RECORD_FILE).write_text(json.dumps(record))
+    assert find_record(tmp_path) == record
+    with pytest.raises(InputError, match="is missing or no record of a run"):
         read_record(tmp_path)
 
 

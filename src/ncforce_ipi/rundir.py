@@ -14,6 +14,7 @@ from ncforce_ipi.errors import InputError
 Record = dict[str, Any]
 
 RECORD_FILE = "run.json"
+NEEDED = {"plan", "driver", "limits"}
 INPUT_FILE = "input.xml"
 STRUCTURE_FILE = "init.xyz"
 VELOCITIES_FILE = "init_velocities.xyz"
@@ -33,16 +34,16 @@ RESUME_FILE = "resume.xml"
 
 
 def read_record(directory: Path) -> Record:
-    """``run.json`` of a directory.
+    """``run.json`` of a directory, with all that going on with its run takes.
 
     Raises
     ------
     InputError
-        There is none, it is damaged, or another program's.
+        There is none, it is damaged, incomplete or another program's.
     """
     record = find_record(directory)
     path = directory / RECORD_FILE
-    if record is None and path.is_file():
+    if path.is_file() and (record is None or not record.keys() >= NEEDED):
         raise InputError(f"{path} is no record of a run of ncforce; is it another program's?")
     if record is None:
         raise InputError(
