@@ -1,15 +1,27 @@
 # make demo: a picosecond of liquid water with MTS forces, analysed.   make test: the test suite.
 # make test-matrix: the slow tests: every system, ensemble and choice of forces; thermostats.  12 minutes.
+# make test-floors: the side of runs and analyses at the lowest declared versions, without torch.
 # make test-families: every model family that goes together in one environment, and MACE in another.
 # make docs: the manual as HTML, docs/_build/html.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+FLOORS_VENV ?= .venv-floors
 FAMILIES_VENV ?= .venv-families
 MACE_VENV ?= .venv-mace
 FAMILY_TESTS = tests/drivers/test_contract.py tests/drivers/test_families_e2e.py
 
-.PHONY: demo test test-matrix test-families lint docs clean
+# units, readers, analyses, inputs, protocol, launcher, and two runs with i-PI and the analytic models;
+# not what needs torch, or libraries that the results are compared with
+FLOOR_TESTS = tests/test_units.py tests/analysis tests/reading tests/inputs \
+    tests/serve/test_protocol.py tests/serve/test_client.py tests/serve/test_sharedmemory.py \
+    tests/drivers/test_analytic.py tests/launch/test_start.py tests/cli/test_tune.py \
+    tests/launch/test_launch.py tests/launch/test_supervise.py \
+    tests/launch/test_run_e2e.py::test_run_to_the_last_step \
+    tests/launch/test_run_e2e.py::test_atoms_too_close_stop_a_run_that_keeps_what_it_wrote \
+    --ignore tests/analysis/test_rdf.py --ignore tests/analysis/test_temperature.py
+
+.PHONY: demo test test-matrix test-floors test-families lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/ncforce run water --ensemble nve --forces mts --mts 8 --time-ps 1 --out demo
@@ -20,6 +32,9 @@ test: $(VENV)/.test
 
 test-matrix: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+test-floors: $(FLOORS_VENV)/.test
+	$(FLOORS_VENV)/bin/python -m pytest $(FLOOR_TESTS)
 
 test-families: $(VENV)/.run $(FAMILIES_VENV)/.test $(MACE_VENV)/.test
 	NCFORCE_TEST_FAMILIES="metatomic sevennet orb ase analytic" \
@@ -41,7 +56,8 @@ docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -b html -W -n --keep-going -q docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) $(FAMILIES_VENV) $(MACE_VENV) build src/*.egg-info docs/_build docs/_generated
+	rm -rf $(VENV) $(FLOORS_VENV) $(FAMILIES_VENV) $(MACE_VENV) build src/*.egg-info docs/_build \
+	    docs/_generated
 
 $(VENV)/.run: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +70,12 @@ $(VENV)/.test: $(VENV)/.run
 
 $(VENV)/.docs: $(VENV)/.run
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
+	touch $@
+
+$(FLOORS_VENV)/.test: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(FLOORS_VENV)
+	$(FLOORS_VENV)/bin/pip install -q -c constraints-lowest.txt -e ".[run]" \
+	    pytest pytest-timeout tidynamics emcee
 	touch $@
 
 REQUIREMENTS = ipi_drivers/requirements

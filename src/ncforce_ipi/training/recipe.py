@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import logging
 import pickle
+import sys
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,10 @@ class Recipe:
 
 def read_recipe(path: Path, changes: dict[str, Any] | None = None) -> Recipe:
     """A recipe file, with ``changes`` from the command line on top."""
-    import tomllib
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
 
     if not path.is_file():
         raise InputError(f"recipe {path} not found; give a TOML file, e.g. water/recipe.toml")
