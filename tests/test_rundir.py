@@ -21,7 +21,7 @@ def test_ours_is_read(tmp_path):
 def test_another_programs_is_none_of_ours(tmp_path, text):
     (tmp_path / RECORD_FILE).write_text(text)
     assert find_record(tmp_path) is None
-    with pytest.raises(InputError, match=r"run\.json is missing or no record of a run; expected"):
+    with pytest.raises(InputError, match=r"run\.json is no record of a run"):
         read_record(tmp_path)
 
 
@@ -29,7 +29,7 @@ def test_none_is_found_where_there_is_none(tmp_path):
     assert find_record(tmp_path) is None
     (tmp_path / RECORD_FILE).mkdir()
     assert find_record(tmp_path) is None
-    with pytest.raises(InputError, match="expected a directory made by 'ncforce run'"):
+    with pytest.raises(InputError, match="is missing: no run of ncforce"):
         read_record(tmp_path)
 
 
@@ -38,7 +38,7 @@ def test_what_lacks_words_to_go_on_can_be_analysed_only(tmp_path, key):
     record = {name: value for name, value in OURS.items() if name != key}
     (tmp_path / RECORD_FILE).write_text(json.dumps(record))
     assert find_record(tmp_path) == record
-    with pytest.raises(InputError, match="is missing or no record of a run"):
+    with pytest.raises(InputError, match="is no record of a run of ncforce"):
         read_record(tmp_path)
 
 
@@ -46,5 +46,5 @@ def test_what_lacks_words_to_go_on_can_be_analysed_only(tmp_path, key):
 def test_a_damaged_one_is_refused(tmp_path, content):
     (tmp_path / RECORD_FILE).write_bytes(content)
     for read in (find_record, read_record):
-        with pytest.raises(InputError, match=r"run\.json can't be read: .*expected JSON"):
+        with pytest.raises(InputError, match=r"run\.json is no record of a run: .*expected JSON"):
             read(tmp_path)
