@@ -165,7 +165,14 @@ def test_the_page_says_which_m_blow_up(tmp_path, molecule, capsys):
     """Every M from 1 to 16: growing in the page if and only if it blows up in steps."""
     out = [word for k in ("json", "csv", "png") for word in
            (f"--{'plot' if k == 'png' else k}", str(tmp_path / f"p.{k}"))]  # fmt: skip
-    words = ["inspect-pair", harmonic((1 + DELTA) * K_FAST), harmonic(K_FAST), str(molecule)]
+    words = [
+        "inspect-pair",
+        str(molecule),
+        "--slow",
+        harmonic((1 + DELTA) * K_FAST),
+        "--fast",
+        harmonic(K_FAST),
+    ]
     assert main([*words, "--fast-kind", "conservative", *out]) == 0
     page = json.loads((tmp_path / "p.json").read_text())["results"]
     blown = [m for m in range(1, 17) if largest_amplitude(m, (1 + DELTA) * K_FAST, K_FAST) > 1.0]
@@ -184,7 +191,14 @@ def test_the_page_says_which_m_blow_up(tmp_path, molecule, capsys):
 
 
 def test_an_asymmetric_fast_force_has_its_lambda(tmp_path, molecule, capsys):
-    words = ["inspect-pair", harmonic(K_FAST), harmonic(K_FAST, 2.0), str(molecule)]
+    words = [
+        "inspect-pair",
+        str(molecule),
+        "--slow",
+        harmonic(K_FAST),
+        "--fast",
+        harmonic(K_FAST, 2.0),
+    ]
     words += ["--keep-net-force", "--most-mts", "4", "--json", str(tmp_path / "p.json")]
     assert main(words) == 0
     page = json.loads((tmp_path / "p.json").read_text())["results"]
@@ -201,7 +215,14 @@ def test_resonance_near_two_pi_isnt_taken_for_a_saddle(tmp_path, molecule, delta
     k = 1.008 * U_A2_PER_FS2_EV * (2 * np.pi / period_fs) ** 2
     blown = largest_amplitude(16, (1 + delta) * k, k, step_fs=1.0) > 1.0
     out = tmp_path / "p.json"
-    words = ["inspect-pair", harmonic((1 + delta) * k), harmonic(k), str(molecule)]
+    words = [
+        "inspect-pair",
+        str(molecule),
+        "--slow",
+        harmonic((1 + delta) * k),
+        "--fast",
+        harmonic(k),
+    ]
     words += ["--fast-kind", "conservative", "--timestep-fs", "1", "--json", str(out)]
     assert main(words) == 0
     last = json.loads(out.read_text())["results"]["scan"][-1]
@@ -222,7 +243,15 @@ def test_heavy_hydrogen_takes_longer_steps(tmp_path, molecule):
     best = []
     for mass in ((), ("--mass", "H=3.024")):
         out = tmp_path / f"{len(mass)}.json"
-        words = ["inspect-pair", harmonic(1.1 * K_FAST), harmonic(K_FAST), str(molecule), *mass]
+        words = [
+            "inspect-pair",
+            str(molecule),
+            "--slow",
+            harmonic(1.1 * K_FAST),
+            "--fast",
+            harmonic(K_FAST),
+            *mass,
+        ]
         assert main([*words, "--fast-kind", "conservative", "--json", str(out)]) == 0
         best.append(json.loads(out.read_text())["results"]["largest_M_without_growth"])
     assert best[1] > best[0]
@@ -274,7 +303,7 @@ def test_one_model_for_both(tmp_path, random_model):
 
     path, model = tmp_path / "h2o.xyz", str(random_model("float64"))
     ase.build.molecule("H2O").write(path)
-    words = ["inspect-pair", model, model, str(path), "--json", str(tmp_path / "p.json")]
+    words = ["inspect-pair", str(path), "--model", model, "--json", str(tmp_path / "p.json")]
     assert main([*words, "--most-mts", "2"]) == 0
     page = json.loads((tmp_path / "p.json").read_text())["results"]
     assert page["cost"]["both_ms"] > 0

@@ -711,9 +711,7 @@ class TestProvenance:
     def test_unreadable_record(self, tmp_path, text):
         if text is not None:
             (tmp_path / "run.json").write_text(text)
-        with pytest.raises(
-            InputError, match=r"run\.json is (missing|no record of a run)"
-        ):
+        with pytest.raises(InputError, match=r"run\.json is (missing|no record of a run)"):
             read_record(tmp_path)
 
 

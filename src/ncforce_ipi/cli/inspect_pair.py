@@ -13,6 +13,7 @@ from ncforce_ipi.cli import forces
 from ncforce_ipi.cli.arguments import DEFAULT_MODEL, add_net_force, add_structures
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.models import SHIPPED
 
 log = logging.getLogger(__name__)
 KINDS = ("conservative", "direct")
@@ -105,12 +106,17 @@ def _choose_models(args: argparse.Namespace) -> None:
     0.1 had SLOW FAST STRUCTURE ... without options.
     """
     named = args.model or args.slow or args.fast
-    if not named and len(args.structures) > 2 and not Path(args.structures[0]).is_file():
+    if not named and len(args.structures) > 2 and all(map(_is_model, args.structures[:2])):
         args.slow, args.fast, *args.structures = args.structures
         log.warning("inspect-pair SLOW FAST will go: say --slow %s --fast %s", args.slow, args.fast)
         return
     args.slow = args.slow or args.model or DEFAULT_MODEL
     args.fast = args.fast or args.model or args.slow
+
+
+def _is_model(word: str) -> bool:
+    """Whether a word without an option is a model, as in 0.1, and no structure."""
+    return word in SHIPPED or Path(word).suffix == ".pt" or not Path(word.split("@")[0]).is_file()
 
 
 def _open(args: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Backend, Backend]:
