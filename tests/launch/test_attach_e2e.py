@@ -75,8 +75,8 @@ def launch(tmp_path, monkeypatch, capfd):
     Path("model.txt").write_text("any file")
 
     def call(out, *words):
-        words = ("--model", "model.txt", "--structure", "start.xyz", *words)
-        words += ("--family", "analytic", "--mts", "4", "--time-ps", "0.06", "--out", out)
+        words = ("--model", "analytic:model.txt", "--structure", "start.xyz", *words)
+        words += ("--mts", "4", "--time-ps", "0.06", "--out", out)
         code = cli.main(["run", *words])
         return code, capfd.readouterr().err, json.loads(Path(out, "run.json").read_text())
 
@@ -190,14 +190,15 @@ def ssh_server(it):
 
 
 def test_slow_and_fast_forces_from_two_programs(launch, tmp_path, capfd):
-    """``--slow-driver`` with the same model in another process changes nothing."""
+    """``--slow`` with the same model in another process changes nothing."""
     Path("slow.txt").write_text("another file")
     program = tmp_path / "ncforce"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ANALYTIC}" "$@"\n')
     program.chmod(0o755)
     assert launch("one")[0] == 0
     command = f"{program} driver analytic --model=slow.txt"
-    code, said, record = launch("two", "--slow-driver", command, "--program", str(program))
+    fast = f"{program} driver analytic --model model.txt"
+    code, said, record = launch("two", "--slow", command, "--fast", fast)
     assert code == 0, said
     assert trajectory("two") == trajectory("one")
     report = record["segments"][0]["driver_report"]
@@ -222,12 +223,19 @@ def test_slow_and_fast_forces_from_two_programs(launch, tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    "command", ["echo mace --model x", "echo driver mace --role slow", "echo driver mace --model"]
+    ("command", "message"),
+    [
+        ("echo driver mace --role slow", "expected 'ncforce driver FAMILY --model ...', got"),
+        ("echo driver mace --model", "expected 'ncforce driver FAMILY --model ...', got"),
+        ("echo driver", "names no family; expected a shipped model"),
+        ("/no/such/ncforce driver mace --model x", "/no/such/ncforce is no program"),
+        ("nothing:", "names no model; expected a shipped model"),
+    ],
 )
-def test_a_slow_driver_that_is_none(command, tmp_path, monkeypatch, capsys):
+def test_a_slow_driver_that_is_none(command, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = cli.main(["run", "water", "--out", "x", "--slow-driver", command])
+    code = cli.main(["run", "water", "--out", "x", "--slow", command])
     assert code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "expected 'ncforce driver FAMILY --model ...', got" in line
+    assert message in line
     assert not Path("x").exists()

@@ -43,8 +43,7 @@ def ncforce(tmp_path, monkeypatch, capfd):
 
     def call(verb, *words):
         if "--resume" not in words or verb == "compare":
-            words = ("--model", "model.txt", "--structure", "start.xyz", *words)
-            words += ("--family", "analytic")
+            words = ("--model", "analytic:model.txt", "--structure", "start.xyz", *words)
         code = cli.main([verb, *words])
         return code, capfd.readouterr()
 
@@ -321,7 +320,7 @@ def test_atoms_too_close_stop_a_run_that_keeps_what_it_wrote(tmp_path, monkeypat
     lines = ["7", 'Lattice="12 0 0 0 12 0 0 0 12" Properties=species:S:1:pos:R:3 pbc="T T T"']
     lines += [f"Ar {x} {y} {z}" for x, y, z in places]
     Path("close.xyz").write_text("\n".join(lines) + "\n")
-    words = ["--family", "analytic", "--model", "lennard-jones", "--structure", "close.xyz"]
+    words = ["--model", "analytic:lennard-jones", "--structure", "close.xyz"]
     words += ["--forces", "slow", "--time-ps", "0.02", "--out", "close"]
     assert cli.main(["run", *words]) == 1
     (line,) = [x for x in capfd.readouterr().err.splitlines() if x.startswith("ncforce run: ")]

@@ -36,7 +36,7 @@ def test_mean_temperature(words, forces, tmp_path, capfd):
     # a period of 0.4 ps; without its swirl the direct force is the conservative one
     model = {"model": "harmonic", "swirl_eV_per_A2": 0.0, "sites_A": atoms.positions.tolist()}
     (tmp_path / "wells.json").write_text(json.dumps(model))
-    command = ["run", "--family", "analytic", "--model", str(tmp_path / "wells.json")]
+    command = ["run", "--model", f"analytic:{tmp_path / 'wells.json'}"]
     command += ["--structure", str(tmp_path / "argon.xyz"), "--ensemble", *words]
     command += ["--temperature-K", str(TARGET_K), "--timestep-fs", "5", "--time-ps", "40"]
     command += ["--forces", forces, "--out", str(tmp_path / "run")]

@@ -74,9 +74,8 @@ def test_drift_against_the_fluctuation_of_the_kinetic_energy(results):
 
 def test_displacements_need_a_long_run_and_atoms_that_stay_have_no_diffusion(tmp_path, results):
     short = results["diffusion"]
-    assert short.displacement is None
-    assert short.by_displacement == {}
-    assert any("an eighth of the run; expected more than" in note for note in short.notes)
+    assert "an eighth of the run, and the line begins at 1 ps" in short.reason
+    assert "a quarter of the run, and the velocities' memory may be 1 ps" in short.reason
     write_run(tmp_path / "run", n_outer=3200, n_molecules=8)
     found = analysed(tmp_path / "run")["diffusion"]
     assert set(found.by_displacement) == {"H", "O"}
@@ -224,7 +223,10 @@ def test_a_directory_of_another_launcher_has_the_same_numbers(tmp_path, director
     (tmp_path / "run/run.json").unlink()
     theirs = analysed(tmp_path / "run", masses_u={"H": 1.008, "O": 15.999}, temperature_K=300.0)
     for name, one in analysed(directory).items():
-        assert theirs[name].to_dict() == one.to_dict()
+        if isinstance(one, Unavailable):  # diffusion of a short run
+            assert isinstance(theirs[name], Unavailable)
+        else:
+            assert theirs[name].to_dict() == one.to_dict()
 
 
 def test_range_of_g_fits_the_smallest_cell_of_a_barostat(tmp_path):

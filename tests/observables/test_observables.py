@@ -59,7 +59,7 @@ def found(tmp_path, *words):
         (["drift", "simulation.out", "--discard-ps", "7"], "ends before the 7 ps to discard"),
         (["power", "simulation.out", "--without-potential"], "no column potential to leave out"),
         (["temperature", "simulation.vel_0.xyz", "--temperature-K", "0"], "--temperature-K 0; exp"),
-        (["diffusion", "simulation.pos_0.extxyz"], "expected more than --from-ps 1 ps"),
+        (["diffusion", "simulation.pos_0.extxyz"], "the line begins at 1 ps"),
         (["rdf", "simulation.pos_0.extxyz", "--plot", "x.jpg"], "expected a name in .png, .pdf"),
         (["rdf", "simulation.pos_0.extxyz", "--csv", "no/x.csv"], "no is no directory"),
     ],

@@ -158,7 +158,7 @@ def test_positions_have_a_g_of_r_and_no_diffusion(directory, tmp_path):
     found = numbers(directory, tmp_path, "rdf", str(directory), "--bins", "20")
     assert found["n_frames"] == N_STEPS // 4 + 1
     assert 4.8 < found["r_max_A"] <= 5.0  # half of 10 A
-    words = [str(directory), "--from-ps", "0.02"]
+    words = [str(directory), "--from-ps", "0.02", "--memory-ps", "0.02"]
     diffusion = numbers(directory, tmp_path, "diffusion", *words)
     assert set(diffusion) >= {
         "diffusion_H_einstein_A2_per_ps",

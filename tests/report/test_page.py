@@ -78,7 +78,7 @@ def test_runs_are_side_by_side_and_each_on_its_own(text):
     # three overlaid figures, and five of each run, which are too short for diffusion
     assert len(images) == 3 + 2 * 5
     assert all(images)
-    assert "an eighth of the run; expected more than --from-ps 1 ps" in text
+    assert "an eighth of the run, and the line begins at 1 ps" in text
     assert "model_sha256: ab12" in text
 
 

@@ -1,6 +1,6 @@
 """Drift: the slope of a time series, with an interval that knows of autocorrelation.
 
-Owns the fit and the rule that ends it before a runaway.  Knows no file and no plot.
+Owns the fit.  Knows no file and no plot.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from ncforce_ipi.analysis.verdicts import Answer, verdict
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import U_A2_PER_FS2_EV
 
-RUNAWAY_FACTOR = 1.5
 FEWEST_SAMPLES = 10
 GIGAKELVIN_PER_S_PER_K_PER_PS = 1e12 / 1e9
 """1 K/ps in 1e9 K/s, the "billion degrees per second" of Bigi, Langer, Ceriotti (2025)."""
@@ -108,7 +107,7 @@ def fit_drift(
     ----------
     time_ps : ``(n_samples,)``, ps, evenly spaced and rising
     value : ``(n_samples,)``, any unit
-    up_to : ``(n_samples,)``, optional; only samples where it is True are fitted (`before_runaway`)
+    up_to : ``(n_samples,)``, optional; only samples where it is True are fitted
 
     Raises
     ------
@@ -203,30 +202,6 @@ def tolerances(energy: Drift, sigma_kinetic_meV: float) -> Tolerances:
         mlipaudit=over_50.verdict(1.0),
         run_ps=run_ps,
     )
-
-
-def before_runaway(
-    temperature_K: NDArray[np.float64],
-    start_K: float,
-    factor: float = RUNAWAY_FACTOR,
-) -> NDArray[np.bool_]:
-    """Samples before the temperature first passes ``factor`` times the start temperature.
-
-    The temperature of 192 atoms fluctuates by 6 % (sqrt(2 / 3N), canonical), so 1.5 times the
-    start is far outside what equilibrium shows.  A value that isn't finite counts as passed.
-
-    Parameters
-    ----------
-    temperature_K : ``(n_samples,)``, K
-    start_K : K
-    factor : dimensionless
-
-    Returns
-    -------
-    ``(n_samples,)``, True up to the first sample beyond, False from there on
-    """
-    calm = temperature_K <= factor * start_K  # NaN compares False
-    return np.logical_and.accumulate(calm)
 
 
 def _require_series(time_ps: NDArray[np.float64], value: NDArray[np.float64]) -> None:

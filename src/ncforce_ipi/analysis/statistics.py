@@ -180,7 +180,7 @@ def number_text(value: float, error: float, unit: str = "", reason: str = "") ->
     or, of values that are all the same, ``300 K (constant)``.
     """
     if math.isnan(error):
-        return f"{value:.4g} {unit}".rstrip() + f" (no error bar: {reason or 'too few samples'})"
+        return f"{value:.3g} {unit}".rstrip() + f" (no error bar: {reason or 'too few samples'})"
     if error == 0.0:
         return f"{value:.4g} {unit}".rstrip() + " (constant)"
     return f"{with_error(value, error)} {unit}".rstrip()

@@ -208,8 +208,15 @@ def _sorted(data: Dataset) -> tuple[Dataset | None, Dataset | None]:
 
 
 def _by_velocity(data: Dataset, fit: Fit) -> dict[str, Diffusion]:
+    replicas = data.replicas("velocities")
+    first, longest_ps = replicas[0], 0.25e-3 * shortest_fs(replicas)
+    if longest_ps < fit.memory_ps:
+        raise InputError(
+            f"lags reach {longest_ps:.3g} ps, a quarter of the run, and the velocities' memory may "
+            f"be {fit.memory_ps:g} ps: run longer, or give a shorter memory (ncforce diffusion "
+            "--memory-ps)"
+        )
     found = spectrum(data, Transform(lag_ps=fit.memory_ps))
-    first = data.replicas("velocities")[0]
     masses_u = first.masses_u()
     dof = {
         str(symbol): degrees_of_freedom(
@@ -220,6 +227,11 @@ def _by_velocity(data: Dataset, fit: Fit) -> dict[str, Diffusion]:
     return from_spectrum(found, first.species, masses_u, dof)
 
 
+def shortest_fs(replicas: Sequence[Replica]) -> float:
+    """Length of the shortest of the trajectories, fs."""
+    return same_frame_fs(replicas) * min(len(replica.steps) for replica in replicas)
+
+
 def _displacement(replicas: Sequence[Replica], fit: Fit) -> Displacement:
     frame_fs = same_frame_fs(replicas)
     shortest = min(len(replica.steps) for replica in replicas)
@@ -227,8 +239,9 @@ def _displacement(replicas: Sequence[Replica], fit: Fit) -> Displacement:
     if n_lags < FEWEST_LAGS or 1e-3 * frame_fs * (n_lags - 2) < fit.from_ps:
         raise InputError(
             f"{shortest} frames, {frame_fs:g} fs apart: lags reach "
-            f"{1e-3 * frame_fs * (n_lags - 1):.3g} ps, an eighth of the run; expected more than "
-            f"--from-ps {fit.from_ps:g} ps: run longer, or give a smaller one"
+            f"{1e-3 * frame_fs * (n_lags - 1):.3g} ps, an eighth of the run, and the line begins "
+            f"at {fit.from_ps:g} ps: run longer, or give an earlier start (ncforce diffusion "
+            "--from-ps)"
         )
 
     def blocks() -> Iterator[NDArray[np.float64]]:

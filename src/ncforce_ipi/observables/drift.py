@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +66,10 @@ class RunDrift:
             return None
         part = self.part
         kelvin_meV = 0.5e3 * BOLTZMANN_EV_PER_K * part.dof / part.n_atoms  # K of an atom from T
-        return tolerances(self.conserved, kelvin_meV * float(np.std(part.temperature_K)))
+        found = tolerances(self.conserved, kelvin_meV * float(np.std(part.temperature_K)))
+        if self.window.runaway_ps is None:
+            return found
+        return replace(found, lambench="fails", lambench_code="fails", mlipaudit="fails")  # lost
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def temperatures_and_distributions(
         frames = np.arange(len(series), dtype=np.float64) if time_ps is None else time_ps
         at, smooth_K = _running_mean(frames, series)
         shade, mean = plots.colour(name, rank), means[name]
-        words = f"{name}: {with_error(mean.value, mean.error)} K"
+        words = f"{name}: {_short(mean)}"
         heat.plot(at, smooth_K, color=shade, linewidth=1.2, label=words.replace("+-", "±"))
         if np.isfinite(mean.error):
             band = (mean.value - mean.error, mean.value + mean.error)
@@ -180,6 +180,13 @@ def temperatures_and_distributions(
     shape.set_title("lines: Maxwell and Boltzmann", fontsize=12.0)
     shape.legend()
     return figure
+
+
+def _short(mean: Mean) -> str:
+    """For a legend: without the reason where there is no error."""
+    if np.isfinite(mean.error):
+        return f"{with_error(mean.value, mean.error)} K"
+    return f"{mean.value:.3g} K"
 
 
 def displacement(

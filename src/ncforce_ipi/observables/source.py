@@ -20,10 +20,10 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.options import Options, Window, discarded
 from ncforce_ipi.observables.series import Series, series_of
 from ncforce_ipi.reading.directory import (
-    PATTERNS,
     is_properties,
     open_quantity,
     properties_beside,
+    trajectories,
     trajectory_in,
 )
 from ncforce_ipi.reading.metadata import RunMetadata, read_metadata
@@ -89,9 +89,9 @@ class Source:
         n_atoms = self.options.n_atoms or self.metadata.n_atoms
         if n_atoms is not None:
             return n_atoms
-        for pattern in PATTERNS:
-            prefix = "" if self.path.is_dir() else f"{self.path.name.split('.')[0]}."
-            for file in sorted(self.directory.glob(prefix + pattern)):
+        prefix = "" if self.path.is_dir() else f"{self.path.name.split('.')[0]}."
+        for file in trajectories(self.directory):
+            if file.name.startswith(prefix):
                 return len(open_trajectory(file).species)
         raise InputError(f"nothing beside {self.path} says how many atoms there are; give --atoms")
 
@@ -143,7 +143,7 @@ class Source:
         """What there is to read, for the provenance."""
         if self.path.is_file():
             return [self.path]
-        found = sorted(file for pattern in PATTERNS for file in self.path.glob(pattern))
+        found = trajectories(self.path)
         return found + ([self.table.path] if self.table is not None else [])
 
 

@@ -6,11 +6,19 @@ from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
+from ncforce_ipi.rundir import STRUCTURE_FILE, VELOCITIES_FILE
 
+STARTS = (STRUCTURE_FILE, VELOCITIES_FILE)
 PATTERNS = ("*.extxyz", "*.xyz")
 CENTROIDS = {"positions": "x_centroid", "velocities": "v_centroid"}
 _INSTEAD = {"velocities": ("vel", "velo", "momenta"), "positions": ("pos",), "forces": ("force",)}
 _HEADER = b"# column"
+
+
+def trajectories(directory: Path) -> list[Path]:
+    """Files that may be trajectories, by their names; what a run of ours starts from is none."""
+    found = (path for pattern in PATTERNS for path in directory.glob(pattern))
+    return sorted(path for path in found if path.name not in STARTS)
 
 
 def trajectory_in(directory: Path, quantity: str) -> Path:
@@ -22,7 +30,7 @@ def trajectory_in(directory: Path, quantity: str) -> Path:
         None, or several of the same rank.
     """
     words = (CENTROIDS.get(quantity, quantity), quantity, *_INSTEAD.get(quantity, ()))
-    files = sorted(path for pattern in PATTERNS for path in directory.glob(pattern))
+    files = trajectories(directory)
     for word in words:
         found = [path for path in files if _mentions(path, word)]
         if len(found) > 1:

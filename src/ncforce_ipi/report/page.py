@@ -117,7 +117,8 @@ def _contents(runs: Sequence[Run]) -> str:
 
 
 def _box(run: Run) -> str:
-    return f'<div class="box">{_table([list(line) for line in headline(run.analysis)])}</div>'
+    lines = [line for line in headline(run.analysis) if not line[1].startswith("ncforce report")]
+    return f'<div class="box">{_table([list(line) for line in lines])}</div>'
 
 
 def _section(run: Run, rank: int) -> str:

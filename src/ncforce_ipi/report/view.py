@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.source import Replica, Source
-from ncforce_ipi.reading.directory import PATTERNS
+from ncforce_ipi.reading.directory import trajectories
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def of_directory(directory: Path) -> View | None:
 def force_files(directory: Path, species: NDArray[np.str_]) -> list[tuple[str, Trajectory]]:
     """Trajectories of forces on these atoms, and what to call them: the name of the file."""
     found = []
-    for path in sorted(path for pattern in PATTERNS for path in directory.glob(pattern)):
+    for path in trajectories(directory):
         try:
             trajectory = open_trajectory(path, "forces")
         except InputError:  # it holds something else
