@@ -146,7 +146,9 @@ def test_files_say_the_same(entries, tmp_path):
     assert lines[:4] == [f"# {line}" for line in PROVENANCE.lines()]
     read = list(csv.DictReader(lines[4:]))
     key = "drift_conserved_meV_per_atom_per_ps"
-    assert [float(row[key]) for row in read] == [row[key] for row in data["runs"]]
+    assert [float(row[key]) for row in read] == pytest.approx(
+        [row[key] for row in data["runs"]], rel=1e-9
+    )
 
 
 def test_one_ratio_needs_no_second_figure(entries, tmp_path):

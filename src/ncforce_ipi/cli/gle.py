@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from ncforce_ipi.analysis.thermostat import (
 )
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import GLES, gle_matrix
+from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.result import write_csv
 
 log = logging.getLogger(__name__)
 SHOWN_PER_CM = (1.0, 10.0, 100.0, 1000.0, 3600.0)
@@ -70,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     found = {name: sampling(matrix, grid) for name, matrix in matrices.items()}
     sys.stdout.write(_table(matrices, args))
     args.out.mkdir(parents=True, exist_ok=True)
-    _write_csv(paths[0], found)
+    _write_csv(paths[0], found, (Path(name) for name in args.matrices if name not in GLES))
     _draw(paths[1], found)
     log.info("wrote %s", ", ".join(str(path) for path in paths))
     return 0
@@ -90,13 +93,15 @@ def _matrix(name: str) -> NDArray[np.float64]:
 def _table(matrices: dict[str, NDArray], args: argparse.Namespace) -> str:
     """kappa of the potential energy at some frequencies, and the diffusion to expect."""
     head = "".join(f"{k:>10g}" for k in SHOWN_PER_CM)
-    lines = [f"{'kappa_V at (cm^-1)':24}{head}{'D (A^2/ps)':>14}{'slower by':>11}"]
+    corner = "kappa_V at (cm^-1)"
+    width = max(map(len, [corner, *matrices])) + 2
+    lines = [f"{corner:{width}}{head}{'D (A^2/ps)':>14}{'slower by':>11}"]
     for name, matrix in matrices.items():
         values = sampling(matrix, np.array(SHOWN_PER_CM)).potential
         free = free_diffusion(matrix, args.mass_u, args.temperature_K)
         slowed = slowed_diffusion(args.diffusion, free)
         lines.append(
-            f"{name:24}" + "".join(f"{value:10.2g}" for value in values)
+            f"{name:{width}}" + "".join(f"{value:10.2g}" for value in values)
             + f"{slowed:14.3g}{args.diffusion / slowed:11.2f}"
         )  # fmt: skip
     lines.append(
@@ -105,15 +110,13 @@ def _table(matrices: dict[str, NDArray], args: argparse.Namespace) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write_csv(path: Path, found: dict[str, Sampling]) -> None:
+def _write_csv(path: Path, found: dict[str, Sampling], files: Iterable[Path]) -> None:
+    """What was found, and the SHA-256 of those ``files`` that are matrices of one's own."""
     columns = {"wavenumber_per_cm": next(iter(found.values())).wavenumbers_per_cm}
     for name, result in found.items():
         columns[f"kappa_V {name}"] = result.potential
         columns[f"kappa_H {name}"] = result.total
-    header = ",".join(columns)
-    np.savetxt(
-        path, np.column_stack(list(columns.values())), "%.8g", ",", header=header, comments=""
-    )
+    write_csv(path, columns, Provenance.of(files))
 
 
 def _draw(path: Path, found: dict[str, Sampling]) -> None:
@@ -126,7 +129,7 @@ def _draw(path: Path, found: dict[str, Sampling]) -> None:
                 dashed = "--" if name.startswith("Langevin") else "-"
                 panel.plot(
                     result.wavenumbers_per_cm, getattr(result, kind), dashed,
-                    color=plots.colour(name, rank), label=name,
+                    color=plots.colour(name, rank), label=Path(name).name,
                 )  # fmt: skip
             panel.set(xscale="log", yscale="log", ylim=(1e-4, 2.0), ylabel=rf"$\kappa_{text}$")
         panels[0].legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.commands import Transport
+from ncforce_ipi.serve.sockets import Address
 
 PREFIX = "ncf-"
 RANDOM_CHARACTERS = 8  # that mkdtemp appends
-MAX_PATH_BYTES = 107  # of sockaddr_un on Linux, without the final zero
 
 
 @contextmanager
@@ -30,11 +30,7 @@ def private_directory(names: tuple[str, ...]) -> Iterator[Path]:
 def check_length(directory: Path, names: tuple[str, ...]) -> None:
     """Refuse a directory in which the path of a socket would be too long for the kernel."""
     longest = max((directory / name for name in names), key=lambda path: len(bytes(path)))
-    if len(bytes(longest)) > MAX_PATH_BYTES:
-        raise InputError(
-            f"socket path {longest} has {len(bytes(longest))} bytes, expected at most "
-            f"{MAX_PATH_BYTES}; set TMPDIR to a shorter directory such as /tmp"
-        )
+    Address(path=str(longest)).check("set TMPDIR to a shorter directory such as /tmp")
 
 
 def check_addresses(transport: Transport, names: tuple[str, ...]) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-COLUMN = re.compile(rb"# +column +(\d+) +--> ([^:]+?) *:")
-COLUMNS = ("step", "time{picosecond}", "conserved{electronvolt}", "temperature{kelvin}")
+from ncforce_ipi.reading.properties import header_columns
+
+COLUMNS = (
+    ("step", ""),
+    ("time", "picosecond"),
+    ("conserved", "electronvolt"),
+    ("temperature", "kelvin"),
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Follower:
     last_s: float = field(default_factory=time.monotonic)
     line: RunningLine = field(default_factory=RunningLine)
     _offset: int = 0
-    _indices: dict[str, int] = field(default_factory=dict)
+    _indices: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
@@ -115,13 +120,15 @@ class Follower:
         return text[:end].splitlines()
 
     def _is_header(self, line: bytes) -> bool:
-        if match := COLUMN.match(line):
-            self._indices[match[2].decode()] = int(match[1]) - 1
-        return line.startswith(b"#") or not line.strip()
+        if not line.startswith(b"#"):
+            return not line.strip()
+        for number, column in header_columns(line.decode(errors="replace")).items():
+            self._indices[column] = number - 1
+        return True
 
     def _row(self, line: bytes) -> Row:
         numbers = line.split()
         step, time_ps, conserved_eV, temperature_K = (
-            float(numbers[self._indices[name]]) for name in COLUMNS
+            float(numbers[self._indices[column]]) for column in COLUMNS
         )
         return Row(int(step), time_ps, conserved_eV, temperature_K)

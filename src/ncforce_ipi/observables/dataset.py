@@ -16,7 +16,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.source import Replica, Source
 
-Found = TypeVar("Found")
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Dataset:
                 )
         return found
 
-    def remember(self, key: Hashable, make: Callable[[], Found]) -> Found:
+    def remember(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
         """What ``make`` gives, made once for each key: a file is passed over once."""
         if key not in self._memory:
             self._memory[key] = make()
-        found: Found = self._memory[key]
+        found: Kept = self._memory[key]
         return found
 
     def remembers(self, key: Hashable) -> bool:

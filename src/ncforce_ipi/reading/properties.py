@@ -153,15 +153,25 @@ def _factor(in_ours: dict[str, float], unit: str) -> float | None:
 
 def _read_header(path: Path, line: str, header: dict[int, tuple[str, str]]) -> None:
     """Add the column(s) of one ``# column 3 --> temperature{kelvin} : help`` line."""
-    match = _HEADER.match(line)
-    if match is None:
-        return
-    first, last = int(match[1]), int(match[2] or match[1])
-    for number in range(first, last + 1):
-        name = match[3] if match[2] is None else f"{match[3]}[{number - first}]"
-        column = (name, match[4] or "")
+    for number, column in header_columns(line).items():
         if header.setdefault(number, column) != column:
             raise InputError(
-                f"{path}: column {number} is {header[number][0]!r} and later {name!r}; "
+                f"{path}: column {number} is {header[number][0]!r} and later {column[0]!r}; "
                 "expected one header: don't append a run to another one's file"
             )
+
+
+def header_columns(line: str) -> dict[int, tuple[str, str]]:
+    """Number, from 1, to name and unit of the column(s) that one line of a header names.
+
+    ``# column 3 --> temperature{kelvin} : help`` names one, ``# cols. 4-6 --> ...`` three;
+    none in any other line.
+    """
+    match = _HEADER.match(line)
+    if match is None:
+        return {}
+    name, unit = match[3], match[4] or ""
+    first = int(match[1])
+    if match[2] is None:
+        return {first: (name, unit)}
+    return {first + i: (f"{name}[{i}]", unit) for i in range(int(match[2]) - first + 1)}

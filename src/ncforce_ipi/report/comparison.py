@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +20,7 @@ from ncforce_ipi.analysis.statistics import Mean, with_error
 from ncforce_ipi.observables.analyse import HEADINGS, Analysis
 from ncforce_ipi.observables.comparison import Entry, ratio_to_fast
 from ncforce_ipi.provenance import Provenance
-from ncforce_ipi.result import write_json
+from ncforce_ipi.result import write_csv, write_json
 
 GOOD_DRIFT = LAMBENCH_MEV_PER_ATOM_PER_PS  # shaded: 2 K/ps, as an atom holds about 3 k_B T
 WIDE = 20.0
@@ -102,7 +100,8 @@ def write_files(
     runs = [one | {verb: every.get(one["run"], {}).get(verb) for verb in HEADINGS if every}
             for one in records]  # fmt: skip
     write_json(written[0], {"runs": runs}, provenance)
-    written[1].write_text(_csv(records, provenance), encoding="utf-8")
+    columns = {name: [record[name] for record in records] for name in records[0]}
+    write_csv(written[1], columns, provenance)
     lines = provenance.lines()
     with plots.style():
         written += plots.save_both(_draw_runs(entries, named), folder / "compare", lines)
@@ -130,15 +129,6 @@ def _remark(entry: Entry) -> str:
     if entry.runaway_ps is not None:
         remarks.append(f"lost at {entry.runaway_ps:.3g} ps; numbers are from before")
     return "; ".join(remarks)
-
-
-def _csv(records: Sequence[dict[str, Any]], provenance: Provenance) -> str:
-    text = io.StringIO()
-    text.writelines(f"# {line}\n" for line in provenance.lines())
-    writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
 
 
 def _draw_runs(entries: Sequence[Entry], named: bool) -> Figure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import select
 import socket
 import time
@@ -36,13 +37,16 @@ class Address:
     def __str__(self) -> str:
         return f"unix:{self.path}" if self.path else f"inet:{self.host}:{self.port}"
 
-    def check(self) -> None:
-        """Raise InputError for a path or port that no socket can have."""
-        n_bytes = len(self.path.encode())
+    def check(self, cure: str = "use a directory with a shorter name") -> None:
+        """Raise InputError for a path or port that no socket can have.
+
+        ``cure`` says what to do about a path that is too long.
+        """
+        n_bytes = len(os.fsencode(self.path))
         if n_bytes > MAX_UNIX_PATH_BYTES:
             raise InputError(
                 f"socket path {self.path} has {n_bytes} bytes, expected at most "
-                f"{MAX_UNIX_PATH_BYTES}; use a directory with a shorter name"
+                f"{MAX_UNIX_PATH_BYTES}; {cure}"
             )
         if not self.path and not 0 < self.port < 65536:
             raise InputError(f"port {self.port} is not between 1 and 65535")
