@@ -483,7 +483,7 @@ def test_force_leaves_a_users_directory_alone(ncforce, verb):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text("mine")
     before = files_below(".")
-    code, said = ncforce(verb, "--out", ".", "--force", "--time-ps", "0.004")
+    code, said = ncforce(verb, "--out", ".", "--force", "--time-ps", "0.08")
     assert code == 2
     assert ". is not empty, and no" in said.err
     assert len(said.err.splitlines()) == 1
