@@ -13,6 +13,8 @@ import numpy as np
 from ncforce_ipi.backend import Backend, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 
+OPEN_STEP_A = 64.0  # a power of two: no digit of a position is lost
+
 
 def check_request(backend: Backend, structure: Structure, wanted: Wanted) -> None:
     """Refuse kinds of force, what comes with them, and species that a model doesn't have.
@@ -54,10 +56,26 @@ def periodicity(structure: Structure) -> bool:
     return n_vectors == 3
 
 
-def wrapped(structure: Structure, periodic: bool) -> np.ndarray:
-    """Positions ``(n_atoms, 3)``, A: of a periodic structure, the images that are in the cell."""
+def at_home(structure: Structure, tolerated: float = 0.0) -> np.ndarray:
+    """Positions ``(n_atoms, 3)``, A, in float64, near the origin: float32 has seven digits.
+
+    Along lattice vectors each atom has its image in the cell.  Without one nothing may be torn
+    apart: all atoms move together, by whole multiples of a length, so that those near the origin
+    keep the bits of their positions.
+
+    Parameters
+    ----------
+    tolerated : an atom stays where it is up to so many cells from its image in the cell
+    """
     r, cell = structure.positions, structure.cell
-    return r - np.floor(r @ np.linalg.inv(cell)) @ cell if periodic else r
+    inverse = np.linalg.pinv(cell)  # of a missing lattice vector: a column of zeros
+    fractions = r @ inverse
+    inside = (fractions >= -tolerated) & (fractions < 1.0 + tolerated)
+    r = r - np.where(inside, 0.0, np.floor(fractions)) @ cell
+    if cell.any(axis=1).all() or not len(r):
+        return r
+    middle = r.mean(axis=0)
+    return r - OPEN_STEP_A * np.round((middle - middle @ inverse @ cell) / OPEN_STEP_A)
 
 
 def right_handed(cell: np.ndarray) -> np.ndarray:
@@ -69,7 +87,7 @@ def ase_atoms(structure: Structure, periodic: bool) -> Any:
     """The structure as ASE's, for libraries that start from that."""
     from ase import Atoms
 
-    return Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=periodic)
+    return Atoms(structure.numbers, at_home(structure), cell=structure.cell, pbc=periodic)
 
 
 def open_virial(structure: Structure, forces: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ def ocp_batch(structure: Structure) -> Any:
 
     n, periodic = len(structure.numbers), conversion.periodicity(structure)
     data = Data(
-        pos=torch.tensor(conversion.wrapped(structure, periodic)).float(),
+        pos=torch.tensor(conversion.at_home(structure)).float(),
         cell=torch.tensor(structure.cell if periodic else np.eye(3)).float().view(1, 3, 3),
         atomic_numbers=torch.tensor(structure.numbers).to(torch.uint8),
         natoms=n,
@@ -57,7 +57,7 @@ def atomic_data(structure: Structure, dtype: Any, *, charge: int, spin: int, dat
 
     n, periodic = len(structure.numbers), conversion.periodicity(structure)
     floats = {
-        "pos": conversion.wrapped(structure, periodic),
+        "pos": conversion.at_home(structure),
         "cell": (structure.cell if periodic else np.eye(3))[None],
         "cell_offsets": np.empty((0, 3)),
     }

@@ -111,7 +111,7 @@ class MaceBackend(Backend):
 
     def _graph(self, structure: Structure) -> dict[str, Any]:
         """What the model reads; lengths in A, shifts of a pair's second atom by cell vectors."""
-        periodic, r = conversion.periodicity(structure), structure.positions
+        periodic, r = conversion.periodicity(structure), conversion.at_home(structure)
         box = structure.cell.copy() if periodic else None  # it writes into it
         cutoff = float(self._model.r_max)
         pairs, shifts, unit_shifts, cell = self._neighbors(r, cutoff, (periodic,) * 3, box)

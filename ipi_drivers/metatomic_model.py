@@ -121,7 +121,7 @@ class MetatomicBackend(Backend):
     def _system(self, structure: Structure, with_grad: bool) -> tuple[Tensor, Tensor, Any]:
         """Positions, strain and the metatomic system that depends on both."""
         torch, options = self._torch, {"dtype": self._dtype, "device": self._device}
-        positions = torch.tensor(structure.positions, requires_grad=with_grad, **options)
+        positions = torch.tensor(conversion.at_home(structure), requires_grad=with_grad, **options)
         strain = torch.eye(3, requires_grad=with_grad, **options)
         cell = torch.tensor(structure.cell, **options)
         if not np.array_equal(self._types[0], structure.numbers):

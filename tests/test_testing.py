@@ -101,6 +101,12 @@ def forward_half(structure, kind):
     return Products()
 
 
+def in_float32(self, structure, wanted):
+    """A model in float32 that takes positions as they come."""
+    rounded = structure.positions.astype(np.float32).astype(float)
+    return self.model.evaluate(replace(structure, positions=rounded), wanted)
+
+
 def is_left_handed(structure):
     return np.linalg.det(structure.cell) < 0
 
@@ -131,6 +137,7 @@ FAULTS = {
     "translation_through_the_boundary": spoilt(
         energy=lambda e, s, k: e + 1e-3 * float(np.sum(s.positions**2))
     ),
+    "an_atom_far_away": changed(evaluate=in_float32),
     "a_left_handed_cell": spoilt(virial=lambda w, s, k: -w if is_left_handed(s) else w),
     "a_permutation_of_atoms": spoilt(forces=lambda f, s, k: f + 1e-6 * np.arange(len(f))[:, None]),
     "a_molecule_without_a_cell": spoilt(forces=lambda f, s, k: f if s.cell.any() else 0 * f),

@@ -85,17 +85,41 @@ def translation_through_the_boundary(setting: Setting) -> None:
         _unchanged(setting, replace(given, positions=positions), f"after moving {what}")
 
 
+def an_atom_far_away(setting: Setting) -> None:
+    """A thousand cells off, and a molecule a micrometre off: float32 has seven digits."""
+    given, molecule, factor = setting.structure, setting.molecule(), 100  # 1e-12 A times 100 eV/A^2
+    away = given.positions.copy()
+    away[0] += np.array([1000, -1000, 1000]) @ given.cell
+    _unchanged(setting, replace(given, positions=away), "after moving an atom far away", factor)
+    if not setting.limits.needs_cell:
+        off = replace(molecule, positions=molecule.positions + 10240.0)
+        moved = replace(setting, structure=molecule)
+        _unchanged(moved, off, "of a molecule far away", factor, Wanted(setting.backend.kinds))
+
+
 def a_left_handed_cell(setting: Setting) -> None:
     """The same lattice, with two of its vectors exchanged."""
     flipped = replace(setting.structure, cell=setting.structure.cell[[1, 0, 2]])
     _unchanged(setting, flipped, "in a left-handed cell")
 
 
-def _unchanged(setting: Setting, other: Structure, what: str) -> None:
-    expected = setting.backend.evaluate(setting.structure, setting.everything)
-    found = setting.backend.evaluate(other, setting.everything)
+def _unchanged(
+    setting: Setting,
+    other: Structure,
+    what: str,
+    factor: float = 1.0,
+    wanted: Wanted | None = None,
+) -> None:
+    """Forces, and energies and virials if nothing less is wanted."""
+    expected = setting.backend.evaluate(setting.structure, wanted or setting.everything)
+    found = setting.backend.evaluate(other, wanted or setting.everything)
     for kind in setting.backend.kinds:
-        setting.same(what, found[kind], expected[kind], kind)
+        if wanted is None:
+            setting.same(what, found[kind], expected[kind], kind, factor)
+        else:
+            setting.close(
+                f"{kind} forces {what}", found[kind].forces, expected[kind].forces, factor
+            )
 
 
 def a_permutation_of_atoms(setting: Setting) -> None:
@@ -190,6 +214,7 @@ CHECKS = (
     the_conservative_force_is_minus_the_gradient,
     the_virial_is_minus_the_strain_derivative,
     translation_through_the_boundary,
+    an_atom_far_away,
     a_left_handed_cell,
     a_permutation_of_atoms,
     a_molecule_without_a_cell,
