@@ -22,6 +22,9 @@ from ncforce_ipi.inputs.ready_made import ready
 from ncforce_ipi.inputs.recipe import Recipe, input_xml, write_input
 from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
+from ncforce_ipi.models import model_path
+from ncforce_ipi.provenance import sha256
+from ncforce_ipi.serve.protocol import parse_init
 
 ATOMS = Atoms("OH2", positions=np.eye(3), cell=[[10, 0, 0], [1, 10, 0], [0, 2, 10]], pbc=True)
 
@@ -32,7 +35,8 @@ def recipe(forces="mts", mts=8, **changes):
     plan = Plan.from_time(forces, mts if forces == "mts" else 1, 0.5, 1.0)
     words = {key: changes.pop(key) for key in SERVICE & changes.keys()}
     service = Service(**{"model": "water"} | words)
-    return Recipe(plan, Ensemble(), 300.0, 7, service, **changes)
+    ensemble = changes.pop("ensemble", Ensemble())
+    return Recipe(plan, ensemble, 300.0, 7, service, **changes)
 
 
 def parsed(**changes):
@@ -167,11 +171,46 @@ def test_transports():
 
 
 @pytest.mark.parametrize(
+    ("changes", "needs"),
+    [
+        ({}, ""),
+        ({"forces": "fast"}, "direct-energy"),
+        ({"ensemble": Ensemble("npt")}, "direct-virial"),
+        ({"forces": "fast", "ensemble": Ensemble("npt")}, "direct-energy+direct-virial"),
+    ],
+)
+def test_what_the_input_says_to_drivers(changes, needs):
+    """Read as i-PI reads it, written as it sends it."""
+    read_dict = pytest.importorskip("ipi.utils.io.inputs.io_xml").read_dict
+    found = {}
+    for socket in parsed(**changes).findall("ffsocket"):
+        pairs = read_dict(text(socket, "parameters"))
+        found[socket.get("name")] = {name: str(value) for name, value in pairs.items()}
+    model = {"ncforce_model": f"sha256-{sha256(model_path('water'))[:12]}"}
+    expected = {"slow": {"ncforce_role": "slow"} | model, "fast": {"ncforce_role": "fast"} | model}
+    if needs:
+        expected["fast"]["ncforce_needs"] = needs
+    assert found == {name: expected[name] for name in found}
+    assert "fast" in found
+    for pairs in found.values():
+        said = " " + "".join(f"{name} : {value} , " for name, value in pairs.items())
+        assert parse_init(said) == pairs
+
+
+def test_the_model_of_a_name_that_i_pi_would_take_apart():
+    """A comma, a colon, a brace or a blank in a family's own name."""
+    service = Service("a, b: {1e5}", "mace", slow_driver=("x", "driver", "orb", "--model", "1e5"))
+    assert service.identity("fast") == "mace/a%2C%20b%3A%20%7B1e5%7D"
+    assert service.identity("slow") == "orb/1e5"
+    assert Service("gone.pt").identity("fast") is None
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, "--role both --structure init.xyz --mts 8"),
-        ({"forces": "slow"}, "--role slow --structure init.xyz"),
-        ({"forces": "fast"}, "--role fast --structure init.xyz --direct-energy"),
+        ({}, "--role both --structure init.xyz --socket-dir . --mts 8"),
+        ({"forces": "slow"}, "--role slow --structure init.xyz --socket-dir ."),
+        ({"forces": "fast"}, "--role fast --structure init.xyz --socket-dir . --direct-energy"),
         (
             {"transport": Transport(31415)},
             "--role both --structure init.xyz --host 127.0.0.1 --slow-port 31415 "
@@ -193,14 +232,11 @@ def commands_of(xml):
 @pytest.mark.parametrize(
     ("forces", "drivers"),
     [
-        ("slow", ["second {slow} --role slow --structure init.xyz"]),
-        ("fast", ["second {fast} --role fast --structure init.xyz --direct-energy --threads 2"]),
+        ("slow", ["second {slow} --role slow {where}"]),
+        ("fast", ["second {fast} --role fast {where} --direct-energy --threads 2"]),
         (
             "mts",
-            [
-                "second {fast} --role fast --structure init.xyz --threads 2",
-                "third {slow} --role slow --structure init.xyz",
-            ],
+            ["second {fast} --role fast {where} --threads 2", "third {slow} --role slow {where}"],
         ),
     ],
 )
@@ -219,6 +255,7 @@ def test_the_commands_of_two_programs_by_hand(forces, drivers, tmp_path, monkeyp
     known = {
         "fast": f"'{program}' driver orb --model {tmp_path}/fast.model",
         "slow": f"'{program}' driver mace --model small",
+        "where": "--structure init.xyz --socket-dir .",
     }
     found = commands_of(Path("x", "input.xml").read_text())
     assert found[1:] == [f"<?{command.format(**known)} ?>" for command in drivers]
@@ -236,7 +273,7 @@ def test_a_model_for_each_force(tmp_path, monkeypatch):
     assert cli.main([*words, "--out", "z"]) == 0  # as it was spelt in 0.1
     assert Path("z/input.xml").read_text() == Path("y/input.xml").read_text()
     program = Path(sysconfig.get_path("scripts")) / "ncforce"
-    rest = "--role slow --structure init.xyz ?>"
+    rest = "--role slow --structure init.xyz --socket-dir . ?>"
     for directory, slow in (
         ("x", f"metatomic --model {tmp_path}/slow.pt"), ("y", "sevennet --model 7net-0"),
     ):  # fmt: skip

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,8 +26,10 @@ from ncforce_ipi.backend import ROLES, Kind, Role
 from ncforce_ipi.cli.families import FamilyParser, ListFamilies
 from ncforce_ipi.cli.options import add_options, keywords
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.models import identity
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.serve import client, families, sockets
+from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.evaluator import Evaluator, Serving, check_species
 from ncforce_ipi.serve.options import options_of, without
 from ncforce_ipi.serve.sharedmemory import Segments
@@ -146,7 +148,8 @@ def run(args: argparse.Namespace) -> int:
             log.info("conservative forces: virial sent as 0")
         record = _provenance(args, service, backend.description, digest)
         record["load_s"] = time.perf_counter() - start
-        _serve(args, service, evaluator, stop, record)
+        claims = _claims(args, service, backend.source)
+        _serve(args, service, evaluator, stop, record, claims)
     return 0
 
 
@@ -178,6 +181,19 @@ def _address(args: argparse.Namespace, role: Role) -> sockets.Address:
         return sockets.Address(host=args.host or "localhost", port=port)
     prefix = f"{args.socket_dir}/" if args.socket_dir else args.sockets_prefix
     return sockets.Address(path=prefix + (args.unix or getattr(args, f"{role}_address")))
+
+
+def _claims(args: argparse.Namespace, service: Service, source: Path | None) -> dict[Role, Claims]:
+    """What this driver is, to be compared with the server's input."""
+    models = {identity.of_name(args.family, args.model)}
+    file = source or Path(args.model)
+    if file.is_file():
+        models.add(identity.of_file(file))
+    sends = {name for name in identity.SENT if getattr(args, name.replace("-", "_"))}
+    return {
+        role: Claims(str(address), role, service.kinds[role], frozenset(models), frozenset(sends))
+        for role, address in service.addresses.items()
+    }
 
 
 @contextmanager
@@ -237,6 +253,7 @@ def _serve(
     evaluator: Evaluator,
     stop: socket.socket,
     record: dict[str, object],
+    claims: Mapping[Role, Claims],
 ) -> None:
     """Connect, serve, and write the report however it ends."""
     connections: list[client.Connection] = []
@@ -248,7 +265,7 @@ def _serve(
                 record["end"] = "asked to stop"
                 return
             segments = Segments() if args.shm else None
-            connections.append(client.Connection(role, sock, segments))
+            connections.append(client.Connection(role, sock, segments, claims[role]))
         log.info("connected")
         connected = time.perf_counter()
         record["end"] = client.serve(

@@ -52,8 +52,6 @@ def driver_words(
 ) -> list[str]:
     """The words that start a driver for a role of the plan: slow, fast or both.
 
-    A fast-only run needs the energy of its direct forces, constant pressure their virial.
-
     Parameters
     ----------
     addresses : options that say where i-PI listens
@@ -64,15 +62,18 @@ def driver_words(
     words += _role(role, addresses)
     if role == "both":
         words += ["--mts", str(plan.mts)]
-    if plan.forces == "fast":
-        words.append("--direct-energy")
-    if ensemble.has_pressure and "fast" in plan.components:
-        words.append("--direct-virial")
+    words += [f"--{name}" for name in needs(plan, ensemble)]
     if device is not None:
         words += ["--device", device]
     if service.threads != 1:
         words += ["--threads", str(service.threads)]
     return [*words, *service.options]
+
+
+def needs(plan: Plan, ensemble: Ensemble) -> list[str]:
+    """What goes with direct forces: energy where they are alone, a virial under pressure."""
+    found = ["direct-energy"] * (plan.forces == "fast")
+    return found + ["direct-virial"] * (ensemble.has_pressure and "fast" in plan.components)
 
 
 def slow_driver_words(service: Service, addresses: Sequence[str]) -> list[str]:
@@ -83,8 +84,12 @@ def slow_driver_words(service: Service, addresses: Sequence[str]) -> list[str]:
 def by_hand(
     service: Service, plan: Plan, ensemble: Ensemble, transport: Transport
 ) -> list[list[str]]:
-    """The commands that a person types in the directory of the input, for all that it needs."""
-    addresses, other = transport.options(plan.components), service.slow_driver
+    """The commands that a person types in the directory of the input, for all that it needs.
+
+    Unix sockets are in that directory: those of no other run are.
+    """
+    addresses = transport.options(plan.components) or ["--socket-dir", "."]
+    other = service.slow_driver
     slow = slow_driver_words(service, addresses)
 
     def own(role: str) -> list[str]:

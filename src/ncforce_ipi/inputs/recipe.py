@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.commands import Transport, by_hand
+from ncforce_ipi.inputs.commands import Transport, by_hand, needs
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.motion import motion_xml, title
 from ncforce_ipi.inputs.outputs import outputs_xml
@@ -22,6 +22,7 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import velocities_xyz
 from ncforce_ipi.inputs.templates import fill
+from ncforce_ipi.models import identity
 from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "outputs": outputs_xml(plan, recipe.ensemble, species, recipe.force_stride),
             "n_outer": plan.n_outer,
             "seed": recipe.seed,
-            "forcefields": "\n".join(_socket(recipe.transport, name) for name in names),
+            "forcefields": "\n".join(_socket(recipe, name) for name in names),
             "structure": STRUCTURE_FILE,
             "velocities": _velocities(recipe, atoms),
             "components": "\n".join(_component(name, plan) for name in names),
@@ -124,12 +125,28 @@ def _plan_text(plan: Plan) -> str:
     return f"Velocity Verlet with the {plan.forces} forces alone ({KIND[plan.forces]})."
 
 
-def _socket(transport: Transport, name: str) -> str:
-    values: dict[str, object] = {"name": name, "kind_text": KIND[name], "latency_s": LATENCY_S}
+def _socket(recipe: Recipe, name: str) -> str:
+    transport = recipe.transport
+    values: dict[str, object] = {
+        "name": name,
+        "kind_text": KIND[name],
+        "latency_s": LATENCY_S,
+        "parameters": _parameters(recipe, name),
+    }
     if transport.port is None:
         return fill("socket_unix", values)
     values |= {"host": transport.host, "port": transport.port_of(name)}
     return fill("socket_inet", values)
+
+
+def _parameters(recipe: Recipe, name: str) -> str:
+    """What i-PI tells a driver that connects, which then refuses what it doesn't fit to."""
+    found = {identity.ROLE: name}
+    if model := recipe.service.identity(name):
+        found[identity.MODEL] = model
+    if name == "fast" and (needed := needs(recipe.plan, recipe.ensemble)):
+        found[identity.NEEDS] = identity.AND.join(needed)
+    return ", ".join(f"{key}: {value}" for key, value in found.items())
 
 
 def _component(name: str, plan: Plan) -> str:

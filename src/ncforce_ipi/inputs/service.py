@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.models import SHIPPED
+from ncforce_ipi.models import SHIPPED, identity, model_path
 from ncforce_ipi.models.modelfile import named_model
 
 MAX_DRIVERS = 1024
@@ -58,6 +58,18 @@ class Service:
     def devices(self) -> tuple[str, ...]:
         """Every device that is named; none if the model chooses."""
         return () if self.device is None else tuple(self.device.split(","))
+
+    def identity(self, component: str) -> str | None:
+        """Of the model of slow or fast, as `models.identity` has it; None for a missing file."""
+        family, model = self.family, self.model
+        if component == "slow" and self.slow_driver:
+            model, family = named_model(self.slow_driver)
+        path = Path(model).expanduser()
+        if model in SHIPPED and family == "metatomic":
+            path = model_path(model)
+        if path.is_file():
+            return identity.of_file(path)
+        return identity.of_name(family, model) if is_name(model, family) else None
 
     @property
     def n_drivers(self) -> int:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ncforce_ipi.backend import Evaluation, Role, Structure
 from ncforce_ipi.errors import ProtocolError
 from ncforce_ipi.serve import protocol
+from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.evaluator import Evaluator
 from ncforce_ipi.serve.sharedmemory import Segments
 from ncforce_ipi.serve.stream import LeftError, Stream
@@ -45,12 +46,14 @@ class Tally:
 class Connection:
     """One socket, and what was received on it but not yet answered.
 
-    ``segments`` is shared memory, if structures and forces go through that and not the socket.
+    ``segments`` is shared memory, if structures and forces go through that and not the socket;
+    ``claims`` is compared with what the server says in INIT.
     """
 
     role: Role
     sock: socket.socket
     segments: Segments | None = None
+    claims: Claims | None = None
     initialised: bool = False
     batch_size: int = 1
     structures: list[Structure] = field(default_factory=list)
@@ -113,6 +116,8 @@ def serve(
         A server broke the protocol, or all were silent for too long.
     ModelError
         The model gave nothing that can be sent.
+    InputError
+        A server's input was written for another role or model.
     """
     ends: dict[Role, str] = {}
     stopping = False
@@ -172,7 +177,10 @@ def _handle(
     if header == "STATUS":
         protocol.send_header(connection.stream, connection.status)
     elif header == "INIT":
-        connection.batch_size = protocol.batch_size(protocol.receive_init(connection.stream))
+        init = protocol.receive_init(connection.stream)
+        if connection.claims:
+            connection.claims.check(init.parameters)
+        connection.batch_size = protocol.batch_size(init)
         connection.initialised = True
     elif header == "POSDATA":
         connection.structures = connection.receive(numbers)

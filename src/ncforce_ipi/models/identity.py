@@ -1,0 +1,31 @@
+"""What an input of ours says to a driver in i-PI's INIT: the role, the model, what must be sent.
+
+Owns these words and nothing of a socket.  The writer of inputs puts them into ``<parameters>`` of
+an ``<ffsocket>``; i-PI sends them to every client that connects, other programs pass them over, and
+our driver refuses what it doesn't fit to.  They hold no blank, comma, colon or brace, with which
+i-PI separates them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from ncforce_ipi.provenance import sha256
+
+ROLE = "ncforce_role"
+MODEL = "ncforce_model"
+NEEDS = "ncforce_needs"
+AND = "+"  # between the things that are needed
+SENT = ("direct-energy", "direct-virial")  # options of a driver, and what may be needed
+DIGITS = 12  # of SHA-256: INIT strings are short, some programs take 80 bytes
+
+
+def of_file(path: Path) -> str:
+    """Identity of a model that is a file: the same wherever it lies and whatever it is called."""
+    return f"sha256-{sha256(path)[:DIGITS]}"
+
+
+def of_name(family: str, name: str) -> str:
+    """Identity of a model that its family knows by name."""
+    return quote(f"{family}/{name}", safe="/-._")

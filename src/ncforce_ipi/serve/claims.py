@@ -1,0 +1,62 @@
+"""Whether a driver is the one that its server's input was written for.
+
+A server that says nothing of it in INIT (any other program's input) is served as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ncforce_ipi.backend import Kind, Role
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.models.identity import AND, MODEL, NEEDS, ROLE
+
+WHERE = "the <parameters> of its input"
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a driver is, on one of its connections.
+
+    Attributes
+    ----------
+    address : of the server, for messages
+    role : that it serves there
+    kind : of the forces that it sends
+    models : every identity of its model, by its file and by its name
+    sends : ``direct-energy``, ``direct-virial``: what goes along with direct forces
+    """
+
+    address: str
+    role: Role
+    kind: Kind
+    models: frozenset[str]
+    sends: frozenset[str]
+
+    def check(self, said: Mapping[str, str]) -> None:
+        """Compare with the parameters of INIT.
+
+        Raises
+        ------
+        InputError
+            The server wants another role or model, or more than would be sent.
+        """
+        if self.role != said.get(ROLE, self.role):
+            raise InputError(
+                f"{self.address} asks for the {said[ROLE]} force ({WHERE}), this driver serves "
+                f"the {self.role} force there; the addresses of slow and fast are swapped"
+            )
+        if MODEL in said and said[MODEL] not in self.models:
+            raise InputError(
+                f"{self.address} asks for model {said[MODEL]} ({WHERE}), this driver has "
+                f"{', '.join(sorted(self.models))}; it belongs to another run, or the model was "
+                "changed: write the input again with `ncforce input`"
+            )
+        needs = set(filter(None, said.get(NEEDS, "").split(AND)))
+        lacking = sorted(needs - self.sends) if self.kind == "direct" else []
+        if lacking:
+            raise InputError(
+                f"{self.address} needs {' and '.join(lacking)} ({WHERE}), which this driver would "
+                f"send as 0; start it with {' '.join(f'--{name}' for name in lacking)}"
+            )

@@ -1,0 +1,86 @@
+"""A driver refuses a server whose input was written for another; it serves all others."""
+
+import socket
+import threading
+
+import numpy as np
+import pytest
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.serve import client, sockets
+from ncforce_ipi.serve.claims import Claims
+from tests.ipi_server import Server
+
+MODELS = frozenset(["sha256-0123456789ab", "metatomic/water"])
+
+
+def claims(role="slow", kind="conservative", sends=()):
+    return Claims(f"unix:./{role}", role, kind, MODELS, frozenset(sends))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"model": "theirs", "role": "theirs"},  # parameters of somebody else's client
+        {"ncforce_role": "slow"},
+        {"ncforce_model": "sha256-0123456789ab"},
+        {"ncforce_model": "metatomic/water", "ncforce_role": "slow"},
+        {"ncforce_needs": "direct-virial"},  # which a conservative force always carries
+    ],
+)
+def test_served(said):
+    claims().check(said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "message"),
+    [
+        (
+            {},
+            {"ncforce_role": "fast"},
+            r"^unix:\./slow asks for the fast force .*, this driver serves the slow force there; "
+            "the addresses of slow and fast are swapped$",
+        ),
+        (
+            {},
+            {"ncforce_role": "slow", "ncforce_model": "sha256-ba9876543210"},
+            "asks for model sha256-ba9876543210 .*, this driver has metatomic/water, "
+            "sha256-0123456789ab; it belongs to another run",
+        ),
+        (
+            {"role": "fast", "kind": "direct", "sends": ["direct-energy"]},
+            {"ncforce_needs": "direct-energy+direct-virial"},
+            "needs direct-virial .* would send as 0; start it with --direct-virial$",
+        ),
+    ],
+)
+def test_refused_in_one_line(changes, said, message):
+    with pytest.raises(InputError, match=message):
+        claims(**changes).check(said)
+
+
+def test_refused_before_any_position_is_taken():
+    """i-PI then sees an end of file, and its request goes to the next driver."""
+    ours, theirs = socket.socketpair()
+    connection = client.Connection("slow", ours, claims=claims())
+    caught = []
+
+    def serve():
+        try:
+            client.serve([connection], np.array([1], np.int32), None, idle_s=10.0)
+        except InputError as err:
+            caught.append(str(err))
+        finally:
+            sockets.hang_up([ours])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    server = Server(theirs)
+    assert server.status() == "NEEDINIT"
+    server.init(" ncforce_role : fast , ncforce_model : metatomic/water , ")
+    with pytest.raises(EOFError):
+        server.status()
+    theirs.close()
+    thread.join(20.0)
+    assert "asks for the fast force" in caught[0]
