@@ -7,7 +7,7 @@ import pytest
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.rundir import RECORD_FILE, find_record, read_record
 
-OURS = {"plan": {"forces": "mts"}, "driver": ["ncforce"], "limits": {}}
+OURS = {"plan": {"forces": "mts"}, "driver": {"family": "metatomic"}, "limits": {}}
 
 
 def test_ours_is_read(tmp_path):
@@ -47,4 +47,15 @@ def test_a_damaged_one_is_refused(tmp_path, content):
     (tmp_path / RECORD_FILE).write_bytes(content)
     for read in (find_record, read_record):
         with pytest.raises(InputError, match=r"run\.json is no record of a run: .*expected JSON"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("driver", ["ncforce"]), ("timings", "x"), ("segments", {}), ("state", 1), ("n_atoms", "3")],
+)
+def test_a_value_of_another_kind_is_refused(tmp_path, key, value):
+    (tmp_path / RECORD_FILE).write_text(json.dumps(OURS | {key: value}))
+    for read in (find_record, read_record):
+        with pytest.raises(InputError, match=rf"run\.json is damaged: {key} is .*move it away"):
             read(tmp_path)

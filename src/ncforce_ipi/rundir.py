@@ -15,6 +15,19 @@ Record = dict[str, Any]
 
 RECORD_FILE = "run.json"
 NEEDED = {"plan", "driver", "limits"}
+_NUMBER = (int, float)
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("state", "reason", "version", "command"), str),
+    **dict.fromkeys(("driver", "limits", "model", "slow_model", "start", "software"), dict),
+    **dict.fromkeys(("plan", "ensemble", "timings", "masses_u"), dict),
+    **dict.fromkeys(("plan.mts", "plan.n_outer", "ensemble.beads", "n_atoms", "steps_done"), int),
+    **dict.fromkeys(("plan.time_ps", "plan.outer_step_fs", "plan.inner_step_fs"), _NUMBER),
+    **dict.fromkeys(("timings.ms_per_inner_step", "timings.wall_s", "temperature_K"), _NUMBER),
+    **dict.fromkeys(("plan.forces", "ensemble.name", "model.sha256", "model.name"), str),
+    "timings.model_s": dict,
+    "segments": list,
+}
+"""What stands in a record; keys of older versions may be missing."""
 INPUT_FILE = "input.xml"
 STRUCTURE_FILE = "init.xyz"
 VELOCITIES_FILE = "init_velocities.xyz"
@@ -65,10 +78,22 @@ def find_record(directory: Path) -> Record | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as err:
+    except (ValueError, OSError, RecursionError) as err:
         raise InputError(
             f"{path} is no record of a run: {err}; expected JSON as 'ncforce run' writes it"
         ) from err
     if not isinstance(record, dict) or not isinstance(record.get("plan"), dict):
         return None
+    _require_types(path, record)
     return record
+
+
+def _require_types(path: Path, record: Record) -> None:
+    for key, kind in _TYPES.items():
+        part, _, name = key.rpartition(".")
+        value = ((record.get(part) or {}) if part else record).get(name)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise InputError(
+                f"{path} is damaged: {key} is {str(value)[:40]!r}; expected it as 'ncforce run' "
+                "writes it: restore the file, or move it away"
+            )

@@ -63,6 +63,7 @@ def series_of(
     table: Table,
     metadata: RunMetadata,
     *,
+    time_ps: NDArray[np.float64],
     n_atoms: int,
     temperature_K: float | None = None,
     fixed_com: bool = True,
@@ -73,6 +74,7 @@ def series_of(
     ----------
     table : of the whole run
     metadata : of the run
+    time_ps : of each row, ``(n_rows,)``, ps
     n_atoms : number of atoms
     temperature_K : of the ensemble, K, where i-PI's own temperature must be corrected
     fixed_com : whether the centre of mass is held at rest
@@ -87,10 +89,11 @@ def series_of(
     dof, notes = free - fixed, []
     if metadata.n_beads > 1:
         notes.append(f"path integral of {metadata.n_beads} beads: T is that of its beads")
-    if table.has("kinetic_md"):
-        kelvin = temperature(table.column("kinetic_md", "electronvolt"), dof)
-    elif table.has("temperature"):
-        theirs_K = table.column("temperature", "kelvin")
+    kinetic_eV = _of_beads(table, "kinetic_md", "electronvolt")
+    theirs_K = _of_beads(table, "temperature", "kelvin")
+    if kinetic_eV is not None:
+        kelvin = temperature(kinetic_eV, dof)
+    elif theirs_K is not None:
         kelvin = (free * theirs_K - fixed * (temperature_K or 0.0)) / dof
         notes.append("no kinetic_md: T from i-PI's temperature" + (
             "" if temperature_K else "; its offset needs --temperature-K, its drift doesn't"
@@ -109,7 +112,7 @@ def series_of(
     if conserved is not None and potential is not None and not potential.any():
         notes.append(WITHOUT_ENERGY)
     return Series(
-        time_ps=table.column("time", "picosecond"),
+        time_ps=time_ps,
         steps=table.column("step").astype(np.int64) if table.has("step") else None,
         temperature_K=kelvin,
         conserved_meV=None if conserved is None else conserved - conserved[0],
@@ -118,3 +121,13 @@ def series_of(
         n_atoms=n_atoms,
         notes=tuple(notes),
     )
+
+
+def _of_beads(table: Table, name: str, unit: str) -> NDArray[np.float64] | None:
+    """A column, or the mean of ``name(bead=0)``, ..., which is what i-PI means by it; or None."""
+    if table.has(name):
+        return table.column(name, unit)
+    beads = [one for one in table.names if one.startswith(f"{name}(bead=")]
+    if not beads:
+        return None
+    return np.asarray(np.mean([table.column(one, unit) for one in beads], axis=0))

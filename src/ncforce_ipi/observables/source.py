@@ -5,6 +5,7 @@ Owns the rule for the discarded start and for a runaway.  Observables open no fi
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,10 +18,10 @@ from numpy.typing import NDArray
 from ncforce_ipi.analysis.runaway import before_runaway
 from ncforce_ipi.analysis.temperature import atom_masses
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables import clock
 from ncforce_ipi.observables.options import Options, Window, discarded
 from ncforce_ipi.observables.series import Series, series_of
 from ncforce_ipi.reading.directory import (
-    is_properties,
     open_quantity,
     properties_beside,
     trajectories,
@@ -29,6 +30,8 @@ from ncforce_ipi.reading.directory import (
 from ncforce_ipi.reading.metadata import RunMetadata, read_metadata
 from ncforce_ipi.reading.properties import Table, read_properties
 from ncforce_ipi.reading.trajectory import Frames, Trajectory, open_trajectory
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,19 +68,29 @@ class Source:
     @cached_property
     def table(self) -> Table | None:
         """All of the properties file, with the prefix of a trajectory; None without one."""
-        path = self.path if is_properties(self.path) else properties_beside(self.path)
-        return None if path is None else read_properties(path)
+        found = self.properties_files
+        if len(found) > 1:
+            log.warning("%s: several properties files of i-PI there, none used", self.path)
+        return read_properties(found[0]) if len(found) == 1 else None
+
+    @cached_property
+    def properties_files(self) -> list[Path]:
+        """Those that may be the run's."""
+        return properties_beside(self.path)
 
     @cached_property
     def series(self) -> Series:
         """Temperature and energies of the whole run; InputError where nothing says them."""
         if self.table is None:
+            names = ", ".join(file.name for file in self.properties_files)
             raise InputError(
-                f"{self.path}: no properties file of i-PI there; give one (PREFIX.out)"
+                f"{self.path}: {f'properties files {names}' if names else 'no properties file'} "
+                "of i-PI there; give one (PREFIX.out)"
             )
         return series_of(
             self.table,
             self.metadata,
+            time_ps=clock.times_ps(self.table, self.step_fs),
             n_atoms=self.n_atoms,
             temperature_K=self.temperature_K,
             fixed_com=self.fixed_com,
@@ -100,7 +113,7 @@ class Source:
         """Time of one of i-PI's steps, fs: as given, else of the properties, else of a record."""
         if self.options.timestep_fs is not None:
             return self.options.timestep_fs
-        of_table = None if self.table is None else _step_fs(self.table)
+        of_table = None if self.table is None else clock.step_fs(self.table)
         return of_table or self.metadata.step_fs
 
     @property
@@ -123,7 +136,8 @@ class Source:
     @cached_property
     def window(self) -> Window:
         """The part that everything is measured over, by the properties file where there is one."""
-        if self.table is None or not (self.table.has("step") and self.table.has("time")):
+        timed = self.table is not None and (self.table.has("time") or self.step_fs is not None)
+        if self.table is None or not (self.table.has("step") and timed):
             return Window(self.options.discard_ps or 0.0)
         return _window(self, self.table)
 
@@ -224,7 +238,8 @@ class Replica:
 
 def _window(source: Source, table: Table) -> Window:
     """Of a run whose properties file has steps and times."""
-    steps, time_ps = table.column("step").astype(np.int64), table.column("time", "picosecond")
+    steps = table.column("step").astype(np.int64)
+    time_ps = clock.times_ps(table, source.step_fs)
     elapsed_ps = time_ps - time_ps[0]
     discard_ps = discarded(source.options, float(elapsed_ps[-1]))
     step_fs = source.step_fs
@@ -259,16 +274,6 @@ def _early_K(temperature_K: NDArray[np.float64]) -> float:
     return float(early.mean())
 
 
-def _step_fs(table: Table) -> float | None:
-    """From the first and last row's step and time."""
-    if not (table.has("step") and table.has("time")):
-        return None
-    steps, time_fs = table.column("step"), table.column("time", "femtosecond")
-    if len(steps) < 2 or steps[-1] == steps[0]:
-        return None
-    return float((time_fs[-1] - time_fs[0]) / (steps[-1] - steps[0]))
-
-
 def _frame_step_fs(source: Source, trajectory: Trajectory) -> float | None:
     return source.step_fs if trajectory.numbered else source.options.timestep_fs
 
@@ -282,6 +287,7 @@ def _open(source: Source, quantity: str) -> Replica:
             f"{path} has {len(trajectory.species)} atoms; expected the {n_atoms} that the run's "
             "run.json or checkpoint says: are these files of one run?"
         )
+    _say_other_step(source, trajectory)
     window = _of_trajectory(source, trajectory)
     inside = trajectory.between(
         int(trajectory.steps[0]) if window.from_step is None else window.from_step, window.to_step
@@ -292,6 +298,18 @@ def _open(source: Source, quantity: str) -> Replica:
             "give a smaller --discard-ps"
         )
     return Replica(inside, source)
+
+
+def _say_other_step(source: Source, trajectory: Trajectory) -> None:
+    """Warn where --timestep-fs overrules what lies beside numbered frames."""
+    given_fs = source.options.timestep_fs
+    theirs_fs = None if source.table is None else clock.step_fs(source.table)
+    theirs_fs = theirs_fs or source.metadata.step_fs
+    if given_fs and theirs_fs and trajectory.numbered and abs(given_fs / theirs_fs - 1) > 1e-3:
+        log.warning(
+            "%s: files beside it say steps of %.6g fs; took --timestep-fs %g",
+            trajectory.path, theirs_fs, given_fs,
+        )  # fmt: skip
 
 
 def _of_trajectory(source: Source, trajectory: Trajectory) -> Window:

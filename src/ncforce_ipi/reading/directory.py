@@ -1,28 +1,37 @@
-"""Which file of a run directory holds what: by the words in it, not by its name."""
+"""Which file of a run directory holds what: by the words in it, not by its name.
+
+i-PI calls its files ``prefix.name``, both of which may have dots.
+"""
 
 from __future__ import annotations
 
+import re
+from itertools import islice, takewhile
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.ipixml import begins_with
+from ncforce_ipi.reading.properties import is_properties, n_useful_columns
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 from ncforce_ipi.rundir import STRUCTURE_FILE, VELOCITIES_FILE
 
 STARTS = (STRUCTURE_FILE, VELOCITIES_FILE)
 PATTERNS = ("*.extxyz", "*.xyz")
 CENTROIDS = {"positions": "x_centroid", "velocities": "v_centroid"}
+HEAD_BYTES = 1 << 16
 _INSTEAD = {"velocities": ("vel", "velo", "momenta"), "positions": ("pos",), "forces": ("force",)}
-_HEADER = b"# column"
 
 
 def trajectories(directory: Path) -> list[Path]:
     """Files that may be trajectories, by their names; what a run of ours starts from is none."""
     found = (path for pattern in PATTERNS for path in directory.glob(pattern))
-    return sorted(path for path in found if path.name not in STARTS)
+    return sorted(path for path in found if path.name not in STARTS and path.is_file())
 
 
 def trajectory_in(directory: Path, quantity: str) -> Path:
     """The file of a directory that holds the quantity, the centroid's of a path integral first.
+
+    A file of one frame that i-PI didn't write is a structure.
 
     Raises
     ------
@@ -31,38 +40,41 @@ def trajectory_in(directory: Path, quantity: str) -> Path:
     """
     words = (CENTROIDS.get(quantity, quantity), quantity, *_INSTEAD.get(quantity, ()))
     files = trajectories(directory)
+    structures: list[Path] = []
     for word in words:
-        found = [path for path in files if _mentions(path, word)]
+        holding = [path for path in files if _mentions(path, word)]
+        found = [path for path in holding if not _is_structure(path)]
+        structures += [path for path in holding if path not in found]
         if len(found) > 1:
             names = ", ".join(path.name for path in found)
             raise InputError(f"{directory} holds {word} in {names}; give one of these files")
         if found:
             return found[0]
-    raise InputError(f"{directory} holds no trajectory of {quantity}; give the file itself")
+    alone = f" but {structures[0].name} with one frame" if structures else ""
+    raise InputError(f"{directory} holds no trajectory of {quantity}{alone}; give the file itself")
 
 
-def properties_beside(path: Path) -> Path | None:
-    """The properties file of a directory, or with the prefix of a trajectory; None without one.
+def properties_beside(path: Path) -> list[Path]:
+    """The properties file of a directory, or with the prefix of a trajectory; all that may be it.
 
-    i-PI calls its files ``prefix.name``.
+    Of prefixes that the trajectory's name begins with the longest counts: ``run.1.vel_0.xyz``
+    belongs to ``run.1.out``, not to ``run.out``.  Of files with one prefix that one counts which
+    has more of the columns that are read here.
     """
     if path.is_file() and is_properties(path):
-        return path
-    pattern = "*" if path.is_dir() else f"{path.name.split('.')[0]}.*"
+        return [path]
     directory = path if path.is_dir() else path.parent
-    found = [file for file in sorted(directory.glob(pattern)) if is_properties(file)]
-    if len(found) > 1:
-        named = [file for file in found if file.suffix == ".out"]
-        found = named if len(named) == 1 else []
-    return found[0] if found else None
+    found = [file for file in sorted(directory.iterdir()) if is_properties(file)]
+    if not path.is_dir():
+        found = _highest({file: _in_common(path.name, file.name) for file in found})
+    found = _highest({file: (1 + n_useful_columns(file),) for file in found})
+    return [file for file in found if file.suffix == ".out"] or found
 
 
-def is_properties(path: Path) -> bool:
-    """Whether a file begins as i-PI's properties files do."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_HEADER)) == _HEADER
+def _highest(ranks: dict[Path, tuple[int, ...]]) -> list[Path]:
+    """Those of the highest rank, which isn't 0."""
+    best = max(ranks.values(), default=(0,))
+    return [path for path, rank in ranks.items() if rank == best and any(rank)]
 
 
 def open_quantity(path: Path, quantity: str, unit: str | None) -> Trajectory:
@@ -83,10 +95,37 @@ def open_quantity(path: Path, quantity: str, unit: str | None) -> Trajectory:
         return open_trajectory(path, "momenta")
 
 
+def _in_common(trajectory: str, properties: str) -> tuple[int, int]:
+    """How far a trajectory's name goes with a properties file's; (0, 0) with another prefix.
+
+    Letters of the prefix, then words of the system's: ``run.a_out`` goes with ``run.a_pos.xyz``.
+    """
+    prefix, _, name = properties.rpartition(".")
+    if not begins_with(trajectory, prefix):
+        return 0, 0
+    rest = trajectory.removeprefix(f"{prefix}.")
+    pairs = zip(name.split("_")[:-1], rest.split("_"), strict=False)
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return len(prefix) + 1, alike
+
+
+def _is_structure(path: Path) -> bool:
+    """Whether a file holds one frame, and not one of i-PI's."""
+    with path.open("rb") as file:
+        try:
+            n_atoms = int(file.readline(64))
+        except ValueError:
+            return False
+        comment = file.readline(HEAD_BYTES)
+        lines = islice(file, n_atoms, None)
+        return b"Step:" not in comment and not any(line.strip() for line in lines)
+
+
 def _mentions(path: Path, word: str) -> bool:
     """Whether the first comment line states i-PI's quantity or a column of that name."""
     with path.open("rb") as file:
-        comment = (file.readline() + file.readline())[-4096:].decode("utf-8", "replace")
-    if "{" in comment:
-        return f"{word}{{" in comment
-    return f":{word}:" in comment
+        file.readline(HEAD_BYTES)
+        comment = file.readline(HEAD_BYTES).decode("utf-8", "replace")
+    if re.search(r"\bcell\{", comment):
+        return re.search(rf"\b{word}(\([^)]*\))?\{{", comment) is not None
+    return f":{word}:" in comment or f"={word}:" in comment

@@ -1,24 +1,33 @@
 """Metadata of a run: what lies beside its output files and says what they don't.
 
 Owns where the time of a step, the masses, the temperature of the ensemble and the number of beads
-are found: ``run.json`` of our launcher, and i-PI's checkpoints (``RESTART``).  Atomic units of a
-checkpoint end here.
+are found: ``run.json`` of our launcher, i-PI's checkpoints (``RESTART``) and inputs.  Atomic units
+of a checkpoint end here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from ncforce_ipi import units
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.ipixml import (
+    Element,
+    Simulation,
+    has_atoms,
+    number,
+    simulations,
+    unit_of,
+    words,
+)
 from ncforce_ipi.rundir import Record, find_record
 
-_U_PER_ATOMIC_MASS = units.ELECTRON_MASS_KG / units.ATOMIC_MASS_KG
-CHECKPOINTS = ("RESTART", "*checkpoint*", "*restart*")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -64,32 +73,51 @@ class RunMetadata:
 def read_metadata(path: Path) -> RunMetadata:
     """What the directory of ``path`` (or the directory ``path``) says of the run.
 
+    run.json first, then a checkpoint that writes files named like ``path``, then inputs of i-PI
+    that do and agree.
+
     Raises
     ------
     InputError
-        A file there that should say something can't be read.
+        A file there that says something states it in no number, or in no unit of i-PI's.
     """
     directory = path if path.is_dir() else path.parent
-    found = RunMetadata()
-    checkpoint = _first(directory, CHECKPOINTS)
-    if checkpoint is not None:
-        found = _of_checkpoint(checkpoint)
     record = find_record(directory)
+    found = _of_xml(directory, None if path.is_dir() else path.name, alone=record is None)
     return found if record is None else _of_record(directory, record, found)
 
 
-def _first(directory: Path, patterns: Iterable[str]) -> Path | None:
-    for pattern in patterns:
-        for path in sorted(directory.glob(pattern)):
-            if path.is_file():
-                return path
-    return None
+def _of_xml(directory: Path, name: str | None, *, alone: bool) -> RunMetadata:
+    """Of i-PI's XML files in a directory that write, or may write, a file of this name.
+
+    ``alone``: nothing else speaks of the run, so that what is taken from an input is said.
+    """
+    inputs, strange = [], []
+    for one in simulations(directory):
+        if name is not None and one.writes(name) is False:
+            strange += [one] if one.is_checkpoint else []
+        elif one.is_checkpoint:
+            return _of_simulation(one, name)
+        else:
+            inputs.append(one)
+    if alone and strange:
+        log.warning(
+            "%s is of files %s.*: not used for %s", strange[0].path, strange[0].prefix, name
+        )
+    found = {one.path.name: _of_simulation(one, name) for one in inputs}
+    facts = next(iter(found.values()), RunMetadata())
+    if any(other != facts for other in found.values()):
+        log.warning("%s: inputs of i-PI that differ (%s): none used", directory, ", ".join(found))
+        return RunMetadata()
+    if alone and facts.step_fs is not None:
+        log.info("%s, an i-PI input, says steps of %.6g fs", inputs[0].path, facts.step_fs)
+    return facts
 
 
 def _of_record(directory: Path, record: Record, known: RunMetadata) -> RunMetadata:
     """run.json over what is known."""
     try:
-        return replace(
+        found = replace(
             known,
             masses_u={name: float(mass) for name, mass in record["masses_u"].items()},
             n_atoms=int(record["n_atoms"]),
@@ -100,63 +128,86 @@ def _of_record(directory: Path, record: Record, known: RunMetadata) -> RunMetada
             model_sha256=str((record.get("model") or {}).get("sha256") or ""),
             record=record,
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        numbers = (found.n_atoms, found.n_beads, found.step_fs, *(found.masses_u or {}).values())
+        if not all(number is not None and 0 < number < math.inf for number in numbers):
+            raise ValueError("a number that isn't positive")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as err:
         raise InputError(
             f"run.json of {directory}: {type(err).__name__} {err}; expected n_atoms, masses_u, "
             "temperature_K and plan as 'ncforce run' writes them"
         ) from err
+    return found
 
 
-def _of_checkpoint(path: Path) -> RunMetadata:
-    """The first system of an i-PI checkpoint."""
+def _of_simulation(found: Simulation, name: str | None) -> RunMetadata:
+    """The system of i-PI's file that writes a file of this name, or what all systems say alike."""
     try:
-        text = path.read_text(encoding="utf-8")
-        # i-PI's comment before that names its directory, in which a -- breaks the XML
-        root = ElementTree.fromstring(text[max(0, text.find("<simulation")) :])
-        system = root.find(".//system")
-        if system is None:
-            return RunMetadata()
-        names = _words(system, "beads/names")
-        masses = [float(word) * _U_PER_ATOMIC_MASS for word in _words(system, "beads/m")]
-        beads = system.find("beads")
-        n_beads = int(beads.get("nbeads", 1)) if beads is not None else 1
-        dynamics = system.find(".//dynamics")
-        step = system.findtext(".//dynamics/timestep")
-        if step is None and dynamics is not None:
-            step = "1.0"  # its default, which i-PI leaves out
-        kelvin = system.findtext("ensemble/temperature")
-        fixed = system.findtext("motion/fixcom") or "True"
-    except (ElementTree.ParseError, ValueError, OSError) as err:
-        raise InputError(
-            f"{path}: {err}; expected one of i-PI's checkpoints: move it away"
-        ) from err
-    pairs = dict(zip(names, masses, strict=False))
+        every = [_of_system(system) for system in _systems(found, name)]
+    except (InputError, ValueError) as err:
+        raise InputError(f"{found.path}: {err}: mend it, or move it away") from err
+    if not every:
+        return RunMetadata()
+    unlike = [
+        one.name
+        for one in fields(RunMetadata)
+        if any(getattr(other, one.name) != getattr(every[0], one.name) for other in every)
+    ]
+    unknown = {key: getattr(RunMetadata(), key) for key in unlike}
+    return replace(every[0], **unknown)
+
+
+def _systems(found: Simulation, name: str | None) -> list[Element]:
+    """Each system, or the one whose prefix the file's name has: ``prefix.system_name``."""
+    if name is not None:
+        rest = name.removeprefix(f"{found.prefix}.")
+        own = [one for one in found.systems if rest.startswith(f"{one.get('prefix') or rest}_")]
+        if own:
+            return own[:1]
+    return found.systems
+
+
+def _of_system(system: Element) -> RunMetadata:
+    """What one ``<system>`` says."""
+    names, masses = _atoms(system)
+    pairs = dict(zip(names, masses, strict=True))
+    beads, initial = system.find("beads"), system.find("initialize")
+    dynamics, kelvin = system.find(".//dynamics"), system.find("ensemble/temperature")
+    step = None if dynamics is None else dynamics.find("timestep")
+    step_fs = None if dynamics is None else units.ATOMIC_TIME_FS  # i-PI leaves its default out
+    if step is not None:
+        step_fs = number(step, "time", 1.0)
+    replicas = next((int(one.get("nbeads", 1)) for one in (beads, initial) if one is not None), 1)
     return RunMetadata(
-        step_fs=float(step) * units.ATOMIC_TIME_FS if step else None,
+        step_fs=step_fs,
         masses_u=_one_for_each(names, masses, pairs),
-        counts={name: names.count(name) for name in pairs} or None,
+        counts={symbol: names.count(symbol) for symbol in pairs} or None,
         n_atoms=len(names) or None,
-        temperature_K=_kelvin(kelvin),
+        temperature_K=None if kelvin is None else _positive(number(kelvin, "temperature", -1.0)),
         isolated=dynamics is not None and dynamics.get("mode", "nve") == "nve",
-        n_beads=n_beads,
-        fixed_com=fixed.strip() == "True",
+        n_beads=replicas,
+        # i-PI lets the centre of mass go where atoms are fixed
+        fixed_com=(system.findtext(".//fixcom") or "True").strip().lower() == "true"
+        and not any(words(system, f".//{tag}") for tag in ("fixatoms", "fixatoms_dof")),
     )
 
 
-def _kelvin(text: str | None) -> float | None:
+def _atoms(system: Element) -> tuple[list[str], list[float]]:
+    """Names and masses, u, of the atoms; none where they aren't as many."""
+    mass = system.find("beads/m")
+    if mass is None or not has_atoms(system):
+        return [], []
+    scale = unit_of(mass, "mass")
+    return words(system, "beads/names"), [float(word) * scale for word in words(system, "beads/m")]
+
+
+def _positive(value: float) -> float | None:
     """i-PI writes -1 where the ensemble has no temperature."""
-    value = float(text) if text else -1.0
-    return value * units.HARTREE_EV / units.BOLTZMANN_EV_PER_K if value > 0.0 else None
+    return value if value > 0.0 else None
 
 
 def _one_for_each(
     names: list[str], masses: list[float], pairs: dict[str, float]
 ) -> dict[str, float] | None:
     """Masses by species; None if atoms of a species differ: isotopes need names of their own."""
-    alike = all(pairs[name] == mass for name, mass in zip(names, masses, strict=False))
+    alike = all(pairs[name] == mass for name, mass in zip(names, masses, strict=True))
     return pairs if pairs and alike else None
-
-
-def _words(system: ElementTree.Element, tag: str) -> list[str]:
-    text = system.findtext(tag) or ""
-    return text.replace("[", " ").replace("]", " ").replace(",", " ").split()

@@ -10,38 +10,24 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi import units
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.ipiunits import factor
 from ncforce_ipi.reading.trajectory import last_of_each
 
 log = logging.getLogger(__name__)
 
-_HEADER = re.compile(r"#\s*(?:column|cols\.)\s+(\d+)(?:-(\d+))?\s+-->\s+([^\s{]+)(?:\{([^}]*)\})?")
-_UNITS = {
-    "time": {
-        "femtosecond": 1.0,
-        "picosecond": 1e3,
-        "second": 1e15,
-        "atomic_unit": units.ATOMIC_TIME_FS,
-    },
-    "energy": {
-        "electronvolt": 1.0,
-        "atomic_unit": units.HARTREE_EV,
-        "kelvin": units.BOLTZMANN_EV_PER_K,
-        "j/mol": 1.0 / (units.ELEMENTARY_CHARGE_C * units.AVOGADRO_PER_MOL),
-        "cal/mol": 4.184 / (units.ELEMENTARY_CHARGE_C * units.AVOGADRO_PER_MOL),
-    },
-    "temperature": {"kelvin": 1.0, "atomic_unit": units.HARTREE_EV / units.BOLTZMANN_EV_PER_K},
-    "length": {"angstrom": 1.0, "nanometer": 10.0, "atomic_unit": units.BOHR_A},
-}
-"""i-PI's words and what they are in ours; what states no unit is in atomic ones."""
-_PREFIXES = {"milli": 1e-3, "micro": 1e-6, "nano": 1e-9, "pico": 1e-12, "kilo": 1e3, "mega": 1e6}
+_HEADER = re.compile(r"#\s*(?:column|cols\.)\s+(\d+)(?:-(\d+))?\s+-->\s+(.+?)\s*(?::\s|$)")
+_UNIT = re.compile(r"\{([^}]*)\}")
+_DIMENSIONS = {"time": "time", "temperature": "temperature", "ensemble_temperature": "temperature"}
+"""Of columns whose unit can be taken for another dimension's: kelvin and ase are energies too."""
+HEAD_BYTES = 1 << 16  # in which a header begins, behind what i-PI says of itself (verbosity high)
 
 
 @dataclass(frozen=True)
@@ -83,9 +69,11 @@ class Table:
         stated = self.units[index]
         if stated == unit:
             return self.values[:, index]
-        for in_ours in _UNITS.values():
-            if (factor := _factor(in_ours, stated or "atomic_unit")) and unit in in_ours:
-                return self.values[:, index] * (factor / in_ours[unit])
+        known = _DIMENSIONS.get(name.partition("(")[0])
+        for dimension in [known] if known else ["energy", "length"]:
+            here, there = factor(dimension, stated), factor(dimension, unit)
+            if here and there and unit:
+                return self.values[:, index] * (here / there)
         raise InputError(
             f"{self.path}: column {name!r} is in {stated or 'default units'}; "
             f"expected {unit or 'a number'}: request {name}{{{unit}}} in the i-PI input"
@@ -142,15 +130,6 @@ def _complete_rows(path: Path, file: TextIO, header: dict[int, tuple[str, str]])
         log.warning("%s: %d incomplete line(s) left out", path, n_cut)
 
 
-def _factor(in_ours: dict[str, float], unit: str) -> float | None:
-    """What a unit with or without a prefix is in ours; None for one of another kind."""
-    if unit in in_ours:
-        return in_ours[unit]
-    prefix = next((word for word in _PREFIXES if unit.startswith(word)), "")
-    base = in_ours.get(unit.removeprefix(prefix))
-    return base * _PREFIXES[prefix] if prefix and base else None
-
-
 def _read_header(path: Path, line: str, header: dict[int, tuple[str, str]]) -> None:
     """Add the column(s) of one ``# column 3 --> temperature{kelvin} : help`` line."""
     for number, column in header_columns(line).items():
@@ -170,8 +149,41 @@ def header_columns(line: str) -> dict[int, tuple[str, str]]:
     match = _HEADER.match(line)
     if match is None:
         return {}
-    name, unit = match[3], match[4] or ""
+    words = match[3]
+    stated = _UNIT.search(words)
+    unit = stated[1].strip() if stated else ""
+    # kinetic_md{electronvolt}(bead = 0) is kinetic_md(bead=0), temperature(atom=H) temperature(H)
+    name = re.sub(r"\s", "", _UNIT.sub("", words)).replace("(atom=", "(")
     first = int(match[1])
     if match[2] is None:
         return {first: (name, unit)}
     return {first + i: (f"{name}[{i}]", unit) for i in range(int(match[2]) - first + 1)}
+
+
+def is_properties(path: Path) -> bool:
+    """Whether a file begins as i-PI's properties files do."""
+    return bool(_first_columns(path))
+
+
+def n_useful_columns(path: Path) -> int:
+    """How many of the columns that runs are measured by a properties file has."""
+    names = {name for name, _ in _first_columns(path).values()}
+    return len(names & {"step", "time", "kinetic_md", "temperature", "conserved", "potential"})
+
+
+def _first_columns(path: Path) -> dict[int, tuple[str, str]]:
+    """Columns by the comment lines that a file begins with; none of a file that isn't one."""
+    try:
+        if not path.is_file():
+            return {}
+        with path.open("rb") as file:
+            if file.read(1) != b"#":
+                return {}
+            head = b"#" + file.read(HEAD_BYTES)
+    except OSError:  # somebody else's
+        return {}
+    lines = head.decode("utf-8", "replace").splitlines()
+    found: dict[int, tuple[str, str]] = {}
+    for line in takewhile(lambda one: one.startswith("#"), lines):
+        found |= header_columns(line)
+    return found
