@@ -49,7 +49,7 @@ class Provenance:
         models: Iterable[Mapping[str, str | None]] = (),
     ) -> Provenance:
         """Of results from these files and models by the command that is running."""
-        hashes = ", ".join(f"{path.name} {sha256(path)}" for path in inputs)
+        hashes = ", ".join(f"{printable(path.name)} {sha256(path)}" for path in inputs)
         models = tuple(models)
         own = ", ".join(str(model["sha256"]) for model in models if model["sha256"])
         return cls(__version__, command_line(), hashes, model_sha256 or own, models)
@@ -68,7 +68,12 @@ def command_line() -> str:
     """The words that started this program, as a shell would take them."""
     name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     program = PROGRAM if name in (PROGRAM, "__main__.py") else name
-    return shlex.join([program, *sys.argv[1:]])
+    return printable(shlex.join([program, *sys.argv[1:]]))
+
+
+def printable(text: str) -> str:
+    r"""The same text in which bytes of a name that aren't UTF-8 are spelt out: ``\udce9``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def sha256(path: Path) -> str:

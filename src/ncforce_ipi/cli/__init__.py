@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 
 from ncforce_ipi import __version__
-from ncforce_ipi.errors import InputError, NcforceError
+from ncforce_ipi.cli.ending import guarded, without_optimisation
+from ncforce_ipi.cli.streams import standing
 
 DESCRIPTION = """\
 Molecular dynamics with i-PI and machine-learned forces: direct (fast) forces, corrected by
@@ -53,22 +54,20 @@ VERBS = {name: text for verbs in GROUPS.values() for name, text in verbs.items()
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit code."""
+    if argv is None:
+        without_optimisation()
     words = sys.argv[1:] if argv is None else argv
-    parser = _parser(words)
-    args = parser.parse_args(words)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="ncforce: %(message)s", force=True
-    )
-    try:
-        return int(args.function(args) or 0)
-    except NcforceError as err:
-        if args.debug:
-            raise
-        sys.stderr.write(f"ncforce {args.verb}: {err}\n")
-        return 2 if isinstance(err, InputError) else 1
-    except KeyboardInterrupt:
-        sys.stderr.write(f"ncforce {args.verb}: interrupted\n")
-        return 130
+    called = argparse.Namespace(verb="", debug="--debug" in words)
+
+    def call() -> int:
+        _parser(words).parse_args(words, called)
+        logging.basicConfig(
+            stream=sys.stderr, level=logging.INFO, format="ncforce: %(message)s", force=True
+        )
+        return int(called.function(called) or 0)
+
+    with standing():
+        return guarded(call, called)
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from ncforce_ipi.inputs.plan import Plan
@@ -24,8 +24,8 @@ class Display(Protocol):
 
 @contextmanager
 def display(plan: Plan, n_atoms: int, name: str) -> Iterator[Display]:
-    """A bar if stderr is a terminal, else a line every ten seconds."""
-    if sys.stderr.isatty():
+    """A bar if stderr is a terminal, else a line every ten seconds; nothing where it is closed."""
+    if sys.stderr is not None and sys.stderr.isatty():
         with _bar(plan, n_atoms, name) as bar:
             yield bar
     else:
@@ -60,7 +60,13 @@ class _Plain:
         self._next_s = now_s + PLAIN_INTERVAL_S
         words = [word for word in facts(follower, self._plan, self._n_atoms).values() if word]
         done = f"{follower.last.time_ps:.3f} of {self._plan.time_ps:g} ps"
-        sys.stderr.write(f"{self._name}: {', '.join([done, *words])}\n")
+        _say(f"{self._name}: {', '.join([done, *words])}\n")
+
+
+def _say(line: str) -> None:
+    """Write to stderr if that can be: no run ends because nobody reads of it."""
+    with suppress(OSError, ValueError, AttributeError):  # broken, closed, None
+        sys.stderr.write(line)
         sys.stderr.flush()
 
 
@@ -71,7 +77,7 @@ class _Bar:
 
         self._plan, self._n_atoms = plan, n_atoms
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a name may hold [ and ]
             BarColumn(),
             TextColumn("{task.fields[time]}"),
             TextColumn("{task.fields[speed]}"),
