@@ -106,8 +106,8 @@ def main() -> None:
             few = device == "cpu" and len(atoms) > 2000
             rows.append(measure(model, device, atoms, 2 if few else args.calls))
             print("  ".join(f"{key} {value:.5g}" for key, value in rows[-1].items()), flush=True)
-        record[name] = rows
-        (args.out / "device_calls.json").write_text(json.dumps(record, indent=1) + "\n")
+            record[name] = rows
+            (args.out / "device_calls.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -49,7 +50,7 @@ def layouts(model: str, device: str) -> dict[str, Layout]:
     ours += ["--report", "report.json", "--role"]
     sockets = {role: socket_xml(role) for role in ("slow", "fast")}
     stock = f"template: init.xyz, model: {model}, device: {device}, non_conservative: "
-    client = [sys.executable, str(Path(sys.executable).with_name("i-pi-driver-py")), "-u"]
+    client = [sys.executable, stock_client(), "-u"]
     client += ["-S", "./", "-m", "metatomic", "-a"]
     words = f"template=init.xyz,model={model},device={device},non_conservative="
     pes = f"template: init.xyz, model: {model}, device: {device}, role: "
@@ -72,6 +73,15 @@ def layouts(model: str, device: str) -> dict[str, Layout]:
             [[*client, role, "-o", f"{words}{role == 'fast'}"] for role in sockets],
         ),
     }
+
+
+def stock_client() -> str:
+    """i-PI's own client, beside the interpreter or on the PATH."""
+    beside = Path(sys.executable).with_name("i-pi-driver-py")
+    found = str(beside) if beside.exists() else shutil.which("i-pi-driver-py")
+    if found is None:
+        raise SystemExit("i-pi-driver-py isn't installed; pip install ipi")
+    return found
 
 
 class Bare:
@@ -155,6 +165,7 @@ def main() -> None:
     record: dict[str, object] = {"machine": f"{platform.machine()}, {os.cpu_count()} CPUs"}
     record |= {"device": args.device, "model_sha256": sha256(Path(model)), "rounds": args.rounds}
     lines = []
+    args.out.mkdir(parents=True, exist_ok=True)
     for n_copies in args.copies:
         atoms = water(n_copies)
         with tempfile.TemporaryDirectory() as directory:
@@ -166,9 +177,8 @@ def main() -> None:
             limit = f"{row['over_limit']:7.3f}" if "over_limit" in row else ""
             lines.append(f"{row['what']:12} {row['ms']:9.2f} {row['over_fast']:7.3f} {limit}")
         print("\n".join(lines[-len(rows) - 2 :]), flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "mts_overhead.json").write_text(json.dumps(record, indent=1) + "\n")
-    (args.out / "mts_overhead.txt").write_text("\n".join(lines) + "\n")
+        (args.out / "mts_overhead.json").write_text(json.dumps(record, indent=1) + "\n")
+        (args.out / "mts_overhead.txt").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,226 @@
+"""All parts of ``gpu.sh``, each in a bounded process of its own, its result written when found.
+
+A part's command writes into ``OUT/raw/PART``; what is found there, complete or not, becomes
+``OUT/PART.json`` and a section of ``OUT/summary.md``.  Parts that are done are skipped when the
+command is given again, those not tried yet come before those that failed::
+
+    bash benchmarks/gpu.sh OUT [--parts a,b] [--minutes N] [--small] [--device cuda|cpu]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gpu_report
+
+HERE = Path(__file__).parent
+STOPPED = "stopped after"
+LEAST_S = 20.0  # no part begins with less left
+STOP_S = 90.0  # for a part to end what it started, after the signal
+MARGIN_S = 100.0  # of the runs' minutes: their checkpoints and analyses
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the command line says; ``seconds`` is what the part may take."""
+
+    device: str
+    small: bool
+    raw: Path
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """A command, the most minutes that it gets, and the file that it writes.
+
+    ``endless`` parts take what minutes there are, and are taken further by each call.
+    """
+
+    command: Callable[[Choice], list[str]]
+    minutes: float
+    file: str
+    endless: bool = False
+
+
+def script(name: str, *words: str) -> list[str]:
+    """A benchmark beside this file."""
+    return [sys.executable, str(HERE / name), *words]
+
+
+def device_calls(choice: Choice) -> list[str]:
+    words = ["--devices", choice.device, "--out", str(choice.raw)]
+    few = ["--copies", "1", "--calls", "2"] if choice.small else ["--calls", "10"]
+    return script("device_calls.py", *words, *few)
+
+
+def tests(choice: Choice) -> list[str]:
+    words = ["-q", "-p", "no:cacheprovider", "-k", "not compiled"]
+    junit = f"--junitxml={choice.raw / 'tests.xml'}"
+    return [sys.executable, "-m", "pytest", *words, junit, str(HERE.parent / "tests/test_gpu.py")]
+
+
+def overhead(choice: Choice) -> list[str]:
+    words = ["--device", choice.device, "--out", str(choice.raw)]
+    few = ["--copies", "1", "--rounds", "1"] if choice.small else ["--rounds", "4"]
+    return script("mts_overhead.py", *words, *few)
+
+
+def batches(choice: Choice) -> list[str]:
+    words = ["--device", choice.device, "--out", str(choice.raw)]
+    few = ["--sizes", "1", "2", "--calls", "1"] if choice.small else []
+    return script("batched_calls.py", *words, *few)
+
+
+def runs(choice: Choice) -> list[str]:
+    minutes = str(max(choice.seconds - MARGIN_S, LEAST_S) / 60.0)
+    words = ["--device", choice.device, "--out", str(choice.raw), "--minutes", minutes]
+    return script("gpu_runs.py", *words, *["--small"] * choice.small)
+
+
+PARTS = {  # most important first
+    "device_calls": Part(device_calls, 3.0, "device_calls.json"),
+    "tests": Part(tests, 4.0, "tests.xml"),
+    "overhead": Part(overhead, 5.0, "mts_overhead.json"),
+    "batches": Part(batches, 3.0, "batched_calls.json"),
+    "runs": Part(runs, 1e9, "runs.json", endless=True),
+}
+
+
+def run_part(name: str, choice: Choice, out: Path) -> dict[str, Any]:
+    """Run a part and write its JSON file."""
+    part = PARTS[name]
+    choice.raw.mkdir(parents=True, exist_ok=True)
+    if not part.endless:  # what an earlier call found there isn't this one's
+        (choice.raw / part.file).unlink(missing_ok=True)
+    begin = time.monotonic()
+    why = bounded(part.command(choice), choice.raw / "log.txt", choice.seconds)
+    state = "stopped" if why.startswith(STOPPED) else "failed" if why else "done"
+    record: dict[str, Any] = {"part": name, "state": state, "why": why}
+    record |= {"seconds": round(time.monotonic() - begin, 1), **machine(choice.device)}
+    record["small"] = choice.small
+    try:
+        record["result"] = gpu_report.read(choice.raw / part.file)
+    except (OSError, ValueError, SyntaxError) as err:
+        record |= {"state": "failed", "why": why or f"no result: {err}"}
+    if part.endless and not why:
+        record["state"] = "done" if gpu_report.finished(record["result"]) else "goes on"
+    write(out / f"{name}.json", json.dumps(record, indent=1) + "\n")
+    return record
+
+
+def bounded(command: list[str], log: Path, seconds: float) -> str:
+    """Run in a session of its own; '' if it succeeds, else why not, in one line."""
+    with log.open("ab") as sink:
+        process = subprocess.Popen(
+            command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            end(process)
+            return f"{STOPPED} {seconds:.0f} s"
+        except KeyboardInterrupt:
+            end(process)
+            raise
+    return last_line(log, code) if code else ""
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ctrl-C for the group, so that programs stop what they started; then the end."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def last_line(log: Path, code: int) -> str:
+    """What a program that failed said last."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return f"exit code {code}: {lines[-1] if lines else 'no message'}"
+
+
+def machine(device: str) -> dict[str, str]:
+    """The device's name, torch's version and the driver's."""
+    import torch
+
+    found = {
+        "torch": torch.__version__,
+        "processor": f"{platform.machine()}, {os.cpu_count()} CPUs",
+    }
+    if device == "cpu":
+        return {"device": "cpu", **found}
+    ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, timeout=20, check=False)
+        found["driver"] = told.stdout.strip().splitlines()[0]
+    except (OSError, IndexError, subprocess.TimeoutExpired):
+        found["driver"] = "unknown"
+    return {"device": torch.cuda.get_device_name(device), **found}
+
+
+def write(path: Path, text: str) -> None:
+    """All of it or nothing: the machine may go while we write."""
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def states(out: Path) -> dict[str, dict[str, Any]]:
+    """What is known of each part from its file, in the order of the parts."""
+    paths = {name: out / f"{name}.json" for name in PARTS}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def order(names: list[str], known: dict[str, dict[str, Any]], small: bool) -> list[str]:
+    """The parts to do: not those that are done, and those that failed last."""
+    todo = [
+        n for n in names if known.get(n, {}).get("state") != "done" or known[n]["small"] != small
+    ]
+    return sorted(todo, key=lambda n: known.get(n, {}).get("state") in ("failed", "stopped"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, metavar="OUT", help="directory of the results")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"default: {','.join(PARTS)}")
+    parser.add_argument("--minutes", type=float, default=24.0, help="of this call (default 24)")
+    parser.add_argument("--small", action="store_true", help="the smallest numbers, as a test")
+    parser.add_argument("--device", default="cuda", help="default cuda")
+    args = parser.parse_args()
+    end_at = time.monotonic() + 60.0 * args.minutes
+    names = args.parts.split(",")
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error(f"no part {', '.join(unknown)}; parts: {', '.join(PARTS)}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    known = states(args.out)
+    for name in order(names, known, args.small):
+        left_s = end_at - time.monotonic()
+        if left_s < LEAST_S:
+            print(f"{name}: no time left; give the same command again", flush=True)
+            continue
+        seconds = min(left_s, 60.0 * PARTS[name].minutes)
+        choice = Choice(args.device, args.small, args.out / "raw" / name, seconds)
+        record = run_part(name, choice, args.out)
+        print(f"{name}: {record['state']} in {record['seconds']} s {record['why']}", flush=True)
+        known[name] = record
+        write(args.out / "summary.md", gpu_report.summary(states(args.out)))
+    bad = [name for name in names if known.get(name, {}).get("state") in ("failed", "stopped")]
+    raise SystemExit(1 if bad else 0)
+
+
+if __name__ == "__main__":
+    main()

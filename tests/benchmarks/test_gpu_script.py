@@ -1,0 +1,163 @@
+"""``benchmarks/gpu.sh`` on the CPU, smallest numbers: it must work the day there is a GPU."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+LIMIT_S = 280.0  # seconds to a minute; a busy machine takes far longer
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import gpu
+
+    return gpu
+
+
+def call(out, *words, limit_s=LIMIT_S):
+    return subprocess.run(
+        ["bash", BENCHMARKS / "gpu.sh", out, "--small", "--device", "cpu", *words],
+        capture_output=True, text=True, timeout=limit_s, check=False,
+        env={**os.environ, "PYTHON": sys.executable},
+    )  # fmt: skip
+
+
+def result(out, part):
+    record = json.loads((out / f"{part}.json").read_text())
+    assert record["state"] == "done", record["why"]
+    assert record["device"] == "cpu"
+    return record["result"]
+
+
+@pytest.mark.e2e
+def test_calls_and_batches_are_measured_once(tmp_path):
+    done = call(tmp_path, "--parts", "device_calls,batches")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = result(tmp_path, "device_calls")["cpu"]
+    assert row["atoms"] == 192
+    assert all(row[name] > 0 for name in ("fast", "slow", "joint"))
+    rows = result(tmp_path, "batches")["rows"]
+    assert [each["structures"] for each in rows] == [1, 2]
+    assert all(each[name] > 0 for each in rows for name in ("fast", "slow", "joint"))
+    page = (tmp_path / "summary.md").read_text()
+    assert page.index("## device_calls\n\ncpu, torch ") < page.index("## batches")
+    written = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+    again = call(tmp_path, "--parts", "device_calls,batches")
+    assert (again.returncode, again.stdout) == (0, ""), "what is done is skipped"
+    assert written == {path: path.read_bytes() for path in tmp_path.glob("*.*")}
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_part_writes_what_it_should(tmp_path):
+    done = call(tmp_path, limit_s=800)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tests = result(tmp_path, "tests")
+    assert len(tests["skipped"]) + len(tests["passed"]) > 5
+    assert not tests["failed"]
+    found = {row["what"] for row in result(tmp_path, "overhead")["192 atoms"]["rows"]}
+    assert {"fast only", "slow only", "call joint"} <= found
+    assert {f"{layout} {mts}" for layout in "abcde" for mts in (2, 4, 8)} <= found
+    runs = result(tmp_path, "runs")
+    assert {name: run["steps"] for name, run in runs["runs"].items()} == {
+        "svr_fast": 40,  # 0.02 ps of 0.5 fs
+        "nve_mts": 5,
+    }
+    assert all(run["temperature"]["temperature_H_K"] > 0 for run in runs["runs"].values())
+    assert "MTS, M = 8" in runs["compare"]
+    page = (tmp_path / "summary.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [
+        "## device_calls", "## tests", "## overhead", "## batches", "## runs",
+    ]  # fmt: skip
+
+
+def test_a_part_that_does_not_exist_is_refused(tmp_path):
+    done = call(tmp_path, "--parts", "runs,walks")
+    assert done.returncode == 2
+    assert "no part walks; parts: " in done.stderr
+
+
+def python(code):
+    return lambda choice: [sys.executable, "-c", code.replace("RAW", str(choice.raw))]
+
+
+def test_a_part_that_fails_or_hangs_does_not_stop_the_rest(gpu, tmp_path, monkeypatch):
+    says = "open('RAW/x.json', 'w').write('{\"how\": \"so\", \"rows\": []}')"
+    parts = {
+        "device_calls": gpu.Part(python("raise SystemExit('no kernel image')"), 1.0, "x.json"),
+        "tests": gpu.Part(python(f"{says}; import time; time.sleep(600)"), 5.0 / 60.0, "x.json"),
+        "batches": gpu.Part(python(says), 1.0, "x.json"),
+    }
+    monkeypatch.setattr(gpu, "PARTS", parts)
+    monkeypatch.setitem(gpu.gpu_report.SECTIONS, "tests", gpu.gpu_report.batches)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--device", "cpu"])
+    with pytest.raises(SystemExit, match="1"):
+        gpu.main()
+    records = gpu.states(tmp_path)
+    assert {name: record["state"] for name, record in records.items()} == {
+        "device_calls": "failed",
+        "tests": "stopped",
+        "batches": "done",
+    }
+    assert records["device_calls"]["why"] == "exit code 1: no kernel image"
+    assert records["tests"]["why"] == "stopped after 5 s"
+    assert records["tests"]["result"] == {"how": "so", "rows": []}, "what it had found is kept"
+    page = (tmp_path / "summary.md").read_text()
+    assert "**exit code 1: no kernel image**" in page
+    assert gpu.order(list(parts), records, small=False) == ["device_calls", "tests"]
+    assert gpu.order(["tests", "batches"], {}, small=False) == ["tests", "batches"]
+    records.pop("tests")
+    assert gpu.order(list(parts), records, small=False) == ["tests", "device_calls"]
+    assert gpu.order(["batches"], records, small=True) == ["batches"], (
+        "a test's numbers don't count"
+    )
+
+
+def test_no_part_begins_without_time(gpu, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--minutes", "0"])
+    with pytest.raises(SystemExit, match="0"):
+        gpu.main()
+    assert "runs: no time left; give the same command again" in capsys.readouterr().out
+    assert gpu.states(tmp_path) == {}
+
+
+def test_runs_begin_go_on_and_end(gpu, tmp_path):
+    import gpu_runs
+
+    def words():
+        found = gpu_runs.command(tmp_path / "a", ["--forces", "fast"], "cuda", 10.0)
+        return found and found[found.index("run") + 1 :]
+
+    directory = tmp_path / "a"
+    begin = ["water", "--forces", "fast", "--device", "cuda", "--time-ps", "10.0"]
+    assert words() == [*begin, "--out", str(directory)]
+    directory.mkdir()
+    assert words() == [*begin, "--force", "--out", str(directory)], "stopped before a checkpoint"
+    (directory / "RESTART").touch()
+    record = {"state": "interrupted", "plan": {"time_ps": 10.0}}
+    (directory / "run.json").write_text(json.dumps(record))
+    assert words() == ["--resume", "--out", str(directory), "--time-ps", "10.0"]
+    (directory / "run.json").write_text(json.dumps(record | {"state": "finished"}))
+    assert words() is None
+    gpu_runs.go(directory, [], "cuda", 10.0, time.monotonic() + 60.0)  # nothing to start
+
+
+def test_results_of_pytest_are_counted(gpu, tmp_path):
+    path = tmp_path / "tests.xml"
+    path.write_text(
+        "<testsuites><testsuite><testcase name='a'/><testcase name='b'><failure/></testcase>"
+        "<testcase name='c'><skipped/></testcase><testcase name='d'><error/></testcase>"
+        "</testsuite></testsuites>"
+    )
+    found = gpu.gpu_report.read(path)
+    assert found == {"passed": ["a"], "failed": ["b", "d"], "skipped": ["c"]}
+    assert gpu.gpu_report.tests(found)[0] == "1 passed, 2 failed, 1 skipped."
