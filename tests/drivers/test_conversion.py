@@ -51,4 +51,5 @@ def test_what_is_tolerated_stays():
     far = near + 50 * CELL[0]
     moved = at_home(structure(far, CELL), tolerated=4.0)
     along_a = (moved @ np.linalg.inv(CELL))[:, 0]
-    assert (along_a >= 0).all() and (along_a < 1).all()
+    assert (along_a >= 0).all()
+    assert (along_a < 1).all()
