@@ -367,7 +367,9 @@ def test_odd_structures(atoms, message, tmp_path):
 
 def test_a_file_that_is_no_structure(tmp_path):
     (tmp_path / "x.xyz").write_text("hello\n")
-    with pytest.raises(InputError, match="ASE can't read a structure from"):
+    with pytest.raises(
+        InputError, match=r"x\.xyz can't be read by ASE: ase.io.extxyz: Expected xyz header"
+    ):
         read_structure(str(tmp_path / "x.xyz"))
 
 

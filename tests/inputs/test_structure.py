@@ -13,7 +13,8 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe, input_xml, write_input
-from ncforce_ipi.inputs.structure import read_structure, set_velocities, velocities_xyz
+from ncforce_ipi.inputs.structure import read_structure
+from ncforce_ipi.inputs.velocities import velocities_xyz
 from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
 
 PLAN = Plan.from_time("slow", 1, 0.5, 0.01)
@@ -90,14 +91,14 @@ def test_all_digits(water):
 
 
 def test_refusals(water, tmp_path):
-    atoms, start, velocities = water
+    _, start, velocities = water
     with pytest.raises(InputError, match=r"nowhere\.xyz is missing"):
         read_structure(str(start), str(tmp_path / "nowhere.xyz"))
     other = ipi_file(tmp_path / "v.xyz", [velocities], "HOH")
     with pytest.raises(InputError, match="the same species in the same order"):
         read_structure(str(start), other)
     with pytest.raises(InputError, match=r"start\.xyz .*velocities"):
-        set_velocities(atoms, start)
+        read_structure(str(start), str(start))
     given = read_structure(str(start), ipi_file(tmp_path / "w.xyz", [velocities]))
     with pytest.raises(InputError, match="leave --velocities out"):
         input_xml(Recipe(PLAN, Ensemble(beads=4), 300.0, 1), given)

@@ -220,9 +220,7 @@ def run(
     chosen = ensemble if isinstance(ensemble, Ensemble) else Ensemble(ensemble)
     with tempfile.TemporaryDirectory(prefix="ncforce-") as folder:
         if structure is not None and not isinstance(structure, (str, Path)):
-            start = Path(folder, "start.xyz")
-            structure.write(start, format="extxyz")
-            structure = start
+            structure = _written(structure, Path(folder))
         job = new_job(
             Path(out),
             plan,
@@ -235,6 +233,15 @@ def run(
             **more,
         )
         return _ended(launcher.start(job, force))
+
+
+def _written(atoms: Atoms, folder: Path) -> Path:
+    """Atoms as a file with all of their digits, and all of their constraints, which xyz lacks."""
+    bare = atoms.copy()
+    bare.info.clear()
+    start = folder / "start.traj"
+    bare.write(start)
+    return start
 
 
 def resume(out: str | Path, time_ps: float | None = None) -> Run:

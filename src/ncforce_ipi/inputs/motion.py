@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ncforce_ipi.inputs.ensembles import Ensemble, gle_matrix
+from ncforce_ipi.inputs.held import held, held_xml
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.templates import fill
 from ncforce_ipi.units import ATOMIC_TIME_FS
@@ -29,7 +30,8 @@ def title(ensemble: Ensemble) -> str:
 
 def motion_xml(plan: Plan, ensemble: Ensemble, temperature_K: float, atoms: Atoms) -> str:
     """The elements ``ensemble`` and ``motion`` of an input."""
-    only = "only tells i-PI's thermometer what the fixed centre of mass would have"
+    what = "atoms" if held(atoms).any() else "centre of mass"
+    only = f"only tells i-PI's thermometer what the fixed {what} would have"
     anisotropic = ensemble.barostat == "anisotropic"
     mode = {"nve": "nve", "npt": "nst" if anisotropic else "npt"}.get(ensemble.name, "nvt")
     return fill(
@@ -39,6 +41,7 @@ def motion_xml(plan: Plan, ensemble: Ensemble, temperature_K: float, atoms: Atom
             if ensemble.name == "nve"
             else "the thermostat's target",
             "temperature_K": temperature_K,
+            "held": held_xml(atoms),
             "pressure": _pressure(ensemble),
             "mode": mode,
             "step_text": _step_text(plan),

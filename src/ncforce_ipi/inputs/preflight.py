@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.held import held
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.models import SHIPPED, model_path
@@ -35,6 +36,7 @@ OTHER_PER_CM = 700.0
 LONGEST_PERIODS = 0.55  # outer step: resonance at half a period; 5 fs for X-H
 BYTES_PER_ATOM = {"position": 53.0, "velocity": 48.0, "force": 48.0}  # of a frame
 BYTES_PER_ROW = 250.0
+SHORTEST_BONDS = 0.7  # of the sum of covalent radii; N2 has 0.77, H2 more
 LARGE_MB = 2000.0
 DIRECT_FORCE, DIRECT_STRESS = "non_conservative_force", "non_conservative_stress"
 
@@ -60,12 +62,14 @@ def check(recipe: Recipe, atoms: Atoms) -> Preflight:
     ------
     InputError
         An element that the model doesn't know or that has no single mass, a virial that nobody
-        gives, or a barostat that would close the vacuum of a slab or sheet.
+        gives, or a barostat that would close the vacuum of a slab or sheet, or move held atoms.
     """
     _check_masses(atoms)
     _check_models(recipe, atoms)
     _check_vacuum(recipe, atoms)
+    _check_held(recipe, atoms)
     warnings = [
+        *_distance_warnings(atoms),
         *_step_warnings(recipe, atoms),
         *_spectrum_warnings(recipe, atoms),
         *_thermostat_warnings(recipe),
@@ -195,17 +199,50 @@ def _symbols(numbers: Iterable[int]) -> str:
 
 
 def _check_vacuum(recipe: Recipe, atoms: Atoms) -> None:
+    """Refuse a barostat that would close the vacuum; in-plane leaves that along c alone."""
     ensemble = recipe.ensemble
-    if not ensemble.has_pressure or ensemble.barostat == "in-plane":
+    if not ensemble.has_pressure:
         return
-    gaps_A = vacuum_A(atoms)
-    if gaps_A.max() > VACUUM_A:
-        axis = "abc"[int(np.argmax(gaps_A))]
+    in_plane = ensemble.barostat == "in-plane"
+    gaps_A = vacuum_A(atoms)[: 2 if in_plane else 3]
+    if gaps_A.max() <= VACUUM_A:
+        return
+    axis = "abc"[int(np.argmax(gaps_A))]
+    advice = "use --barostat in-plane for a sheet with its vacuum along c, or another ensemble"
+    if in_plane:
+        order = {"a": "b, c, a", "b": "c, a, b"}[axis]
+        advice = f"give a sheet's lattice vectors in the order {order}, so that c is across it"
+    raise InputError(
+        f"the cell has {gaps_A.max():.1f} A of vacuum along {axis}, which barostat "
+        f"{ensemble.barostat or 'isotropic'} would close; {advice}"
+    )
+
+
+def _check_held(recipe: Recipe, atoms: Atoms) -> None:
+    """A barostat of i-PI moves every atom with the cell, those that are held too."""
+    flags = held(atoms)
+    if recipe.ensemble.has_pressure and flags.any():
         raise InputError(
-            f"the cell has {gaps_A.max():.1f} A of vacuum along {axis}, which barostat "
-            f"{ensemble.barostat or 'isotropic'} would close; use --barostat in-plane for a sheet "
-            "with its vacuum along c, or another ensemble"
+            f"{np.count_nonzero(flags.any(axis=1))} atoms are held, and a barostat would move them "
+            "with the cell; take another ensemble than npt, or let them go"
         )
+
+
+def _distance_warnings(atoms: Atoms) -> list[str]:
+    """The closest pair, as a part of a bond's length, if it is closer than any molecule has it."""
+    from ase.data import covalent_radii
+    from ase.neighborlist import neighbor_list
+
+    i, j, d_A = neighbor_list("ijd", atoms, SHORTEST_BONDS * covalent_radii[atoms.numbers])
+    if not len(d_A):
+        return []
+    bonds_A = covalent_radii[atoms.numbers[i]] + covalent_radii[atoms.numbers[j]]
+    k = int(np.argmin(d_A / bonds_A))
+    first, second = sorted((int(i[k]), int(j[k])))
+    return [
+        f"atoms {first} ({atoms.symbols[first]}) and {second} ({atoms.symbols[second]}) are "
+        f"{d_A[k]:.2f} A apart, a bond has about {bonds_A[k]:.2f} A: the run may start with a blow"
+    ]
 
 
 def _step_warnings(recipe: Recipe, atoms: Atoms) -> list[str]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.commands import Transport, by_hand, needs
@@ -20,8 +22,8 @@ from ncforce_ipi.inputs.motion import motion_xml, title
 from ncforce_ipi.inputs.outputs import outputs_xml
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.service import Service
-from ncforce_ipi.inputs.structure import velocities_xyz
 from ncforce_ipi.inputs.templates import fill
+from ncforce_ipi.inputs.velocities import velocities_xyz
 from ncforce_ipi.models import identity
 from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 
@@ -98,14 +100,22 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
 
 def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
     """Write ``input.xml``, ``init.xyz`` and given velocities into an existing directory."""
-    import ase.io
-
     text = input_xml(recipe, atoms)
-    columns = ["symbols", "positions", *["masses"] * atoms.has("masses")]
-    ase.io.write(directory / STRUCTURE_FILE, atoms, format="extxyz", columns=columns)
+    (directory / STRUCTURE_FILE).write_text(structure_xyz(atoms), encoding="utf-8")
     if atoms.has("momenta"):
         (directory / VELOCITIES_FILE).write_text(velocities_xyz(atoms), encoding="utf-8")
     (directory / INPUT_FILE).write_text(text, encoding="utf-8")
+
+
+def structure_xyz(atoms: Atoms) -> str:
+    """Species, positions, cell, and masses if they are given, as extxyz; ASE writes 8 decimals."""
+    masses = atoms.get_masses()[:, None] if atoms.has("masses") else np.empty((len(atoms), 0))
+    lattice = " ".join(f"{value:.17g}" for value in atoms.cell.array.ravel())
+    properties = "species:S:1:pos:R:3" + ":masses:R:1" * masses.shape[1]
+    lines = [f"{len(atoms)}", f'Lattice="{lattice}" Properties={properties} pbc="T T T"']
+    rows = zip(atoms.get_chemical_symbols(), np.hstack([atoms.positions, masses]), strict=True)
+    lines += [f"{symbol:2s} " + " ".join(f"{x:18.12f}" for x in row) for symbol, row in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _velocities(recipe: Recipe, atoms: Atoms) -> str:

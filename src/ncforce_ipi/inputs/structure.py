@@ -1,112 +1,69 @@
-"""The start: structure and velocities from files, checked, and velocities as i-PI reads them.
+"""The start: structure and velocities from files, checked, in i-PI's frame of reference.
 
-One gate for every structure that a run starts from.
+One gate for every structure that a run starts from.  What a file says is used (cell, masses,
+velocities on request, constraints), refused, or said.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.held import held, take_constraints
+from ncforce_ipi.inputs.openbox import close_open_directions
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
-from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
-from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
+from ncforce_ipi.inputs.velocities import read_velocities
+from ncforce_ipi.reading.images import Image, file_and_index, read_images
+from ncforce_ipi.reading.orientation import turn_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+log = logging.getLogger(__name__)
 CLOSEST_A = 0.5  # two nuclei are never closer, but those of a file in nm are
+OTHER_FLAGS = ("fixed", "frozen", "fix", "constraints", "selective_dynamics", "movable")
 
 
 def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
-    """A shipped start structure by its name, or the last frame of any file that ASE reads.
+    """A shipped start structure by its name, or the last frame, or FILE@INDEX, of a file.
 
     Returns
     -------
-    Species, positions (A), periodic cell (A), masses where the file has them; with the file
-    ``velocities``, the momenta of its last frame, else none.
+    Species, positions (A) and periodic cell (A) in i-PI's frame, masses where the file has them,
+    the array ``held`` where atoms are (``ncforce_ipi.inputs.held``); with the file ``velocities``,
+    the momenta of its last frame, or of FILE@INDEX, else none.
     """
-    import ase.io
-    from ase import Atoms
-    from ase.io.formats import UnknownFileTypeError
-
-    path = structure_path(name_or_path)
-    try:
-        atoms = ase.io.read(path)
-    except (UnknownFileTypeError, OSError, ValueError, IndexError, KeyError) as err:
-        raise InputError(f"ASE can't read a structure from {path}: {err}") from err
-    if isinstance(atoms, list):
-        atoms = atoms[-1]
-    _check_structure(atoms, path)
-    found = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=True)
-    if atoms.has("masses"):
-        found.set_masses(atoms.get_masses())
+    image = _read(name_or_path)
+    found = _bare(image)
+    name = image.name.rpartition("@")[0]
+    _close(found, image, name)
+    turn = turn_of(found.cell.array)
+    if not (turn.is_none and np.array_equal(turn.cell, found.cell.array)):
+        log.info("%s is turned into i-PI's frame of reference: a along x, b in the xy plane", name)
+    found.arrays["positions"] = turn.there(found.positions)
+    found.set_cell(turn.cell)
+    take_constraints(found, not turn.is_none, name)
+    _check_distances(found, name)
+    for line in _left_out(image, velocities):
+        log.warning("%s", line)
     if velocities is not None:
-        set_velocities(found, Path(velocities))
+        momenta = read_velocities(velocities, found, image, turn)
+        momenta[held(found)] = 0.0
+        found.set_momenta(momenta)
     return found
-
-
-def set_velocities(atoms: Atoms, path: Path) -> None:
-    """Give atoms the velocities of the last frame of a file.
-
-    Parameters
-    ----------
-    atoms : get momenta
-    path : i-PI's velocities (``simulation.vel_0.xyz``; the unit is in the comment line), or
-        extxyz with momenta, as ASE writes them
-
-    Raises
-    ------
-    InputError
-        No such file, no velocities in it, or other atoms.
-    """
-    from ase import units
-
-    found = _open(path.expanduser())
-    symbols = atoms.get_chemical_symbols()
-    if found.species.tolist() != symbols:
-        raise InputError(
-            f"{path} has velocities of {len(found.species)} atoms, the structure has "
-            f"{len(symbols)}; expected the same species in the same order"
-        )
-    (last,) = found.blocks(1, from_step=int(found.steps[-1]))
-    per_fs = last.values[0]
-    if found.quantity == "momenta":
-        per_fs = per_fs / atoms.get_masses()[:, None]
-    atoms.set_velocities(per_fs / units.fs)
-
-
-def _open(path: Path) -> Trajectory:
-    """Velocities, or else momenta."""
-    try:
-        return open_trajectory(path, "velocities")
-    except InputError as err:
-        if not path.is_file():
-            raise
-        try:
-            return open_trajectory(path, "momenta")
-        except InputError:
-            raise err from None
-
-
-def velocities_xyz(atoms: Atoms) -> str:
-    """The velocities of atoms as i-PI's xyz in atomic units, all digits."""
-    from ase import units
-
-    values = atoms.get_velocities() * units.fs / ATOMIC_VELOCITY_A_PER_FS
-    lines = [f"{len(atoms)}", "# velocities{atomic_unit}"]
-    rows = zip(atoms.get_chemical_symbols(), values, strict=True)
-    lines += [f"{symbol} " + " ".join(f"{x:.17e}" for x in row) for symbol, row in rows]
-    return "\n".join(lines) + "\n"
 
 
 def structure_path(name_or_path: str) -> Path:
     """The file of a start structure."""
     if name_or_path in SYSTEMS:
         return shipped_file(SYSTEMS[name_or_path].structure)
-    path = Path(name_or_path).expanduser()
+    path, _ = file_and_index(name_or_path)
     if not path.is_file():
         raise InputError(
             f"structure {name_or_path!r} is neither a file nor a shipped system ({NAMES})"
@@ -114,15 +71,73 @@ def structure_path(name_or_path: str) -> Path:
     return path
 
 
-def _check_structure(atoms: Atoms, path: Path) -> None:
+def _read(name_or_path: str) -> Image:
+    path = structure_path(name_or_path)
+    source = str(path) if name_or_path in SYSTEMS else name_or_path
+    return read_images(source, default="-1")[-1]
+
+
+def _bare(image: Image) -> Atoms:
+    """Species, positions, cell, constraints and masses, without what no run uses."""
+    from ase import Atoms
+
+    atoms = image.atoms
+    if len(atoms) == 0:
+        raise InputError(f"{image.name} has no atoms; expected one or more")
+    found = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    if atoms.has("masses"):
+        found.set_masses(atoms.get_masses())
+    found.set_constraint(atoms.constraints)
+    return found
+
+
+def _close(atoms: Atoms, image: Image, name: str) -> None:
+    """Make the cell periodic in three directions, and say where the file says otherwise."""
+    if atoms.pbc.all():
+        if atoms.cell.rank < 3:
+            raise InputError(f"{name} has no periodic cell; expected three lattice vectors in A")
+        return
+    if not atoms.cell.any():
+        raise InputError(
+            f"{name} has no periodic cell; expected three lattice vectors in A, or, for a "
+            'molecule, a Lattice= and pbc="F F F" in the comment line'
+        )
+    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc]) < atoms.pbc.sum():
+        raise InputError(f"{name} is periodic along a lattice vector that it doesn't have; give it")
+    gaps_A = close_open_directions(atoms)
+    for axis, gap_A in gaps_A.items():
+        line = (
+            f"{name} is not periodic along {axis}, and i-PI's cells are: images get {gap_A:.1f} A "
+            "of vacuum there, and what leaves the cell comes back on the other side; write "
+            'pbc="T T T" if it is periodic'
+        )
+        log.warning("%s", line)
+
+
+def _check_distances(atoms: Atoms, name: str) -> None:
     from ase.neighborlist import neighbor_list
 
-    if atoms.cell.rank < 3:
-        raise InputError(f"{path} has no periodic cell; expected three lattice vectors in A")
-    atoms.pbc = True
     close_A = neighbor_list("d", atoms, CLOSEST_A)
     if len(close_A):
         raise InputError(
-            f"two atoms of {path} are {close_A.min():.3f} A apart; expected more than "
+            f"two atoms of {name} are {close_A.min():.3f} A apart; expected more than "
             f"{CLOSEST_A} A: is the file in another unit than A?"
+        )
+
+
+def _left_out(image: Image, velocities: str | None) -> Iterator[str]:
+    """What a file says and a run doesn't use, one line each."""
+    name, arrays = image.name.rpartition("@")[0], image.atoms.arrays
+    moving = [
+        key for key in ("momenta", "velocities", "velo") if arrays.get(key, np.zeros(1)).any()
+    ]
+    if velocities is None and moving:
+        yield (
+            f"{name} has {moving[0]}, which are not used: give --velocities {name} to start with "
+            "them"
+        )
+    for key in sorted(set(OTHER_FLAGS) & {key.lower() for key in arrays}):
+        yield (
+            f"{name} has a column {key}, which is not understood: no atom is held for it; "
+            "move_mask:L:1 (F for atoms that are held) is"
         )

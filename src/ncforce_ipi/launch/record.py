@@ -17,6 +17,7 @@ from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.models import SHIPPED, model_path
 from ncforce_ipi.models.modelfile import named_model
 from ncforce_ipi.provenance import command_line, sha256, software
+from ncforce_ipi.reading.images import file_and_index
 from ncforce_ipi.rundir import RECORD_FILE, Record
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def start_identity(job: Job) -> Identity:
     """SHA-256 of the files of the start: structure, and velocities if they are given."""
     return {
         "structure_sha256": sha256(structure_path(job.structure)),
-        "velocities_sha256": sha256(Path(job.velocities)) if job.velocities else None,
+        "velocities_sha256": sha256(file_and_index(job.velocities)[0]) if job.velocities else None,
     }
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import itertools
-import lzma
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.images import read_images
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -77,7 +74,11 @@ def read_frames(sources: list[str], most: int | None = None) -> list[Frame]:
     InputError
         No such file, or not a format that ASE reads, or no frame.
     """
-    found = [frame for source in sources for frame in _read(source)]
+    found = [
+        Frame(image.name, to_structure(image.atoms))
+        for source in sources
+        for image in read_images(source)
+    ]
     if not found:
         raise InputError(f"{', '.join(sources) or 'the list of files'} has no frame; expected one")
     return evenly(found, most)
@@ -96,40 +97,6 @@ def evenly(frames: list[Frame], most: int | None) -> list[Frame]:
     if most is None or most >= len(frames):
         return frames
     return [frames[k] for k in np.linspace(0, len(frames) - 1, most).round().astype(int)]
-
-
-def _read(source: str) -> list[Frame]:
-    name, _, index = source.partition("@")
-    path = Path(name)
-    if not path.is_file():
-        raise InputError(f"structure {name!r} is not a file; give FILE or FILE@INDEX")
-    try:
-        images = _images(path, index or ":")
-    except Exception as err:  # ASE's readers raise anything
-        raise InputError(f"structure {source} can't be read by ASE: {err}") from err
-    images = images if isinstance(images, list) else [images]
-    places = _places(index or ":")
-    return [Frame(f"{path.name}@{next(places)}", to_structure(atoms)) for atoms in images]
-
-
-def _places(index: str) -> Iterator[int]:
-    """Places in the file of what ``index`` takes; from 0 where they count from its end."""
-    from ase.io.formats import string2index
-
-    found = string2index(index)
-    if not isinstance(found, slice):
-        return itertools.count(int(found))
-    start, step = found.start or 0, found.step or 1
-    return itertools.count(start, step) if start >= 0 and step > 0 else itertools.count()
-
-
-def _images(path: Path, index: str) -> Any:
-    from ase.io import read
-
-    if path.suffix != ".xz":
-        return read(path, index)
-    text = lzma.decompress(path.read_bytes()).decode()  # ASE reads a compressed stream by lines
-    return read(io.StringIO(text), index, format="extxyz")
 
 
 def g2_closed_shell() -> list[Frame]:

@@ -1,0 +1,161 @@
+"""Start velocities: from a file into i-PI's frame of reference, and as i-PI reads them.
+
+Owns whether a file of velocities belongs to a structure: species, step and frame of reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.images import ISOTOPES_U, Image, file_and_index, read_images
+from ncforce_ipi.reading.orientation import Turn, turn_of
+from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
+from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Moving:
+    """What a file says of one state; momenta ``(n_atoms, 3)`` in ASE's unit."""
+
+    symbols: list[str]
+    momenta: Array
+    cell: Array
+    step: int | None
+
+
+def read_velocities(source: str, atoms: Atoms, image: Image, turn: Turn) -> Array:
+    """Momenta ``(n_atoms, 3)``, in ASE's unit, of the velocities in a file, in i-PI's frame.
+
+    Parameters
+    ----------
+    source : FILE (its last frame) or FILE@INDEX: i-PI's velocities (``simulation.vel_0.xyz``; the
+        unit is in the comment line), extxyz with momenta as ASE writes them, or another format
+        with momenta that ASE reads
+    atoms : of the start, with their masses
+    image : the structure as its file has it
+    turn : of the structure into i-PI's frame
+
+    Raises
+    ------
+    InputError
+        No such file, no velocities in it, other atoms, or another step than the structure's.
+    """
+    path, index = file_and_index(source)
+    if not path.is_file():
+        raise InputError(f"{path} is missing; expected a file with velocities")
+    if path.suffix in (".xyz", ".extxyz"):
+        found = _of_trajectory(path, index, atoms, image)
+    else:
+        found = _of_images(source, path)
+    _check_species(found.symbols, atoms, path)
+    if None not in (found.step, image.step) and found.step != image.step:
+        raise InputError(_other_step(image, path, found.step, "give velocities of that step"))
+    momenta: Array = _own_turn(found.cell, turn).there(found.momenta)
+    return momenta.copy()
+
+
+def _of_images(source: str, path: Path) -> _Moving:
+    image = read_images(source, default="-1")[-1]
+    atoms = image.atoms
+    if not atoms.has("momenta"):
+        raise InputError(f"{path} has no velocities; give a file with velocities or momenta")
+    cell = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
+    return _Moving(atoms.get_chemical_symbols(), atoms.get_momenta(), cell, image.step)
+
+
+def _of_trajectory(path: Path, index: str, atoms: Atoms, image: Image) -> _Moving:
+    from ase import units
+
+    found = _open(path)
+    symbols = ["H" if name in ISOTOPES_U else name for name in found.species.tolist()]
+    _check_species(symbols, atoms, path)
+    place = _place(found, index, path)
+    step = int(found.steps[place])
+    if found.numbered and image.step not in (None, step):
+        same = np.flatnonzero(found.steps == image.step)
+        advice = "give velocities of that step"
+        if len(same):
+            advice = f"give --velocities {path}@{same[0]}"
+        raise InputError(_other_step(image, path, step, advice))
+    frame = next(iter(found.between(step, step).blocks(1)))
+    per_fs = frame.values[0]
+    if found.quantity != "momenta":
+        per_fs = per_fs * atoms.get_masses()[:, None]
+    return _Moving(symbols, per_fs / units.fs, frame.cells[0], step if found.numbered else None)
+
+
+def _open(path: Path) -> Trajectory:
+    """Velocities, or else momenta."""
+    try:
+        return open_trajectory(path, "velocities")
+    except InputError as err:
+        try:
+            return open_trajectory(path, "momenta")
+        except InputError:
+            raise err from None
+
+
+def _check_species(theirs: list[str], atoms: Atoms, path: Path) -> None:
+    symbols = atoms.get_chemical_symbols()
+    if theirs == symbols:
+        return
+    if len(theirs) != len(symbols):
+        raise InputError(
+            f"{path} has velocities of {len(theirs)} atoms, the structure has {len(symbols)}; "
+            "expected the same species in the same order"
+        )
+    first = next(k for k, (a, b) in enumerate(zip(theirs, symbols, strict=True)) if a != b)
+    raise InputError(
+        f"{path} has {theirs[first]} as atom {first}, the structure has {symbols[first]}; "
+        "expected the same species in the same order"
+    )
+
+
+def _place(found: Trajectory, index: str, path: Path) -> int:
+    """Which frame: the last one, or that of the index."""
+    try:
+        return range(len(found.steps))[int(index or -1)]
+    except (ValueError, IndexError) as err:
+        raise InputError(
+            f"velocities {path}: expected @N or @-N of {len(found.steps)} frames, got @{index}"
+        ) from err
+
+
+def _other_step(image: Image, path: Path, step: int | None, advice: str) -> str:
+    return (
+        f"{image.name} is of step {image.step}, the velocities of {path} are of step {step}; "
+        f"{advice}"
+    )
+
+
+def _own_turn(cell: Array, turn: Turn) -> Turn:
+    """That of the velocities' own cell, if the file has one.
+
+    Our outputs are in i-PI's frame whatever frame the structure's file has, and files of ASE are in
+    the structure's.
+    """
+    return turn_of(cell) if cell.any(axis=1).all() else turn
+
+
+def velocities_xyz(atoms: Atoms) -> str:
+    """The velocities of atoms as i-PI's xyz in atomic units, all digits."""
+    from ase import units
+
+    values = atoms.get_velocities() * units.fs / ATOMIC_VELOCITY_A_PER_FS
+    cell = " ".join(f"{value:.17g}" for value in atoms.cell.cellpar())
+    head = f"# CELL(abcABC): {cell} velocities{{atomic_unit}} cell{{angstrom}}"
+    lines = [f"{len(atoms)}", head]
+    rows = zip(atoms.get_chemical_symbols(), values, strict=True)
+    lines += [f"{symbol} " + " ".join(f"{x:.17e}" for x in row) for symbol, row in rows]
+    return "\n".join(lines) + "\n"

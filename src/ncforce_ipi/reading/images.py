@@ -1,0 +1,205 @@
+"""Structure files of any format as ASE's atoms, with all that a file says of them.
+
+Owns what the formats say in different words: FILE@INDEX, i-PI's own units, masses, isotopes, the
+step of a frame.  Masses, momenta and constraints stay on the atoms; who reads decides about them.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import lzma
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
+from ncforce_ipi.species import NUMBERS
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+ISOTOPES_U = {"D": 2.01410177812, "T": 3.01604927791}  # of H; AME 2020
+_IPI_COMMENT = re.compile(rb"CELL\s*[(\[{]")
+_IPI_TITLE = re.compile(r"(\w+)\{(\w*)\}")
+_STEP = re.compile(r"\bStep:\s*(\d+)")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One structure of a file.
+
+    Attributes
+    ----------
+    name : file and place in it
+    atoms : ASE's; with masses, momenta and constraints where the file has them
+    step : that the file states; None where it states none
+    """
+
+    name: str
+    atoms: Atoms
+    step: int | None
+
+
+def file_and_index(source: str) -> tuple[Path, str]:
+    """The file of ``FILE`` or ``FILE@INDEX``, and the index, empty where there is none."""
+    path = Path(source).expanduser()
+    name, at, index = source.rpartition("@")
+    if not at or path.is_file():
+        return path, ""
+    return Path(name).expanduser(), index
+
+
+def read_images(source: str, default: str = ":") -> list[Image]:
+    """Structures of a file.
+
+    Parameters
+    ----------
+    source : ``FILE``, ``FILE@INDEX`` (ASE's: ``@0``, ``@-1``, ``@::10``); may be compressed
+    default : index of a file without one
+
+    Raises
+    ------
+    InputError
+        No such file, not a format that can be read, no such frame, or something in it that makes no
+        structure.
+    """
+    path, given = file_and_index(source)
+    index = given or default
+    if not path.is_file():
+        raise InputError(f"structure {source!r} is not a file; give FILE or FILE@INDEX")
+    try:
+        found = _of_ipi(path, index) if _is_ipi(path) else _of_ase(path, index)
+    except InputError:
+        raise
+    except Exception as err:  # ASE's readers raise anything
+        raise InputError(f"structure {source} can't be read by ASE: {_why(err)}") from err
+    if not found:
+        raise InputError(f"structure {source} has no frame; expected one")
+    places = _places(index)
+    return [
+        Image(f"{path.name}@{next(places)}", _checked(atoms, path), step) for atoms, step in found
+    ]
+
+
+def _why(err: Exception) -> str:
+    if isinstance(err, KeyError) and err.args and err.args[0] in ISOTOPES_U:
+        mass = ISOTOPES_U[err.args[0]]
+        return f"it has no element {err.args[0]}; write H, and {mass:.3f} in a column masses:R:1"
+    return " ".join(str(err).split()) or type(err).__name__
+
+
+def _places(index: str) -> Iterator[int]:
+    """Places in the file of what ``index`` takes; from 0 where they count from its end."""
+    from ase.io.formats import string2index
+
+    found = string2index(index)
+    if not isinstance(found, slice):
+        return itertools.count(int(found))
+    start, step = found.start or 0, found.step or 1
+    return itertools.count(start, step) if start >= 0 and step > 0 else itertools.count()
+
+
+def _is_ipi(path: Path) -> bool:
+    """Whether it is i-PI's own xyz, whose units ASE doesn't know."""
+    if path.suffix != ".xyz":
+        return False
+    with path.open("rb") as file:
+        comment = [file.readline(1 << 16) for _ in range(2)][1]
+    return _IPI_COMMENT.search(comment) is not None and b"Properties=" not in comment
+
+
+def _of_ipi(path: Path, index: str) -> list[tuple[Atoms, int | None]]:
+    from ase.io.formats import string2index
+
+    trajectory = open_trajectory(path, "positions")
+    wanted: Any = string2index(index)
+    places = np.arange(len(trajectory.steps))[wanted]
+    return [_ipi_frame(trajectory, int(place)) for place in np.atleast_1d(places)]
+
+
+def _ipi_frame(trajectory: Trajectory, place: int) -> tuple[Atoms, int | None]:
+    from ase import Atoms
+
+    step = int(trajectory.steps[place])
+    frame = next(iter(trajectory.between(step, step).blocks(1)))
+    names = trajectory.species.tolist()
+    symbols = ["H" if name in ISOTOPES_U else name for name in names]
+    unknown = sorted(set(symbols) - NUMBERS.keys())
+    if unknown:
+        raise InputError(
+            f"{trajectory.path} has atoms called {', '.join(unknown)}; expected chemical symbols"
+        )
+    atoms = Atoms(symbols, frame.values[0], cell=frame.cells[0], pbc=frame.cells[0].any())
+    if set(names) & ISOTOPES_U.keys():
+        masses = atoms.get_masses()
+        atoms.set_masses([ISOTOPES_U.get(n, m) for n, m in zip(names, masses, strict=True)])
+    return atoms, step if trajectory.numbered else None
+
+
+def _of_ase(path: Path, index: str) -> list[tuple[Atoms, int | None]]:
+    images = _images(path, index)
+    images = images if isinstance(images, list) else [images]
+    return [(_positions_of(atoms, path), _step_of(atoms)) for atoms in images]
+
+
+def _images(path: Path, index: str) -> Any:
+    from ase.io import read
+
+    if path.suffix == ".pdb":
+        _check_unit(path)
+    if path.suffix != ".xz":
+        return read(path, index)
+    text = lzma.decompress(path.read_bytes()).decode()  # ASE reads a compressed stream by lines
+    return read(io.StringIO(text), index, format="extxyz")
+
+
+def _check_unit(path: Path) -> None:
+    """Refuse i-PI's own pdb in other units than A, which ASE would take for A."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        match = _IPI_TITLE.search(file.readline(1 << 16))
+    if match and match[2] not in ("angstrom", "ase"):
+        raise InputError(
+            f"{path} has {match[1]} in {match[2] or 'no unit'}; expected positions{{angstrom}} in "
+            "a pdb file of i-PI"
+        )
+
+
+def _positions_of(atoms: Atoms, path: Path) -> Atoms:
+    """The atoms with the positions that i-PI's ``format='ase'`` may have put elsewhere."""
+    if "x_centroid" in atoms.arrays:
+        atoms.arrays["positions"] = atoms.arrays.pop("x_centroid").astype(float)
+        return atoms
+    match = _IPI_TITLE.search(str(atoms.info.get("ipi_comment", "")))
+    if match and not atoms.positions.any() and len(atoms) > 1:
+        raise InputError(f"{path} holds {match[1]}, no positions; give the file that has them")
+    return atoms
+
+
+def _step_of(atoms: Atoms) -> int | None:
+    match = _STEP.search(str(atoms.info.get("ipi_comment", "")))
+    if match:
+        return int(match[1])
+    stated = {key.lower(): value for key, value in atoms.info.items()}.get("step")
+    whole = isinstance(stated, (int, np.integer)) and not isinstance(stated, bool)
+    return int(stated) if whole else None  # type: ignore[arg-type]
+
+
+def _checked(atoms: Atoms, path: Path) -> Atoms:
+    """With masses from a column ``mass`` too, which ASE leaves aside; all numbers finite."""
+    numbers = [atoms.positions, atoms.cell.array]
+    if "mass" in atoms.arrays:
+        given = atoms.arrays.pop("mass").astype(float)
+        if atoms.has("masses") and not np.array_equal(atoms.get_masses(), given):
+            raise InputError(f"{path} has different numbers in columns mass and masses; drop one")
+        atoms.set_masses(given)
+    if atoms.has("masses"):
+        numbers.append(atoms.get_masses())
+    if not all(np.isfinite(array).all() for array in numbers):
+        raise InputError(f"{path}: positions, cell or masses are not finite numbers")
+    return atoms

@@ -1,0 +1,372 @@
+"""The gate of structures: what files say is used, refused or said, and all of it is turned."""
+
+import logging
+
+import ase.io
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixedPlane
+from scipy.spatial.transform import Rotation
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs import preflight
+from ncforce_ipi.inputs.ensembles import Ensemble
+from ncforce_ipi.inputs.held import held, held_xml
+from ncforce_ipi.inputs.motion import motion_xml
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.recipe import Recipe, structure_xyz
+from ncforce_ipi.inputs.service import Service
+from ncforce_ipi.inputs.structure import read_structure
+from ncforce_ipi.reading.structures import read_frames
+
+BOHR_A = 0.529177210903
+PLAN = Plan("slow", 1, 0.5, 10)
+TURN = Rotation.from_rotvec([0.3, -0.8, 0.5]).as_matrix().T
+
+
+def argon():
+    """A shaken crystal in a cell of right angles, with momenta."""
+    rng = np.random.default_rng(0)
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True) * (2, 1, 1)
+    atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
+    atoms.set_momenta(rng.normal(0, 1.0, atoms.positions.shape))
+    return atoms
+
+
+def turned(atoms):
+    found = atoms.copy()
+    found.set_cell(atoms.cell.array @ TURN)
+    found.positions = atoms.positions @ TURN
+    found.set_momenta(atoms.get_momenta() @ TURN)
+    return found
+
+
+def saved(path, atoms, **options):
+    ase.io.write(path, atoms, **options)
+    return str(path)
+
+
+def lj(**changes):
+    service = Service("lennard-jones", "analytic")
+    return Recipe(PLAN, changes.pop("ensemble", Ensemble()), 40.0, 1, service, **changes)
+
+
+@pytest.mark.parametrize("suffix", ["xyz", "traj"])
+def test_positions_velocities_and_cell_are_turned_together(tmp_path, suffix):
+    plain, other = argon(), turned(argon())
+    files = [saved(tmp_path / f"{k}.{suffix}", a) for k, a in enumerate((plain, other))]
+    first, second = (read_structure(file, file) for file in files)
+    # extxyz has eight decimals
+    tolerance = 1e-12 if suffix == "traj" else 3e-8
+    np.testing.assert_allclose(second.cell.array, first.cell.array, rtol=0, atol=1e-12)
+    assert not np.triu(second.cell.array, 1).any()
+    np.testing.assert_allclose(second.positions, first.positions, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(second.get_momenta(), first.get_momenta(), rtol=0, atol=tolerance)
+    np.testing.assert_allclose(first.get_momenta(), plain.get_momenta(), rtol=0, atol=tolerance)
+
+
+def test_velocities_that_are_in_the_frame_already_are_not_turned_again(tmp_path):
+    """As a run writes them, for a structure that it had to turn."""
+    plain, other = argon(), turned(argon())
+    start = saved(tmp_path / "turned.traj", other)
+    ours = saved(tmp_path / "ours.traj", plain)
+    velocities = saved(tmp_path / "ours.xyz", ase.io.read(ours))
+    found = read_structure(start, velocities)
+    np.testing.assert_allclose(found.get_momenta(), plain.get_momenta(), rtol=0, atol=3e-8)
+
+
+def test_velocities_of_our_own_input_are_read_again(tmp_path):
+    from ncforce_ipi.inputs.velocities import velocities_xyz
+
+    start = saved(tmp_path / "turned.traj", turned(argon()))
+    first = read_structure(start, saved(tmp_path / "turned.xyz", turned(argon())))
+    (tmp_path / "init_velocities.xyz").write_text(velocities_xyz(first))
+    again = read_structure(start, str(tmp_path / "init_velocities.xyz"))
+    np.testing.assert_allclose(again.get_momenta(), first.get_momenta(), rtol=1e-12)
+
+
+def test_the_reference_cell_of_the_barostat_is_the_turned_one(tmp_path):
+    primitive = bulk("Ar", "fcc", a=5.3) * (2, 2, 2)
+    atoms = read_structure(saved(tmp_path / "primitive.xyz", primitive))
+    xml = motion_xml(PLAN, Ensemble("npt", barostat="anisotropic"), 40.0, atoms)
+    words = xml.partition('<h0 shape="(3, 3)" units="angstrom"> [')[2].partition("]")[0]
+    h0 = np.array(words.split(","), float).reshape(3, 3)
+    assert np.array_equal(h0, atoms.cell.array.T)
+    assert not np.tril(h0, -1).any()  # columns: upper triangular
+    np.testing.assert_allclose(atoms.cell.cellpar(), primitive.cell.cellpar(), rtol=1e-12)
+
+
+def test_all_digits_go_into_the_input(tmp_path):
+    atoms = read_structure(saved(tmp_path / "turned.traj", turned(argon())))
+    (tmp_path / "init.xyz").write_text(structure_xyz(atoms))
+    written = ase.io.read(tmp_path / "init.xyz")
+    assert np.array_equal(written.cell.array, atoms.cell.array)
+    assert written.pbc.all()
+    np.testing.assert_allclose(written.positions, atoms.positions, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("column", ["mass", "masses"])
+def test_masses_of_either_name_are_used(tmp_path, column):
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
+    atoms.set_array(column, np.full(4, 20.0))
+    found = read_structure(saved(tmp_path / "heavy.xyz", atoms))
+    assert found.get_masses().tolist() == [20.0] * 4
+    assert ":masses:R:1" in structure_xyz(found)
+
+
+def test_masses_that_are_in_doubt_are_refused(tmp_path):
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
+    atoms.set_masses(np.full(4, 40.0))
+    atoms.set_array("mass", np.full(4, 20.0))
+    with pytest.raises(InputError, match="different numbers in columns mass and masses"):
+        read_structure(saved(tmp_path / "two.xyz", atoms))
+    atoms.arrays.pop("mass")
+    atoms.set_masses([20.0, np.inf, 20.0, 20.0])
+    with pytest.raises(InputError, match="masses are not finite"):
+        read_structure(saved(tmp_path / "nan.xyz", atoms))
+
+
+def test_deuterium_is_named_with_the_way_out(tmp_path):
+    text = f"1\n{BOX} Properties=species:S:1:pos:R:3\nD 0 0 0\n"
+    (tmp_path / "d.xyz").write_text(text)
+    with pytest.raises(InputError, match=r"no element D; write H, and 2\.014 in a column masses"):
+        read_structure(str(tmp_path / "d.xyz"))
+
+
+BOX = 'Lattice="9 0 0 0 9 0 0 0 9"'
+
+
+@pytest.mark.parametrize("unit", ["angstrom", "atomic_unit"])
+def test_xyz_of_ipi_has_units_of_ipi(tmp_path, unit):
+    factor = {"angstrom": 1.0, "atomic_unit": BOHR_A}[unit]
+    atoms = argon()
+    lines = []
+    for step in (0, 10):
+        cell = " ".join(f"{x:.9f}" for x in atoms.cell.lengths() / factor)
+        lines += [
+            f"{len(atoms)}",
+            f"# CELL(abcABC): {cell} 90.0 90.0 90.0  Step: {step}  Bead: 0 "
+            f"positions{{{unit}}}  cell{{{unit}}}",
+            *(f"Ar {x:.9e} {y:.9e} {z:.9e}" for x, y, z in (atoms.positions + step) / factor),
+        ]
+    path = tmp_path / "md.pos_0.xyz"
+    path.write_text("\n".join(lines) + "\n")
+    found = read_structure(f"{path}@0")
+    np.testing.assert_allclose(found.positions, atoms.positions, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(found.cell.array, atoms.cell.array, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(read_structure(str(path)).positions, atoms.positions + 10, atol=1e-8)
+    frames = read_frames([str(path)])
+    assert [frame.name for frame in frames] == ["md.pos_0.xyz@0", "md.pos_0.xyz@1"]
+    np.testing.assert_allclose(frames[0].structure.cell, atoms.cell.array, rtol=0, atol=1e-8)
+
+
+def test_isotopes_of_ipi_and_names_that_are_no_elements(tmp_path):
+    head = "# CELL(abcABC): 9 9 9 90 90 90 Step: 0 Bead: 0 positions{angstrom} cell{angstrom}"
+    path = tmp_path / "x.xyz"
+    path.write_text(f"3\n{head}\nO 0 0 0\nD 1 0 0\nD 0 1 0\n")
+    found = read_structure(str(path))
+    assert found.get_chemical_symbols() == ["O", "H", "H"]
+    np.testing.assert_allclose(found.get_masses(), [15.999, 2.014, 2.014], atol=2e-4)
+    path.write_text(f"1\n{head}\nOW 0 0 0\n")
+    with pytest.raises(InputError, match="atoms called OW; expected chemical symbols"):
+        read_structure(str(path))
+
+
+def test_positions_and_velocities_of_different_steps(tmp_path):
+    def file(name, quantity, unit, steps):
+        head = "# CELL(abcABC): 9 9 9 90 90 90  Step: {} Bead: 0 {}{{{}}}  cell{{angstrom}}"
+        text = "".join(
+            f"1\n{head.format(step, quantity, unit)}\nAr {step}e-4 0 0\n" for step in steps
+        )
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    positions = file("p.xyz", "positions", "angstrom", [0, 250])
+    velocities = file("v.xyz", "velocities", "m/s", [0, 250, 254])
+    with pytest.raises(
+        InputError, match=r"p\.xyz@-1 is of step 250.* of step 254; give --velocities .*v\.xyz@1$"
+    ):
+        read_structure(positions, velocities)
+    assert read_structure(positions, f"{velocities}@1").get_momenta().any()
+    assert not read_structure(f"{positions}@0", f"{velocities}@0").get_momenta().any()
+    assert read_structure(f"{positions}@1", f"{velocities}@-2").get_momenta().any()
+    with pytest.raises(InputError, match=r"expected @N or @-N of 3 frames, got @7"):
+        read_structure(positions, f"{velocities}@7")
+    other = file("w.xyz", "velocities", "m/s", [1, 2])
+    with pytest.raises(InputError, match="give velocities of that step"):
+        read_structure(positions, other)
+
+
+@pytest.mark.parametrize(
+    ("frame", "match"),
+    [
+        ('1\n{} Properties=species:S:1:pos:R:3 pbc="T T T"\n', "read by ASE"),
+        ("0\n{} Properties=species:S:1:pos:R:3\n", "has no atoms|read by ASE"),
+        ("1\n{} Properties=species:S:1:pos:R:3\nAr nan 0 0\n", "not finite numbers"),
+    ],
+)
+def test_no_structure(tmp_path, frame, match):
+    (tmp_path / "x.xyz").write_text(frame.format(BOX))
+    with pytest.raises(InputError, match=match):
+        read_structure(str(tmp_path / "x.xyz"))
+
+
+def test_a_file_of_velocities_is_no_structure(tmp_path):
+    (tmp_path / "v.extxyz").write_text(
+        f'2\n{BOX} Properties=species:S:1:pos:R:3 ipi_comment="Step: 0 Bead: 0 '
+        'velocities{ase} cell{ase}"\nAr 0 0 0\nAr 0 0 0\n'
+    )
+    with pytest.raises(InputError, match="holds velocities, no positions"):
+        read_structure(str(tmp_path / "v.extxyz"))
+
+
+def test_a_single_atom(tmp_path):
+    found = read_structure(saved(tmp_path / "one.xyz", Atoms("Ar", cell=[9, 9, 9], pbc=True)))
+    assert len(found) == 1
+
+
+def test_open_directions_get_room(tmp_path, caplog):
+    """A sheet whose file says that it ends along b, with atoms on both faces of the cell."""
+    sheet = bulk("Ar", "fcc", a=5.3, cubic=True)
+    sheet.pbc = (True, False, True)
+    with caplog.at_level(logging.WARNING):
+        found = read_structure(saved(tmp_path / "sheet.xyz", sheet))
+    assert "sheet.xyz is not periodic along b" in caplog.text
+    assert "images get 20.0 A of vacuum" in caplog.text
+    np.testing.assert_allclose(found.cell.lengths(), [5.3, 2.65 + 20.0, 5.3])
+    assert found.pbc.all()
+    # forces as those of the open sheet: 20 A is beyond the cutoff
+    from ncforce_ipi.backend import Wanted
+    from ncforce_ipi.drivers.analytic import load
+    from ncforce_ipi.reading.structures import to_structure
+
+    model, wanted = load("lennard-jones"), Wanted(frozenset(["conservative"]))
+    forces = [
+        model.evaluate(to_structure(a), wanted)["conservative"].forces for a in (sheet, found)
+    ]
+    np.testing.assert_allclose(forces[1], forces[0], atol=1e-10)
+
+
+def test_an_open_direction_with_room_keeps_its_vector(tmp_path):
+    water = molecule("H2O")
+    water.set_cell([[30, 0, 0], [10, 35, 0], [0, 0, 30]])
+    found = read_structure(saved(tmp_path / "water.xyz", water))  # pbc="F F F"
+    np.testing.assert_allclose(found.cell.array, water.cell.array)
+    water.set_cell(np.diag([0, 0, 4.0]))
+    found = read_structure(saved(tmp_path / "tight.traj", water))
+    assert found.cell.lengths().min() >= 20.0
+
+
+def test_a_structure_without_a_cell_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no periodic cell.*for a molecule, a Lattice="):
+        read_structure(saved(tmp_path / "m.xyz", molecule("H2O"), format="xyz"))
+
+
+def test_momenta_that_are_left_out_are_said(tmp_path, caplog):
+    file = saved(tmp_path / "moving.xyz", argon())
+    with caplog.at_level(logging.WARNING):
+        read_structure(file)
+    assert "moving.xyz has momenta, which are not used: give --velocities" in caplog.text
+    caplog.clear()
+    read_structure(file, file)
+    assert not caplog.records
+
+
+POSCAR = """argon
+1.0
+{}
+Ar
+2
+Selective dynamics
+Direct
+0.0 0.0 0.0 F F F
+0.5 0.5 0.5 {}
+"""
+
+
+@pytest.mark.parametrize("cell", [np.eye(3) * 8, np.eye(3) * 8 @ TURN])
+def test_atoms_that_are_held(tmp_path, cell):
+    """By ASE's constraint, by move_mask, by selective dynamics; also in a turned cell."""
+    atoms = Atoms("Ar2", positions=np.array([[0, 0, 0], [4, 4, 4]]) @ cell / 8, cell=cell, pbc=True)
+    atoms.set_constraint(FixAtoms([0]))
+    files = [saved(tmp_path / f"held.{suffix}", atoms) for suffix in ("xyz", "traj", "json")]
+    rows = "\n".join(" ".join(f"{x:.12f}" for x in row) for row in cell)
+    (tmp_path / "POSCAR").write_text(POSCAR.format(rows, "T T T"))
+    for file in [*files, str(tmp_path / "POSCAR")]:
+        found = read_structure(file)
+        assert held(found).tolist() == [[True] * 3, [False] * 3]
+        assert held_xml(found) == "<fixcom> False </fixcom>\n<fixatoms> [ 0 ] </fixatoms>"
+        assert "<fixatoms> [ 0 ] </fixatoms>" in motion_xml(PLAN, Ensemble(), 40.0, found)
+        with pytest.raises(InputError, match="1 atoms are held, and a barostat would move them"):
+            preflight.check(lj(ensemble=Ensemble("npt")), found)
+
+
+def test_coordinates_that_are_held(tmp_path):
+    (tmp_path / "POSCAR").write_text(POSCAR.format("8 0 0\n0 8 0\n0 0 8", "T F T"))
+    found = read_structure(str(tmp_path / "POSCAR"))
+    assert "<fixatoms_dof> [ 0, 1, 2, 4 ] </fixatoms_dof>" in held_xml(found)
+    (tmp_path / "POSCAR").write_text(POSCAR.format("8 0 0\n1 8 0\n0 0 8", "T F T"))
+    with pytest.raises(InputError, match=r"lattice vectors only .* right angles"):
+        read_structure(str(tmp_path / "POSCAR"))
+
+
+def test_constraints_that_cannot_be_held(tmp_path):
+    atoms = argon()
+    cases = [
+        (FixBondLengths([(0, 1)]), "constraint FixBondLengths, which i-PI can't hold"),
+        (FixedPlane(0, (0, 0, 1)), "constraint FixedPlane"),
+        (FixAtoms(range(len(atoms))), "all atoms of .* are held: nothing can move"),
+    ]
+    for constraint, match in cases:
+        atoms.set_constraint(constraint)
+        with pytest.raises(InputError, match=match):
+            read_structure(saved(tmp_path / "c.traj", atoms))
+    other = turned(argon())
+    other.set_constraint(FixCartesian(3, (True, False, False)))
+    with pytest.raises(InputError, match=r"atom 3 of .* held along some directions only, and the"):
+        read_structure(saved(tmp_path / "c.traj", other))
+
+
+def test_held_atoms_do_not_start_with_velocities(tmp_path):
+    atoms = argon()
+    atoms.set_constraint(FixAtoms([2, 3]))
+    file = saved(tmp_path / "x.traj", atoms)
+    momenta = read_structure(file, saved(tmp_path / "moving.xyz", argon())).get_momenta()
+    assert not momenta[[2, 3]].any()
+    np.testing.assert_allclose(momenta[:2], argon().get_momenta()[:2], atol=1e-8)
+
+
+def test_columns_that_look_like_flags_are_said(tmp_path, caplog):
+    atoms = argon()
+    atoms.set_array("fixed", np.arange(8) % 2)
+    with caplog.at_level(logging.WARNING):
+        read_structure(saved(tmp_path / "x.xyz", atoms))
+    assert "column fixed, which is not understood: no atom is held" in caplog.text
+
+
+def test_atoms_that_are_too_close_are_said():
+    close = Atoms("OHH", [[0, 0, 0], [0.62, 0, 0], [0, 0.97, 0]], cell=[9, 9, 9], pbc=True)
+    (line,) = [w for w in preflight.check(lj(), close).warnings if "apart" in w]
+    assert line.startswith("atoms 0 (O) and 1 (H) are 0.62 A apart, a bond has about 0.97 A")
+    for name in ("H2O", "N2", "CO", "C2H2", "H2", "O2", "HCN", "CO2", "HF"):
+        atoms = molecule(name, cell=[9, 9, 9], pbc=True)
+        assert not [w for w in preflight.check(lj(), atoms).warnings if "apart" in w]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_sheet_across_another_axis_is_refused_in_plane(axis):
+    film = bulk("Ar", "fcc", a=5.3, cubic=True) * (2, 2, 2)
+    cell = film.cell.array.copy()
+    cell[axis, axis] = 25.0
+    film.set_cell(cell)
+    order = ("b, c, a", "c, a, b")[axis]
+    in_plane = lj(ensemble=Ensemble("npt", barostat="in-plane"))
+    with pytest.raises(InputError, match=f"in-plane would close; .* in the order {order}"):
+        preflight.check(in_plane, film)
+    permuted = film.copy()
+    permuted.set_cell(film.cell.array[["abc".index(name) for name in order.split(", ")]])
+    q = preflight.vacuum_A(permuted)
+    assert q[2] > 10 > q[:2].max()
+    preflight.check(in_plane, permuted)
