@@ -108,6 +108,72 @@ def test_a_driver_that_comes_by_itself(atoms, tmp_path):
         process.wait()
 
 
+STRICT = """
+import sys
+import numpy as np
+from ase import Atoms
+from ase.calculators.lj import LennardJones
+from ase.calculators.socketio import SocketClient
+
+
+class Strict(LennardJones):
+    def calculate(self, atoms, properties, changes):
+        cell = atoms.cell.array
+        if np.triu(cell, 1).any() or np.linalg.det(cell) <= 0:
+            sys.exit("cells of LAMMPS and i-PI have a along x and b in the xy plane")
+        super().calculate(atoms, properties, changes)
+
+
+atoms = Atoms("Ar8", np.arange(24).reshape(8, 3), cell=np.eye(3) * 8, pbc=True)
+atoms.calc = Strict(epsilon=0.0104, sigma=3.4, rc=5.0)
+SocketClient(unixsocket=sys.argv[1], timeout=60).run(atoms)
+"""
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2]])
+def test_a_client_that_knows_only_cells_like_ipi(tmp_path, turned, order):
+    """Any frame and either hand; forces come back in the frame of the structure."""
+    from ase import Atoms
+    from ase.calculators.lj import LennardJones
+    from scipy.spatial.transform import Rotation
+
+    from ncforce_ipi.reading.structures import to_structure
+
+    rng = np.random.default_rng(0)
+    cell = np.array([[7.6, 0, 0], [1.0, 7.8, 0], [-1.5, 0.5, 8.0]])
+    positions = (np.array(list(np.ndindex(2, 2, 2))) / 2) @ cell + rng.normal(0, 0.1, (8, 3))
+    turn = Rotation.random(random_state=1).as_matrix() if turned else np.eye(3)
+    atoms = Atoms("Ar8", positions @ turn, cell=(cell @ turn)[order], pbc=True)
+    name = f"ncforce_test_{uuid.uuid4().hex[:12]}"
+    (tmp_path / "strict.py").write_text(STRICT)
+    with forces.opened(f"unix:{name}") as backend:
+        asked = subprocess.Popen(
+            [sys.executable, "-c", LATER, str(tmp_path / "strict.py"), name],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            found = backend.evaluate(to_structure(atoms), SLOW)["conservative"]
+        finally:
+            backend.close()
+            asked.wait(TIMEOUT_S)
+    atoms.calc = LennardJones(epsilon=0.0104, sigma=3.4, rc=5.0)
+    # two Bohrs of CODATA: 1e-9 of lengths and energies
+    np.testing.assert_allclose(found.forces, atoms.get_forces(), rtol=1e-6, atol=1e-8)
+    assert found.energy == pytest.approx(atoms.get_potential_energy(), rel=1e-6)
+
+
+LATER = """
+import pathlib, runpy, sys, time
+sys.argv = sys.argv[1:]
+for _ in range(600):
+    if pathlib.Path("/tmp/ipi_" + sys.argv[1]).exists():
+        break
+    time.sleep(0.1)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def test_a_driver_that_dies_says_why_in_one_line(atoms):
     spec = f"{PROGRAM} driver analytic --model no-such-model"
     with (

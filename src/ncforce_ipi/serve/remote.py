@@ -20,6 +20,7 @@ import numpy as np
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.reading.orientation import in_ipi_frame
 from ncforce_ipi.reading.structures import to_atoms
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,8 @@ class RemoteBackend(Backend):
         if not np.array_equal(structure.numbers, self._numbers):
             self.close()
             self._open(structure)
-        atoms = to_atoms(structure)
+        turned, turn = in_ipi_frame(structure)  # LAMMPS and others know no other cells
+        atoms = to_atoms(turned)
         try:
             self._calculator.calculate(atoms, ["energy", "forces"], ["positions", "cell"])
         except Exception as err:  # ASE raises what the socket raises
@@ -91,7 +93,7 @@ class RemoteBackend(Backend):
                 f"{self.description} gave no forces within {WAIT_S:g} s: {said or err!r}"
             ) from err
         results = self._calculator.results
-        forces = np.array(results["forces"], float)
+        forces = turn.back(np.array(results["forces"], float))
         return {self._kind: Evaluation(float(results["energy"]), forces, np.full((3, 3), np.nan))}
 
     def close(self) -> None:
