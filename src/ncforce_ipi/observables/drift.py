@@ -61,8 +61,8 @@ class RunDrift:
 
     @property
     def tolerances(self) -> Tolerances | None:
-        """What LAMBench and mlipaudit say of it; None without a conserved quantity."""
-        if self.conserved is None:
+        """What LAMBench and mlipaudit say of it; None without a quantity that is conserved."""
+        if self.conserved is None or self.whole.leaks:
             return None
         part = self.part
         kelvin_meV = 0.5e3 * BOLTZMANN_EV_PER_K * part.dof / part.n_atoms  # K of an atom from T

@@ -13,7 +13,7 @@ from ncforce_ipi.analysis.statistics import interval_of_replicas, number_text
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
-from ncforce_ipi.observables.series import Series
+from ncforce_ipi.observables.series import HELD_CELL, Series
 from ncforce_ipi.observables.source import Source
 from ncforce_ipi.result import Printed
 
@@ -125,6 +125,8 @@ def _of_run(source: Source, without_potential: bool) -> RunPower:
             f"{source.name} has no column potential to leave out; add potential{{electronvolt}} "
             "to the properties in the i-PI input"
         )
+    if series.leaks:
+        raise InputError(f"{source.name}: {HELD_CELL}; take a run at constant volume")
     power = nonconservative_power(
         series.time_ps,
         series.conserved_meV,

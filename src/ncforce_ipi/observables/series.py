@@ -16,6 +16,10 @@ WITHOUT_ENERGY = (
     "the forces have no energy: what is called conserved is kinetic + thermostat energy, whose "
     "slope is the power of the forces where the temperature has no trend"
 )
+HELD_CELL = (
+    "a part of the cell is held (hfix): i-PI's conserved quantity gains energy with exact forces "
+    "too (docs/theory), so that its slope says nothing of the forces"
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Series:
     dof : degrees of freedom behind the temperature, of all beads
     n_atoms : number of atoms
     notes : what a reader should know
+    leaks : whether the conserved quantity changes with exact forces too
     """
 
     time_ps: NDArray[np.float64]
@@ -42,6 +47,7 @@ class Series:
     dof: float
     n_atoms: int
     notes: tuple[str, ...]
+    leaks: bool = False
 
     def part(self, chosen: NDArray[np.bool_]) -> Series:
         """The samples where ``chosen``, ``(n_samples,)``, is True."""
@@ -111,6 +117,8 @@ def series_of(
     conserved, potential = energies.get("conserved"), energies.get("potential")
     if conserved is not None and potential is not None and not potential.any():
         notes.append(WITHOUT_ENERGY)
+    if metadata.held_cell and conserved is not None:
+        notes.append(HELD_CELL)
     return Series(
         time_ps=time_ps,
         steps=table.column("step").astype(np.int64) if table.has("step") else None,
@@ -120,6 +128,7 @@ def series_of(
         dof=dof,
         n_atoms=n_atoms,
         notes=tuple(notes),
+        leaks=metadata.held_cell,
     )
 
 

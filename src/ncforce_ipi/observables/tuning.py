@@ -109,7 +109,7 @@ def _verdict(entry: Entry, slow: Entry, entries: Sequence[Entry], tolerance: flo
         ratio = ratio_to_fast(entry, entries)
         return Verdict(entry.mts, math.inf, 0.0, ratio, "bad")
     drift, reference = entry.drift_conserved, slow.drift_conserved
-    if drift is None or reference is None:
+    if drift is None or reference is None or entry.series.leaks:
         return Verdict(entry.mts, math.nan, math.nan, ratio_to_fast(entry, entries), answer="open")
     excess = drift.slope - reference.slope
     ci95 = math.hypot(drift.ci95, reference.ci95)

@@ -44,6 +44,8 @@ class RunMetadata:
     isolated : whether nothing keeps that temperature: NVE
     n_beads : of the path integral, 1 for a classical run
     fixed_com : whether the centre of mass is held at rest
+    held_cell : whether a barostat holds parts of the cell (``hfix``): i-PI's conserved quantity
+        gains energy then, whatever the forces are
     model_sha256 : of the model, as run.json states it
     record : all of run.json; empty for a run of another launcher
     """
@@ -56,6 +58,7 @@ class RunMetadata:
     isolated: bool = False
     n_beads: int = 1
     fixed_com: bool = True
+    held_cell: bool = False
     model_sha256: str = ""
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -124,6 +127,7 @@ def _of_record(directory: Path, record: Record, known: RunMetadata) -> RunMetada
             temperature_K=float(record["temperature_K"]),
             isolated=(record.get("ensemble") or {}).get("name") == "nve",
             n_beads=int((record.get("ensemble") or {}).get("beads", 1)),
+            held_cell=(record.get("ensemble") or {}).get("barostat") == "in-plane",
             step_fs=float(record["plan"]["outer_step_fs"]),
             model_sha256=str((record.get("model") or {}).get("sha256") or ""),
             record=record,
@@ -185,6 +189,7 @@ def _of_system(system: Element) -> RunMetadata:
         temperature_K=None if kelvin is None else _positive(number(kelvin, "temperature", -1.0)),
         isolated=dynamics is not None and dynamics.get("mode", "nve") == "nve",
         n_beads=replicas,
+        held_cell=bool(words(system, ".//barostat/hfix")),
         # i-PI lets the centre of mass go where atoms are fixed
         fixed_com=(system.findtext(".//fixcom") or "True").strip().lower() == "true"
         and not any(words(system, f".//{tag}") for tag in ("fixatoms", "fixatoms_dof")),
