@@ -5,7 +5,7 @@ molecule, which does work on a closed loop.  Environment:
 
 NCFORCE_TEST_FAULT
     File with ``what n``; at the n-th evaluation the file is removed and ``what`` happens: ``die``,
-    ``kill`` (by SIGKILL), ``deaf`` (die with a request unread), ``nan``.
+    ``kill`` (by SIGKILL), ``hang``, ``deaf`` (die with a request unread), ``nan``.
 NCFORCE_TEST_TWIST
     Strength of the twist, eV/A^2 (0.01 if not given).
 NCFORCE_TEST_SLEEP_S
@@ -48,6 +48,8 @@ class Analytic(Backend):
         scale = np.nan if fault("nan", self.n) else 1.0
         if fault("die", self.n):
             os._exit(3)
+        if fault("hang", self.n):
+            time.sleep(3600)
         if fault("kill", self.n):
             os.kill(os.getpid(), signal.SIGKILL)
         energy, forces = harmonic(structure.positions)

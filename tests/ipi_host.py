@@ -154,6 +154,12 @@ class Host:
         return np.array([line.split()[1:] for line in lines[-int(lines[0]) :]], float)
 
 
+def trajectory(directory: Path | str) -> dict[str, bytes]:
+    """Bytes of every output of ``ncforce run``."""
+    names = ("simulation.out", "simulation.pos_0.extxyz", "simulation.vel_0.xyz")
+    return {name: Path(directory, name).read_bytes() for name in names}
+
+
 def free_port() -> int:
     """A TCP port of the loopback address on which nobody listened a moment ago."""
     with socket.socket() as probe:

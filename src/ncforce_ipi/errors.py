@@ -17,6 +17,10 @@ class ModelError(NcforceError):
     """A model that can't be loaded, or lacks what was asked of it, or gave a non-finite number."""
 
 
+class OutputError(ModelError):
+    """A model that returned what can't be used; it would do so again."""
+
+
 class ContractError(NcforceError):
     """A family of models that breaks the contract which ``ncforce_ipi.testing`` checks."""
 

@@ -1,6 +1,5 @@
 """Drivers that come, go and are replaced while a real i-PI runs: the trajectory stays bitwise."""
 
-import json
 import os
 import shutil
 import signal
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import job, resume, run
+from ncforce_ipi.launch import resume, run
 from ncforce_ipi.launch.processes import Child
-from tests.ipi_host import ANALYTIC, INET, N_OUTER, TIMEOUT_S, free_port, host, molecules
+from tests.ipi_host import ANALYTIC, INET, N_OUTER, TIMEOUT_S, free_port, host, trajectory
 
 pytest.importorskip("ipi")
 pytestmark = pytest.mark.e2e
@@ -63,30 +62,6 @@ def test_a_fast_driver_is_killed_and_another_joins(tmp_path):
         for driver, log in ((stays, "stays.log"), (joins, "joins.log")):
             assert driver.wait(TIMEOUT_S) == 0
             assert it.evaluations(log, "fast") > 0
-
-
-@pytest.fixture
-def launch(tmp_path, monkeypatch, capfd):
-    """``launch(out, ...)``: ``ncforce run`` with the analytic driver; code, stderr, record."""
-    monkeypatch.setattr(job, "PROGRAM", (sys.executable, ANALYTIC))
-    monkeypatch.setenv("NCFORCE_TEST_FAULT", str(tmp_path / "fault"))
-    monkeypatch.chdir(tmp_path)
-    Path("start.xyz").write_text(molecules())
-    Path("model.txt").write_text("any file")
-
-    def call(out, *words):
-        words = ("--model", "analytic:model.txt", "--structure", "start.xyz", *words)
-        words += ("--mts", "4", "--time-ps", "0.06", "--out", out)
-        code = cli.main(["run", *words])
-        return code, capfd.readouterr().err, json.loads(Path(out, "run.json").read_text())
-
-    return call
-
-
-def trajectory(directory):
-    """Bytes of every output of ``ncforce run``."""
-    names = ("simulation.out", "simulation.pos_0.extxyz", "simulation.vel_0.xyz")
-    return {name: Path(directory, name).read_bytes() for name in names}
 
 
 def test_one_of_two_drivers_of_a_run_is_killed(launch, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from ncforce_ipi.analysis.runaway import kinetic_meV
 from ncforce_ipi.launch import supervise
+from ncforce_ipi.launch.drivers import MAX_RESTARTS
 from ncforce_ipi.launch.processes import Child
 from ncforce_ipi.launch.progress import Row
 from ncforce_ipi.launch.supervise import Driver, Limits, StopRequest, Watch
@@ -77,14 +78,14 @@ class Bench:
 
 def test_a_killed_driver_is_started_again_a_bounded_number_of_times():
     bench = Bench(1)
-    for _ in range(supervise.MAX_RESTARTS):
+    for _ in range(MAX_RESTARTS):
         assert bench.ends(0, KILLED) is None
-    assert bench.started == [0] * supervise.MAX_RESTARTS
+    assert bench.started == [0] * MAX_RESTARTS
     ending = bench.ends(0, KILLED)
     assert (ending.state, ending.reason) == (
         "failed", "driver-0 ended with -9 at step 0: it said nothing",
     )  # fmt: skip
-    assert len(bench.watch.notices) == supervise.MAX_RESTARTS
+    assert len(bench.watch.notices) == MAX_RESTARTS
 
 
 def test_a_driver_that_gives_up_at_once_is_not_started_again():

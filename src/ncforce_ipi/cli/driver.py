@@ -32,6 +32,7 @@ from ncforce_ipi.serve import client, families, sockets
 from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.evaluator import Evaluator, Serving, check_species
 from ncforce_ipi.serve.options import options_of, without
+from ncforce_ipi.serve.pulse import Pulse, live_file
 from ncforce_ipi.serve.sharedmemory import Segments
 from ncforce_ipi.species import read_species
 
@@ -69,7 +70,8 @@ def _add_family(parser: argparse.ArgumentParser, family: families.Family) -> Non
     _add_model(parser)
     _add_addresses(parser)
     add_options(parser.add_argument_group("forces"), SERVING.values())
-    parser.add_argument("--report", type=Path, help="write counts and seconds to this JSON file")
+    parser.add_argument("--report", type=Path, help="write counts and seconds to this JSON file; "
+                        "while it runs, counts to the .live file beside it")  # fmt: skip
     own = without(options, {*families.COMMON} - {"dtype"})
     add_options(parser.add_argument_group(f"model of {family.name}"), own.values())
 
@@ -257,6 +259,7 @@ def _serve(
 ) -> None:
     """Connect, serve, and write the report however it ends."""
     connections: list[client.Connection] = []
+    pulse = Pulse(live_file(args.report) if args.report else None)
     start = connected = time.perf_counter()
     try:
         for role, address in service.addresses.items():
@@ -265,7 +268,7 @@ def _serve(
                 record["end"] = "asked to stop"
                 return
             segments = Segments() if args.shm else None
-            connections.append(client.Connection(role, sock, segments, claims[role]))
+            connections.append(client.Connection(role, sock, segments, claims[role], pulse))
         log.info("connected")
         connected = time.perf_counter()
         record["end"] = client.serve(
@@ -277,6 +280,7 @@ def _serve(
         record["end"] = f"{type(err).__name__}: {err}"
         raise
     finally:
+        pulse.close()
         sockets.hang_up([connection.sock for connection in connections])
         if args.report:
             record["connect_s"] = connected - start

@@ -203,6 +203,11 @@ def driver_command(job: Job, sockets: Path, index: int = 0) -> list[str]:
     )
 
 
+def is_ours(command: Sequence[str]) -> bool:
+    """Whether a driver's command starts a program of this installation."""
+    return command[0] in (PROGRAM[0], str(Path(sysconfig.get_path("scripts")) / "ncforce"))
+
+
 def to_record(job: Job) -> dict[str, Any]:
     """The part of ``run.json`` from which ``from_record`` makes the job again."""
     plan, recipe, service = job.recipe.plan, job.recipe, job.service

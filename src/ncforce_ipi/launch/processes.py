@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ncforce_ipi.errors import RunError
@@ -78,7 +78,8 @@ class Child:
         """End it and all of its group now."""
         if self.code is None:
             os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait(KILL_S)
+            with suppress(subprocess.TimeoutExpired):  # it hangs in its kernel's hands (a GPU)
+                self._process.wait(KILL_S)
 
     def ends_within(self, seconds: float) -> bool:
         """Wait, but not longer than this, for it to end."""

@@ -17,14 +17,17 @@ from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.launch import claim, resume
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import check_addresses, private_directory
+from ncforce_ipi.launch.answers import Demand, Heard, reported, stranger
 from ncforce_ipi.launch.directory import locked
 from ncforce_ipi.launch.display import display
+from ncforce_ipi.launch.drivers import REFILL_STEPS, Driver
 from ncforce_ipi.launch.job import (
     Job,
     driver_command,
     driver_names,
     from_record,
     ipi_command,
+    is_ours,
     report_file,
     serves,
     to_record,
@@ -32,7 +35,6 @@ from ncforce_ipi.launch.job import (
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.launch.supervise import (
-    Driver,
     Ending,
     StopRequest,
     Watch,
@@ -41,6 +43,7 @@ from ncforce_ipi.launch.supervise import (
 )
 from ncforce_ipi.provenance import command_line
 from ncforce_ipi.rundir import INPUT_FILE, LOGS, PROPERTIES_FILE, Record, read_record
+from ncforce_ipi.serve.pulse import live_file
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -104,6 +107,7 @@ def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
     read_record(directory)  # where no run is, no lock is made
     with locked(directory) as lock:
         record = read_record(directory)
+        _check_forces(record)
         job = _extended(from_record(directory, record), time_ps)
         _check_models(job, record)
         n_outer = job.recipe.plan.n_outer
@@ -122,6 +126,13 @@ def _extended(job: Job, time_ps: float | None) -> Job:
     old = job.recipe.plan
     plan = Plan.from_time(old.forces, old.mts, old.inner_step_fs, time_ps)
     return replace(job, recipe=replace(job.recipe, plan=plan))
+
+
+def _check_forces(record: Record) -> None:
+    if record.get("foreign_forces"):
+        raise InputError(
+            f"this run can't go on: {record['reason']}; with --force it is moved aside"
+        )
 
 
 def _check_models(job: Job, record: Record) -> None:
@@ -149,14 +160,18 @@ def _segments(
 ) -> tuple[Ending, int]:
     """One i-PI process after another until one needs no successor; its ending and last step."""
     (job.directory / LOGS).mkdir(exist_ok=True)
-    for attempt in range(1 + MAX_RECOVERIES):
+    recoveries = 0
+    while True:
         record |= {"state": "running", "reason": ""}
         records.save(job.directory, record)
         with private_directory(job.recipe.plan.components) as sockets:
             watch, ending = _segment(job, input_file, sockets, lock, request, record)
         progressed = watch.follower.fresh_step is not None
-        if not (ending.recoverable and progressed and attempt < MAX_RECOVERIES):
+        if watch.follower.step - watch.from_step >= REFILL_STEPS:
+            recoveries = 0
+        if not (ending.recoverable and progressed and recoveries < MAX_RECOVERIES):
             break
+        recoveries += 1
         try:
             input_file = resume.prepare(job.directory, job.recipe.plan.n_outer)
         except InputError as err:
@@ -168,9 +183,11 @@ def _segment(
     job: Job, input_file: str, sockets: Path, lock: int, request: StopRequest, record: Record
 ) -> tuple[Watch, Ending]:
     """One i-PI process and its drivers, from start to end; adds its times to the record."""
-    directory, plan, names = job.directory, job.recipe.plan, driver_names(job)
-    for name in names:
-        (directory / report_file(name)).unlink(missing_ok=True)
+    directory, plan = job.directory, job.recipe.plan
+    for name in driver_names(job):
+        report = directory / report_file(name)
+        report.unlink(missing_ok=True)
+        live_file(report).unlink(missing_ok=True)
     (directory / "EXIT").unlink(missing_ok=True)  # i-PI would stop at once
     follower = Follower(directory / PROPERTIES_FILE)
     follower.skip_old()
@@ -182,25 +199,50 @@ def _segment(
         )  # fmt: skip
         stack.enter_context(ended(server))
 
-        def driver(index: int) -> Child:
-            threads = {"OMP_NUM_THREADS": str(job.service.threads)}
-            command, log = driver_command(job, sockets, index), logs / f"{names[index]}.log"
-            return stack.enter_context(ended(Child(names[index], command, directory, log, threads)))
-
-        drivers = [
-            Driver(partial(driver, index), driver(index), serves(job, index), follower.step)
-            for index in range(len(names))
-        ]
+        drivers = _drivers(job, sockets, stack, follower.step)
         watch = Watch(
             server, drivers, follower, plan.n_outer, job.recipe.temperature_K, record["n_atoms"],
-            job.limits, request,
+            job.limits, request, demand=Demand.of(plan, job.recipe.ensemble.beads),
+            from_step=follower.step,
         )  # fmt: skip
         with display(plan, record["n_atoms"], job.name) as shown:
             ending = watch.until_the_end(shown)
         wind_down(watch)
         follower.update()
-    record["segments"].append(records.segment(job, follower, watch.notices))
-    return watch, ending
+    entry = records.segment(job, follower, watch.notices)
+    record["segments"].append(entry)
+    return watch, _audited(watch, entry, ending)
+
+
+def _drivers(job: Job, sockets: Path, stack: ExitStack, step: int) -> list[Driver]:
+    """Start all drivers; they are killed when the stack is left."""
+    names, threads = driver_names(job), {"OMP_NUM_THREADS": str(job.service.threads)}
+
+    def start(index: int) -> Child:
+        command, log = driver_command(job, sockets, index), f"{LOGS}/{names[index]}.log"
+        child = Child(names[index], command, job.directory, job.directory / log, threads)
+        return stack.enter_context(ended(child))
+
+    found = []
+    for index, name in enumerate(names):
+        report = job.directory / report_file(name)
+        heard = Heard(live_file(report), is_ours(driver_command(job, sockets, index)))
+        again = partial(start, index)
+        found.append(Driver(again, again(), serves(job, index), step, heard=heard, report=report))
+    return found
+
+
+def _audited(watch: Watch, entry: Record, ending: Ending) -> Ending:
+    """The ending, unless somebody else has computed forces; adds who did to the segment."""
+    needed = watch.needed()
+    answers = reported(watch.answers(), entry.get("driver_report"))
+    entry["requests"] = {
+        role: {"needed": n, "answered_by_our_drivers": answers[role]} for role, n in needed.items()
+    }
+    reason = stranger(needed, answers)
+    for driver in watch.drivers:
+        driver.heard.forget()
+    return Ending("failed", reason, foreign=True) if reason and not ending.foreign else ending
 
 
 def _close(job: Job, record: Record, ending: Ending, steps_done: int) -> Outcome:
@@ -208,6 +250,7 @@ def _close(job: Job, record: Record, ending: Ending, steps_done: int) -> Outcome
         "state": ending.state,
         "reason": ending.reason,
         "unphysical": ending.unphysical,
+        "foreign_forces": ending.foreign,
         "steps_done": steps_done,
         "timings": records.total_timings(record["segments"], job.recipe.plan.mts),
     }

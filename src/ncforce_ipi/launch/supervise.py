@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Literal
 
 from ncforce_ipi.analysis.runaway import FAR_TOO_HOT, lost
+from ncforce_ipi.launch.answers import Demand, given, stranger
 from ncforce_ipi.launch.display import Display
+from ncforce_ipi.launch.drivers import FINAL, Driver
+from ncforce_ipi.launch.hangs import Watchdog
 from ncforce_ipi.launch.processes import TICK_S, Child
 from ncforce_ipi.launch.progress import Follower, Row
 
@@ -24,7 +27,6 @@ DEAD_THREAD = "Exception in thread"
 NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave
 STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
 DRIVER_STOP_S = 5.0
-MAX_RESTARTS = 5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ADVICE = "check the start structure for close atoms, or take a smaller time step"
 
@@ -57,6 +59,7 @@ class Ending:
     signal : number of the signal that asked for it, if one did
     recoverable : i-PI can go on from a checkpoint in a new process
     unphysical : energy, temperature or forces ran away; there is nothing to go on with
+    foreign : forces came from another program than our drivers; likewise
     """
 
     state: State
@@ -64,35 +67,7 @@ class Ending:
     signal: int | None = None
     recoverable: bool = False
     unphysical: bool = False
-
-
-@dataclass
-class Driver:
-    """A driver that can be started again.
-
-    Attributes
-    ----------
-    serves : the roles that it serves; drivers that serve the same stand in for each other
-    started_at : step at which it last was started
-    restarts : how often it was started again
-    left_s : our clock when it was first seen to have left of its own accord, seconds
-    lost : it ended and isn't started again
-    """
-
-    start: Callable[[], Child]
-    child: Child
-    serves: str = "all"
-    started_at: int = 0
-    restarts: int = 0
-    left_s: float | None = None
-    lost: bool = False
-
-    def again(self, step: int) -> None:
-        """Start it anew at this step."""
-        self.child = self.start()
-        self.started_at = step
-        self.restarts += 1
-        self.left_s = None
+    foreign: bool = False
 
 
 @dataclass
@@ -127,6 +102,8 @@ class Watch:
     Attributes
     ----------
     n_outer : last step of the run
+    demand : what i-PI asks of the drivers; None if that isn't looked at
+    from_step : after which i-PI was started
     reference_K : temperature that was asked for, K
     """
 
@@ -139,6 +116,12 @@ class Watch:
     limits: Limits
     request: StopRequest
     notices: list[str] = field(default_factory=list)
+    demand: Demand | None = None
+    from_step: int = 0
+
+    def __post_init__(self) -> None:
+        self.watchdog = Watchdog(self.limits.stall_s)
+        self.progress_s = 0.0  # of its clock, at the last new step
 
     def until_the_end(self, display: Display) -> Ending:
         """Look again and again; say how it ended.  Processes may still run then."""
@@ -150,8 +133,12 @@ class Watch:
             time.sleep(TICK_S)
 
     def _ending(self, rows: Sequence[Row]) -> Ending | None:
+        self._end_those_that_hang()
+        if rows:
+            self.progress_s = self.watchdog.patience.now_s
         return (
-            self._unphysical(rows)
+            self._foreign()
+            or self._unphysical(rows)
             or self._server_ended()
             or self._asked()
             or self._deaf()
@@ -164,6 +151,28 @@ class Watch:
             return None
         name = signal.Signals(self.request.signum).name
         return Ending("stopped", f"stopped by {name}", signal=self.request.signum)
+
+    def _foreign(self) -> Ending | None:
+        """Whether somebody else has computed forces.  Rows were read before counts are."""
+        reason = stranger(self.needed(), self.answers())
+        return Ending("failed", reason, foreign=True) if reason else None
+
+    def needed(self) -> dict[str, int]:
+        """Requests of each role in the steps that i-PI has done since it was started."""
+        if self.demand is None or self.follower.fresh_step is None:
+            return {}
+        return self.demand.until(self.follower.step - self.from_step)
+
+    def answers(self) -> dict[str, int | None]:
+        """What our drivers have answered of them."""
+        return given([(driver.serves, driver.heard.beat) for driver in self.drivers])
+
+    def _end_those_that_hang(self) -> None:
+        for driver, how in self.watchdog.look(self.drivers):
+            driver.hung = how
+            driver.child.kill()
+            at = f"at step {self.follower.step}"
+            self.notices.append(f"{driver.child.name} was {how} {at}: ended")
 
     def _unphysical(self, rows: Sequence[Row]) -> Ending | None:
         """The first of these rows that is beyond the rule, or the user's own limit."""
@@ -192,7 +201,8 @@ class Watch:
     def _server_ended(self) -> Ending | None:
         if self.server.code is None:
             return None
-        if ending := self._unphysical(self.follower.update()):  # what it wrote last
+        rows = self.follower.update()  # what it wrote last
+        if ending := self._foreign() or self._unphysical(rows):
             return ending
         if self.server.code == 0 and self.follower.step == self.n_outer:
             return Ending("finished")
@@ -212,10 +222,12 @@ class Watch:
             if driver.lost or driver.child.code is None or self._may_be_the_end(driver):
                 continue
             said = driver.child.last_words()
-            why = f"{driver.child.how_it_ended()} at step {self.follower.step}: {said}"
+            why = f"{driver.how_it_ended()} at step {self.follower.step}: {said}"
             if NOT_FINITE in said:
                 return _runaway(why)
-            if self._worth_a_restart(driver):
+            if driver.error in FINAL:
+                return Ending("failed", why)
+            if driver.worth_a_restart(self.follower.step):
                 driver.again(self.follower.step)
             else:
                 driver.lost = True
@@ -232,14 +244,8 @@ class Watch:
             driver.left_s = time.monotonic()
         return time.monotonic() - driver.left_s < STOP_S
 
-    def _worth_a_restart(self, driver: Driver) -> bool:
-        """A driver that a signal ended may do better; one that gave up at once would again."""
-        killed = driver.child.code is not None and driver.child.code < 0
-        progress = self.follower.step > driver.started_at
-        return (killed or progress) and driver.restarts < MAX_RESTARTS
-
     def _stalled(self) -> Ending | None:
-        silent_s = time.monotonic() - self.follower.last_s
+        silent_s = self.watchdog.patience.now_s - self.progress_s
         if silent_s <= self.limits.stall_s:
             return None
         return Ending(

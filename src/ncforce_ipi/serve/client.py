@@ -27,6 +27,7 @@ from ncforce_ipi.errors import ProtocolError
 from ncforce_ipi.serve import protocol
 from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.evaluator import Evaluator
+from ncforce_ipi.serve.pulse import Pulse
 from ncforce_ipi.serve.sharedmemory import Segments
 from ncforce_ipi.serve.stream import LeftError, Stream
 
@@ -47,13 +48,14 @@ class Connection:
     """One socket, and what was received on it but not yet answered.
 
     ``segments`` is shared memory, if structures and forces go through that and not the socket;
-    ``claims`` is compared with what the server says in INIT.
+    ``claims`` is compared with what the server says in INIT; ``pulse`` is told of every answer.
     """
 
     role: Role
     sock: socket.socket
     segments: Segments | None = None
     claims: Claims | None = None
+    pulse: Pulse = field(default_factory=lambda: Pulse(None))
     initialised: bool = False
     batch_size: int = 1
     structures: list[Structure] = field(default_factory=list)
@@ -186,7 +188,9 @@ def _handle(
         connection.structures = connection.receive(numbers)
         connection.initialised = True  # servers that never send INIT are content with that
     elif header == "GETFORCE" and connection.structures:
-        connection.send(_evaluate(connection, evaluator))
+        with connection.pulse.answering(connection.role, len(connection.structures)):
+            evaluations = _evaluate(connection, evaluator)
+        connection.send(evaluations)
         connection.structures = []
     else:
         raise ProtocolError(

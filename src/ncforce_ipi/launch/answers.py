@@ -1,0 +1,133 @@
+"""Who computes: what our drivers have answered, against what the steps that are done have asked.
+
+A driver counts an answer before it sends it (``serve.pulse``), and i-PI writes a step after it has
+got the answers.  So fewer answers than the steps need mean that somebody else has given some:
+whoever can reach i-PI's socket may do that, for its protocol asks nobody who he is.  More mean
+nothing: answers of a driver that died on the way are asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.rundir import Record
+from ncforce_ipi.serve.pulse import Beat, read
+
+ROLES = {"slow": ("slow",), "fast": ("fast",), "both": ("slow", "fast"), "all": ("slow", "fast")}
+
+
+@dataclass
+class Heard:
+    """The pulse of a driver, over all processes that it was.
+
+    Attributes
+    ----------
+    path : where it is written; None for a driver that writes none
+    ours : whether it is a program of this installation, which does write one as soon as it serves
+    before : sums of the processes that ended; None where one said nothing
+    """
+
+    path: Path | None = None
+    ours: bool = False
+    before: Beat | None = field(default_factory=Beat)
+
+    @property
+    def now(self) -> Beat | None:
+        """Of the present process; None if it isn't known."""
+        if self.path is None:
+            return None
+        if self.ours and not self.path.exists():
+            return Beat()  # it hasn't reached i-PI yet
+        return read(self.path)
+
+    @property
+    def beat(self) -> Beat | None:
+        """With all answers so far, and the longest call; None if they aren't known."""
+        now, before = self.now, self.before
+        if now is None or before is None:
+            return None
+        return replace(
+            now,
+            slow=now.slow + before.slow,
+            fast=now.fast + before.fast,
+            longest_s=max(now.longest_s, before.longest_s),
+        )
+
+    def starts_again(self) -> None:
+        """Keep what a process that ended has answered; the next one begins at 0."""
+        self.before = self.beat
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove the file."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What i-PI asks: at the start once for each bead and role, then in every outer step.
+
+    Attributes
+    ----------
+    per_step : requests of each role in an outer step
+    at_start : requests of each role before the first step
+    """
+
+    per_step: Mapping[str, int]
+    at_start: int
+
+    @classmethod
+    def of(cls, plan: Plan, beads: int) -> Demand:
+        """The slow force is asked for once in an outer step, the fast one in each inner step."""
+        inner = plan.mts if plan.forces == "mts" else 1
+        per_step = {role: beads * (inner if role == "fast" else 1) for role in plan.components}
+        return cls(per_step, beads)
+
+    def until(self, n_steps: int) -> dict[str, int]:
+        """Requests of each role up to the end of the n-th outer step."""
+        return {role: self.at_start + n * n_steps for role, n in self.per_step.items()}
+
+
+def given(drivers: Sequence[tuple[str, Beat | None]]) -> dict[str, int | None]:
+    """Answers of our drivers for each role; None where a driver of that role doesn't say.
+
+    Parameters
+    ----------
+    drivers : what each serves, and its beat
+    """
+    return {
+        role: _sum([beat for serves, beat in drivers if role in ROLES[serves]], role)
+        for role in ("slow", "fast")
+    }
+
+
+def _sum(beats: Sequence[Beat | None], role: str) -> int | None:
+    known = [beat.answers(role) for beat in beats if beat is not None]
+    return sum(known) if len(known) == len(beats) else None
+
+
+def reported(answers: Mapping[str, int | None], report: Record | None) -> dict[str, int | None]:
+    """The same, with what the drivers' reports say where nothing else does."""
+    roles = report.get("roles", {}) if report else {}
+    return {
+        role: roles.get(role, {}).get("evaluations") if n is None else n
+        for role, n in answers.items()
+    }
+
+
+def stranger(needed: Mapping[str, int], answers: Mapping[str, int | None]) -> str | None:
+    """Why not all forces were ours, in one line; None if they were, or it can't be known."""
+    for role, n in needed.items():
+        got = answers[role]
+        if got is not None and got < n:
+            return (
+                f"our drivers answered {got} of the {n} requests for {role} forces that these "
+                "steps took: another program has connected to i-PI and computed the others; "
+                "these steps can't be trusted, begin anew (unix sockets, without --port, are "
+                "private)"
+            )
+    return None

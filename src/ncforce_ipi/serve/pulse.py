@@ -1,0 +1,112 @@
+"""What a driver has answered so far and since when it computes, in a small file beside its report.
+
+The launcher reads it while the driver runs, and after it was killed.  An answer is counted before
+it is sent: what a server has got is never more than what is counted.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ncforce_ipi.backend import Role
+
+LAYOUT = struct.Struct("<16sqqdd")
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One state of a driver.
+
+    Attributes
+    ----------
+    machine : on which it runs; clocks and files of others say nothing here
+    slow, fast : answers of each role
+    busy_since_s : `time.monotonic` of the call of the model that goes on; 0 without one
+    longest_s : the longest call of the model so far, seconds
+    """
+
+    machine: bytes = b""
+    slow: int = 0
+    fast: int = 0
+    busy_since_s: float = 0.0
+    longest_s: float = 0.0
+
+    def answers(self, role: str) -> int:
+        """Of this role."""
+        return self.slow if role == "slow" else self.fast
+
+
+class Pulse:
+    """The file, as its driver writes it; without a path nothing is written."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._beat = Beat(this_machine())
+        self._file: int | None = None
+        if path is not None:
+            with suppress(OSError):  # who can't write it can still serve
+                self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        self._write()
+
+    @contextmanager
+    def answering(self, role: Role, n: int) -> Iterator[None]:
+        """Around the calls of the model for ``n`` answers of a role."""
+        start = time.monotonic()
+        self._beat = replace(self._beat, busy_since_s=start)
+        self._write()
+        yield
+        longest_s = max(self._beat.longest_s, time.monotonic() - start)
+        self._beat = replace(
+            self._beat,
+            slow=self._beat.slow + n * (role == "slow"),
+            fast=self._beat.fast + n * (role == "fast"),
+            busy_since_s=0.0,
+            longest_s=longest_s,
+        )
+        self._write()
+
+    def close(self) -> None:
+        """Leave the file with the last state."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _write(self) -> None:
+        if self._file is None:
+            return
+        try:
+            os.pwrite(self._file, LAYOUT.pack(*vars(self._beat).values()), 0)
+        except OSError:  # a full disk: rather no counts than old ones
+            with suppress(OSError):
+                os.ftruncate(self._file, 0)
+            self.close()
+
+
+def live_file(report: Path) -> Path:
+    """Where a driver with this report writes its pulse."""
+    return report.with_suffix(".live")
+
+
+def read(path: Path) -> Beat | None:
+    """The last state that a driver of this machine wrote there; None where it can't be known."""
+    try:
+        beat = Beat(*LAYOUT.unpack(path.read_bytes()))
+    except (OSError, struct.error):
+        return None
+    return beat if beat.machine == this_machine() else None
+
+
+def this_machine() -> bytes:
+    """Sixteen bytes that no other machine has."""
+    try:
+        text = BOOT_ID.read_text()
+    except OSError:
+        text = platform.node()
+    return text.encode()[:16].ljust(16, b"\0")

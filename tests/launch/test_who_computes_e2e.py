@@ -1,0 +1,146 @@
+"""Real runs in which somebody else computes, or a driver doesn't answer any more."""
+
+import json
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ncforce_ipi import cli
+from ncforce_ipi.launch import hangs, resume, run
+from ncforce_ipi.launch.processes import Child
+from tests.ipi_host import ANALYTIC, TIMEOUT_S, host, trajectory, two_free_ports
+
+pytest.importorskip("ipi")
+pytestmark = pytest.mark.e2e
+
+MTS, N_OUTER = 4, 30
+
+
+def requests(record):
+    """Of both roles, summed over the parts of a run: needed, and answered by our drivers."""
+    return {
+        role: tuple(
+            sum(part["requests"][role][key] for part in record["segments"])
+            for key in ("needed", "answered_by_our_drivers")
+        )
+        for role in ("slow", "fast")
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "beads"),
+    [
+        ([], 1),
+        (["--ensemble", "svr"], 1),
+        (["--ensemble", "gle"], 1),
+        (["--ensemble", "npt"], 1),
+        (["--drivers", "2", "--beads", "3", "--ensemble", "langevin"], 3),
+    ],
+)
+def test_i_pi_asks_as_often_as_we_say(launch, words, beads):
+    """Each request exactly once: what is needed isn't less than what is asked, nor more."""
+    code, said, record = launch("run", *words)
+    assert code == 0, said
+    slow, fast = beads * (N_OUTER + 1), beads * (MTS * N_OUTER + 1)
+    assert requests(record) == {"slow": (slow, slow), "fast": (fast, fast)}
+    assert not list(Path("run/logs").glob("*.live"))
+
+
+def test_after_a_resume(launch):
+    assert launch("run")[0] == 0
+    assert cli.main(["run", "--resume", "--out", "run", "--time-ps", "0.08"]) == 0
+    record = json.loads(Path("run/run.json").read_text())
+    again = record["segments"][1]["requests"]
+    assert again["slow"] == {"needed": 11, "answered_by_our_drivers": 11}
+    assert again["fast"] == {"needed": 41, "answered_by_our_drivers": 41}
+
+
+def test_a_stranger_on_the_port_fails_the_run(launch, tmp_path, capfd):
+    """It waits for the port and is served first; our driver connects and is never asked."""
+    port = two_free_ports()
+    with host(tmp_path / "stranger") as it:
+        words = ["driver", "analytic", "--model", str(tmp_path / "model.txt"), "--role", "fast"]
+        words += ["--structure", str(tmp_path / "start.xyz"), "--port", str(port + 1)]
+        twist = {"NCFORCE_TEST_TWIST": "0.02"}
+        it.start([sys.executable, ANALYTIC, *words, "--wait-s", "60"], "stranger.log", **twist)
+        it.wait_for("waiting up to 60 s", "stranger.log")
+        code, said, record = launch("run", "--port", str(port))
+    assert code == 1
+    last = said.splitlines()[-1]
+    assert "requests for fast forces that these steps took: another program has connected" in last
+    assert record["state"] == "failed"
+    assert record["foreign_forces"] is True
+    assert record["reason"] in last
+    needed, ours = requests(record)["fast"]
+    assert ours < needed
+    assert cli.main(["run", "--resume", "--out", "run"]) == 2
+    assert "this run can't go on: our drivers answered" in capfd.readouterr().err
+
+
+def children_of(monkeypatch):
+    """All processes that the launcher starts, as they come."""
+    children = []
+
+    def start(*arguments, **options):
+        children.append(Child(*arguments, **options))
+        return children[-1]
+
+    monkeypatch.setattr(run, "Child", start)
+    return children
+
+
+def when_at(step, directory, action):
+    """Do something once a run has written this step."""
+
+    def wait():
+        for _ in range(20 * TIMEOUT_S):
+            if resume.last_step(Path(directory, "simulation.out")) >= step:
+                action()
+                return
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def deaths(record):
+    return [death for part in record["segments"] for death in part.get("driver_deaths", [])]
+
+
+def test_a_stopped_driver_is_started_again(launch, monkeypatch):
+    assert launch("straight")[0] == 0
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
+    monkeypatch.setattr(hangs, "HANG_S", 1.0)
+    children = children_of(monkeypatch)
+
+    def stop():
+        os.kill(next(child for child in children if child.name == "driver").pid, signal.SIGSTOP)
+
+    thread = when_at(5, "run", stop)
+    code, said, record = launch("run")
+    thread.join()
+    assert code == 0, said
+    assert trajectory("run") == trajectory("straight")
+    assert re.match(
+        r"driver was stopped by a signal for \d s at step \d+: ended", deaths(record)[0]
+    )
+    assert all(needed <= ours for needed, ours in requests(record).values())
+
+
+def test_a_call_of_the_model_without_end(launch, monkeypatch, tmp_path):
+    assert launch("straight")[0] == 0
+    monkeypatch.setattr(hangs, "HANG_S", 1.0)
+    (tmp_path / "fault").write_text("hang 40")
+    code, said, record = launch("run")
+    assert code == 0, said
+    assert trajectory("run") == trajectory("straight")
+    noticed, death = deaths(record)
+    assert re.match(r"driver was in one call of the model for \d s at step 9: ended", noticed)
+    assert re.search(r"SIGKILL .*, which had hung \(in one call of the model for \d s\)", death)

@@ -1,0 +1,62 @@
+"""The counts that a driver leaves beside its report while it runs."""
+
+import errno
+import os
+
+import pytest
+
+from ncforce_ipi.serve import pulse
+from ncforce_ipi.serve.pulse import Pulse, live_file, read
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = live_file(tmp_path / "driver-report.json")
+    assert path.name == "driver-report.live"
+    assert read(path) is None
+    it = Pulse(path)
+    assert (read(path).slow, read(path).fast, read(path).busy_since_s) == (0, 0, 0.0)
+    with it.answering("fast", 3):
+        assert read(path).busy_since_s > 0
+        assert read(path).fast == 0
+    with it.answering("slow", 1):
+        pass
+    it.close()
+    beat = read(path)
+    assert (beat.answers("slow"), beat.answers("fast"), beat.busy_since_s) == (1, 3, 0.0)
+    assert beat.longest_s > 0
+
+
+def test_an_answer_that_failed_is_not_counted(tmp_path):
+    it = Pulse(tmp_path / "x")
+    with pytest.raises(ZeroDivisionError), it.answering("slow", 1):
+        _ = 1 / 0
+    assert read(tmp_path / "x").slow == 0
+
+
+def test_another_machine_says_nothing(tmp_path, monkeypatch):
+    """Its clock is another, and a shared file system may show old counts."""
+    Pulse(tmp_path / "x").close()
+    monkeypatch.setattr(pulse, "this_machine", lambda: b"another machine!")
+    assert read(tmp_path / "x") is None
+
+
+def test_a_full_disk_leaves_no_old_counts(tmp_path, monkeypatch):
+    it = Pulse(tmp_path / "x")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with it.answering("slow", 1):
+            pass
+    assert read(tmp_path / "x") is None
+    with it.answering("slow", 1):  # and serves on
+        pass
+
+
+def test_a_directory_that_can_not_be_written(tmp_path):
+    it = Pulse(tmp_path / "no" / "x")
+    with it.answering("slow", 1):
+        pass
+    it.close()
