@@ -1,5 +1,6 @@
 """Fixtures that several test files share.  Model libraries are imported only where one is used."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,17 @@ import pytest
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.species import read_species
+
+try:
+    import hypothesis
+except ImportError:  # the tests of the lowest versions do without it
+    pass
+else:  # NCFORCE_TEST_PROFILE=long: what is run before a release, in minutes
+    for name, n in (("short", 100), ("long", 10_000)):
+        hypothesis.settings.register_profile(
+            name, max_examples=n, deadline=None, derandomize=True, print_blob=True, database=None
+        )
+    hypothesis.settings.load_profile(os.environ.get("NCFORCE_TEST_PROFILE", "short"))
 
 WATER_XYZ = Path(__file__).parent.parent / "xml_inputs" / "water.xyz"
 

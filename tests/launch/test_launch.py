@@ -835,7 +835,7 @@ def test_bounded_wait(tmp_path):
 def test_a_recovery_without_a_checkpoint_says_both(monkeypatch, tmp_path):
     """Why i-PI was given up, and why it can't go on."""
     job = replace(TestJob.job, directory=tmp_path)
-    watch = SimpleNamespace(follower=SimpleNamespace(fresh_step=0, step=3))
+    watch = SimpleNamespace(follower=SimpleNamespace(fresh_step=0, step=3), from_step=0)
     ending = Ending("failed", "a thread of i-PI died", recoverable=True)
     monkeypatch.setattr(run, "_segment", lambda *_: (watch, ending))
     write(tmp_path, {"simulation.out": HEADER + row(0) + row(3)})

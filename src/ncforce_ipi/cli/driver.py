@@ -34,9 +34,9 @@ from ncforce_ipi.serve.evaluator import Evaluator, Serving, check_species
 from ncforce_ipi.serve.options import options_of, without
 from ncforce_ipi.serve.pulse import Pulse, live_file
 from ncforce_ipi.serve.sharedmemory import Segments
+from ncforce_ipi.serve.sockets import IPI_PREFIX
 from ncforce_ipi.species import read_species
 
-IPI_PREFIX = "/tmp/ipi_"  # where i-PI's own clients look for unix sockets
 SERVING = options_of(Serving)
 
 log = logging.getLogger("ncforce_ipi.driver")
@@ -92,7 +92,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 def _add_addresses(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "addresses", f"Unix sockets PREFIX + ADDRESS (as i-PI's, PREFIX is {IPI_PREFIX}) or TCP."
+        "addresses",
+        f"Unix sockets PREFIX + ADDRESS (as i-PI's, PREFIX is {IPI_PREFIX}) or TCP.",
     )
     group.add_argument("--socket-dir", type=Path, help="sockets are files of this directory")
     group.add_argument("--sockets-prefix", default=IPI_PREFIX, help="begin of every socket path")

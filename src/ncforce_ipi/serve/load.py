@@ -7,7 +7,8 @@
     'orb:orb-v2 --device cpu'                with options of the family
     'orb --model orb-v2 --device cpu'        the same
     '/other/env/bin/ncforce driver mace --model m.model'   a driver that is started, at a socket
-    unix:NAME   tcp:PORT                     a driver that comes to /tmp/ipi_NAME or localhost:PORT
+    unix:NAME   tcp:PORT   tcp:HOST:PORT     a driver that comes to /tmp/ipi_NAME, or to a port of
+                                             this machine alone, or of a HOST's address
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from ncforce_ipi.models import SHIPPED
 from ncforce_ipi.serve import families
 from ncforce_ipi.serve.options import Option, parse_words
 from ncforce_ipi.serve.remote import RemoteBackend
+from ncforce_ipi.serve.sockets import IPI_PREFIX, Address
 
+LOOPBACK = "127.0.0.1"
 FORMS = (
     "a shipped model (water), a metatomic file, FAMILY:MODEL, 'FAMILY --model MODEL OPTIONS', "
-    "'[PATH/]ncforce driver FAMILY --model ...', or a driver that comes by itself: unix:NAME, "
+    "'[PATH/]ncforce driver FAMILY --model ...', or wait for a driver to connect: unix:NAME, "
     "tcp:PORT"
 )
 
@@ -96,13 +99,16 @@ def _started(words: list[str], kind: Kind | None) -> Backend:
     def command(structure: Path) -> list[str]:
         return [program, *words[1:], *role, "--structure", str(structure)]
 
-    return RemoteBackend(kind, {}, command, shlex.join(words[2:]))
+    return RemoteBackend(kind, None, command, shlex.join(words[2:]))
 
 
 def _awaited(spec: str, transport: str, rest: str, kind: Kind | None) -> Backend:
     kind = kind or "conservative"
+    host, _, port = rest.rpartition(":")
     if transport == "unix" and rest and "/" not in rest:
-        return RemoteBackend(kind, {"unixsocket": rest}, None, spec)
-    if transport == "tcp" and rest.isdigit() and 0 < int(rest) < 65536:
-        return RemoteBackend(kind, {"port": int(rest)}, None, spec)
-    raise InputError(f"{spec!r}: expected unix:NAME (of /tmp/ipi_NAME) or tcp:PORT")
+        return RemoteBackend(kind, Address(path=f"{IPI_PREFIX}{rest}"), None, spec)
+    if transport == "tcp" and port.isdigit() and 0 < int(port) < 65536:
+        return RemoteBackend(kind, Address(host=host or LOOPBACK, port=int(port)), None, spec)
+    raise InputError(
+        f"{spec!r}: expected unix:NAME (of {IPI_PREFIX}NAME), tcp:PORT or tcp:HOST:PORT"
+    )

@@ -26,6 +26,7 @@ With ``batch_size: B`` in the text of INIT, B structures of one size come and go
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -135,8 +136,8 @@ def batch_size(init: Init) -> int:
         It is no positive number, or too large to be meant.
     """
     text = init.parameters.get("batch_size", "1")
-    if not (text.isdigit() and 1 <= int(text) <= MAX_BATCH):
-        raise ProtocolError(f"got batch_size {text!r} in INIT, expected 1 to {MAX_BATCH}")
+    if not (re.fullmatch("[0-9]{1,6}", text) and 1 <= int(text) <= MAX_BATCH):
+        raise ProtocolError(f"got batch_size {text[:20]!r} in INIT, expected 1 to {MAX_BATCH}")
     return int(text)
 
 
@@ -176,6 +177,29 @@ def to_wire(evaluation: Evaluation) -> tuple[float, NDArray[np.float64], NDArray
         evaluation.energy / HARTREE_EV,
         evaluation.forces / HARTREE_PER_BOHR_EV_PER_A,
         (evaluation.virial / HARTREE_EV).T,
+    )
+
+
+def from_wire_forces(
+    energy: float, forces: NDArray[np.float64], virial: NDArray[np.float64]
+) -> Evaluation:
+    """The inverse of ``to_wire``: from Hartree and Bohr, with the virial as it is sent."""
+    return Evaluation(
+        energy * HARTREE_EV, forces * HARTREE_PER_BOHR_EV_PER_A, virial.T * HARTREE_EV
+    )
+
+
+def encode_posdata(structure: Structure) -> bytes:
+    """The bytes of POSDATA; without three lattice vectors the inverse is a pseudo-inverse."""
+    h = structure.cell.T / BOHR_A
+    return b"".join(
+        (
+            header("POSDATA"),
+            np.ascontiguousarray(h).tobytes(),
+            np.ascontiguousarray(np.linalg.pinv(h)).tobytes(),
+            np.int32(len(structure.positions)).tobytes(),
+            np.ascontiguousarray(structure.positions / BOHR_A).tobytes(),
+        )
     )
 
 

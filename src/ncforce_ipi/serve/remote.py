@@ -1,7 +1,7 @@
 """Forces of any driver of i-PI's protocol over its socket: here the diagnostics are the server.
 
-Owns an ASE ``SocketIOCalculator`` and, where it started one, the driver's process.  Every wait has
-a bound.
+Owns the address, the driver that has connected and, where it was started here, its process.  Every
+wait has a bound.
 """
 
 from __future__ import annotations
@@ -10,43 +10,23 @@ import contextlib
 import logging
 import subprocess
 import tempfile
-import time
-import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
-from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.errors import ModelError, ProtocolError
 from ncforce_ipi.reading.orientation import in_ipi_frame
 from ncforce_ipi.reading.structures import to_atoms
+from ncforce_ipi.serve.server import Asked, is_loopback, listening
+from ncforce_ipi.serve.sockets import Address
 
 log = logging.getLogger(__name__)
 WAIT_S = 120.0  # for a driver to load its model and connect, and for each answer
 END_S = 10.0  # for a driver to leave
-
-
-class _Watch:
-    """What ASE asks, once a second, whether it still makes sense to wait for a driver.
-
-    Without it ASE waits for ever: its own time limit only makes it ask.
-    """
-
-    def __init__(self, process: subprocess.Popen[bytes] | None) -> None:
-        self._process = process
-        self._end_s = time.monotonic() + WAIT_S
-
-    def poll(self) -> str | None:
-        """Why no driver will come; None while one may."""
-        if self._process is not None and self._process.poll() is not None:
-            return f"{self._process.returncode} of its process"
-        return "no driver in time" if time.monotonic() > self._end_s else None
-
-    def wait(self) -> int:
-        """ASE calls it at the end; the process is waited for, with a bound, in ``close``."""
-        return 0
+NAME = "driver"  # of the socket in a private directory
 
 
 class RemoteBackend(Backend):
@@ -55,7 +35,7 @@ class RemoteBackend(Backend):
     Parameters
     ----------
     kind : of the forces that it sends
-    address : ``unixsocket`` (a name: the path is /tmp/ipi_NAME) or ``port`` of ASE's server
+    address : where it will connect; None: in a private directory, where ``command`` is told to
     command : gives the command of a driver for a structure file; None: a driver comes by itself
     name : for messages
     """
@@ -63,86 +43,94 @@ class RemoteBackend(Backend):
     def __init__(
         self,
         kind: Kind,
-        address: Mapping[str, Any],
+        address: Address | None,
         command: Callable[[Path], list[str]] | None,
         name: str,
     ) -> None:
         self.kinds: frozenset[Kind] = frozenset([kind])
         self.description = f"{name} (driver at a socket)"
         self._kind, self._address, self._command = kind, address, command
-        self._calculator: Any = None
+        self._driver: Asked | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
+        self._stack = ExitStack()
         self._numbers = np.empty(0, np.int32)
+        if address is not None and address.host and not is_loopback(address.host):
+            log.warning(
+                "whoever reaches %s can connect and send any forces: i-PI's protocol has no "
+                "authentication; unix:NAME and tcp:PORT stay on this machine",
+                address,
+            )
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One request; a driver is waited for, or started, at the first."""
         if wanted.kinds != self.kinds:
             raise ModelError(f"{self.description} has {self._kind} forces only")
-        if not np.array_equal(structure.numbers, self._numbers):
-            self.close()
-            self._open(structure)
         turned, turn = in_ipi_frame(structure)  # LAMMPS and others know no other cells
-        atoms = to_atoms(turned)
         try:
-            self._calculator.calculate(atoms, ["energy", "forces"], ["positions", "cell"])
-        except Exception as err:  # ASE raises what the socket raises
+            found = self._reached(turned).forces(turned)
+        except (ProtocolError, OSError) as err:
             said = self._last_words()
             self.close()
-            raise ModelError(
-                f"{self.description} gave no forces within {WAIT_S:g} s: {said or err!r}"
-            ) from err
-        results = self._calculator.results
-        forces = turn.back(np.array(results["forces"], float))
-        return {self._kind: Evaluation(float(results["energy"]), forces, np.full((3, 3), np.nan))}
+            why = f"{err}; its last words: {said}" if said else str(err)
+            raise ModelError(f"{self.description} gave no forces: {why}") from err
+        virial = np.full((3, 3), np.nan)  # of some drivers it is 0 and means nothing
+        return {self._kind: Evaluation(found.energy, turn.back(found.forces), virial)}
 
     def close(self) -> None:
         """Tell the driver to leave; end the process that was started."""
-        if self._calculator is not None:
-            with contextlib.suppress(OSError, AttributeError):  # nobody there
-                self._calculator.server.protocol.end()
-            with contextlib.suppress(OSError):
-                self._calculator.close()
+        if self._driver is not None:
+            self._driver.leave()
         if self._process is not None:
             try:
-                self._process.wait(END_S)
+                self._process.wait(END_S if self._driver else 0.0)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-                self._process.wait(END_S)
-        if self._folder is not None:
-            self._folder.cleanup()
-        self._calculator = self._process = self._folder = None
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(END_S)
+        self._stack.close()
+        self._driver = self._process = self._folder = None
         self._numbers = np.empty(0, np.int32)
 
-    def _open(self, structure: Structure) -> None:
-        from ase.calculators.socketio import SocketIOCalculator
-
-        address = dict(self._address)
-        if self._command is not None:
-            address = {"unixsocket": f"ncforce_{uuid.uuid4().hex[:16]}"}
-        else:
+    def _reached(self, structure: Structure) -> Asked:
+        """The driver for these atoms: another composition needs another one."""
+        if self._driver is not None and np.array_equal(structure.numbers, self._numbers):
+            return self._driver
+        self.close()
+        address = self._address or self._private_address()
+        listener = self._stack.enter_context(listening(address))
+        if self._command is None:
             log.info("waiting up to %g s for a driver at %s", WAIT_S, address)
-        try:
-            self._calculator = SocketIOCalculator(timeout=WAIT_S, **address)
-        except OSError as err:
-            raise InputError(f"no socket can be made at {address}: {err}") from err
-        if self._command is not None:
-            self._start(self._command, structure, address["unixsocket"])
-        self._calculator.server.proc = _Watch(self._process)
+        else:
+            self._start(self._command, structure, address)
+        self._driver = Asked.accepted(listener, WAIT_S, self._gone)
         self._numbers = structure.numbers.copy()
+        return self._driver
+
+    def _private_address(self) -> Address:
+        self._folder = Path(
+            self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ncforce-"))  # 0700
+        )
+        return Address(path=str(self._folder / NAME))
 
     def _start(
-        self, command: Callable[[Path], list[str]], structure: Structure, address: str
+        self, command: Callable[[Path], list[str]], structure: Structure, address: Address
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="ncforce-")
-        path = Path(self._folder.name)
-        to_atoms(structure).write(path / "structure.xyz", format="extxyz")
-        words = [*command(path / "structure.xyz"), "--unix", address, "--wait-s", str(WAIT_S)]
-        with (path / "driver.log").open("wb") as file:
-            self._process = subprocess.Popen(words, stderr=file, stdin=subprocess.DEVNULL)
+        folder = Path(address.path).parent
+        to_atoms(structure).write(folder / "structure.xyz", format="extxyz")
+        words = [*command(folder / "structure.xyz"), "--socket-dir", str(folder), "--unix", NAME]
+        with (folder / "driver.log").open("wb") as file:
+            self._process = subprocess.Popen(
+                [*words, "--wait-s", str(WAIT_S)], stderr=file, stdin=subprocess.DEVNULL
+            )
+
+    def _gone(self) -> str | None:
+        """Why no answer will come: its process has ended."""
+        code = None if self._process is None else self._process.poll()
+        return None if code is None else f"its process ended with code {code}"
 
     def _last_words(self) -> str:
         if self._folder is None:
             return ""
-        text = (Path(self._folder.name) / "driver.log").read_text("utf-8", "replace").strip()
+        text = (self._folder / "driver.log").read_text("utf-8", "replace").strip()
         return text.splitlines()[-1] if text else ""

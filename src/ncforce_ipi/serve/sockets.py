@@ -19,6 +19,7 @@ from ncforce_ipi.errors import InputError, RunError
 
 log = logging.getLogger(__name__)
 
+IPI_PREFIX = "/tmp/ipi_"  # where programs of i-PI's protocol look for unix sockets
 MAX_UNIX_PATH_BYTES = 107  # Linux: sockaddr_un.sun_path less its final NUL
 RETRY_S = 0.05  # between two attempts to reach a server that isn't up yet
 HANG_UP_S = 2.0  # how long a server may take to notice that we leave

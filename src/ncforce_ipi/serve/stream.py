@@ -13,17 +13,19 @@ from ncforce_ipi.errors import ProtocolError
 
 MESSAGE_TIMEOUT_S = 60.0  # a message that has begun must be complete within this time
 READ_AHEAD_BYTES = 1 << 16  # beyond what is asked for
+FIRST_BYTES = 1 << 22  # of memory for a message, before more of it has come
 
 
 class LeftError(ProtocolError):
-    """The server left between two messages or while it was owed an answer; it may do that."""
+    """The other end left between two messages or while it was owed an answer; it may do that."""
 
 
 class Stream:
-    """Reads and writes a socket, which the caller closes."""
+    """Reads and writes a socket, which the caller closes; ``peer`` is who is at the other end."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, peer: str = "server") -> None:
         self.sock = sock
+        self.peer = peer
         self._buffer = bytearray()
         self._start = self._end = 0
 
@@ -61,30 +63,37 @@ class Stream:
         try:
             self.sock.sendall(data)
         except (BrokenPipeError, ConnectionResetError) as err:
-            raise LeftError("the server left before it took the answer") from err
+            raise LeftError(f"the {self.peer} left before it took the answer") from err
         except TimeoutError as err:
             raise ProtocolError(
-                f"an answer of {len(data)} bytes was not taken in {MESSAGE_TIMEOUT_S:g} s; "
-                "the server hangs or the network is down"
+                f"a message of {len(data)} bytes was not taken in {MESSAGE_TIMEOUT_S:g} s; "
+                f"the {self.peer} hangs or the network is down"
             ) from err
 
     def _fill(self, n_bytes: int, may_end: bool) -> None:
         """Receive until ``n_bytes`` are there."""
         have = self._end - self._start
-        rest = bytes(memoryview(self._buffer)[self._start : self._end])
-        size = n_bytes + READ_AHEAD_BYTES
-        if len(self._buffer) < size:
-            self._buffer = bytearray(size)
-        self._buffer[:have] = rest
+        self._resize(min(n_bytes, FIRST_BYTES) + READ_AHEAD_BYTES, have)
         self._start, self._end = 0, have
         deadline = time.monotonic() + MESSAGE_TIMEOUT_S
-        with memoryview(self._buffer) as view:
-            while self._end < n_bytes:
-                self.sock.settimeout(max(deadline - time.monotonic(), 1e-3))
-                got = self._receive(view[self._end : size], n_bytes)
-                if got == 0:
-                    self._say_end(n_bytes, may_end)
-                self._end += got
+        while self._end < n_bytes:
+            if self._end == len(self._buffer):  # memory for what came, not for what is promised
+                self._resize(min(n_bytes + READ_AHEAD_BYTES, 2 * self._end), self._end)
+            self.sock.settimeout(max(deadline - time.monotonic(), 1e-3))
+            with memoryview(self._buffer) as view:
+                end = min(len(view), n_bytes + READ_AHEAD_BYTES)
+                got = self._receive(view[self._end : end], n_bytes)
+            if got == 0:
+                self._say_end(n_bytes, may_end)
+            self._end += got
+
+    def _resize(self, size: int, have: int) -> None:
+        """Bring ``have`` bytes to the front of a buffer of at least this size."""
+        rest = bytes(memoryview(self._buffer)[self._start : self._start + have])
+        if len(self._buffer) < size:
+            self._buffer = bytearray(size)  # a new one: views of the old one stay valid
+        self._buffer[:have] = rest
+        self._start = 0
 
     def _receive(self, view: memoryview, n_bytes: int) -> int:
         try:
@@ -92,7 +101,7 @@ class Stream:
         except TimeoutError as err:
             raise ProtocolError(
                 f"got {self._end} of {n_bytes} bytes of a message in {MESSAGE_TIMEOUT_S:g} s; "
-                "the server hangs or the network is down"
+                f"the {self.peer} hangs or the network is down"
             ) from err
         except ConnectionResetError:  # killed with our last answer unread: an end like any other
             return 0
@@ -102,5 +111,5 @@ class Stream:
             raise LeftError("end of file")
         raise ProtocolError(
             f"got {self._end} of {n_bytes} bytes of a message, then the connection was closed; "
-            "see the server's log"
+            f"see the {self.peer}'s log"
         )
