@@ -10,6 +10,8 @@ NCFORCE_TEST_TWIST
     Strength of the twist, eV/A^2 (0.01 if not given).
 NCFORCE_TEST_SLEEP_S
     Seconds before each evaluation.
+NCFORCE_TEST_AFTER
+    Log of another driver, which must have connected before this one does.
 """
 
 import os
@@ -105,7 +107,14 @@ def main():
 
     protocol.receive_posdata = receive
     family = ModuleType("ncforce_ipi.drivers.analytic")
-    family.load = lambda model, *, device=None, dtype=None, threads=1, trust=False: backend
+
+    def load(model, *, device=None, dtype=None, threads=1, trust=False):
+        log = Path(os.environ.get("NCFORCE_TEST_AFTER", os.devnull))
+        while log.is_file() and "ncforce: connected" not in log.read_text():
+            time.sleep(0.05)
+        return backend
+
+    family.load = load
     sys.modules[family.__name__] = family
     return cli.main()
 

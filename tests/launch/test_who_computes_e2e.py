@@ -61,15 +61,15 @@ def test_after_a_resume(launch):
     assert again["fast"] == {"needed": 41, "answered_by_our_drivers": 41}
 
 
-def test_a_stranger_on_the_port_fails_the_run(launch, tmp_path, capfd):
-    """It waits for the port and is served first; our driver connects and is never asked."""
+def test_a_stranger_on_the_port_fails_the_run(launch, tmp_path, monkeypatch, capfd):
+    """It is there first; our driver connects and is never asked."""
     port = two_free_ports()
     with host(tmp_path / "stranger") as it:
         words = ["driver", "analytic", "--model", str(tmp_path / "model.txt"), "--role", "fast"]
         words += ["--structure", str(tmp_path / "start.xyz"), "--port", str(port + 1)]
-        twist = {"NCFORCE_TEST_TWIST": "0.02"}
-        it.start([sys.executable, ANALYTIC, *words, "--wait-s", "60"], "stranger.log", **twist)
+        it.start([sys.executable, ANALYTIC, *words, "--wait-s", "60"], "stranger.log")
         it.wait_for("waiting up to 60 s", "stranger.log")
+        monkeypatch.setenv("NCFORCE_TEST_AFTER", str(tmp_path / "stranger" / "stranger.log"))
         code, said, record = launch("run", "--port", str(port))
     assert code == 1
     last = said.splitlines()[-1]
