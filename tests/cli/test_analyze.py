@@ -238,4 +238,4 @@ def test_bad_input_ends_in_one_line(directory, capsys, spoil, words, message):
 
 def test_no_directory(tmp_path, capsys):
     assert main(["analyze", str(tmp_path / "nothing")]) == 2
-    assert "is no directory; expected that of a run" in capsys.readouterr().err
+    assert "nothing is missing; expected a file, or a directory of a run" in capsys.readouterr().err

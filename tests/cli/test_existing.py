@@ -108,9 +108,15 @@ def test_force_replaces_no_figures_of_a_user(folder, tmp_path, capsys):
     [
         (["water", "a/calm"], "water is a system, a/calm isn't; expected one SYSTEM"),
         (["water", "graphene"], "water and graphene; expected one SYSTEM, or directories"),
-        (["a/calm", "nothing"], "nothing is no directory; expected one of a run, or a system"),
-        (["a/calm/run.json"], "a/calm/run.json is no directory"),
-        (["watre"], "watre is no directory; expected one of a run, or a system (water"),
+        (
+            ["a/calm", "nothing"],
+            "nothing is missing; expected the directory of a run, a file of one",
+        ),
+        (["a/calm/run.json"], "a/calm/run.json is neither a trajectory nor a properties file"),
+        (
+            ["watre"],
+            "watre is missing; expected the directory of a run, a file of one, or a system (water",
+        ),
         (["a/calm", "./a/calm"], "is named twice; expected different runs"),
         (["a"], "no properties file of i-PI there"),
         (["a/calm", "--mts", "4", "--resume"], "as they are; leave out --mts, --resume"),

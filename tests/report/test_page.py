@@ -95,7 +95,7 @@ def test_an_empty_directory_is_refused(tmp_path, capsys):
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "r.html"), "--no-view"]) == 2
     assert "no properties file of i-PI there" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "no"), "--out", str(tmp_path / "r.html")]) == 2
-    assert "is no directory" in capsys.readouterr().err
+    assert "no is missing; expected a file, or a directory of a run" in capsys.readouterr().err
     assert not (tmp_path / "r.html").exists()
 
 
@@ -113,7 +113,7 @@ def test_names_and_data_cannot_leave_their_place(tmp_path):
 
 def test_without_chemiscope_the_page_has_no_view(directories, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "chemiscope", None)
-    assert view.of_directory(directories[0]) is None
+    assert view.of_source(open_dataset([directories[0]]).first) is None
     assert "pip install chemiscope" in caplog.text
 
 
@@ -136,7 +136,7 @@ def test_view_has_both_force_components_as_arrows(tmp_path):
     steps = range(0, 101, 10)
     write_forces(tmp_path / "run", "simulation.slow_0.extxyz", "forces_component(0)", steps, 1.0)
     write_forces(tmp_path / "run", "simulation.fast_0.extxyz", "forces_component(1)", steps, 3.0)
-    shown = view.of_directory(tmp_path / "run")
+    shown = view.of_source(open_dataset([tmp_path / "run"]).first)
     data = json.loads(shown.data)
     assert len(data["structures"]) == 11
     assert data["structures"][0]["size"] == 81

@@ -156,7 +156,7 @@ class Comparison:
         from ncforce_ipi.report import comparison as report
         from ncforce_ipi.report import overlay
 
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         if folder.is_dir() and any(folder.iterdir()):
             raise InputError(f"{folder} is not empty; expected a new folder")
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +222,7 @@ def run(
         if structure is not None and not isinstance(structure, (str, Path)):
             structure = _written(structure, Path(folder))
         job = new_job(
-            Path(out),
+            Path(out).expanduser(),
             plan,
             system=system,
             model=model,
@@ -252,11 +252,11 @@ def resume(out: str | Path, time_ps: float | None = None) -> Run:
     InputError, RunError
         As `run`.
     """
-    return _ended(launcher.go_on(Path(out), time_ps))
+    return _ended(launcher.go_on(Path(out).expanduser(), time_ps))
 
 
 def open_run(*paths: str | Path, **options: Any) -> Run:
-    """Open a run: a directory of ours or of any i-PI run, or one of its files.
+    """Open a run: a directory of ours or of any i-PI run, or one of its files, by its prefix.
 
     Several paths are replicas of one system.
 
@@ -271,7 +271,7 @@ def open_run(*paths: str | Path, **options: Any) -> Run:
     InputError
         It isn't there.
     """
-    return Run(open_dataset([Path(path) for path in paths], Options(**options)))
+    return Run(open_dataset([Path(path) for path in paths], Options(**options), whole=True))
 
 
 def compare(runs: Sequence[Run | str | Path]) -> Comparison:
@@ -283,7 +283,7 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
         A run without a properties file of i-PI, or one that is named twice.
     """
     every = [one if isinstance(one, Run) else open_run(one) for one in runs]
-    names = comparison.names_of([one.directory for one in every])
+    names = comparison.names_of([one.data.first.path for one in every])
     data = {name: one.data for name, one in zip(names, every, strict=True)}
     return Comparison(comparison.compare(data))
 
@@ -311,16 +311,16 @@ def write_report(
         The file exists, or nothing can be measured.
     """
     from ncforce_ipi.report import page
-    from ncforce_ipi.report.view import of_directory
+    from ncforce_ipi.report.view import of_source
 
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.exists() and not force:
         raise InputError(f"{path} exists; expected none: give --force to replace it")
     parts = [
         page.Run(
             name=one.name,
             analysis=one.analyze(),
-            view=of_directory(one.directory) if view else None,
+            view=of_source(one.data.first) if view else None,
             provenance=Provenance.of(one.data.files(), one.data.model_sha256),
         )
         for one in runs

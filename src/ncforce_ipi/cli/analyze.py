@@ -1,4 +1,4 @@
-"""``ncforce analyze DIR``: numbers and pictures of a run, into ``DIR/analysis``."""
+"""``ncforce analyze RUN``: numbers and pictures of a run, into ``analysis`` beside its files."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 from ncforce_ipi.cli import measure
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.analyse import Settings, analyse
 from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.source import Source
 from ncforce_ipi.observables.velocities import Transform
 from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.reading.directory import prefix_of
 from ncforce_ipi.rundir import ANALYSIS
 
 log = logging.getLogger(__name__)
@@ -34,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     chosen = Settings()
     add = parser.add_argument
-    add("directories", type=Path, nargs="+", metavar="DIR",
-        help="of 'ncforce run' or of any i-PI run; several are replicas of one system")  # fmt: skip
-    add("--out", type=Path, metavar="DIR", help="where results go; default DIR/analysis")
+    add("runs", type=path, nargs="+", metavar="RUN", help=f"{measure.RUN}; several are replicas")
+    add("--out", type=path, metavar="DIR",
+        help="where results go; default: analysis in the run's directory, or PREFIX.analysis where "
+        "a file says which run")  # fmt: skip
     add("--force", action="store_true", help="replace an earlier analysis there")
     measure.add_discard(parser)
     add("--r-max-A", type=float, metavar="X",
@@ -56,16 +60,19 @@ def run(args: argparse.Namespace) -> int:
 
     settings = Settings(r_max_A=args.r_max_A, transform=Transform(args.lag_ps))
     options = measure.options(args)
-    folder = args.out or args.directories[0] / ANALYSIS
+    data = open_dataset(args.runs, options, whole=True)
+    folder = args.out or _folder(data.first)
     if folder.exists() and not args.force:
         raise InputError(f"{folder} exists; expected none: give --force to replace its files")
-    for directory in args.directories:
-        if not directory.is_dir():
-            raise InputError(f"{directory} is no directory; expected that of a run")
-    data = open_dataset(args.directories, options)
     analysis = analyse(data, settings)
     provenance = Provenance.of(data.files(), data.model_sha256)
     written = files.write(analysis, folder, provenance)
     sys.stdout.write(files.text(analysis))
     log.info("wrote in %s: %s", folder, ", ".join(path.name for path in written))
     return 0
+
+
+def _folder(run: Source) -> Path:
+    """Of its own for each of several runs in a directory."""
+    named = "" if run.path.is_dir() else f"{prefix_of(run.path)}."
+    return run.directory / f"{named}{ANALYSIS}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.cli import measure
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
@@ -52,7 +53,7 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce compare``."""
     add = parser.add_argument_group("comparison").add_argument
-    add("--out", type=Path, default=Path("compare"), metavar="DIR",
+    add("--out", type=path, default=Path("compare"), metavar="DIR",
         help="directory of the tables and figures, and of runs that are made; default compare"
         )  # fmt: skip
     add("--mts", type=int, nargs="+", metavar="M", help="one or several M, default 8")
@@ -63,18 +64,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--discard-ps", type=float, metavar="X",
         help="of runs that are there: time left out at the start of everything, ps; default: a "
         f"tenth of the run, at most {DISCARD_PS:g} ps")  # fmt: skip
-    jobs.add_system(parser, several="or directories of runs that are there, any number")
+    jobs.add_system(
+        parser, several="or runs that are there (directories, or files of them), any number"
+    )
     jobs.add_driver(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Compare the directories that are named, or make the runs of a system and compare them."""
     names: list[str] = args.system
-    directories = [Path(name) for name in names if name not in SYSTEMS]
-    if directories:
-        _check_words(args, names, directories)
+    there = [path(name) for name in names if name not in SYSTEMS]
+    if there:
+        _check_words(args, names, there)
         measure.check_discard(args)
-        return _compare_directories(args.out, directories, args.discard_ps, force=args.force)
+        return _compare_runs(args.out, there, args.discard_ps, force=args.force)
     if len(names) > 1:
         raise InputError(f"{' and '.join(names)}; expected one SYSTEM, or directories of runs")
     if args.discard_ps is not None:
@@ -143,15 +146,15 @@ def _write(args: argparse.Namespace, directories: Sequence[Path]) -> Sequence[En
     return entries
 
 
-def _compare_directories(
-    folder: Path, directories: Sequence[Path], discard_ps: float | None, *, force: bool
+def _compare_runs(
+    folder: Path, paths: Sequence[Path], discard_ps: float | None, *, force: bool
 ) -> int:
     """Measure all, write, print the table.
 
     Raises
     ------
     InputError
-        Files of an earlier comparison are there, a directory is named twice, or isn't of a run.
+        Files of an earlier comparison are there, a run is named twice, or isn't one.
     """
     from ncforce_ipi.report import comparison as report
     from ncforce_ipi.report import overlay
@@ -168,11 +171,10 @@ def _compare_directories(
             f"{folder / there[0]} exists, and no comparison of ncforce is in {folder}; "
             "choose another --out"
         )
-    names = names_of(directories)
     found = comparison.compare(
         {
-            name: open_dataset([directory], options)
-            for name, directory in zip(names, directories, strict=True)
+            name: open_dataset([run], options, whole=True)
+            for name, run in zip(names_of(paths), paths, strict=True)
         }
     )
     provenance = Provenance.of(found.files(), found.model_sha256)
@@ -190,20 +192,19 @@ def _compare_directories(
     return 0
 
 
-def _check_words(
-    args: argparse.Namespace, names: Sequence[str], directories: Sequence[Path]
-) -> None:
-    """Refuse a mixture of both forms, and what is no directory."""
+def _check_words(args: argparse.Namespace, names: Sequence[str], paths: Sequence[Path]) -> None:
+    """Refuse a mixture of both forms, and what isn't there."""
     systems = [name for name in names if name in SYSTEMS]
     if systems:
         raise InputError(
-            f"{systems[0]} is a system, {directories[0]} isn't; expected one SYSTEM, of which the "
+            f"{systems[0]} is a system, {paths[0]} isn't; expected one SYSTEM, of which the "
             f"runs are made, or only directories of runs (./{systems[0]} if it is one)"
         )
-    for directory in directories:
-        if not directory.is_dir():
+    for run in paths:
+        if not run.exists():
             raise InputError(
-                f"{directory} is no directory; expected one of a run, or a system ({NAMES})"
+                f"{run} is missing; expected the directory of a run, a file of one, or a system "
+                f"({NAMES})"
             )
     useless = [name for name in (*jobs.given(args), "mts", "time_ps", "resume") if name != "system"]
     useless = [name for name in useless if getattr(args, name)]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from ncforce_ipi.cli import measure
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.observables import diffusion
 from ncforce_ipi.observables.dataset import open_dataset
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="longest lag of the velocities, default %(default)s ps")  # fmt: skip
     add("--viscosity-mPa-s", type=float, metavar="X",
         help="of the liquid: gives Yeh and Hummer's correction of a cubic box")  # fmt: skip
-    add("--reference", type=Path, action="append", default=[], metavar="FILE",
+    add("--reference", type=path, action="append", default=[], metavar="FILE",
         help="files or directory of the run to compare with")  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from ncforce_ipi import __version__
 from ncforce_ipi.backend import ROLES, Kind, Role
 from ncforce_ipi.cli.families import FamilyParser, ListFamilies
 from ncforce_ipi.cli.options import add_options, keywords
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.models import identity
 from ncforce_ipi.provenance import sha256
@@ -70,7 +71,7 @@ def _add_family(parser: argparse.ArgumentParser, family: families.Family) -> Non
     _add_model(parser)
     _add_addresses(parser)
     add_options(parser.add_argument_group("forces"), SERVING.values())
-    parser.add_argument("--report", type=Path, help="write counts and seconds to this JSON file; "
+    parser.add_argument("--report", type=path, help="write counts and seconds to this JSON file; "
                         "while it runs, counts to the .live file beside it")  # fmt: skip
     own = without(options, {*families.COMMON} - {"dtype"})
     add_options(parser.add_argument_group(f"model of {family.name}"), own.values())
@@ -81,7 +82,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
                         help="show the traceback of an error")  # fmt: skip
     parser.add_argument("--model", required=True, help="model file, or a name the family knows")
     parser.add_argument("--role", required=True, choices=(*ROLES, "both"), help="force(s) to serve")
-    parser.add_argument("--structure", required=True, type=Path,
+    parser.add_argument("--structure", required=True, type=path,
                         help="the server's start structure; only its species are read")  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ...; default: the model's first here")
     parser.add_argument("--threads", type=_positive_int, default=1,
@@ -95,7 +96,7 @@ def _add_addresses(parser: argparse.ArgumentParser) -> None:
         "addresses",
         f"Unix sockets PREFIX + ADDRESS (as i-PI's, PREFIX is {IPI_PREFIX}) or TCP.",
     )
-    group.add_argument("--socket-dir", type=Path, help="sockets are files of this directory")
+    group.add_argument("--socket-dir", type=path, help="sockets are files of this directory")
     group.add_argument("--sockets-prefix", default=IPI_PREFIX, help="begin of every socket path")
     group.add_argument("--unix", metavar="ADDRESS", help="address of the one role that is served")
     group.add_argument("--slow-address", default="slow", metavar="ADDRESS")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.backend import Backend, Kind
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.provenance import Provenance, sha256
 from ncforce_ipi.result import write_csv, write_json
@@ -37,9 +38,9 @@ def provenance(models: Iterable[dict[str, str | None]]) -> Provenance:
 def add_files(parser: argparse.ArgumentParser, of: str) -> None:
     """``--json``, ``--csv``, ``--plot`` and ``--force``; what goes ``of`` into CSV and figure."""
     group = parser.add_argument_group("files")
-    group.add_argument("--json", type=Path, metavar="FILE", help="all numbers")
-    group.add_argument("--csv", type=Path, metavar="FILE", help=of)
-    group.add_argument("--plot", type=Path, metavar="FILE", help="a PNG of it")
+    group.add_argument("--json", type=path, metavar="FILE", help="all numbers")
+    group.add_argument("--csv", type=path, metavar="FILE", help=of)
+    group.add_argument("--plot", type=path, metavar="FILE", help="a PNG of it")
     group.add_argument("--force", action="store_true", help="replace files that exist")
 
 

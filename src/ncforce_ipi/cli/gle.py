@@ -17,6 +17,7 @@ from ncforce_ipi.analysis.thermostat import (
     sampling,
     slowed_diffusion,
 )
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import GLES, gle_matrix
 from ncforce_ipi.provenance import Provenance
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mass-u", type=float, default=18.015, metavar="X", help="that diffuses, default H2O")
     add("--diffusion-A2-per-ps", dest="diffusion", type=float, default=0.23, metavar="X",
         help="without a thermostat, default 0.23: liquid water at 298 K")  # fmt: skip
-    add("--out", type=Path, default=Path("gle"), metavar="DIR", help="default gle")
+    add("--out", type=path, default=Path("gle"), metavar="DIR", help="default gle")
     add("--force", action="store_true", help="replace the files in DIR")
 
 

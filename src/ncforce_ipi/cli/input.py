@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from pathlib import Path
 
 from ncforce_ipi.cli import job as jobs
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import preflight
 from ncforce_ipi.inputs.recipe import write_input
@@ -32,7 +32,7 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce input``."""
     add = parser.add_argument_group("input").add_argument
-    add("--out", required=True, type=Path, metavar="DIR", help="directory for the two files")
+    add("--out", required=True, type=path, metavar="DIR", help="directory for the two files")
     add("--forces", choices=("slow", "fast", "mts"), default="mts", help="default mts")
     add("--mts", type=int, metavar="M", help="inner steps in an outer step, default 8")
     add("--time-ps", type=float, default=1.0, metavar="X", help="physical time, default 1 ps")

@@ -9,8 +9,8 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset, open_dataset
 from ncforce_ipi.observables.options import DISCARD_PS, Options
@@ -18,18 +18,19 @@ from ncforce_ipi.provenance import Provenance
 from ncforce_ipi.result import Result, Targets, table, write
 
 log = logging.getLogger(__name__)
+RUN = "directory of 'ncforce run' or of any i-PI run, or one of its files, which says which run"
 
 
 def add_files(parser: argparse.ArgumentParser, what: str) -> None:
     """The files, the discarded start, and where results go."""
     add = parser.add_argument
-    add("files", nargs="+", type=Path, metavar="FILE",
+    add("files", nargs="+", type=path, metavar="FILE",
         help=f"{what}, or a directory with it; several are replicas of one system")  # fmt: skip
     add_discard(parser)
     group = parser.add_argument_group("results").add_argument
-    group("--json", type=Path, metavar="FILE", help="write all numbers")
-    group("--csv", type=Path, metavar="FILE", help="write curves or series")
-    group("--plot", type=Path, metavar="FILE", help="write the figure: .png, .pdf or .svg")
+    group("--json", type=path, metavar="FILE", help="write all numbers")
+    group("--csv", type=path, metavar="FILE", help="write curves or series")
+    group("--plot", type=path, metavar="FILE", help="write the figure: .png, .pdf or .svg")
     group("--force", action="store_true", help="replace files that exist")
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.cli import forces
 from ncforce_ipi.cli.arguments import DEFAULT_MODEL, add_net_force
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.provenance import Provenance
 from ncforce_ipi.result import write_csv, write_json
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     files = parser.add_argument_group("files")
     files.add_argument(
-        "--out", type=Path, default=Path("optimize"), metavar="DIR", help="default optimize"
+        "--out", type=path, default=Path("optimize"), metavar="DIR", help="default optimize"
     )
     files.add_argument("--force", action="store_true", help="replace the files in DIR")
 

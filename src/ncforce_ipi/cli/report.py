@@ -1,4 +1,4 @@
-"""``ncforce report DIR...``: one HTML page of one or several runs that needs nothing but itself."""
+"""``ncforce report RUN...``: one HTML page of one or several runs that needs nothing but itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ncforce_ipi.api.runs import Run, write_report
 from ncforce_ipi.cli import measure
-from ncforce_ipi.errors import InputError
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.observables.dataset import open_dataset
 
 EXAMPLES = (
@@ -26,10 +26,10 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     add = parser.add_argument
-    add("directories", nargs="+", type=Path, metavar="DIR",
-        help="of 'ncforce run', or of any i-PI run; several are put side by side")  # fmt: skip
-    add("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default report.html")
-    add("--title", default="", help="default: the names of the directories")
+    add("runs", nargs="+", type=path, metavar="RUN",
+        help=f"{measure.RUN}; several are put side by side")  # fmt: skip
+    add("--out", type=path, default=Path("report.html"), metavar="FILE", help="default report.html")
+    add("--title", default="", help="default: the names of the runs")
     measure.add_discard(parser)
     add("--no-view", action="store_true", help="without the view of the trajectory (3 MB)")
     add("--force", action="store_true", help="replace FILE")
@@ -42,10 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure everything, write the page."""
     options = measure.options(args)
-    for directory in args.directories:
-        if not directory.is_dir():
-            raise InputError(f"{directory} is no directory; expected that of a run")
-    runs = [Run(open_dataset([directory], options)) for directory in args.directories]
+    runs = [Run(open_dataset([run], options, whole=True)) for run in args.runs]
     write_report(runs, args.out, title=args.title, view=not args.no_view, force=args.force)
     sys.stdout.write(f"{args.out}\n")
     return 0

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from ncforce_ipi.cli import job as jobs
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch import run as runs
 
@@ -30,7 +31,7 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce run``."""
     add = parser.add_argument_group("run").add_argument
-    add("--out", required=True, type=Path, metavar="DIR", help="directory of the run")
+    add("--out", required=True, type=path, metavar="DIR", help="directory of the run")
     add("--forces", choices=("slow", "fast", "mts"), help="default mts")
     add("--mts", type=int, metavar="M", help="inner steps in an outer step, default 8")
     add("--time-ps", type=float, metavar="X", help="physical time, default 1 ps")

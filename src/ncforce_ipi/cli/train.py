@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 
 EXAMPLES = (
@@ -23,15 +23,15 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce train``."""
     parser.add_argument(
-        "recipe", type=Path, help="TOML file, e.g. benchmarks/training/water/recipe.toml"
+        "recipe", type=path, help="TOML file, e.g. benchmarks/training/water/recipe.toml"
     )
     parser.add_argument(
-        "--data", type=Path, help="folder of the data files (default: the recipe's)"
+        "--data", type=path, help="folder of the data files (default: the recipe's)"
     )
     parser.add_argument(
         "--stage", choices=("scratch", "direct", "finetune", "distil"), default="scratch"
     )
-    parser.add_argument("--init", type=Path, help="checkpoint.pt to start from (finetune, distil)")
+    parser.add_argument("--init", type=path, help="checkpoint.pt to start from (finetune, distil)")
     parser.add_argument("--n-steps", type=int, help="training steps instead of the recipe's")
     parser.add_argument(
         "--minutes", type=float, help="train this long instead; the learning rates follow the clock"
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu (default), or a GPU: cuda, cuda:1")
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler at hand")
-    parser.add_argument("--out", type=Path, required=True, help="folder for curve and checkpoint")
+    parser.add_argument("--out", type=path, required=True, help="folder for curve and checkpoint")
     parser.add_argument("--force", action="store_true", help="write into an existing folder")
 
 

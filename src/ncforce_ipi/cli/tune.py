@@ -17,6 +17,7 @@ from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
 from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.cli import compare
 from ncforce_ipi.cli import job as jobs
+from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.tuning import Verdict, check_lengths, recommend, verdicts
 
@@ -43,7 +44,7 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce tune``: those of ``compare`` and a tolerance."""
     add = parser.add_argument_group("scan").add_argument
-    add("--out", type=Path, default=Path("tune"), metavar="DIR",
+    add("--out", type=path, default=Path("tune"), metavar="DIR",
         help="directory of the runs and tables, default tune")  # fmt: skip
     add("--mts", type=int, nargs="+", default=list(SCAN), metavar="M",
         help=f"default {' '.join(map(str, SCAN))}")  # fmt: skip

@@ -15,6 +15,8 @@ import numpy as np
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.source import Replica, Source
+from ncforce_ipi.reading.directory import may_be_trajectory
+from ncforce_ipi.reading.properties import is_properties
 
 Kept = TypeVar("Kept")
 
@@ -75,8 +77,12 @@ class Dataset:
         return ", ".join(filter(None, every))
 
 
-def open_dataset(paths: Sequence[Path], options: Options | None = None) -> Dataset:
+def open_dataset(
+    paths: Sequence[Path], options: Options | None = None, *, whole: bool = False
+) -> Dataset:
     """The files or directories of one system.
+
+    ``whole``: a file stands for the run that it belongs to, by its prefix.
 
     Raises
     ------
@@ -85,10 +91,16 @@ def open_dataset(paths: Sequence[Path], options: Options | None = None) -> Datas
     """
     if not paths:
         raise InputError("no files; expected a directory of a run, or one of its files")
+    paths = [path.expanduser() for path in paths]
     for path in paths:
         if not path.exists():
             raise InputError(f"{path} is missing; expected a file, or a directory of a run")
-    return Dataset(tuple(Source(path, options or Options()) for path in paths))
+        if whole and not (path.is_dir() or is_properties(path) or may_be_trajectory(path)):
+            raise InputError(
+                f"{path} is neither a trajectory nor a properties file of i-PI; give one of the "
+                "run's, or its directory"
+            )
+    return Dataset(tuple(Source(path, options or Options(), whole) for path in paths))
 
 
 def same_frame_fs(replicas: Sequence[Replica]) -> float:

@@ -189,7 +189,7 @@ def _sorted(data: Dataset) -> tuple[Dataset | None, Dataset | None]:
     """Runs with positions and runs with velocities; a directory is both, where it has them."""
     places, motions = [], []
     for source in data.sources:
-        if source.path.is_dir():
+        if source.is_run:
             places.append(source)
             try:
                 source.trajectory("velocities")

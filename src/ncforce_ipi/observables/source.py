@@ -42,10 +42,12 @@ class Source:
     ----------
     path : a directory, a properties file or a trajectory
     options : what the user said
+    whole : a file stands for the run that it belongs to; else a trajectory for itself alone
     """
 
     path: Path
     options: Options = field(default_factory=Options)
+    whole: bool = False
     _opened: dict[str, Replica] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
@@ -102,10 +104,8 @@ class Source:
         n_atoms = self.options.n_atoms or self.metadata.n_atoms
         if n_atoms is not None:
             return n_atoms
-        prefix = "" if self.path.is_dir() else f"{self.path.name.split('.')[0]}."
-        for file in trajectories(self.directory):
-            if file.name.startswith(prefix):
-                return len(open_trajectory(file).species)
+        for file in trajectories(self.path):
+            return len(open_trajectory(file).species)
         raise InputError(f"nothing beside {self.path} says how many atoms there are; give --atoms")
 
     @cached_property
@@ -155,10 +155,14 @@ class Source:
 
     def files(self) -> list[Path]:
         """What there is to read, for the provenance."""
-        if self.path.is_file():
+        if not self.is_run:
             return [self.path]
-        found = trajectories(self.path)
-        return found + ([self.table.path] if self.table is not None else [])
+        return trajectories(self.path) + ([self.table.path] if self.table is not None else [])
+
+    @cached_property
+    def is_run(self) -> bool:
+        """Whether all files of a run are meant: a directory, a properties file, or ``whole``."""
+        return self.whole or self.path.is_dir() or self.path in self.properties_files
 
 
 @dataclass(frozen=True, repr=False)
@@ -279,7 +283,7 @@ def _frame_step_fs(source: Source, trajectory: Trajectory) -> float | None:
 
 
 def _open(source: Source, quantity: str) -> Replica:
-    path = trajectory_in(source.path, quantity) if source.path.is_dir() else source.path
+    path = trajectory_in(source.path, quantity) if source.is_run else source.path
     trajectory = open_quantity(path, quantity, source.options.unit)
     n_atoms = source.metadata.n_atoms
     if n_atoms is not None and len(trajectory.species) != n_atoms:

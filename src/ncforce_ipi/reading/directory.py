@@ -19,39 +19,75 @@ STARTS = (STRUCTURE_FILE, VELOCITIES_FILE)
 PATTERNS = ("*.extxyz", "*.xyz")
 CENTROIDS = {"positions": "x_centroid", "velocities": "v_centroid"}
 HEAD_BYTES = 1 << 16
+COMPRESSED = (b"\x1f\x8b", b"\xfd7zXZ", b"BZh")
 _INSTEAD = {"velocities": ("vel", "velo", "momenta"), "positions": ("pos",), "forces": ("force",)}
 
 
-def trajectories(directory: Path) -> list[Path]:
-    """Files that may be trajectories, by their names; what a run of ours starts from is none."""
-    found = (path for pattern in PATTERNS for path in directory.glob(pattern))
-    return sorted(path for path in found if path.name not in STARTS and path.is_file())
+def trajectories(path: Path) -> list[Path]:
+    """Files that may be trajectories, by their names; what a run of ours starts from is none.
+
+    Parameters
+    ----------
+    path : a directory, or a file of a run in it: then those with the run's prefix
+    """
+    directory = path if path.is_dir() else path.parent
+    every = (file for pattern in PATTERNS for file in directory.glob(pattern))
+    found = sorted(file for file in every if file.name not in STARTS and file.is_file())
+    if path.is_dir():
+        return found
+    known = _prefixes(directory)
+    prefix = _longest(path, known)
+    return [file for file in found if file == path or _longest(file, known) == prefix]
 
 
-def trajectory_in(directory: Path, quantity: str) -> Path:
-    """The file of a directory that holds the quantity, the centroid's of a path integral first.
+def prefix_of(path: Path) -> str:
+    """The prefix of a run, by the name of a file of it."""
+    return _longest(path, _prefixes(path.parent))
+
+
+def _prefixes(directory: Path) -> set[str]:
+    """Those of the properties files there: ``prefix.name``."""
+    return {file.name.rpartition(".")[0] for file in directory.iterdir() if is_properties(file)}
+
+
+def _longest(path: Path, known: set[str]) -> str:
+    """The longest known prefix that the name begins with; else that of ``prefix.name_bead.xyz``."""
+    fitting = [prefix for prefix in known if begins_with(path.name, prefix)]
+    return max(fitting, key=len, default=Path(path.stem).stem)
+
+
+def trajectory_in(path: Path, quantity: str) -> Path:
+    """The file of a run that holds the quantity, the centroid's of a path integral first.
 
     A file of one frame that i-PI didn't write is a structure.
+
+    Parameters
+    ----------
+    path : a directory, or a file that itself or by its prefix says which run in it
+    quantity : positions, velocities or forces
 
     Raises
     ------
     InputError
         None, or several of the same rank.
     """
+    directory = path if path.is_dir() else path.parent
     words = (CENTROIDS.get(quantity, quantity), quantity, *_INSTEAD.get(quantity, ()))
-    files = trajectories(directory)
+    files = trajectories(path)
     structures: list[Path] = []
     for word in words:
-        holding = [path for path in files if _mentions(path, word)]
-        found = [path for path in holding if not _is_structure(path)]
-        structures += [path for path in holding if path not in found]
+        holding = [file for file in files if _mentions(file, word)]
+        if path in holding:
+            return path
+        found = [file for file in holding if not _is_structure(file)]
+        structures += [file for file in holding if file not in found]
         if len(found) > 1:
-            names = ", ".join(path.name for path in found)
+            names = ", ".join(file.name for file in found)
             raise InputError(f"{directory} holds {word} in {names}; give one of these files")
         if found:
             return found[0]
     alone = f" but {structures[0].name} with one frame" if structures else ""
-    raise InputError(f"{directory} holds no trajectory of {quantity}{alone}; give the file itself")
+    raise InputError(f"{path} holds no trajectory of {quantity}{alone}; give the file itself")
 
 
 def properties_beside(path: Path) -> list[Path]:
@@ -75,6 +111,13 @@ def _highest(ranks: dict[Path, tuple[int, ...]]) -> list[Path]:
     """Those of the highest rank, which isn't 0."""
     best = max(ranks.values(), default=(0,))
     return [path for path, rank in ranks.items() if rank == best and any(rank)]
+
+
+def may_be_trajectory(path: Path) -> bool:
+    """Whether a file begins with a number of atoms, or is compressed."""
+    with path.open("rb") as file:
+        head = file.readline(64)
+    return head.strip().isdigit() or head.startswith(COMPRESSED)
 
 
 def open_quantity(path: Path, quantity: str, unit: str | None) -> Trajectory:

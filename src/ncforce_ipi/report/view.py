@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.source import Replica, Source
 from ncforce_ipi.reading.directory import trajectories
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
@@ -44,7 +43,7 @@ class View:
     words: str
 
 
-def of_directory(directory: Path) -> View | None:
+def of_source(source: Source) -> View | None:
     """The view of a run; None, with a message, where chemiscope or positions are missing."""
     try:
         import chemiscope
@@ -56,20 +55,21 @@ def of_directory(directory: Path) -> View | None:
         log.warning("no view of the trajectory: this chemiscope has no %s", PROGRAM)
         return None
     try:
-        replica = Source(directory, Options(discard_ps=0.0)).trajectory("positions")
+        whole = replace(source, options=replace(source.options, discard_ps=0.0), _opened={})
+        replica = whole.trajectory("positions")
     except InputError as err:
-        log.warning("no view of %s: %s", directory, err)
+        log.warning("no view of %s: %s", source.path, err)
         return None
-    forces = force_files(directory, replica.species)
+    forces = force_files(source.path, replica.species)
     steps = shown_steps(replica.trajectory, [file for _, file in forces])
-    data, words = _dataset(chemiscope, directory, replica, forces, steps)
+    data, words = _dataset(chemiscope, replica, forces, steps)
     return View(program.read_text(encoding="utf-8"), json.dumps(data), words)
 
 
-def force_files(directory: Path, species: NDArray[np.str_]) -> list[tuple[str, Trajectory]]:
+def force_files(run: Path, species: NDArray[np.str_]) -> list[tuple[str, Trajectory]]:
     """Trajectories of forces on these atoms, and what to call them: the name of the file."""
     found = []
-    for path in trajectories(directory):
+    for path in trajectories(run):
         try:
             trajectory = open_trajectory(path, "forces")
         except InputError:  # it holds something else
@@ -92,7 +92,6 @@ def shown_steps(positions: Trajectory, forces: Sequence[Trajectory]) -> NDArray[
 
 def _dataset(
     chemiscope: Any,
-    directory: Path,
     replica: Replica,
     forces: Sequence[tuple[str, Trajectory]],
     steps: NDArray[np.int64],
@@ -127,7 +126,7 @@ def _dataset(
     shown = {"structure": [{"unitCell": True, "spaceFilling": False, "keepOrientation": True,
                             "shape": ",".join(shapes), "playbackDelay": 300}]}  # fmt: skip
     data = chemiscope.create_input(
-        structures=frames, properties=properties, metadata={"name": directory.name},
+        structures=frames, properties=properties, metadata={"name": replica.source.name},
         shapes=shapes or None, settings=shown,
     )  # fmt: skip
     named = ", ".join(f"{name} {shade}" for name, shade in zip(shapes, SHADES, strict=False))

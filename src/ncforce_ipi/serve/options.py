@@ -71,8 +71,9 @@ class Option:
         if self.type is bool:
             return self._read_bool(value)
         try:
-            return self.type(str(value))
-        except ValueError as err:
+            found = self.type(str(value))
+            return found.expanduser() if isinstance(found, Path) else found
+        except (ValueError, RuntimeError) as err:  # RuntimeError: ~ of no user
             spoken = SPOKEN.get(self.type, self.type.__name__)
             raise InputError(f"{self.flag}: expected {spoken}, got {value!r}") from err
 
