@@ -13,7 +13,7 @@ from typing import Any, Literal
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 
-from . import loading
+from . import loading, metatomic_extensions
 from .metatomic_model import MetatomicBackend
 
 FORCES = "conservative, direct: what the file has"
@@ -37,14 +37,15 @@ def load(
     device : cpu, cuda, cuda:1, ...; None: the first of the model's devices that is here
     dtype : type of weights and positions; default: as in the file
     threads : that torch may use
-    trust : of no use: TorchScript runs no pickle
+    trust : not asked for: TorchScript is no pickle, but it may write files: take it from people
+        whom you know
     variant : variant of the outputs, e.g. pbe for energy/pbe
-    extensions : directory of the model's torch extensions
+    extensions : directory of the libraries that the model asks for; none is loaded from elsewhere
 
     Raises
     ------
     InputError
-        No such file or name.
+        No such file or name, or it asks for libraries that aren't in ``extensions``.
     ModelError
         metatomic is missing, the file is no metatomic model, or the device isn't there.
     """
@@ -83,6 +84,7 @@ def _load_file(path: Path, extensions: Path | None) -> Any:
             f"metatomic models need torch, metatomic-torch and vesin: {err}; "
             "pip install 'ncforce_ipi[metatomic]'"
         ) from err
+    metatomic_extensions.check(path, extensions)
     try:
         with warnings.catch_warnings():  # of a deprecated output name: both names are served here
             warnings.filterwarnings("ignore", message=".*is deprecated")

@@ -12,6 +12,7 @@ from ase.build import graphene
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import preflight
+from ncforce_ipi.inputs.commands import Transport
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
@@ -63,6 +64,7 @@ def test_forces_take_disk():
         ({"mts": 1, "step_fs": 2.0}, "inner step 2 fs: the fastest vibration"),
         ({"ensemble": Ensemble("langevin", tau_fs=2.0)}, "thermostat of 2 fs: it acts once"),
         ({"n_outer": 2_000_000}, "outputs will take 23.0 GB of disk"),
+        ({"transport": Transport(31415)}, "can connect to port 31415 and 31416 and send any"),
     ],
 )
 def test_warnings(settings, words):

@@ -22,7 +22,7 @@ from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.evaluator import Evaluator
 from ncforce_ipi.serve.sharedmemory import Segments
 from ncforce_ipi.serve.sockets import Address
-from tests.ipi_server import posdata
+from tests.ipi_server import BOHR_A, posdata
 
 NUMBERS = np.array([8, 1, 1], np.int32)
 POSITIONS = np.array([[0.0, 0.1, 0.2], [1.0, 1.1, 1.2], [2.0, 2.1, 2.2]])
@@ -130,6 +130,7 @@ def served(data, segments=None):
 @given(rubbish(SERVER, BATCHED))
 @example(b"".join([init(b"batch_size:\xc2\xb2"), ASK]))  # a digit that is no number
 @example(b"".join([init(b"batch_size:" + b"9" * 5000), ASK]))
+@example(ASK.replace(struct.pack("<d", POSITIONS[1, 0] / BOHR_A), b"\1\0\0\0\0\0\xf0\x7f"))  # sNaN
 def test_our_driver_against_a_rubbish_server(data):
     assert served(data)
 
@@ -151,6 +152,8 @@ def asked(data):
 
 
 @given(rubbish(DRIVER, DRIVER[1:]))
+@example(b"".join(DRIVER).replace(struct.pack("<d", -1.0), struct.pack("<d", 1.7e308)))
+@example(b"".join(DRIVER).replace(struct.pack("<d", 1.1), b"\1\0\0\0\0\0\xf0\x7f"))
 def test_our_server_against_a_rubbish_driver(data):
     try:
         found = asked(data)

@@ -88,7 +88,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_positive_int, default=1,
                         help="CPU threads of the model (default 1: reproducible)")  # fmt: skip
     parser.add_argument("--trust", action=argparse.BooleanOptionalAction, default=False,
-                        help="load model formats that can run code (pickles)")  # fmt: skip
+                        help="load a model file that can run any code (a pickle)")  # fmt: skip
 
 
 def _add_addresses(parser: argparse.ArgumentParser) -> None:

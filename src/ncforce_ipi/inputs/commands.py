@@ -32,6 +32,16 @@ class Transport:
             raise InputError("unix sockets have no port; expected an inet transport")
         return self.port + (component == "fast")
 
+    def warnings(self, components: Sequence[str]) -> list[str]:
+        """What a stranger could do there, in one line; nothing for unix sockets."""
+        if self.port is None:
+            return []
+        ports = " and ".join(str(self.port_of(name)) for name in components)
+        return [
+            f"every user of this machine can connect to port {ports} and send any forces, for "
+            "i-PI's protocol has no authentication; without --port unix sockets are private"
+        ]
+
     def options(self, components: Sequence[str]) -> list[str]:
         """Options of a driver that serves these components; none for i-PI's own unix sockets."""
         if self.port is None:

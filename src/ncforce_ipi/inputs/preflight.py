@@ -73,6 +73,7 @@ def check(recipe: Recipe, atoms: Atoms) -> Preflight:
         *_step_warnings(recipe, atoms),
         *_spectrum_warnings(recipe, atoms),
         *_thermostat_warnings(recipe),
+        *recipe.transport.warnings(recipe.plan.components),
     ]
     size_MB = disk_MB(recipe, len(atoms))
     if size_MB > LARGE_MB:

@@ -115,6 +115,8 @@ def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
         if checkpoint and checkpoint.step == n_outer and record["state"] != "finished":
             return _close(job, record, Ending("finished"), n_outer)  # its launcher was killed
         check_addresses(job.recipe.transport, job.recipe.plan.components)
+        for warning in job.recipe.transport.warnings(job.recipe.plan.components):
+            log.warning("%s", warning)
         input_file = resume.prepare(directory, n_outer)
         record |= {"command": command_line(), "plan": to_record(job)["plan"]}
         return _run(job, record, input_file, lock)

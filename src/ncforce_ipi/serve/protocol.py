@@ -153,13 +153,12 @@ def from_wire(
     """
     if len(positions) != len(numbers):
         raise ProtocolError(_n_atoms_message(len(positions), len(numbers)))
-    cell = np.ascontiguousarray(h.T * BOHR_A)  # columns to rows
-    structure = Structure(numbers, positions * BOHR_A, cell)
-    if not (np.isfinite(structure.positions).all() and np.isfinite(cell).all()):
+    if not (np.isfinite(positions).all() and np.isfinite(h).all()):
         raise ProtocolError(
             "the server sends a position or cell that is not finite; its run has already diverged"
         )
-    return structure
+    cell = np.ascontiguousarray(h.T * BOHR_A)  # columns to rows
+    return Structure(numbers, positions * BOHR_A, cell)
 
 
 def to_wire(evaluation: Evaluation) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:

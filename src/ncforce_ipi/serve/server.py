@@ -27,6 +27,7 @@ from ncforce_ipi.serve.sockets import Address
 from ncforce_ipi.serve.stream import Stream
 
 LOOK_S = 1.0  # between two questions whether a driver may still come, or answer
+LARGEST = 1e300  # of energy, force and virial, atomic units: beyond it eV and A may overflow
 MAX_EXTRAS_BYTES = 1 << 26  # some drivers send dipoles or a Hessian as text
 
 Gone = Callable[[], "str | None"]  # why no driver will come or answer; None while one may
@@ -182,7 +183,7 @@ def receive_forces(stream: Stream, n_atoms: int) -> Evaluation:
     while length > 0:
         length -= len(stream.take(min(length, 1 << 16)))
     for name, numbers in (("energy", energy), ("force", forces), ("virial", virial)):
-        if not np.isfinite(numbers).all():
+        if not (np.abs(numbers) < LARGEST).all():  # nan isn't
             raise ProtocolError(f"the driver sends a {name} that is not finite")
     return protocol.from_wire_forces(energy, forces, virial)
 
