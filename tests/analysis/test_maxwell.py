@@ -9,6 +9,7 @@ from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
 SPECIES = np.array(["O", "H", "H"] * 4)
 MASSES_U = np.array([15.999, 1.008, 1.008] * 4)
+AT_REST = np.repeat(MASSES_U[:, None] / MASSES_U.sum(), 3, axis=1)  # the centre of mass
 
 
 def gaussian(n_frames: int, temperature_K: float, seed: int = 1) -> np.ndarray:
@@ -19,10 +20,12 @@ def gaussian(n_frames: int, temperature_K: float, seed: int = 1) -> np.ndarray:
     return velocities - np.einsum("a,fac->fc", MASSES_U / MASSES_U.sum(), velocities)[:, None]
 
 
-def collected(blocks, temperature_K=300.0):
-    collector = Collector(SPECIES, MASSES_U, temperature_K)
-    for _ in collector.watch(blocks):
-        pass
+def collected(blocks, temperature_K=300.0, shares=None):
+    collector = Collector(
+        SPECIES, MASSES_U, temperature_K, shares=AT_REST if shares is None else shares
+    )
+    for block in blocks:
+        collector.add(block)
     return collector.distributions()
 
 
@@ -53,12 +56,21 @@ def test_atoms_at_two_temperatures_are_no_gaussian():
         assert shown.sigmas > 5.0
 
 
-def test_velocities_go_through_unchanged_and_few_blocks_have_no_error():
+def test_few_blocks_have_no_error():
+    assert np.isnan(collected([gaussian(20, 300.0)])["O"].error).all()
+
+
+def test_atoms_that_never_move_are_left_out():
     velocities = gaussian(20, 300.0)
-    collector = Collector(SPECIES, MASSES_U, 300.0)
-    (through,) = collector.watch([velocities])
-    assert through is velocities
-    assert np.isnan(collector.distributions()["O"].error).all()
+    moving = np.ones((12, 3), dtype=bool)
+    moving[SPECIES == "O"] = False
+    moving[1, 2] = False  # of one atom along z
+    found = collected([velocities], shares=np.where(moving, 0.0, 1.0))
+    assert list(found) == ["H"]
+    others = [velocities[:, [atom for atom in range(2, 12) if SPECIES[atom] == "H"]]]
+    scaled = others[0] ** 2
+    expected = 3.0 * (scaled**2).mean() / scaled.mean() ** 2 / 3.0 - 3.0
+    assert found["H"].excess_kurtosis.value == pytest.approx(expected, rel=1e-9)
 
 
 def test_refusals():
@@ -75,9 +87,9 @@ def test_conserved_energy_takes_something_off_the_kurtosis(springs, expected):
     phase = rng.normal(size=(40_000, 36 + springs))
     phase *= np.sqrt((36 + springs) / np.sum(phase**2, axis=1, keepdims=True))
     velocities = phase[:, :36].reshape(-1, 12, 3) * 1e-3
-    collector = Collector(SPECIES, np.ones(12), 300.0, fixed_com=False)
-    for _ in collector.watch(np.split(velocities, 8)):
-        pass
+    collector = Collector(SPECIES, np.ones(12), 300.0, shares=np.zeros((12, 3)))
+    for block in np.split(velocities, 8):
+        collector.add(block)
     for shown in collector.distributions().values():
         assert shown.excess_kurtosis.value == pytest.approx(
             expected, abs=4 * shown.excess_kurtosis.error

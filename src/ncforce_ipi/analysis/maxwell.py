@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -50,7 +49,7 @@ class Distribution:
 
 
 class Collector:
-    """Sums up velocities block by block as they pass through `watch`."""
+    """Sums up velocities block by block."""
 
     def __init__(
         self,
@@ -58,15 +57,19 @@ class Collector:
         masses_u: NDArray[np.float64],
         temperature_K: float,
         *,
-        fixed_com: bool = True,
+        shares: NDArray[np.float64],
     ) -> None:
         """``species`` and ``masses_u``, u: ``(n_atoms,)``; ``temperature_K``: about that, for bins.
 
-        With the centre of mass at rest a component has the variance k_B T / m (1 - m / M).
+        ``shares``, ``(n_atoms, 3)``: what each component lacks of one degree of freedom
+        (`freedom.Freedom.shares`); with the centre of mass at rest m / M, and its variance is
+        k_B T / m (1 - m / M).  Atoms with a component that never moves are left out.
         """
-        share = masses_u / masses_u.sum() if fixed_com else 0.0 * masses_u
-        variance = BOLTZMANN_EV_PER_K * temperature_K / U_A2_PER_FS2_EV * (1.0 - share) / masses_u
-        self._members = {str(s): np.flatnonzero(species == s) for s in np.unique(species)}
+        left = 1.0 - shares
+        whole = (left > 1e-9).all(axis=1)
+        variance = BOLTZMANN_EV_PER_K * temperature_K / U_A2_PER_FS2_EV * left / masses_u[:, None]
+        symbols = np.unique(species[whole])
+        self._members = {str(s): np.flatnonzero((species == s) & whole) for s in symbols}
         self._per_sigma = 1.0 / np.sqrt(np.maximum(variance, np.finfo(float).tiny))
         self._temperature_K = temperature_K
         # wider and finer than what is shown: the bins are scaled when the variance is known
@@ -75,18 +78,16 @@ class Collector:
         self._n_frames: dict[str, list[int]] = {name: [] for name in self._members}
         self._moments: dict[str, list[NDArray]] = {name: [] for name in self._members}
 
-    def watch(self, blocks: Iterable[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-        """Hand blocks of velocities ``(n_frames, n_atoms, 3)``, A/fs, on as they are."""
-        for velocities in blocks:
-            for name, members in self._members.items():
-                scaled = velocities[:, members] * self._per_sigma[members, None]
-                pieces = PIECES if len(self._counts[name]) < N_BLOCKS else 1
-                for piece in np.array_split(scaled, min(pieces, len(scaled))):
-                    self._counts[name].append(np.histogram(piece, self._edges)[0])
-                    self._n_frames[name].append(len(piece))
-                powers = [(scaled**power).mean(axis=(1, 2)) for power in (2, 4)]
-                self._moments[name].append(np.array(powers))  # (power, frame)
-            yield velocities
+    def add(self, velocities: NDArray[np.float64]) -> None:
+        """One block of velocities, ``(n_frames, n_atoms, 3)``, A/fs."""
+        for name, members in self._members.items():
+            scaled = velocities[:, members] * self._per_sigma[members]
+            pieces = PIECES if len(self._counts[name]) < N_BLOCKS else 1
+            for piece in np.array_split(scaled, min(pieces, len(scaled))):
+                self._counts[name].append(np.histogram(piece, self._edges)[0])
+                self._n_frames[name].append(len(piece))
+            powers = [(scaled**power).mean(axis=(1, 2)) for power in (2, 4)]
+            self._moments[name].append(np.array(powers))  # (power, frame)
 
     def distributions(self) -> dict[str, Distribution]:
         """Of each species.

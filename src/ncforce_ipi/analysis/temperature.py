@@ -89,6 +89,7 @@ def ipi_temperature(
     ensemble_K: float,
     *,
     fixed_com: bool = True,
+    held: float = 0.0,
 ) -> NDArray[np.float64]:
     """What i-PI writes as ``temperature``, K: (2K + 3 k_B T_ensemble M_s / M) / (3 N_s k_B).
 
@@ -103,9 +104,10 @@ def ipi_temperature(
     members : ``(n_atoms,)``, True for the atoms of the group
     ensemble_K : K, the ``<temperature>`` of i-PI's ``<ensemble>``, also in NVE
     fixed_com : as in `degrees_of_freedom`
+    held : components of the group that are held by ``<fixatoms>``, for which it adds k_B T / 2 too
     """
     free = 3.0 * np.count_nonzero(members)
-    fixed = free - degrees_of_freedom(masses_u, members, fixed_com=fixed_com)
+    fixed = held + free - degrees_of_freedom(masses_u, members, fixed_com=fixed_com)
     return (2.0 * kinetic_eV / BOLTZMANN_EV_PER_K + fixed * ensemble_K) / free
 
 

@@ -5,7 +5,7 @@ Owns the autocorrelation of velocities, its window and its normalisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +116,7 @@ def velocity_spectra(
     time_step_fs: float,
     n_lags: int,
     fixed_com: bool = True,
+    dof: Mapping[str, float] | None = None,
     window: str = DEFAULT_WINDOW,
     padding: int = DEFAULT_PADDING,
 ) -> Spectrum:
@@ -140,6 +141,7 @@ def velocity_spectra(
     time_step_fs : fs, between frames
     n_lags : lags of the correlation function, at least 2
     fixed_com : as in `temperature.degrees_of_freedom`
+    dof : degrees of freedom of each species, where that isn't all
     window : hann, blackman or none
     padding : how many times longer zeros make the correlation function, at least
 
@@ -166,9 +168,9 @@ def velocity_spectra(
             f"c_vv: no block of {max(n_lags, 2)} frames of velocities; run longer, "
             "or write velocities more often"
         )
-    dofs = np.array(
-        [degrees_of_freedom(masses_u, species == s, fixed_com=fixed_com) for s in symbols]
-    )
+    if dof is None:
+        dof = {s: degrees_of_freedom(masses_u, species == s, fixed_com=fixed_com) for s in symbols}
+    dofs = np.array([dof[symbol] for symbol in symbols])
     kelvin = U_A2_PER_FS2_EV / (BOLTZMANN_EV_PER_K * dofs)
     lags = np.array(correlations) * kelvin[:, None] * _window(window, n_lags)
     spectra = _cosine_transform(lags, time_step_fs, padding)  # (block, species, frequency)

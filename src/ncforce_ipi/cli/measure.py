@@ -65,7 +65,9 @@ def add_velocities(parser: argparse.ArgumentParser) -> None:
 def add_centre(parser: argparse.ArgumentParser) -> None:
     """Whether three degrees of freedom are missing."""
     parser.add_argument(
-        "--free-com", action="store_true", help="the centre of mass is not held at rest (fixcom)"
+        "--free-com",
+        action="store_true",
+        help="count the motion of the centre of mass as heat; default: as the data show",
     )
 
 

@@ -19,11 +19,10 @@ from ncforce_ipi.analysis.diffusion import (
     finite_size_correction,
     from_spectrum,
 )
-from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
 from ncforce_ipi.observables.source import Replica
-from ncforce_ipi.observables.velocities import Transform, spectrum
+from ncforce_ipi.observables.velocities import Transform, dof_of_species, kinetics, spectrum
 from ncforce_ipi.reading.trajectory import open_trajectory
 from ncforce_ipi.result import Printed
 
@@ -217,14 +216,10 @@ def _by_velocity(data: Dataset, fit: Fit) -> dict[str, Diffusion]:
             "--memory-ps)"
         )
     found = spectrum(data, Transform(lag_ps=fit.memory_ps))
-    masses_u = first.masses_u()
-    dof = {
-        str(symbol): degrees_of_freedom(
-            masses_u, first.species == symbol, fixed_com=first.source.fixed_com
-        )
-        for symbol in np.unique(first.species)
-    }
-    return from_spectrum(found, first.species, masses_u, dof)
+    freedom = kinetics(data)[0].freedom  # of the same pass
+    at = freedom.mobile
+    dof = dof_of_species(first, freedom)
+    return from_spectrum(found, first.species[at], first.masses_u()[at], dof)
 
 
 def shortest_fs(replicas: Sequence[Replica]) -> float:

@@ -195,6 +195,7 @@ def _numbers(run: RunDrift) -> dict[str, Any]:
     numbers: dict[str, Any] = {
         "run": run.name,
         "n_atoms": run.whole.n_atoms,
+        "degrees_of_freedom": run.whole.dof,
         "time_ps": float(run.whole.time_ps[-1]),
         "discarded_ps": run.window.discarded_ps,
         "runaway_ps": run.window.runaway_ps,
@@ -226,6 +227,7 @@ def _lines(run: RunDrift) -> list[tuple[str, str]]:
     if window.runaway_ps is not None:
         lines.append(("runaway", f"at {window.runaway_ps:.3g} ps; everything is from before"))
     lines += [
+        *run.whole.freedom,
         ("mean temperature", run.mean_temperature.text("K")),
         ("drift of the temperature", heat.text("K/ps")),
         ("", heat.scaled(GIGAKELVIN_PER_S_PER_K_PER_PS).text("1e9 K/s")),

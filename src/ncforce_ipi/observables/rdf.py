@@ -34,10 +34,12 @@ class Rdfs(Printed):
     ----------
     pairs : of each pair of species, hydrogen last
     n_files : trajectories averaged
+    notes : what a reader should know of them
     """
 
     pairs: Mapping[tuple[str, str], Rdf]
     n_files: int
+    notes: tuple[str, ...] = ()
 
     def __getitem__(self, pair: tuple[str, str]) -> Rdf:
         """Of a pair of species, in any order."""
@@ -79,7 +81,7 @@ class Rdfs(Printed):
         words = "of heights: one standard error, from blocks of frames"
         if np.isnan(self.any.error).any():
             words = f"none of heights: fewer than {FEWEST_BLOCKS} frames, or {TOO_SHORT}"
-        lines += [("note", self.any.note)] if self.any.note else []
+        lines += [("note", note) for note in (self.any.note, *self.notes) if note]
         return [*lines, ("errors", words)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,6 +145,7 @@ def _measure(data: Dataset, r_max_A: float | None, n_bins: int | None) -> Rdfs:
     return Rdfs(
         radial_distributions(_blocks(replicas), replicas[0].species, r_max_A, n_bins),
         len(replicas),
+        tuple(one.bead.of_positions for one in replicas if one.bead),
     )
 
 

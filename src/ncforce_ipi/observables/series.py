@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.temperature import temperature
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables.freedom import Counted
 from ncforce_ipi.reading.metadata import RunMetadata
 from ncforce_ipi.reading.properties import Table
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 WITHOUT_ENERGY = (
     "the forces have no energy: what is called conserved is kinetic + thermostat energy, whose "
@@ -35,6 +37,7 @@ class Series:
     potential_meV : likewise, in full
     dof : degrees of freedom behind the temperature, of all beads
     n_atoms : number of atoms
+    freedom : label and text of what the temperature counts
     notes : what a reader should know
     leaks : whether the conserved quantity changes with exact forces too
     """
@@ -46,6 +49,7 @@ class Series:
     potential_meV: NDArray[np.float64] | None
     dof: float
     n_atoms: int
+    freedom: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     leaks: bool = False
 
@@ -72,7 +76,7 @@ def series_of(
     time_ps: NDArray[np.float64],
     n_atoms: int,
     temperature_K: float | None = None,
-    fixed_com: bool = True,
+    counted: Counted,
 ) -> Series:
     """What a properties file says over time.
 
@@ -83,24 +87,30 @@ def series_of(
     time_ps : of each row, ``(n_rows,)``, ps
     n_atoms : number of atoms
     temperature_K : of the ensemble, K, where i-PI's own temperature must be corrected
-    fixed_com : whether the centre of mass is held at rest
+    counted : what the kinetic energy holds
 
     Raises
     ------
     InputError
         No temperature.
     """
-    fixed = 3.0 if fixed_com else 0.0
-    free = 3.0 * n_atoms * metadata.n_beads  # i-PI's kinetic_md is of a bead, P times as hot
-    dof, notes = free - fixed, []
+    dof, notes = counted.dof, []
+    if not dof > 0.0:
+        raise InputError(
+            f"{table.path}: nothing is left that moves as heat ({counted.words[0][1]}); expected "
+            "two atoms or more, or a centre of mass that isn't held (--free-com)"
+        )
     if metadata.n_beads > 1:
         notes.append(f"path integral of {metadata.n_beads} beads: T is that of its beads")
     kinetic_eV = _of_beads(table, "kinetic_md", "electronvolt")
     theirs_K = _of_beads(table, "temperature", "kelvin")
     if kinetic_eV is not None:
-        kelvin = temperature(kinetic_eV, dof)
+        kelvin = temperature(kinetic_eV - counted.kinetic_eV, dof)
     elif theirs_K is not None:
-        kelvin = (free * theirs_K - fixed * (temperature_K or 0.0)) / dof
+        # i-PI's kinetic_md, and with it its temperature, is of a bead, P times as hot
+        free = 3.0 * n_atoms * metadata.n_beads
+        not_heat_K = 2.0 * counted.kinetic_eV / BOLTZMANN_EV_PER_K
+        kelvin = (free * theirs_K - counted.held * (temperature_K or 0.0) - not_heat_K) / dof
         notes.append("no kinetic_md: T from i-PI's temperature" + (
             "" if temperature_K else "; its offset needs --temperature-K, its drift doesn't"
         ))  # fmt: skip
@@ -127,6 +137,7 @@ def series_of(
         potential_meV=potential,
         dof=dof,
         n_atoms=n_atoms,
+        freedom=counted.words,
         notes=tuple(notes),
         leaks=metadata.held_cell,
     )

@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.freedom import Freedom
 from ncforce_ipi.analysis.runaway import before_runaway
 from ncforce_ipi.analysis.temperature import atom_masses
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables import clock
+from ncforce_ipi.observables.beads import Bead, bead_of
+from ncforce_ipi.observables.freedom import Counted, counted, of_velocities
 from ncforce_ipi.observables.options import Options, Window, discarded
 from ncforce_ipi.observables.series import Series, series_of
 from ncforce_ipi.reading.directory import (
@@ -49,6 +52,7 @@ class Source:
     options: Options = field(default_factory=Options)
     whole: bool = False
     _opened: dict[str, Replica] = field(default_factory=dict, compare=False, repr=False)
+    _all: dict[str, Trajectory] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def metadata(self) -> RunMetadata:
@@ -95,7 +99,7 @@ class Source:
             time_ps=clock.times_ps(self.table, self.step_fs),
             n_atoms=self.n_atoms,
             temperature_K=self.temperature_K,
-            fixed_com=self.fixed_com,
+            counted=self.counted,
         )
 
     @property
@@ -128,10 +132,49 @@ class Source:
             return None
         return self.temperature_K
 
-    @property
-    def fixed_com(self) -> bool:
-        """Whether the centre of mass is held at rest."""
-        return self.options.fixed_com and self.metadata.fixed_com
+    @cached_property
+    def velocities(self) -> Trajectory | None:
+        """The trajectory of velocities or momenta that shows what moves; None without one."""
+        try:
+            return self.all_frames("velocities")
+        except InputError:  # whoever needs them is told
+            return None
+
+    @cached_property
+    def freedom(self) -> Freedom | None:
+        """Degrees of freedom as velocities show them; None without any, or without masses."""
+        try:
+            return None if self.velocities is None else of_velocities(self, self.velocities)
+        except InputError:
+            return None
+
+    @cached_property
+    def counted(self) -> Counted:
+        """What the kinetic energy of the properties file holds."""
+        if self.table is None:
+            raise InputError(f"{self.path}: no properties file of i-PI there; give PREFIX.out")
+        return counted(self, self.table)
+
+    def bead(self, trajectory: Trajectory) -> Bead | None:
+        """The bead that a trajectory of this run is of; None for a classical one, or a centroid."""
+        return bead_of(trajectory, self.metadata)
+
+    def masses_u(self, trajectory: Trajectory) -> NDArray[np.float64]:
+        """Of the atoms of a trajectory, ``(n_atoms,)``, u, from the run, never from a table.
+
+        Raises
+        ------
+        InputError
+            Nothing says them.
+        """
+        masses = self.options.masses_u or self.metadata.masses_u
+        if masses is None:
+            names = ",".join(f"{name}=..." for name in np.unique(trajectory.species))
+            raise InputError(
+                f"no run.json and no checkpoint beside {trajectory.path} says the masses; "
+                f"give --masses-u {names}"
+            )
+        return atom_masses(trajectory.species, masses)
 
     @cached_property
     def window(self) -> Window:
@@ -152,6 +195,18 @@ class Source:
         if quantity not in self._opened:
             self._opened[quantity] = _open(self, quantity)
         return self._opened[quantity]
+
+    def all_frames(self, quantity: str) -> Trajectory:
+        """The file that holds a quantity, all of it.
+
+        Raises
+        ------
+        InputError
+            None, another quantity, or another number of atoms than the run.
+        """
+        if quantity not in self._all:
+            self._all[quantity] = _open_all(self, quantity)
+        return self._all[quantity]
 
     def files(self) -> list[Path]:
         """What there is to read, for the provenance."""
@@ -217,14 +272,12 @@ class Replica:
 
     def masses_u(self) -> NDArray[np.float64]:
         """``(n_atoms,)``, u, from the run, never from a table."""
-        masses = self.source.options.masses_u or self.source.metadata.masses_u
-        if masses is None:
-            names = ",".join(f"{name}=..." for name in np.unique(self.species))
-            raise InputError(
-                f"no run.json and no checkpoint beside {self.trajectory.path} says the masses; "
-                f"give --masses-u {names}"
-            )
-        return atom_masses(self.species, masses)
+        return self.source.masses_u(self.trajectory)
+
+    @property
+    def bead(self) -> Bead | None:
+        """The bead that it is of; None for a classical system, or a centroid."""
+        return self.source.bead(self.trajectory)
 
     def read(self) -> Frames:
         """All frames at once; `blocks` reads them bit by bit."""
@@ -282,7 +335,7 @@ def _frame_step_fs(source: Source, trajectory: Trajectory) -> float | None:
     return source.step_fs if trajectory.numbered else source.options.timestep_fs
 
 
-def _open(source: Source, quantity: str) -> Replica:
+def _open_all(source: Source, quantity: str) -> Trajectory:
     path = trajectory_in(source.path, quantity) if source.is_run else source.path
     trajectory = open_quantity(path, quantity, source.options.unit)
     n_atoms = source.metadata.n_atoms
@@ -292,13 +345,18 @@ def _open(source: Source, quantity: str) -> Replica:
             "run.json or checkpoint says: are these files of one run?"
         )
     _say_other_step(source, trajectory)
+    return trajectory
+
+
+def _open(source: Source, quantity: str) -> Replica:
+    trajectory = source.all_frames(quantity)
     window = _of_trajectory(source, trajectory)
     inside = trajectory.between(
         int(trajectory.steps[0]) if window.from_step is None else window.from_step, window.to_step
     )
     if len(inside.steps) == 0:
         raise InputError(
-            f"{path} ends before the {window.discarded_ps:g} ps to discard; "
+            f"{trajectory.path} ends before the {window.discarded_ps:g} ps to discard; "
             "give a smaller --discard-ps"
         )
     return Replica(inside, source)

@@ -17,6 +17,7 @@ from ncforce_ipi.analysis.temperature import Equipartition, equipartition, ipi_t
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
+from ncforce_ipi.observables.freedom import agreed
 from ncforce_ipi.observables.source import Source
 from ncforce_ipi.observables.velocities import Kinetics, kinetics
 from ncforce_ipi.result import Printed
@@ -86,6 +87,7 @@ class Temperatures(Printed):
             for name, shown in one.distributions.items()
         ]
         lines += _ipi_lines(self.of_ipi)
+        lines += agreed([one.words for one in self.runs])
         if self.isolated:
             lines.append(("target", "none: NVE"))
         return [*lines, ("errors", "one standard error, corrected for autocorrelation")]
@@ -116,6 +118,8 @@ class Temperatures(Printed):
                     ("_standard_error", shown.excess_kurtosis.error),
                 )
             }
+            | one.freedom.numbers()
+            | ({"bead": one.bead.number, "n_beads": one.bead.n_beads} if one.bead else {})
             for one in self.runs
         ]
         return numbers
@@ -224,9 +228,11 @@ def _of_ipi(one: Kinetics) -> list[FromIpi]:
         if not table.has(column) or not both.any():
             continue
         members = (replica.species == name) | (name == "all")
+        held = float((members[:, None] & ~one.freedom.moving).sum())
         ours_K = ipi_temperature(
-            kinetic_eV[both], masses_u, members, ensemble_K, fixed_com=source.fixed_com
-        )
+            kinetic_eV[both], masses_u, members, ensemble_K,
+            fixed_com=set(one.freedom.centre) == {"at rest"}, held=held,
+        )  # fmt: skip
         theirs_K = table.column(column, "kelvin")[rows]
         found.append(FromIpi(name, float(ours_K.mean()), float(theirs_K.mean())))
     return found

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ncforce_ipi.analysis.peaks import Peak, highest_peak
 from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
 from ncforce_ipi.observables.dataset import Dataset
-from ncforce_ipi.observables.velocities import Transform, spectrum
+from ncforce_ipi.observables.freedom import agreed
+from ncforce_ipi.observables.velocities import Transform, kinetics, spectrum
 from ncforce_ipi.result import Printed
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class Spectra(Printed):
     ----------
     spectrum : the curves
     how : how they were made
+    freedom : label and text of what was taken for heat
     """
 
     spectrum: Spectrum
     how: Transform
+    freedom: tuple[tuple[str, str], ...] = ()
 
     def lines(self) -> list[tuple[str, str]]:
         """See `result.Result`."""
@@ -50,6 +53,7 @@ class Spectra(Printed):
             *lines,
             ("Nyquist frequency", ", ".join(filter(None, [nyquist, found.warning]))),
             ("resolution", f"{found.resolution_per_cm:.0f} cm^-1, window {self.how.window}"),
+            *self.freedom,
             ("errors", f"one standard error, from {found.n_blocks} blocks (4 needed)"),
         ]
 
@@ -100,7 +104,8 @@ def measure(data: Dataset, how: Transform | None = None) -> Spectra:
         As `analysis.vdos.velocity_spectra`; no masses, no time step, too few frames.
     """
     how = how or Transform()
-    return Spectra(spectrum(data, how), how)
+    found = spectrum(data, how)
+    return Spectra(found, how, tuple(agreed([one.words for one in kinetics(data)])))
 
 
 def integral(found: Spectrum, density: NDArray[np.float64]) -> float:

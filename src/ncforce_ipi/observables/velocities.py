@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.freedom import LABEL, Freedom, in_common
 from ncforce_ipi.analysis.maxwell import Collector, Distribution
-from ncforce_ipi.analysis.temperature import degrees_of_freedom, kinetic_energy, temperature
+from ncforce_ipi.analysis.temperature import kinetic_energy, temperature
 from ncforce_ipi.analysis.vdos import (
     DEFAULT_PADDING,
     DEFAULT_WINDOW,
@@ -21,7 +22,9 @@ from ncforce_ipi.analysis.vdos import (
     velocity_spectra,
 )
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables.beads import Bead
 from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
+from ncforce_ipi.observables.freedom import of_velocities
 from ncforce_ipi.observables.source import Replica
 
 LAG_PS = 1.0
@@ -50,22 +53,35 @@ class Kinetics:
     Attributes
     ----------
     replica : the trajectory
-    kinetic_eV : ``(n_frames,)``, eV, of ``all`` and of each species
-    values_K : ``(n_frames,)``, K, likewise; of the species alone where there is one only
+    kinetic_eV : ``(n_frames,)``, eV, of ``all`` and of each species, all of it
+    values_K : ``(n_frames,)``, K, likewise, of what is heat; of the species alone where there is
+        one only, none of a species that never moves
     distributions : of each species
+    freedom : what of the velocities is heat
+    bead : that they are of; None for a classical system, or a centroid
     """
 
     replica: Replica
     kinetic_eV: dict[str, NDArray[np.float64]]
     values_K: dict[str, NDArray[np.float64]]
     distributions: dict[str, Distribution]
+    freedom: Freedom
+    bead: Bead | None
+
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        """Label and text of what was taken for heat."""
+        if self.bead is None:
+            return self.freedom.lines()
+        dof = f"{self.freedom.dof():.6g}, about the bead's own centre of mass"
+        return [(LABEL, dof), ("note", self.bead.of_velocities)]
 
 
 def kinetics(data: Dataset) -> list[Kinetics]:
     """Kinetic energies, temperatures and distributions of each replica."""
 
     def make() -> list[Kinetics]:
-        gathered = [_Gatherer(replica) for replica in data.replicas("velocities")]
+        gathered = _gatherers(data.replicas("velocities"))
         for one in gathered:
             for _ in one.watch(min(max(len(one.replica.steps) // BLOCKS, 1), MOST_FRAMES)):
                 pass
@@ -95,15 +111,16 @@ def _spectrum(data: Dataset, how: Transform) -> Spectrum:
             f"{shortest} frames of velocities with lags of {how.lag_ps:g} ps; expected at least "
             f"{4 * FEWEST_LAGS} frames and {FEWEST_LAGS} lags: run longer, or write them more often"
         )
-    gathered = [_Gatherer(replica) for replica in replicas]
-    first = replicas[0]
+    gathered = _gatherers(replicas)
+    freedom, first = gathered[0].freedom, replicas[0]
+    mobile = freedom.mobile
     found = velocity_spectra(
-        _all_blocks(gathered, n_lags),
-        first.species,
-        first.masses_u(),
+        _all_blocks(gathered, n_lags, mobile),
+        first.species[mobile],
+        first.masses_u()[mobile],
         time_step_fs=frame_fs,
         n_lags=n_lags,
-        fixed_com=first.source.fixed_com,
+        dof=dof_of_species(first, freedom),
         window=how.window,
         padding=how.padding,
     )
@@ -111,50 +128,88 @@ def _spectrum(data: Dataset, how: Transform) -> Spectrum:
     return found
 
 
-def _all_blocks(gathered: Sequence[_Gatherer], n_lags: int) -> Iterator[NDArray[np.float64]]:
+def dof_of_species(replica: Replica, freedom: Freedom) -> dict[str, float]:
+    """Degrees of freedom of each species that moves, those of a bead as often as it is hotter.
+
+    Raises
+    ------
+    InputError
+        A species, or all, has none.
+    """
+    hotter = replica.bead.times_hotter if replica.bead else 1.0
+    species, found = replica.species, {}
+    for symbol in np.unique(species[freedom.mobile]):
+        found[str(symbol)] = hotter * freedom.dof(species == symbol)
+        if not found[str(symbol)] > 0.0:
+            raise InputError(
+                f"{replica.trajectory.path}: {symbol} has no degree of freedom with the centre of "
+                f"mass not counted ({', '.join(freedom.centre)} along x, y, z); expected two "
+                "atoms or more, or --free-com where its motion is heat"
+            )
+    return found
+
+
+def _all_blocks(
+    gathered: Sequence[_Gatherer], n_lags: int, mobile: NDArray[np.bool_]
+) -> Iterator[NDArray[np.float64]]:
     for one in gathered:
-        yield from one.watch(frames_per_block(len(one.replica.steps), n_lags))
+        for heat in one.watch(frames_per_block(len(one.replica.steps), n_lags)):
+            yield heat if mobile.all() else heat[:, mobile]
+
+
+def _gatherers(replicas: Sequence[Replica]) -> list[_Gatherer]:
+    """One for each replica; what is heat is the same for all."""
+    freedoms = in_common([_freedom(replica) for replica in replicas])
+    return [_Gatherer(*pair) for pair in zip(replicas, freedoms, strict=True)]
 
 
 class _Gatherer:
     """Sums up the velocities of a replica block by block as they pass through `watch`."""
 
-    def __init__(self, replica: Replica) -> None:
-        self.replica = replica
+    def __init__(self, replica: Replica, freedom: Freedom) -> None:
+        self.replica, self.freedom = replica, freedom
         species, self._masses_u = replica.species, replica.masses_u()
         self._groups = {"all": np.ones(len(species), dtype=bool)}
         self._groups |= {str(symbol): species == symbol for symbol in np.unique(species)}
-        self._parts: dict[str, list[NDArray]] = {name: [] for name in self._groups}
+        self._kinetic: dict[str, list[NDArray]] = {name: [] for name in self._groups}
+        self._heat: dict[str, list[NDArray]] = {name: [] for name in self._groups}
+        temperature_K = replica.source.temperature_K or 300.0
+        hotter = replica.bead.times_hotter if replica.bead else 1.0
         self._collector = Collector(
-            species,
-            self._masses_u,
-            replica.source.temperature_K or 300.0,
-            fixed_com=replica.source.fixed_com,
+            species, self._masses_u, hotter * temperature_K, shares=freedom.shares()
         )
 
     def watch(self, per_block: int) -> Iterator[NDArray[np.float64]]:
-        """Blocks of velocities, ``(n_frames, n_atoms, 3)``, A/fs, as they are."""
-        blocks = (block.values for block in self.replica.blocks(per_block))
-        for velocities in self._collector.watch(blocks):
+        """Blocks of velocities, ``(n_frames, n_atoms, 3)``, A/fs, of what is heat."""
+        for block in self.replica.blocks(per_block):
+            heat = self.freedom.heat(block.values)
             for name, members in self._groups.items():
-                energies = kinetic_energy(velocities[:, members], self._masses_u[members])
-                self._parts[name].append(energies)
-            yield velocities
+                masses_u = self._masses_u[members]
+                kinetic_eV = kinetic_energy(block.values[:, members], masses_u)
+                self._kinetic[name].append(kinetic_eV)
+                if heat is not block.values:
+                    kinetic_eV = kinetic_energy(heat[:, members], masses_u)
+                self._heat[name].append(kinetic_eV)
+            self._collector.add(heat)
+            yield heat
 
     def result(self) -> Kinetics:
         """What was found."""
-        kinetic_eV = {name: np.concatenate(series) for name, series in self._parts.items()}
-        values_K = {}
-        for name, members in self._groups.items():
-            dof = degrees_of_freedom(
-                self._masses_u, members, fixed_com=self.replica.source.fixed_com
-            )
-            if not dof > 0.0:
-                raise InputError(
-                    f"{self.replica.trajectory.path}: {name} has no degree of freedom with the "
-                    "centre of mass at rest; give --free-com if it isn't"
-                )
-            values_K[name] = temperature(kinetic_eV[name], dof)
-        if len(self._groups) == 2:  # a single species is all there is
-            values_K.pop("all")
-        return Kinetics(self.replica, kinetic_eV, values_K, self._collector.distributions())
+        replica = self.replica
+        dof = dof_of_species(replica, self.freedom)
+        dof = {"all": sum(dof.values())} | dof if len(dof) > 1 else dof
+        heat = {name: np.concatenate(series) for name, series in self._heat.items()}
+        return Kinetics(
+            replica=replica,
+            kinetic_eV={name: np.concatenate(series) for name, series in self._kinetic.items()},
+            values_K={name: temperature(heat[name], dof[name]) for name in dof},
+            distributions=self._collector.distributions(),
+            freedom=self.freedom,
+            bead=replica.bead,
+        )
+
+
+def _freedom(replica: Replica) -> Freedom:
+    """Of the run, by these velocities."""
+    found = replica.source.freedom
+    return of_velocities(replica.source, replica.trajectory) if found is None else found

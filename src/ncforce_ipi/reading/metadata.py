@@ -46,6 +46,7 @@ class RunMetadata:
     fixed_com : whether the centre of mass is held at rest
     held_cell : whether a barostat holds parts of the cell (``hfix``): i-PI's conserved quantity
         gains energy then, whatever the forces are
+    fixed : components that are held, counted as i-PI does: 3 times the atom, plus 0, 1 or 2
     model_sha256 : of the model, as run.json states it
     record : all of run.json; empty for a run of another launcher
     """
@@ -59,6 +60,7 @@ class RunMetadata:
     n_beads: int = 1
     fixed_com: bool = True
     held_cell: bool = False
+    fixed: tuple[int, ...] = ()
     model_sha256: str = ""
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -181,6 +183,7 @@ def _of_system(system: Element) -> RunMetadata:
     if step is not None:
         step_fs = number(step, "time", 1.0)
     replicas = next((int(one.get("nbeads", 1)) for one in (beads, initial) if one is not None), 1)
+    fixed = _fixed(system)
     return RunMetadata(
         step_fs=step_fs,
         masses_u=_one_for_each(names, masses, pairs),
@@ -191,8 +194,8 @@ def _of_system(system: Element) -> RunMetadata:
         n_beads=replicas,
         held_cell=bool(words(system, ".//barostat/hfix")),
         # i-PI lets the centre of mass go where atoms are fixed
-        fixed_com=(system.findtext(".//fixcom") or "True").strip().lower() == "true"
-        and not any(words(system, f".//{tag}") for tag in ("fixatoms", "fixatoms_dof")),
+        fixed_com=(system.findtext(".//fixcom") or "True").strip().lower() == "true" and not fixed,
+        fixed=fixed,
     )
 
 
@@ -216,3 +219,10 @@ def _one_for_each(
     """Masses by species; None if atoms of a species differ: isotopes need names of their own."""
     alike = all(pairs[name] == mass for name, mass in zip(names, masses, strict=True))
     return pairs if pairs and alike else None
+
+
+def _fixed(system: Element) -> tuple[int, ...]:
+    """Components that i-PI holds; whole atoms are what an input says, a checkpoint has both."""
+    atoms = [int(word) for word in words(system, ".//fixatoms")]
+    found = {3 * atom + axis for atom in atoms for axis in range(3)}
+    return tuple(sorted(found | {int(word) for word in words(system, ".//fixatoms_dof")}))
