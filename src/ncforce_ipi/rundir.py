@@ -44,6 +44,7 @@ FORCE_FILES = f"{PREFIX}.forces_*.xyz"
 RESTART_FILE = "RESTART"
 WRITTEN_BY_IPI = (RESTART_FILE, f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
 RESUME_FILE = "resume.xml"
+EXIT_FILE = "EXIT"  # where it appears, i-PI stops and leaves a checkpoint
 
 
 def read_record(directory: Path) -> Record:

@@ -23,10 +23,10 @@ from ncforce_ipi.launch import claim, compare, continuation, resume, run
 from ncforce_ipi.launch import directory as files
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.display import facts
+from ncforce_ipi.launch.ending import Ending, Limits
 from ncforce_ipi.launch.job import Job, driver_command, driver_names, from_record, to_record
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower, RunningLine
-from ncforce_ipi.launch.supervise import Ending, Limits
 from ncforce_ipi.rundir import read_record
 
 HEADER = """# column   1     --> step : The current simulation time step.
@@ -109,7 +109,11 @@ class TestSockets:
 class TestDirectory:
     def test_is_held_by_one_run(self, tmp_path):
         held = files.locked(tmp_path)
-        with held, pytest.raises(InputError, match="a run is going on in"), files.locked(tmp_path):
+        with (
+            held,
+            pytest.raises(InputError, match="another command of ncforce is at work in"),
+            files.locked(tmp_path),
+        ):
             pass
         with files.locked(tmp_path):
             pass
@@ -118,7 +122,7 @@ class TestDirectory:
         with files.locked(tmp_path) as lock:
             command = [sys.executable, "-c", "import time; time.sleep(60)"]
             it = Child("it", command, tmp_path, tmp_path / "it.log", keep=[lock])
-        with ended(it), pytest.raises(InputError, match="going on"), files.locked(tmp_path):
+        with ended(it), pytest.raises(InputError, match="is at work in"), files.locked(tmp_path):
             pass
         with files.locked(tmp_path):
             pass
@@ -126,7 +130,7 @@ class TestDirectory:
     def test_lock_of_a_start_that_is_just_undone(self, tmp_path, monkeypatch):
         """The file that was opened is another one than that of the next launcher: refused."""
         monkeypatch.setattr(files.fcntl, "flock", lambda *_: (tmp_path / ".lock").unlink())
-        with pytest.raises(InputError, match="a run is going on"), files.locked(tmp_path):
+        with pytest.raises(InputError, match="is at work in"), files.locked(tmp_path):
             pass
 
     def test_moved_files_get_the_next_number(self, tmp_path):
@@ -266,7 +270,7 @@ class TestClaim:
     @pytest.mark.parametrize("force", [False, True])
     def test_one_run_from_its_first_file_to_its_end(self, tmp_path, force):
         def second():
-            with pytest.raises(InputError, match="a run is going on in"):
+            with pytest.raises(InputError, match="another command of ncforce is at work in"):
                 claim_and_write(tmp_path / "run", force, text="second")
 
         def begin():
@@ -447,6 +451,22 @@ class TestResume:
         with pytest.raises(InputError, match=r"input\.xml is missing, and the run has no"):
             resume.prepare(tmp_path, 99)
 
+    def test_a_run_that_ended_before_its_first_checkpoint_begins_again(self, tmp_path):
+        """Its first one is due at step 4; from then on one is missed, and nothing is touched."""
+        write_outputs(tmp_path, 3)
+        text = CHECKPOINT.format(0)
+        before = write(tmp_path, {"input.xml": text, "simulation.checkpoint": text})
+        assert resume.prepare(tmp_path, 99) == "resume.xml"
+        found = tree(tmp_path)
+        for name in (*(f"simulation.{name}" for name in STRIDES), "simulation.checkpoint"):
+            assert found.pop(f"previous-1/{name}") == before[name]
+        assert set(found) == {"input.xml", "resume.xml"}
+        write_outputs(tmp_path, 4)
+        before = write(tmp_path, {})
+        with pytest.raises(InputError, match="has no complete checkpoint of i-PI to go on from"):
+            resume.prepare(tmp_path, 99)
+        assert tree(tmp_path) == before
+
     def test_superseded_checkpoints_are_kept(self, tmp_path):
         write_outputs(tmp_path, 9)
         write_outputs(tmp_path / "cut", 8)
@@ -473,7 +493,7 @@ class TestResume:
         def full(path, text):
             raise OSError("disk full")
 
-        monkeypatch.setattr(resume, "write_atomically", full)
+        monkeypatch.setattr(resume, "staged", full)
         with pytest.raises(OSError, match="disk full"):
             resume.prepare(tmp_path, 99)
         assert before.items() <= tree(tmp_path).items()
@@ -812,7 +832,7 @@ class TestComparison:
         out = job.directory.parent
         with (
             compare.claimed(out, [job], resume=False, force=False),
-            pytest.raises(InputError, match="a run is going on in"),
+            pytest.raises(InputError, match="another command of ncforce is at work in"),
         ):
             self.claim(job, force=True)
 

@@ -7,10 +7,12 @@ import pytest
 
 from ncforce_ipi.analysis.runaway import kinetic_meV
 from ncforce_ipi.launch import supervise
-from ncforce_ipi.launch.drivers import MAX_RESTARTS
+from ncforce_ipi.launch.drivers import MAX_RESTARTS, Driver
+from ncforce_ipi.launch.ending import Limits
 from ncforce_ipi.launch.processes import Child
 from ncforce_ipi.launch.progress import Row
-from ncforce_ipi.launch.supervise import Driver, Limits, StopRequest, Watch
+from ncforce_ipi.launch.stops import StopRequest
+from ncforce_ipi.launch.supervise import Watch
 
 KILLED, FAILED, LEFT = -9, 1, 0
 REFERENCE_K, N_ATOMS = 300.0, 10
@@ -207,10 +209,11 @@ def test_drivers_that_do_not_stop_are_killed_and_waited_for_together(tmp_path, m
     server = child("i-PI", "pass")
     drivers = [Driver(lambda: None, child(f"driver-{k}", code)) for k in range(4)]
     watch = watch_of(server, drivers, Progress())
+    watch.follower.path = tmp_path / "simulation.out"
     watch.follower.fresh_step, watch.follower.fresh_s, watch.follower.last_s = 0, 0.0, 0.0
     waits = []
     wait = supervise._wait
     monkeypatch.setattr(supervise, "_wait", lambda *args: waits.append(args[1]) or wait(*args))
     supervise.wind_down(watch)
-    assert waits == [0.5, 0.5]
+    assert waits == [supervise.STOP_S, 0.5, 0.5]
     assert all(driver.child.code is not None for driver in drivers)

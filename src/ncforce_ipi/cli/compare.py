@@ -116,12 +116,12 @@ def run_all(
             outcome = compare.run_one(job, checked.get(job.name))
             if outcome is None:
                 log.info("%s: kept as it is", job.directory)
-            elif outcome.ending.signal is not None:
+            elif outcome.ending.on_request:
                 sys.stderr.write(
                     f"ncforce {verb}: {outcome.ending.reason}; go on with the same command and "
                     "--resume\n"
                 )
-                return 128 + outcome.ending.signal
+                return outcome.ending.exit_code
             elif outcome.ending.state == "failed":
                 failures.append(f"{job.name}: {outcome.ending.reason}")
         entries = _write(args, [job.directory for job in all_jobs])

@@ -12,8 +12,8 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.systems import NAMES
+from ncforce_ipi.launch.ending import Limits
 from ncforce_ipi.launch.job import DEFAULT_M, Job, new_job
-from ncforce_ipi.launch.supervise import Limits
 
 log = logging.getLogger(__name__)
 

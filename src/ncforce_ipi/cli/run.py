@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
@@ -53,12 +54,13 @@ def run(args: argparse.Namespace) -> int:
     """Start or continue; 0 only if the last step was done."""
     outcome = _resume(args) if args.resume else _start(args)
     ending, record = outcome.ending, outcome.record
-    if ending.signal is not None:
+    if ending.on_request:
         sys.stderr.write(
             f"ncforce run: {ending.reason} after step {record['steps_done']} of "
-            f"{record['plan']['n_outer']}; go on with: ncforce run --resume --out {args.out}\n"
+            f"{record['plan']['n_outer']}; go on with: ncforce run --resume --out "
+            f"{shlex.quote(str(args.out))}\n"
         )
-        return 128 + ending.signal
+        return ending.exit_code
     if ending.state != "finished":
         raise RunError(ending.reason)
     sys.stdout.write(_summary(args.out, outcome) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from os.path import lexists
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch import resume
 from ncforce_ipi.launch.directory import LOCK, contents, locked, previous, set_aside
 from ncforce_ipi.rundir import (
+    ANALYSIS,
+    EXIT_FILE,
     FORCE_FILES,
     INPUT_FILE,
     LOGS,
@@ -34,9 +36,9 @@ NAMES = (
     PROPERTIES_FILE,
     *(name for pair in TRAJECTORY_FILES for name in pair),
     *WRITTEN_BY_IPI,
-    "EXIT",
+    EXIT_FILE,
     LOGS,
-    "analysis",
+    ANALYSIS,
     f"{RECORD_FILE}.partial",
 )
 PATTERNS = (FORCE_FILES, f"#{PREFIX}.*#*#", "#RESTART#*#")  # i-PI's backups too
@@ -111,15 +113,30 @@ def claimed(directory: Path, force: bool, begin: Callable[[], None]) -> Iterator
     """
     check(directory, force)
     made = make(directory)
-    with locked(directory) as lock:
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(locked(directory))
+        except OSError:  # the disk is full
+            _remove_made(directory, made)
+            raise
         check(directory, force)  # nobody can have come in between any more
-        aside = set_aside(directory, run_files(directory))
+        with held_analysis(directory):
+            aside = set_aside(directory, run_files(directory))
         try:
             begin()
         except BaseException:
-            _undo(directory, aside, made)
+            _undo(directory, aside)
+            _remove_made(directory, made)
             raise
         yield lock
+
+
+@contextmanager
+def held_analysis(directory: Path) -> Iterator[None]:
+    """Hold the analysis in a directory, if there is one, so that nobody writes there meanwhile."""
+    folder = directory / ANALYSIS
+    with locked(folder) if folder.is_dir() else nullcontext():
+        yield
 
 
 def make(directory: Path) -> list[Path]:
@@ -132,7 +149,7 @@ def make(directory: Path) -> list[Path]:
     return missing
 
 
-def _undo(directory: Path, aside: Path | None, made: list[Path]) -> None:
+def _undo(directory: Path, aside: Path | None) -> None:
     """Remove what this start wrote (all that was there before is aside), and put that back."""
     for path in run_files(directory):
         if path.is_dir():
@@ -143,8 +160,12 @@ def _undo(directory: Path, aside: Path | None, made: list[Path]) -> None:
         for path in aside.iterdir():
             path.rename(directory / path.name)
         aside.rmdir()
+
+
+def _remove_made(directory: Path, made: list[Path]) -> None:
+    """Remove the directories that this start made, as far as nothing else is in them."""
     if made:
-        (directory / LOCK).unlink()
+        (directory / LOCK).unlink(missing_ok=True)
     for path in made:
         with suppress(OSError):  # another program has put something there
             path.rmdir()

@@ -6,6 +6,7 @@ same directory, each time to the next number.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -14,24 +15,37 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch import holder
 
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
 PREVIOUS = "previous-"
+RESERVE_BYTES = 1 << 16  # room for run.json
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[int]:
+def locked(directory: Path, *, keep: bool = True) -> Iterator[int]:
     """Hold the directory against other launchers; yields the descriptor that holds it.
 
     A process that inherits the descriptor holds it too, so that the directory of a run whose
-    launcher was killed stays taken as long as i-PI lives.
+    launcher was killed stays taken as long as i-PI lives.  While it is held, the file of the lock
+    keeps some room on the disk, which is given up when the end of a run must be written.
+
+    Parameters
+    ----------
+    keep : whether the file of the lock stays; in directories of results it goes
     """
     descriptor = _lock(directory)
     try:
         yield descriptor
     finally:
+        with suppress(OSError):
+            if keep:
+                os.ftruncate(descriptor, 0)
+            else:
+                (directory / LOCK).unlink()
         os.close(descriptor)
 
 
@@ -48,7 +62,12 @@ def _lock(directory: Path) -> int:
         still_there = False
     if not still_there:
         os.close(descriptor)
-        raise InputError(f"a run is going on in {directory}; wait for its end")
+        raise InputError(holder.said_of(directory))
+    try:
+        os.pwrite(descriptor, b"\n" * RESERVE_BYTES, 0)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -95,21 +114,45 @@ def move(paths: Sequence[Path], folder: Path) -> None:
     for path in paths:
         path.rename(folder / path.name)
     if paths:
+        sync(folder)
+        sync(folder.parent)
         log.info("moved %s to %s", ", ".join(path.name for path in paths), folder)
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader or a crash meets the old or the new one, never a part."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        partial = staged(path, text)
+    except OSError as err:
+        if err.errno not in FULL:
+            raise
+        _give_up_reserve(path.parent)
+        partial = staged(path, text)
     partial.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(directory: Path) -> None:
+def staged(path: Path, text: str) -> Path:
+    """Write the text beside ``path``, safe on the disk, to take its place; where."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as err:
+        partial.unlink(missing_ok=True)
+        raise OSError(err.errno, err.strerror, str(path)) from err  # which file, for the message
+    return partial
+
+
+def _give_up_reserve(directory: Path) -> None:
+    """Empty the lock of a directory that we hold, for a few kilobytes on a full disk."""
+    with suppress(OSError):
+        os.truncate(directory / LOCK, 0)
+
+
+def sync(directory: Path) -> None:
     """Make the names in a directory durable, where the file system knows how."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -21,7 +21,8 @@ from ncforce_ipi.inputs.service import Service, service_of
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.inputs.templates import shipped_file
-from ncforce_ipi.launch.supervise import Limits
+from ncforce_ipi.launch.ending import Limits
+from ncforce_ipi.launch.surroundings import python_module
 from ncforce_ipi.rundir import INPUT_FILE, LOGS
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,8 @@ log = logging.getLogger(__name__)
 WAIT_FOR_SERVER_S = 120
 DEFAULT_M = 8
 SLOW_DRIVER = "slow-driver"
-PROGRAM = (sys.executable, "-m", "ncforce_ipi")
+PROGRAM = python_module("ncforce_ipi")
+IPI_CONTINUED = python_module("ncforce_ipi.launch.continuation")
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def ipi_command(input_file: str, sockets: Path) -> list[str]:
     """i-PI on an input or checkpoint of its directory, with unix sockets in ``sockets``."""
     if input_file == INPUT_FILE:
         return [sys.executable, str(_ipi_program()), "-S", f"{sockets}/", input_file]
-    return [sys.executable, "-m", "ncforce_ipi.launch.continuation", f"{sockets}/", input_file]
+    return [*IPI_CONTINUED, f"{sockets}/", input_file]
 
 
 def driver_names(job: Job) -> list[str]:

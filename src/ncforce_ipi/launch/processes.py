@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ncforce_ipi.errors import RunError
+from ncforce_ipi.launch import surroundings
+from ncforce_ipi.launch.stops import shielded
 
 TICK_S = 0.1
 KILL_S = 5.0
@@ -44,7 +46,7 @@ class Child:
         self.name = name
         self.log = log
         self.log_start = log.stat().st_size if log.exists() else 0
-        with log.open("ab") as sink:
+        with log.open("ab") as sink, shielded():
             try:
                 self._process = subprocess.Popen(
                     command,
@@ -52,7 +54,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+                    env=surroundings.environment(environment or {}),
                     start_new_session=True,
                     pass_fds=keep,
                 )

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ncforce_ipi.errors import RunError
 from ncforce_ipi.reading.properties import header_columns
 
 COLUMNS = (
@@ -128,7 +129,13 @@ class Follower:
 
     def _row(self, line: bytes) -> Row:
         numbers = line.split()
-        step, time_ps, conserved_eV, temperature_K = (
-            float(numbers[self._indices[column]]) for column in COLUMNS
-        )
-        return Row(int(step), time_ps, conserved_eV, temperature_K)
+        try:
+            step, time_ps, conserved_eV, temperature_K = (
+                float(numbers[self._indices[column]]) for column in COLUMNS
+            )
+            return Row(int(step), time_ps, conserved_eV, temperature_K)
+        except (KeyError, IndexError, ValueError) as err:
+            raise RunError(
+                f"{self.path} has a line {line[:40].decode(errors='replace')!r} after step "
+                f"{self.step}; expected i-PI's columns step, time, conserved and temperature"
+            ) from err

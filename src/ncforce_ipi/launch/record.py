@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,16 @@ def other_models(service: Service, record: Record) -> list[tuple[str, Identity, 
 def save(directory: Path, record: Record) -> None:
     """Write ``run.json`` in one piece."""
     write_atomically(directory / RECORD_FILE, json.dumps(record, indent=2) + "\n")
+
+
+def note_process(directory: Path, record: Record, name: str, pid: int) -> None:
+    """Note a process of the run, for whoever comes while it goes on.
+
+    A disk that is full just now is no reason to end a run.
+    """
+    record.setdefault("processes", {})[name] = pid
+    with suppress(OSError):
+        save(directory, record)
 
 
 def segment(job: Job, follower: Follower, notices: list[str]) -> Record:

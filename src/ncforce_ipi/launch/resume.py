@@ -7,17 +7,17 @@ counts is the latest one that all of them reach.  Where there is none, nothing i
 
 from __future__ import annotations
 
+import logging
 import mmap
 import re
-import shutil
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.launch.directory import move, new_previous, write_atomically
+from ncforce_ipi.launch.directory import move, new_previous, staged, sync
 from ncforce_ipi.rundir import (
     FORCE_FILES,
     INPUT_FILE,
@@ -26,6 +26,8 @@ from ncforce_ipi.rundir import (
     TRAJECTORY_FILES,
     WRITTEN_BY_IPI,
 )
+
+log = logging.getLogger(__name__)
 
 ONE_FILE_A_BEAD = ("positions", "velocities")
 STEP = re.compile(rb"Step: *(\d+)")
@@ -58,9 +60,10 @@ class Checkpoint:
 
 
 def best_checkpoint(directory: Path) -> Checkpoint | None:
-    """The latest complete checkpoint that all outputs reach; None if the run did no step yet.
+    """The latest complete checkpoint that all outputs reach; None if the run must begin again.
 
-    A file that i-PI was writing when it died isn't complete XML; an older one takes its place.
+    It does where it ended before its first checkpoint, and then it becomes the same run.  A file
+    that i-PI was writing when it died isn't complete XML; an older one takes its place.
 
     Raises
     ------
@@ -78,15 +81,34 @@ def best_checkpoint(directory: Path) -> Checkpoint | None:
             return checkpoint
     if found:
         raise InputError(_too_short(found[-1]))
-    if has_begun(directory):
+    if has_begun(directory) and not _ended_early(directory):
         raise InputError(f"{directory} has no complete checkpoint of i-PI to go on from; {ANEW}")
     return None
+
+
+def _ended_early(directory: Path) -> bool:
+    """Whether the run ended before its first checkpoint, so that none was lost."""
+    root = _root(directory / INPUT_FILE)
+    found = [] if root is None else root.findall("output/checkpoint")
+    first = min((int(element.get("stride", "1")) for element in found), default=0)
+    files = (directory / PROPERTIES_FILE, *trajectories(directory))
+    return max(map(last_step, files)) < first
 
 
 def has_begun(directory: Path) -> bool:
     """Whether any output has anything of a later step than the start."""
     files = (directory / PROPERTIES_FILE, *trajectories(directory))
     return any(last_step(path) > 0 for path in files)
+
+
+def steps_done(directory: Path) -> int:
+    """Last step of which the properties are on the disk; 0 before the first, or if none is known.
+
+    It is asked when a run has ended, however badly, so that it fails in no way.
+    """
+    with suppress(OSError, ValueError, IndexError):  # unreadable, or not i-PI's
+        return max(0, last_step(directory / PROPERTIES_FILE))
+    return 0
 
 
 def prepare(directory: Path, total_steps: int) -> str:
@@ -113,6 +135,8 @@ def prepare(directory: Path, total_steps: int) -> str:
     gives_way = [directory / name for name in WRITTEN_BY_IPI]  # i-PI would rename them
     if checkpoint is None:  # at most the start is written, and will be again
         gives_way += [directory / PROPERTIES_FILE, *trajectories(directory)]
+        if has_begun(directory):
+            log.info("%s ended before its first checkpoint and begins again", directory)
     _write_input(directory / RESUME_FILE, text, source, [p for p in gives_way if p.exists()])
     for output in checkpoint.outputs if checkpoint else ():
         cut(output.path, step)
@@ -120,16 +144,16 @@ def prepare(directory: Path, total_steps: int) -> str:
 
 
 def _write_input(path: Path, text: str, source: Path, gives_way: list[Path]) -> None:
-    """Write the input for i-PI; then move what gives way to it aside, an older input as a copy."""
+    """Write the input for i-PI; then move what gives way to it aside, an older input too."""
+    partial = staged(path, text)
     older = path.exists() and path != source
-    if not (older or gives_way):
-        write_atomically(path, text)
-        return
-    folder = new_previous(path.parent)
-    if older:
-        shutil.copy2(path, folder / path.name)
-    write_atomically(path, text)
-    move(gives_way, folder)
+    folder = new_previous(path.parent) if older or gives_way else None
+    if folder is not None and older:
+        path.rename(folder / path.name)
+    partial.replace(path)
+    sync(path.parent)
+    if folder is not None:
+        move(gives_way, folder)
 
 
 def _too_short(oldest: Checkpoint) -> str:
@@ -246,14 +270,19 @@ def _read(path: Path) -> Checkpoint | None:
 
     Its tag ``step`` is left out at step 0, and so is a stride of 1.
     """
-    if not path.exists():
+    root = _root(path)
+    outputs = () if root is None else outputs_of(root, path.parent)
+    if root is None or not outputs:
         return None
+    return Checkpoint(path, int(root.findtext("step", default="0")), outputs)
+
+
+def _root(path: Path) -> ElementTree.Element | None:
+    """Of an input or checkpoint of i-PI; None for a missing or incomplete file."""
     try:
-        root = ElementTree.fromstring(_body(path))
-    except ElementTree.ParseError:
+        return ElementTree.fromstring(_body(path))
+    except (FileNotFoundError, ElementTree.ParseError, UnicodeDecodeError):
         return None
-    outputs = outputs_of(root, path.parent)
-    return Checkpoint(path, int(root.findtext("step", default="0")), outputs) if outputs else None
 
 
 def _body(path: Path) -> str:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs import preflight
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import input_xml, write_input
 from ncforce_ipi.inputs.structure import read_structure
-from ncforce_ipi.launch import claim, resume
+from ncforce_ipi.launch import claim, holder, resume
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import check_addresses, private_directory
 from ncforce_ipi.launch.answers import Demand, Heard, reported, stranger
 from ncforce_ipi.launch.directory import locked
 from ncforce_ipi.launch.display import display
 from ncforce_ipi.launch.drivers import REFILL_STEPS, Driver
+from ncforce_ipi.launch.ending import Ending, judged
 from ncforce_ipi.launch.job import (
     Job,
     driver_command,
@@ -34,15 +36,10 @@ from ncforce_ipi.launch.job import (
 )
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.launch.supervise import (
-    Ending,
-    StopRequest,
-    Watch,
-    stop_requests,
-    wind_down,
-)
+from ncforce_ipi.launch.stops import StopRequest, stop_requests
+from ncforce_ipi.launch.supervise import Watch, wind_down
 from ncforce_ipi.provenance import command_line
-from ncforce_ipi.rundir import INPUT_FILE, LOGS, PROPERTIES_FILE, Record, read_record
+from ncforce_ipi.rundir import EXIT_FILE, INPUT_FILE, LOGS, PROPERTIES_FILE, Record, read_record
 from ncforce_ipi.serve.pulse import live_file
 
 if TYPE_CHECKING:
@@ -109,17 +106,32 @@ def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
         record = read_record(directory)
         _check_forces(record)
         job = _extended(from_record(directory, record), time_ps)
+        if record["state"] == "running":
+            log.info(
+                "the launcher of the run in %s was killed; looking at what is there", directory
+            )
+            if ending := _unwatched(job, record):
+                return _close(job, record, ending)
         _check_models(job, record)
         n_outer = job.recipe.plan.n_outer
         checkpoint = resume.best_checkpoint(directory)
         if checkpoint and checkpoint.step == n_outer and record["state"] != "finished":
-            return _close(job, record, Ending("finished"), n_outer)  # its launcher was killed
+            return _close(job, record, Ending("finished"))  # its launcher was killed
         check_addresses(job.recipe.transport, job.recipe.plan.components)
         for warning in job.recipe.transport.warnings(job.recipe.plan.components):
             log.warning("%s", warning)
         input_file = resume.prepare(directory, n_outer)
         record |= {"command": command_line(), "plan": to_record(job)["plan"]}
         return _run(job, record, input_file, lock)
+
+
+def _unwatched(job: Job, record: Record) -> Ending | None:
+    """What a launcher would have said of the rows that i-PI wrote after it was killed."""
+    follower = Follower(job.directory / PROPERTIES_FILE)
+    rows, reference_K = follower.update(), job.recipe.temperature_K
+    if follower.first is None:
+        return None
+    return judged(rows, follower.first, reference_K, record["n_atoms"], job.limits)
 
 
 def _extended(job: Job, time_ps: float | None) -> Job:
@@ -150,21 +162,19 @@ def _run(job: Job, record: Record, input_file: str, lock: int) -> Outcome:
     """Run to the end, and leave a true ``run.json`` however that comes."""
     try:
         with stop_requests() as request:
-            ending, step = _segments(job, record, input_file, lock, request)
+            ending = _segments(job, record, input_file, lock, request)
     except BaseException as err:
-        _close(job, record, Ending("failed", f"{type(err).__name__}: {err}"), record["steps_done"])
+        _close(job, record, Ending("failed", f"{type(err).__name__}: {err}"))
         raise
-    return _close(job, record, ending, step)
+    return _close(job, record, ending)
 
 
-def _segments(
-    job: Job, record: Record, input_file: str, lock: int, request: StopRequest
-) -> tuple[Ending, int]:
-    """One i-PI process after another until one needs no successor; its ending and last step."""
+def _segments(job: Job, record: Record, input_file: str, lock: int, request: StopRequest) -> Ending:
+    """One i-PI process after another until one needs no successor; how that ended."""
     (job.directory / LOGS).mkdir(exist_ok=True)
     recoveries = 0
     while True:
-        record |= {"state": "running", "reason": ""}
+        record |= {"state": "running", "reason": "", "processes": holder.of_this_launcher()}
         records.save(job.directory, record)
         with private_directory(job.recipe.plan.components) as sockets:
             watch, ending = _segment(job, input_file, sockets, lock, request, record)
@@ -178,7 +188,7 @@ def _segments(
             input_file = resume.prepare(job.directory, job.recipe.plan.n_outer)
         except InputError as err:
             raise RunError(f"{ending.reason}; {err}") from err
-    return ending, watch.follower.step
+    return ending
 
 
 def _segment(
@@ -190,40 +200,47 @@ def _segment(
         report = directory / report_file(name)
         report.unlink(missing_ok=True)
         live_file(report).unlink(missing_ok=True)
-    (directory / "EXIT").unlink(missing_ok=True)  # i-PI would stop at once
+    (directory / EXIT_FILE).unlink(missing_ok=True)  # i-PI would stop at once
     follower = Follower(directory / PROPERTIES_FILE)
     follower.skip_old()
     logs = directory / LOGS
     with ExitStack() as stack:
-        server = Child(
+
+        def child(name: str, *start: Any, **how: Any) -> Child:
+            one = stack.enter_context(ended(Child(name, *start, **how)))
+            records.note_process(directory, record, name, one.pid)
+            return one
+
+        server = child(
             "i-PI", ipi_command(input_file, sockets), directory, logs / "ipi.log",
             ONE_THREAD, keep=[lock],
         )  # fmt: skip
-        stack.enter_context(ended(server))
 
-        drivers = _drivers(job, sockets, stack, follower.step)
+        drivers = _drivers(job, sockets, child, follower.step)
         watch = Watch(
             server, drivers, follower, plan.n_outer, job.recipe.temperature_K, record["n_atoms"],
             job.limits, request, demand=Demand.of(plan, job.recipe.ensemble.beads),
             from_step=follower.step,
         )  # fmt: skip
-        with display(plan, record["n_atoms"], job.name) as shown:
-            ending = watch.until_the_end(shown)
-        wind_down(watch)
-        follower.update()
+        try:
+            with display(plan, record["n_atoms"], job.name) as shown:
+                ending = watch.until_the_end(shown)
+        finally:
+            wind_down(watch)
+            (directory / EXIT_FILE).unlink(missing_ok=True)
+        ending = watch.settled(ending)
     entry = records.segment(job, follower, watch.notices)
     record["segments"].append(entry)
     return watch, _audited(watch, entry, ending)
 
 
-def _drivers(job: Job, sockets: Path, stack: ExitStack, step: int) -> list[Driver]:
-    """Start all drivers; they are killed when the stack is left."""
+def _drivers(job: Job, sockets: Path, child: Callable[..., Child], step: int) -> list[Driver]:
+    """Start all drivers as children of the run."""
     names, threads = driver_names(job), {"OMP_NUM_THREADS": str(job.service.threads)}
 
     def start(index: int) -> Child:
         command, log = driver_command(job, sockets, index), f"{LOGS}/{names[index]}.log"
-        child = Child(names[index], command, job.directory, job.directory / log, threads)
-        return stack.enter_context(ended(child))
+        return child(names[index], command, job.directory, job.directory / log, threads)
 
     found = []
     for index, name in enumerate(names):
@@ -247,13 +264,15 @@ def _audited(watch: Watch, entry: Record, ending: Ending) -> Ending:
     return Ending("failed", reason, foreign=True) if reason and not ending.foreign else ending
 
 
-def _close(job: Job, record: Record, ending: Ending, steps_done: int) -> Outcome:
+def _close(job: Job, record: Record, ending: Ending) -> Outcome:
+    """Write how it ended; the steps that are done are those on the disk."""
+    record.pop("processes", None)
     record |= {
         "state": ending.state,
         "reason": ending.reason,
         "unphysical": ending.unphysical,
         "foreign_forces": ending.foreign,
-        "steps_done": steps_done,
+        "steps_done": resume.steps_done(job.directory),
         "timings": records.total_timings(record["segments"], job.recipe.plan.mts),
     }
     records.save(job.directory, record)

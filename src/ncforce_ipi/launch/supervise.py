@@ -6,93 +6,25 @@ each of these is looked for here.
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Literal
+from pathlib import Path
 
-from ncforce_ipi.analysis.runaway import FAR_TOO_HOT, lost
 from ncforce_ipi.launch.answers import Demand, given, stranger
 from ncforce_ipi.launch.display import Display
 from ncforce_ipi.launch.drivers import FINAL, Driver
+from ncforce_ipi.launch.ending import NOT_FINITE, Ending, Limits, judged, runaway
 from ncforce_ipi.launch.hangs import Watchdog
 from ncforce_ipi.launch.processes import TICK_S, Child
 from ncforce_ipi.launch.progress import Follower, Row
+from ncforce_ipi.launch.stops import StopRequest
+from ncforce_ipi.rundir import EXIT_FILE
 
-State = Literal["finished", "stopped", "failed"]
 DEAD_THREAD = "Exception in thread"
-NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave
 STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
 DRIVER_STOP_S = 5.0
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-ADVICE = "check the start structure for close atoms, or take a smaller time step"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a run is given up.
-
-    Attributes
-    ----------
-    stall_s : longest time without a new outer step, seconds
-    max_temperature_K : a hotter run is stopped, K; None for no limit
-    hot : a run is stopped once it is hotter than this many times the temperature asked for, and
-        its conserved quantity says that this isn't its own potential energy (`analysis.runaway`)
-    """
-
-    stall_s: float = 600.0
-    max_temperature_K: float | None = None
-    hot: float = FAR_TOO_HOT
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a run, or the part of it that one i-PI process did, ended.
-
-    Attributes
-    ----------
-    state : "finished" (last step reached), "stopped" (on purpose), "failed"
-    reason : one line; empty for a finished run
-    signal : number of the signal that asked for it, if one did
-    recoverable : i-PI can go on from a checkpoint in a new process
-    unphysical : energy, temperature or forces ran away; there is nothing to go on with
-    foreign : forces came from another program than our drivers; likewise
-    """
-
-    state: State
-    reason: str = ""
-    signal: int | None = None
-    recoverable: bool = False
-    unphysical: bool = False
-    foreign: bool = False
-
-
-@dataclass
-class StopRequest:
-    """Which signal asked the launcher to stop; the second one interrupts it at once."""
-
-    signum: int | None = None
-
-    def __call__(self, signum: int, frame: FrameType | None) -> None:
-        """Handle a signal."""
-        if self.signum is not None:
-            raise KeyboardInterrupt
-        self.signum = signum
-
-
-@contextmanager
-def stop_requests() -> Iterator[StopRequest]:
-    """Note Ctrl-C, SIGTERM and a closed terminal instead of dying of them."""
-    request = StopRequest()
-    handlers = {signum: signal.signal(signum, request) for signum in STOP_SIGNALS}
-    try:
-        yield request
-    finally:
-        for signum, handler in handlers.items():
-            signal.signal(signum, handler)
+SOFT_EXITS = {"EXIT file detected": "a file EXIT", "Kill signal received": "a signal to i-PI"}
 
 
 @dataclass
@@ -149,8 +81,7 @@ class Watch:
     def _asked(self) -> Ending | None:
         if self.request.signum is None:
             return None
-        name = signal.Signals(self.request.signum).name
-        return Ending("stopped", f"stopped by {name}", signal=self.request.signum)
+        return Ending("stopped", f"stopped by {self.request.name}", signal=self.request.signum)
 
     def _foreign(self) -> Ending | None:
         """Whether somebody else has computed forces.  Rows were read before counts are."""
@@ -175,28 +106,8 @@ class Watch:
             self.notices.append(f"{driver.child.name} was {how} {at}: ended")
 
     def _unphysical(self, rows: Sequence[Row]) -> Ending | None:
-        """The first of these rows that is beyond the rule, or the user's own limit."""
-        return next(filter(None, map(self._beyond, rows)), None)
-
-    def _beyond(self, row: Row) -> Ending | None:
-        limits, at = self.limits, f"stopped at step {row.step}, {row.time_ps:.4g} ps"
-        if not row.finite:
-            return _runaway(f"{at}: energy or temperature {NOT_FINITE}; {ADVICE}")
-        start = self.follower.first or row
-        moved_meV = 1e3 * (row.conserved_eV - start.conserved_eV) / self.n_atoms
-        if lost(row.temperature_K, moved_meV, self.reference_K, limits.hot):
-            return _runaway(
-                f"{at}: {row.temperature_K:.4g} K is more than {limits.hot:g} times the "
-                f"{self.reference_K:g} K asked for, and the conserved quantity changed by "
-                f"{moved_meV:.3g} meV/atom; {ADVICE}"
-            )
-        limit_K = limits.max_temperature_K
-        if limit_K is not None and row.temperature_K > limit_K:
-            return _runaway(
-                f"{at}: the temperature ({row.temperature_K:.0f} K) exceeded the limit "
-                f"({limit_K:.0f} K)"
-            )
-        return None
+        start = self.follower.first
+        return judged(rows, start, self.reference_K, self.n_atoms, self.limits) if start else None
 
     def _server_ended(self) -> Ending | None:
         if self.server.code is None:
@@ -204,10 +115,28 @@ class Watch:
         rows = self.follower.update()  # what it wrote last
         if ending := self._foreign() or self._unphysical(rows):
             return ending
-        if self.server.code == 0 and self.follower.step == self.n_outer:
+        if self._done():
             return Ending("finished")
+        if ending := self._asked() or self._left_softly():
+            return ending
         where = f"at step {self.follower.step} of {self.n_outer}"
         return Ending("failed", f"{self.server.how_it_ended()} {where}: {self.server.last_words()}")
+
+    def _done(self) -> bool:
+        return self.server.code == 0 and self.follower.step == self.n_outer
+
+    def _left_softly(self) -> Ending | None:
+        """Whether i-PI left because somebody told it to, past us."""
+        said = self.server.said() if self.server.code == 0 else ""
+        who = next((who for words, who in SOFT_EXITS.items() if words in said), None)
+        return Ending("stopped", f"stopped by {who}") if who else None
+
+    def settled(self, ending: Ending) -> Ending:
+        """The same ending, once i-PI is gone, unless what it wrote last says otherwise."""
+        last = self._unphysical(self.follower.update())
+        if last and not ending.unphysical:
+            return last
+        return Ending("finished") if ending.on_request and self._done() else ending
 
     def _deaf(self) -> Ending | None:
         """A dead polling thread: i-PI lives, but serves no driver any more."""
@@ -224,7 +153,7 @@ class Watch:
             said = driver.child.last_words()
             why = f"{driver.how_it_ended()} at step {self.follower.step}: {said}"
             if NOT_FINITE in said:
-                return _runaway(why)
+                return runaway(why)
             if driver.error in FINAL:
                 return Ending("failed", why)
             if driver.worth_a_restart(self.follower.step):
@@ -255,36 +184,43 @@ class Watch:
         )
 
 
-def _runaway(reason: str) -> Ending:
-    return Ending("stopped", reason, unphysical=True)
-
-
 def wind_down(watch: Watch) -> None:
     """Stop i-PI, which writes its checkpoint; then the drivers, which write their reports."""
-    server = watch.server
+    server, request = watch.server, watch.request
     if watch.follower.fresh_step is None:
         server.kill()  # nothing to save, and while i-PI awaits its first forces it can't stop
-    server.terminate()
+    _ask_to_leave(server, watch.follower.path.parent)
     step_s = _seconds_of_a_step(watch.follower)
-    if not server.ends_within(STOP_S + 3 * step_s):
+    if not _wait([server], STOP_S + 3 * step_s, request):
         for driver in watch.drivers:  # i-PI waits for an answer that doesn't come
             driver.child.kill()
-        if not server.ends_within(STOP_S):
+        if not _wait([server], STOP_S, request):
             server.kill()
     children = [driver.child for driver in watch.drivers]
-    _wait(children, DRIVER_STOP_S)
+    _wait(children, DRIVER_STOP_S, request)
     for child in children:
         child.terminate()
-    _wait(children, DRIVER_STOP_S)
+    _wait(children, DRIVER_STOP_S, request)
     for child in children:
         child.kill()
 
 
-def _wait(children: Sequence[Child], seconds: float) -> None:
-    """Until all have ended, but not longer than this for all of them together."""
+def _ask_to_leave(server: Child, directory: Path) -> None:
+    """By a file: of two signals, ours and one of the scheduler, i-PI would die without a word."""
+    try:
+        (directory / EXIT_FILE).touch()
+    except OSError:  # the disk is full, or isn't ours any more
+        server.terminate()
+
+
+def _wait(children: Sequence[Child], seconds: float, request: StopRequest) -> bool:
+    """Whether all end within this time for all of them together, and before we must be gone."""
     deadline = time.monotonic() + seconds
-    for child in children:
-        child.ends_within(max(0.0, deadline - time.monotonic()))
+    while any(child.code is None for child in children):
+        if request.at_once or time.monotonic() > deadline:
+            return False
+        time.sleep(TICK_S)
+    return True
 
 
 def _seconds_of_a_step(follower: Follower) -> float:

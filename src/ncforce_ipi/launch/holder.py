@@ -1,0 +1,64 @@
+"""Who holds a directory: the processes of its run as ``run.json`` names them, for a message."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.rundir import find_record
+
+LAUNCHER = "launcher"
+HOST = "host"
+Processes = Mapping[str, Any]
+
+
+def of_this_launcher() -> dict[str, Any]:
+    """The start of a list of processes: where they are, and this one."""
+    return {HOST: platform.node(), LAUNCHER: os.getpid()}
+
+
+def said_of(directory: Path) -> str:
+    """Why nothing can be done in a directory that is held, and what can be done about that."""
+    try:
+        processes = (find_record(directory) or {}).get("processes") or {}
+    except InputError:
+        processes = {}
+    if not processes:
+        return f"another command of ncforce is at work in {directory}; wait for its end"
+    stop = f"touch {shlex.quote(str(directory / 'EXIT'))}"
+    if launcher_is_gone(processes):
+        return (
+            f"the launcher of the run in {directory} was killed, but {_named(processes)} may go "
+            f"on; wait for the end of the run, or stop it with: {stop}; then go on with --resume"
+        )
+    return (
+        f"a run is going on in {directory} ({_named(processes)}); wait for its end, or stop it "
+        f"with: {stop}"
+    )
+
+
+def launcher_is_gone(processes: Processes) -> bool:
+    """Whether the launcher ran on this machine and does so no longer."""
+    if processes.get(HOST) != platform.node():
+        return False
+    try:
+        os.kill(int(processes[LAUNCHER]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, KeyError, TypeError, ValueError):  # another user's; nothing is said
+        return False
+    return False
+
+
+def _named(processes: Processes) -> str:
+    """Those besides the launcher if it is gone, else all, with their numbers and machine."""
+    gone = launcher_is_gone(processes)
+    left = {name: pid for name, pid in processes.items() if name != HOST}
+    names = [f"{name} (pid {pid})" for name, pid in left.items() if not (gone and name == LAUNCHER)]
+    where = "" if processes.get(HOST) == platform.node() else f" on {processes.get(HOST)}"
+    return ", ".join(names) + where
