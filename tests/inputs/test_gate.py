@@ -20,6 +20,7 @@ from ncforce_ipi.inputs.recipe import Recipe, structure_xyz
 from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.reading.structures import read_frames
+from tests.synthetic_run import write_record
 
 BOHR_A = 0.529177210903
 PLAN = Plan("slow", 1, 0.5, 10)
@@ -114,6 +115,24 @@ def test_masses_of_either_name_are_used(tmp_path, column):
     found = read_structure(saved(tmp_path / "heavy.xyz", atoms))
     assert found.get_masses().tolist() == [20.0] * 4
     assert ":masses:R:1" in structure_xyz(found)
+
+
+def test_masses_of_the_run_that_wrote_a_trajectory(tmp_path, caplog):
+    """Its frames have none."""
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
+    atoms.info["ipi_comment"] = "Step: 20 Bead: 0 positions{ase} cell{ase}"
+    file = saved(tmp_path / "simulation.pos_0.extxyz", atoms)
+    assert not read_structure(file).has("masses")
+    write_record(tmp_path, 4, masses_u={"Ar": 20.0})
+    with caplog.at_level(logging.INFO):
+        assert read_structure(file).get_masses().tolist() == [20.0] * 4
+    assert "masses as in the run that wrote it: Ar 20 u" in caplog.text
+    write_record(tmp_path, 4, masses_u={"Ar": 39.95})
+    assert not read_structure(file).has("masses")
+    (tmp_path / "run.json").write_text("{")
+    with caplog.at_level(logging.WARNING):
+        assert not read_structure(file).has("masses")
+    assert "masses are those of the table" in caplog.text
 
 
 def test_masses_that_are_in_doubt_are_refused(tmp_path):
@@ -225,6 +244,9 @@ def test_a_file_of_velocities_is_no_structure(tmp_path):
 def test_a_single_atom(tmp_path):
     found = read_structure(saved(tmp_path / "one.xyz", Atoms("Ar", cell=[9, 9, 9], pbc=True)))
     assert len(found) == 1
+    with pytest.raises(InputError, match="a single atom can't move"):
+        preflight.check(lj(), found)
+    preflight.check(lj(ensemble=Ensemble("nve", beads=4)), found)
 
 
 def test_open_directions_get_room(tmp_path, caplog):

@@ -99,6 +99,8 @@ def tasks(
 def _named(groups: Mapping[str, Sequence[Frame]]) -> list[tuple[str, Frame]]:
     frames = [(group, frame) for group, members in groups.items() for frame in members]
     names = [frame.name for _, frame in frames]
+    if held := [frame.name for _, frame in frames if frame.held]:
+        log.warning("%s has atoms that are held; an optimisation here moves them all", held[0])
     for name in names:
         if names.count(name) > 1:
             raise InputError(

@@ -220,7 +220,7 @@ def _draw_set(panel: Axes, results: Sequence[Result]) -> None:
     panel.axhline(fmax, color="0.6", linewidth=0.8, linestyle=":")
     panel.set(yscale="log", xlabel="step", ylabel="largest force\n" r"(eV/$\mathrm{\AA}$)")
     highest = max((max(o.trace) for _, o in results if o.trace), default=HIGH)
-    panel.set_ylim(fmax / 5, min(2 * highest, HIGH))  # atoms on top of each other: 1e9
+    panel.set_ylim(fmax / 5, min(2 * max(highest, fmax), HIGH))  # atoms on top of each other: 1e9
 
 
 def median_trace(traces: Sequence[Sequence[float]]) -> NDArray[np.float64]:

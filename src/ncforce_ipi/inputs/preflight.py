@@ -64,7 +64,7 @@ def check(recipe: Recipe, atoms: Atoms) -> Preflight:
         An element that the model doesn't know or that has no single mass, a virial that nobody
         gives, or a barostat that would close the vacuum of a slab or sheet, or move held atoms.
     """
-    _check_masses(atoms)
+    _check_masses(atoms, recipe.ensemble.beads)
     _check_models(recipe, atoms)
     _check_vacuum(recipe, atoms)
     _check_held(recipe, atoms)
@@ -129,8 +129,13 @@ def _stretch_per_cm(lighter: int, heavier: int) -> float:
     return SECOND_ROW_PER_CM if heavier in SECOND_ROW else LIGHT_AND_HEAVY_PER_CM
 
 
-def _check_masses(atoms: Atoms) -> None:
+def _check_masses(atoms: Atoms, n_beads: int) -> None:
     """One mass for each species, u: i-PI takes those of the file or else of ASE's table."""
+    if len(atoms) == 1 and n_beads == 1:
+        raise InputError(
+            "a single atom can't move: the centre of mass is held at rest; expected two atoms or "
+            "more, or a path integral (--beads)"
+        )
     if 0 in atoms.numbers:
         first = int(np.argmin(atoms.numbers))
         raise InputError(f"atom {first} is X, which has no mass; expected chemical elements")

@@ -20,6 +20,7 @@ from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.inputs.velocities import read_velocities
 from ncforce_ipi.reading.images import Image, file_and_index, read_images
+from ncforce_ipi.reading.metadata import read_metadata
 from ncforce_ipi.reading.orientation import turn_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CLOSEST_A = 0.5  # two nuclei are never closer, but those of a file in nm are
+OTHER_MASS = 0.01  # of a mass: tables differ by less, isotopes by more
 OTHER_FLAGS = ("fixed", "frozen", "fix", "constraints", "selective_dynamics", "movable")
 
 
@@ -40,8 +42,9 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     the momenta of its last frame, or of FILE@INDEX, else none.
     """
     image = _read(name_or_path)
-    found = _bare(image)
-    name = image.name.rpartition("@")[0]
+    found, name = _bare(image), image.name.rpartition("@")[0]
+    if image.step is not None and not found.has("masses"):
+        _take_masses_of_its_run(found, structure_path(name_or_path))
     _close(found, image, name)
     turn = turn_of(found.cell.array)
     if not (turn.is_none and np.array_equal(turn.cell, found.cell.array)):
@@ -89,6 +92,23 @@ def _bare(image: Image) -> Atoms:
         found.set_masses(atoms.get_masses())
     found.set_constraint(atoms.constraints)
     return found
+
+
+def _take_masses_of_its_run(atoms: Atoms, path: Path) -> None:
+    """Masses that the run of a trajectory had, where they aren't those of the table."""
+    try:
+        known = read_metadata(path).masses_u or {}
+    except InputError as err:
+        log.warning("%s: masses are those of the table", err)
+        return
+    own, masses = atoms.get_masses(), atoms.get_masses()
+    for symbol in set(atoms.symbols) & known.keys():
+        masses[atoms.symbols == symbol] = known[symbol]
+    if np.abs(masses / own - 1.0).max() <= OTHER_MASS:
+        return
+    atoms.set_masses(masses)
+    other = sorted({f"{s} {m:g}" for s, m in zip(atoms.symbols, masses, strict=True)})
+    log.info("%s: masses as in the run that wrote it: %s u", path.name, ", ".join(other))
 
 
 def _close(atoms: Atoms, image: Image, name: str) -> None:

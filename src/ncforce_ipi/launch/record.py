@@ -56,9 +56,17 @@ def new_record(job: Job, atoms: Atoms) -> Record:
 def start_identity(job: Job) -> Identity:
     """SHA-256 of the files of the start: structure, and velocities if they are given."""
     return {
-        "structure_sha256": sha256(structure_path(job.structure)),
-        "velocities_sha256": sha256(file_and_index(job.velocities)[0]) if job.velocities else None,
+        "structure_sha256": _identity(job.structure, structure_path(job.structure)),
+        "velocities_sha256": _identity(job.velocities, file_and_index(job.velocities)[0])
+        if job.velocities
+        else None,
     }
+
+
+def _identity(source: str, path: Path) -> str:
+    """SHA-256 of a file, and which frame of it where one is named."""
+    _, index = file_and_index(source)
+    return sha256(path) + f"@{index}" * bool(index)
 
 
 def masses(atoms: Atoms) -> dict[str, float]:

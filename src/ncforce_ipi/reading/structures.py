@@ -27,10 +27,12 @@ class Frame:
     ----------
     name : file and place in it
     structure : see ``ncforce_ipi.backend.Structure``
+    held : whether the file says that some of the atoms stay where they are
     """
 
     name: str
     structure: Structure
+    held: bool = False
 
 
 def to_structure(atoms: Atoms) -> Structure:
@@ -75,7 +77,7 @@ def read_frames(sources: list[str], most: int | None = None) -> list[Frame]:
         No such file, or not a format that ASE reads, or no frame.
     """
     found = [
-        Frame(image.name, to_structure(image.atoms))
+        Frame(image.name, to_structure(image.atoms), bool(image.atoms.constraints))
         for source in sources
         for image in read_images(source)
     ]
