@@ -9,10 +9,12 @@ import pytest
 
 from ncforce_ipi.analysis.statistics import Mean, combine
 from ncforce_ipi.cli import main
+from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import open_dataset
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.reading.directory import properties_beside
 from ncforce_ipi.reading.metadata import read_metadata
+from ncforce_ipi.reading.trajectory import open_trajectory
 from tests.synthetic_run import DRIFT_MEV_PER_ATOM_PER_PS, write_frame, write_record, write_run
 
 SPECIES = np.array(["O", "H", "H"] * 9)
@@ -144,8 +146,8 @@ def test_replicas_are_one_long_run(tmp_path):
     (tmp_path / "all.pos_0.extxyz").write_text("".join(path.read_text() for path in paths))
     three = found(tmp_path, "rdf", *paths, "--csv", tmp_path / "three.csv", "--bins", 10)
     assert three["n_frames"] == 120
-    # appended frames repeat their steps: a restart's, of which the last count
-    assert found(tmp_path, "rdf", tmp_path / "all.pos_0.extxyz", "--bins", 10)["n_frames"] == 40
+    with pytest.raises(InputError, match="the steps begin again: two runs in one file"):
+        open_trajectory(tmp_path / "all.pos_0.extxyz")
     rows = np.loadtxt(tmp_path / "three.csv", delimiter=",", skiprows=5)
     header = (tmp_path / "three.csv").read_text().splitlines()[4].split(",")
     g, error = (rows[1:, header.index(f"g_OH{end}")] for end in ("", "_standard_error"))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ncforce_ipi.reading.frameindex import index_frames, last_of_each
+from ncforce_ipi.reading.frameindex import index_frames
+from ncforce_ipi.reading.framesteps import last_of_each
 
 N_ATOMS = 2
 
@@ -35,7 +36,7 @@ def test_equal_frames(tmp_path, n_frames):
     assert found.numbered
     assert found.steps.tolist() == [5 * k for k in range(n_frames)]
     np.testing.assert_array_equal(found.spans, spans_of(pieces))
-    assert found.n_cut == 0
+    assert len(found.cuts) == 0
 
 
 def test_frames_without_steps_are_counted(tmp_path):
@@ -67,7 +68,7 @@ def test_cut_frames_between_equal_ones(tmp_path):
     lost = {step for k in cut for step in (k, k + 1)}
     assert set(range(600)) - lost <= set(found.steps.tolist())
     assert not set(cut) & set(found.steps.tolist())
-    assert 1 <= found.n_cut <= 6
+    assert 1 <= len(found.cuts) <= 6
     text = "".join(pieces)
     for step, (first, _, size) in zip(found.steps, found.spans, strict=True):
         assert text[first : first + size] == frame(step)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading import frameindex
+from ncforce_ipi.reading.framesearch import Search
 from ncforce_ipi.reading.trajectory import open_trajectory
 from tests.synthetic_run import write_frame
 
@@ -106,11 +106,11 @@ def test_run_killed_and_resumed_keeps_every_step_once(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     write_trajectory(path, again, steps=[1, 2, 3, 4])
     trajectory = open_trajectory(path)
-    # the frame that is glued to the cut one is lost, and its step is there from before
+    # the frame that is glued to the cut one is found within its last line
     assert trajectory.steps.tolist() == [0, 1, 2, 3, 4]
     (block,) = trajectory.blocks(9)
-    np.testing.assert_allclose(block.values[:2], frames[:2], atol=1e-8)
-    np.testing.assert_allclose(block.values[2:], again[1:], atol=1e-8)
+    np.testing.assert_allclose(block.values[0], frames[0], atol=1e-8)
+    np.testing.assert_allclose(block.values[1:], again, atol=1e-8)
 
 
 def test_other_number_of_atoms_is_refused(tmp_path):
@@ -250,7 +250,8 @@ def test_rows_of_changing_width_are_read_as_well(tmp_path):
     write_trajectory(path, frames[:4])
     with path.open("a") as file:
         file.write('3\nLattice="9 0 0 0 9 0 0 0 9" Step: 4 positions{ase} cell{ase}\n')
-        file.writelines(f"H {x!r} {y!r} {z!r}\n" for x, y, z in frames[4].tolist())
+        rows = zip(SPECIES, frames[4].tolist(), strict=True)
+        file.writelines(f"{name} {x!r} {y!r} {z!r}\n" for name, (x, y, z) in rows)
     (block,) = open_trajectory(path).blocks(9)
     assert block.steps.tolist() == [0, 1, 2, 3, 4]
     np.testing.assert_allclose(block.values, frames, atol=1e-8)
@@ -260,9 +261,7 @@ def test_index_of_equal_frames_reads_their_heads_only(tmp_path, monkeypatch):
     path = tmp_path / "trajectory"
     write_trajectory(path, random_frames(50))
     measured = []
-    original = frameindex._measured
-    monkeypatch.setattr(
-        frameindex, "_measured", lambda *args: measured.append(1) or original(*args)
-    )
+    original = Search.whole
+    monkeypatch.setattr(Search, "whole", lambda *args: measured.append(1) or original(*args))
     assert len(open_trajectory(path).steps) == 50
     assert len(measured) == 1

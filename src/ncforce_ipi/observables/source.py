@@ -35,6 +35,7 @@ from ncforce_ipi.reading.properties import Table, read_properties
 from ncforce_ipi.reading.trajectory import Frames, Trajectory, open_trajectory
 
 log = logging.getLogger(__name__)
+MOST_APART = 0.01  # of a time step: times are printed with few digits
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,16 @@ def _early_K(temperature_K: NDArray[np.float64]) -> float:
 
 
 def _frame_step_fs(source: Source, trajectory: Trajectory) -> float | None:
-    return source.step_fs if trajectory.numbered else source.options.timestep_fs
+    """Time of a step, or of a frame where none is numbered: the file's own words, then the rest."""
+    own, given = trajectory.step_fs, source.options.timestep_fs
+    if own is not None and given is not None and abs(own - given) > MOST_APART * abs(own):
+        raise InputError(
+            f"--timestep-fs {given:g}, but {trajectory.path} says {own:.6g} fs by its own times; "
+            "leave the option out"
+        )
+    if own is not None:
+        return own
+    return source.step_fs if trajectory.numbered else given
 
 
 def _open_all(source: Source, quantity: str) -> Trajectory:

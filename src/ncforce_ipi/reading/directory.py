@@ -5,14 +5,13 @@ i-PI calls its files ``prefix.name``, both of which may have dots.
 
 from __future__ import annotations
 
-import re
 from itertools import islice, takewhile
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.ipixml import begins_with
 from ncforce_ipi.reading.properties import is_properties, n_useful_columns
-from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
+from ncforce_ipi.reading.trajectory import Trajectory, names_of, open_trajectory
 from ncforce_ipi.rundir import STRUCTURE_FILE, VELOCITIES_FILE
 
 STARTS = (STRUCTURE_FILE, VELOCITIES_FILE)
@@ -166,9 +165,4 @@ def _is_structure(path: Path) -> bool:
 
 def _mentions(path: Path, word: str) -> bool:
     """Whether the first comment line states i-PI's quantity or a column of that name."""
-    with path.open("rb") as file:
-        file.readline(HEAD_BYTES)
-        comment = file.readline(HEAD_BYTES).decode("utf-8", "replace")
-    if re.search(r"\bcell\{", comment):
-        return re.search(rf"\b{word}(\([^)]*\))?\{{", comment) is not None
-    return f":{word}:" in comment or f"={word}:" in comment
+    return word in names_of(path)

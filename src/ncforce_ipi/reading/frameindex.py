@@ -1,8 +1,8 @@
-"""Where the frames of a trajectory file begin and end, what a restart repeats, what a crash cut.
+"""Where the frames of a trajectory file begin and end, and which of them are not whole.
 
-Owns the search for frames; knows nothing of what they hold but the step in the comment line.  Where
-frames have the same length, as they do with numbers of fixed width, the next ones are looked for at
-their places, and only their first two lines are read.
+Owns the index; knows nothing of what frames hold but the step in the comment line.  Where frames
+have the same length, as they do with numbers of fixed width, the next ones are looked for at their
+places, and only their first two lines are read.  Anything else is left to `framesearch`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import re
 from array import array
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.commentline import STEP
+from ncforce_ipi.reading.framesearch import Place, Search, atoms_of, head_at, next_line
 
-STEP = re.compile(rb"Step:\s*(\d+)")
-HEAD_BYTES = 1024
 FEWEST_AHEAD, MOST_AHEAD = 8, 512  # frames looked for at once
+MOST_AHEAD_BYTES = 1 << 22  # of their first two lines
 _NEWLINE, _BLANK, _ZERO, _NINE = b"\n 09"
 
 
@@ -35,13 +35,13 @@ class Index:
     steps : ``(n_frames,)``, as the comment lines say, or frame numbers from 0
     spans : ``(n_frames, 3)``, first byte, bytes before the atoms, and bytes in all
     numbered : whether the steps are the file's own
-    n_cut : frames that are not whole
+    cuts : ``(n_cuts,)``, first bytes of frames that are not whole
     """
 
     steps: NDArray[np.int64]
     spans: NDArray[np.int64]
     numbered: bool
-    n_cut: int
+    cuts: NDArray[np.int64]
 
 
 def index_frames(path: Path, file: BinaryIO) -> Index:
@@ -50,73 +50,93 @@ def index_frames(path: Path, file: BinaryIO) -> Index:
     Raises
     ------
     InputError
-        The file doesn't begin with a number of atoms, or frames have different numbers of them.
+        The file doesn't begin with a number of atoms, frames have different numbers of them, or
+        only some say a step.
     """
-    found = array("q")  # four numbers a frame: a list of tuples would take ten times as much
-    head = _head(file, 0)
-    n_atoms, numbered = _atom_count(path, head), STEP.search(head) is not None
-    offset, body, n_cut = 0, -1, 0
-    while head:
-        if not _is_count(head):  # what follows a cut frame, up to the next whole one
-            offset, head = _next_count(file, offset)
-            continue
-        if int(head.split(b"\n", 1)[0]) != n_atoms:
-            raise InputError(
-                f"{path}: a frame of {int(head.split(maxsplit=1)[0])} atoms after frames of "
-                f"{n_atoms} (frame {len(found) // 4} from 0, byte {offset}); expected one number "
-                "of atoms"
-            )
-        if body >= 0 and len(steps := _alike(file, offset, head, body)):
-            offset = _add(found, steps if numbered else None, offset, head, body, len(steps))
-            head = _head(file, offset)
-        end = offset + len(head) + body
-        following = _head_after(file, end) if body >= 0 else None
-        whole = following is not None
-        if following is None:
-            end, whole = _measured(file, offset + len(head), n_atoms)
-            following = _head(file, end)
-        step = STEP.search(head)
-        if whole and (step or not numbered):
-            body = end - offset - len(head)
-            own = np.array([int(step[1])]) if step and numbered else None
-            _add(found, own, offset, head, body, 1)
-        else:
-            n_cut += 1
-        offset, head = end, following
+    found, cuts = array("q"), array("q")  # numbers: a list of tuples would take ten times as much
+    search, place = _first(path, file)
+    pitch, size = -1, -1  # from a frame to the next one, and of its text
+    while place.head:
+        if atoms_of(place.head) != search.n_atoms:
+            _refuse_other_number(search, place, len(found) // 4)
+        if pitch >= 0 and len(steps := _alike(file, place.offset, place.head, pitch)):
+            own = steps if search.numbered else None
+            _add(found, own, place, pitch, size, len(steps))
+            place = search.place(place.offset + len(steps) * pitch)
+        end = place.offset + size
+        following = search.following(end) if size > 0 else None
+        if following is None or following.offset - place.offset != pitch:
+            whole = search.whole(place)  # the lines are counted
+            if whole is None:
+                cuts.append(place.offset)
+                place = search.next_whole(place.offset)
+                continue
+            end, following = whole
+            pitch, size = following.offset - place.offset, end - place.offset
+        _add(found, _own_step(search, place), place, pitch, size, 1)
+        place = following
     frames = np.array(found, dtype=np.int64).reshape(-1, 4)  # (frame, step|byte|head|size)
-    return Index(frames[:, 0], frames[:, 1:], numbered, n_cut)
+    return Index(frames[:, 0], frames[:, 1:], search.numbered, np.array(cuts, dtype=np.int64))
 
 
-def last_of_each(steps: NDArray) -> NDArray[np.bool_]:
-    """Rows that no later row replaces: those with a step before every later row's step."""
-    later = np.minimum.accumulate(steps[::-1])[::-1]
-    return np.append(steps[:-1] < later[1:], True)
+def _first(path: Path, file: BinaryIO) -> tuple[Search, Place]:
+    """What the first frame says that holds for all, and its place."""
+    n_bytes = os.fstat(file.fileno()).st_size
+    offset = next_line(file.fileno(), 0)
+    head = head_at(path, file.fileno(), offset)
+    n_atoms = atoms_of(head)
+    if not n_atoms:
+        raise InputError(f"{path} begins with {head[:40]!r}; expected a number of atoms")
+    comment = head.partition(b"\n")[2]
+    numbered = STEP.search(comment) is not None
+    search = Search(path, file.fileno(), n_bytes, n_atoms, comment[:40], numbered)
+    return search, Place(offset, head)
+
+
+def _refuse_other_number(search: Search, place: Place, n_before: int) -> None:
+    """Raise if a whole frame of another number of atoms is there."""
+    if (n_atoms := search.stranger(place)) is not None:
+        raise InputError(
+            f"{search.path}: a frame of {n_atoms} atoms after frames of {search.n_atoms} (frame "
+            f"{n_before} from 0, byte {place.offset}); expected one number of atoms"
+        )
+
+
+def _own_step(search: Search, place: Place) -> NDArray[np.int64] | None:
+    """The step that a frame says, ``(1,)``; None where the frames say none."""
+    match = STEP.search(place.head)
+    if (match is not None) != search.numbered:
+        raise InputError(
+            f"{search.path}: the frame at byte {place.offset} says "
+            f"{'a' if match else 'no'} step and others say {'none' if match else 'one'}: "
+            f"{place.comment[:60]!r}; are these frames of one run?"
+        )
+    return None if match is None else np.array([int(match[1])])
 
 
 def _add(
-    found: array[int], steps: NDArray | None, offset: int, head: bytes, body: int, n_frames: int
-) -> int:
-    """Append frames of one length; where they end.  Without steps they count on."""
+    found: array[int], steps: NDArray | None, place: Place, pitch: int, size: int, n_frames: int
+) -> None:
+    """Append frames of one length.  Without steps they count on."""
     rows = np.empty((n_frames, 4), dtype=np.int64)
-    size = len(head) + body
     first = len(found) // 4
     rows[:, 0] = np.arange(first, first + n_frames) if steps is None else steps
-    rows[:, 1] = offset + size * np.arange(n_frames)
-    rows[:, 2:] = len(head), size
+    rows[:, 1] = place.offset + pitch * np.arange(n_frames)
+    rows[:, 2:] = len(place.head), size
     found.frombytes(rows.tobytes())
-    return offset + n_frames * size
 
 
-def _alike(file: BinaryIO, offset: int, head: bytes, body: int) -> NDArray[np.int64]:
+def _alike(file: BinaryIO, offset: int, head: bytes, pitch: int) -> NDArray[np.int64]:
     """Steps of the frames of this one's length from ``offset`` on, each followed by another.
 
     0 where the comment line says none.
     """
-    size, step = len(head) + body, STEP.search(head)
+    step = STEP.search(head)
     steps = [np.array([int(step[1]) if step else 0])]  # of heads that are there
-    n_ahead = FEWEST_AHEAD
+    most = max(min(MOST_AHEAD, MOST_AHEAD_BYTES // len(head)), 1)
+    n_ahead = min(FEWEST_AHEAD, most)
     while True:
-        places = range(offset + size, offset + size * (n_ahead + 1), size)
+        places = range(offset + pitch, offset + pitch * (n_ahead + 1), pitch)
         pieces = [os.pread(file.fileno(), len(head) + 1, place - 1) for place in places]
         n_read = sum(len(piece) == len(head) + 1 for piece in pieces)  # the last ones are shorter
         heads = np.frombuffer(b"".join(pieces[:n_read]), np.uint8).reshape(n_read, len(head) + 1)
@@ -125,8 +145,8 @@ def _alike(file: BinaryIO, offset: int, head: bytes, body: int) -> NDArray[np.in
         steps.append(numbers[:n_good])
         if n_good < n_ahead:
             return np.concatenate(steps)[:-1]
-        offset += n_good * size
-        n_ahead = min(2 * n_ahead, MOST_AHEAD)
+        offset += n_good * pitch
+        n_ahead = min(2 * n_ahead, most)
 
 
 def _read_alike(
@@ -143,7 +163,8 @@ def _read_alike(
     numbers = np.zeros(len(heads), dtype=np.int64)
     if step is None:
         return numbers, good
-    first, end = step.start() + 1 + len(b"Step:"), step.end() + 1
+    word = step.group()[: step.start(1) - step.start()].rstrip(b" ")  # blanks are padding
+    first, end = step.start() + 1 + len(word), step.end() + 1
     good &= (heads[:, step.start() + 1 : first] == same[step.start() + 1 : first]).all(axis=1)
     good &= heads[:, end] == same[end]
     blank_before = np.ones(len(heads), dtype=bool)
@@ -154,57 +175,3 @@ def _read_alike(
         blank_before = blank
         numbers = 10 * numbers + np.where(digit, one - _ZERO, 0)
     return numbers, good & ~blank_before
-
-
-def _head(file: BinaryIO, offset: int) -> bytes:
-    """The two lines there, or what is left of them at the end of the file."""
-    n_bytes = HEAD_BYTES
-    while True:
-        text = os.pread(file.fileno(), n_bytes, offset)
-        end = text.find(b"\n", text.find(b"\n") + 1) + 1
-        if end or len(text) < n_bytes:
-            return text[: end or len(text)]
-        n_bytes *= 4
-
-
-def _head_after(file: BinaryIO, end: int) -> bytes | None:
-    """The two lines at ``end`` if a frame can end there; empty at the end of the file."""
-    text = os.pread(file.fileno(), HEAD_BYTES, end - 1)
-    if not text.startswith(b"\n"):
-        return None
-    if len(text) > 1 and not _is_count(text[1:]):
-        return None
-    return _head(file, end) if text.count(b"\n", 1) < 2 else text[1 : _second_newline(text) + 1]
-
-
-def _second_newline(text: bytes) -> int:
-    return text.find(b"\n", text.find(b"\n", 1) + 1)
-
-
-def _measured(file: BinaryIO, offset: int, n_atoms: int) -> tuple[int, bool]:
-    """Where the lines of a frame end, and whether they are all there and a frame follows."""
-    file.seek(offset)
-    lines = list(islice(file, n_atoms))
-    whole = len(lines) == n_atoms and lines[-1].endswith(b"\n")
-    following = file.readline()
-    return offset + sum(map(len, lines)), whole and (not following or following.strip().isdigit())
-
-
-def _next_count(file: BinaryIO, offset: int) -> tuple[int, bytes]:
-    """First byte and head of the next frame from ``offset`` on; empty at the end of the file."""
-    file.seek(offset)
-    for line in file:
-        if line.strip().isdigit():
-            return offset, _head(file, offset)
-        offset += len(line)
-    return offset, b""
-
-
-def _is_count(head: bytes) -> bool:
-    return head.split(b"\n", 1)[0].strip().isdigit()
-
-
-def _atom_count(path: Path, head: bytes) -> int:
-    if not _is_count(head) or int(head.split(b"\n", 1)[0]) < 1:
-        raise InputError(f"{path} begins with {head[:40]!r}; expected a number of atoms")
-    return int(head.split(b"\n", 1)[0])

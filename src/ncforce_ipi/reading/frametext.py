@@ -3,8 +3,8 @@
 Owns the text of a trajectory's atoms; knows no file and no unit.  A row of i-PI's xyz
 (``%8s %12.5e %12.5e %12.5e``) or of ASE's extxyz (``%-2s %16.8f ...``) has its points, exponents
 and last digits in the same columns as every other row.  So the digits in the same eight columns
-of all rows become one integer each, at once (`textdigits`).  Every character is checked; text of
-another shape is left to `parse_lines`.
+of all rows become one integer each, at once (`textdigits`).  Every character of a number is
+checked; text of another shape is left to whoever asks.
 """
 
 from __future__ import annotations
@@ -105,10 +105,38 @@ def parse_rows(text: NDArray[np.uint8], layout: Layout) -> NDArray[np.float64] |
     return values
 
 
-def parse_lines(lines: Sequence[bytes], columns: Sequence[int]) -> NDArray[np.float64]:
-    """Numbers of rows of any shape, ``(n_rows, n_columns)``; ValueError where there is none."""
-    text = [line.decode("utf-8", "replace") for line in lines]
-    return np.loadtxt(text, usecols=tuple(columns), ndmin=2)
+def columns_of_words(lines: Sequence[bytes], words: Sequence[int]) -> list[range]:
+    """Columns of rows that hold each of these words and the blanks beside it, in all of the rows.
+
+    Parameters
+    ----------
+    lines : rows of one width
+    words : which, from 0
+    """
+    places = [[match.span() for match in re.finditer(rb"\S+", line)] for line in lines]
+    regions = []
+    for word in words:
+        first = min(spans[word][0] for spans in places)
+        end = max(spans[word][1] for spans in places)
+        regions.append(range(max(first - 1, 0), min(end + 1, len(lines[0]))))
+    return regions
+
+
+def words_between(text: NDArray[np.uint8], width: int, columns: range) -> list[NDArray[np.uint64]]:
+    """Columns of all rows of frames ``(n_frames, n_rows * width)``, up to eight in a number.
+
+    Returns
+    -------
+    Arrays ``(n_frames, n_rows)`` that are equal where the columns are
+    """
+    shape, strides = (len(text), text.shape[1] // width), (text.shape[1], width)
+    found = []
+    for first in range(columns.start, columns.stop, WORD):
+        start, end = min(first, width - WORD), min(first + WORD, columns.stop)
+        mask = bytes(0xFF * (first <= column < end) for column in range(start, start + WORD))
+        words = np.ndarray(shape, "<u8", text, start, strides)
+        found.append(words & np.uint64(int.from_bytes(mask, "little")))
+    return found
 
 
 def _parse_field(

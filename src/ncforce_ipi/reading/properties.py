@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.framesteps import last_of_each
 from ncforce_ipi.reading.ipiunits import factor
-from ncforce_ipi.reading.trajectory import last_of_each
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Trajectories of i-PI (``xyz``, ``ase``), ASE (extxyz) and others (xyz), streamed in blocks.
 
-Owns the reading of frames from where the index of the file says they are.  Its memory is that
-index, 32 bytes a frame, and one block of frames.
+Owns what a trajectory is to the rest of the package.  Its memory is the index of the file, 32 bytes
+a frame, and one block of frames.
 """
 
 from __future__ import annotations
@@ -10,21 +10,24 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.frameheader import Header, read_header
-from ncforce_ipi.reading.frameindex import STEP, index_frames, last_of_each
-from ncforce_ipi.reading.frametext import Layout, layout_of, parse_lines, parse_rows
+from ncforce_ipi.reading.compressed import readable
+from ncforce_ipi.reading.frameheader import Header, first_header, names_in
+from ncforce_ipi.reading.frameindex import Index, index_frames
+from ncforce_ipi.reading.framereader import Headers, Reader
+from ncforce_ipi.reading.framesearch import head_at, next_line
+from ncforce_ipi.reading.framesteps import frames_that_count
+from ncforce_ipi.species import SYMBOLS
 
 log = logging.getLogger(__name__)
-BYTES_AT_ONCE = 1 << 20
-MOST_PIECES = 1024  # that one system call reads
+MOST_NAMED = 5  # cut frames
+TIMES_FS = {"fs": 1.0, "ps": 1e3, "femtosecond": 1.0, "picosecond": 1e3}
 
 
 @dataclass(frozen=True)
@@ -51,19 +54,27 @@ class Trajectory:
     Attributes
     ----------
     path : the file
+    data : the same, or where it was unpacked
     quantity : ``positions``, ``velocities``, ``momenta`` or ``forces``
     unit : of velocities where the file states none
     species : ``(n_atoms,)``, element symbols
+    labels : ``(n_atoms, n_labels)``, words that say which atom it is, as in the file
+    pbc : whether the system is periodic along each lattice vector
     numbered : whether the steps are the file's own; else they count frames from 0
+    step_fs : time of a step, fs, by the file's own words; None where it doesn't say
     steps : ``(n_frames,)``, strictly rising
     spans : ``(n_frames, 3)``, first byte, bytes before the atoms, and bytes in all
     """
 
     path: Path
+    data: Path
     quantity: str
     unit: str | None
     species: NDArray[np.str_]
+    labels: NDArray[np.bytes_]
+    pbc: tuple[bool, bool, bool]
     numbered: bool
+    step_fs: float | None
     steps: NDArray[np.int64]
     spans: NDArray[np.int64]
 
@@ -82,17 +93,16 @@ class Trajectory:
         InputError
             A frame that can't be read, or a value that isn't finite (with step, frame and atom).
         """
-        header = self._headers()
         first = int(np.searchsorted(self.steps, from_step))
-        buffer = bytearray()  # of text, used again: fresh memory costs as much as reading
-        with self.path.open("rb") as file:
+        with self.data.open("rb") as file:
+            reader = Reader(
+                self.path, file, self._headers(), self.labels, self.pbc, self.steps, self.spans
+            )
             for start in range(first, len(self.steps), n_frames):
                 steps = self.steps[start : start + n_frames]
                 values = np.empty((len(steps), len(self.species), 3))
                 cells = np.empty((len(steps), 3, 3))
-                for part in self._parts(start, start + len(steps)):
-                    place = slice(part.start - start, part.stop - start)
-                    self._read(file, part, header, buffer, values[place], cells[place])
+                reader.read(start, start + len(steps), values, cells)
                 self._require_finite(start, values)
                 yield Frames(steps, values, cells)
 
@@ -100,7 +110,7 @@ class Trajectory:
         """Cells ``(3, 3)``, A, that frames have, from their comment lines; not twice in a row."""
         header = self._headers()
         last = None
-        with self.path.open("rb") as file:
+        with self.data.open("rb") as file:
             for offset, head, _ in self.spans[self.steps >= from_step]:
                 cell = header(os.pread(file.fileno(), int(head), int(offset))).cell
                 if cell is not last:  # a line as before has the same array
@@ -122,64 +132,8 @@ class Trajectory:
             raise InputError(f"{self.path}: {found}; expected frames at one constant stride")
         return int(gaps[0])
 
-    def _headers(self) -> _Headers:
-        return _Headers(partial(read_header, self.path, wanted=self.quantity, unit=self.unit))
-
-    def _parts(self, start: int, stop: int) -> Iterator[range]:
-        """Frames of one length that lie one after the other in the file, about a megabyte."""
-        while start < stop:
-            size = int(self.spans[start, 2])
-            n_most = min(max(BYTES_AT_ONCE // size, 1), MOST_PIECES // 2)
-            here = self.spans[start : min(start + n_most, stop)]
-            alike = (here[:, 1:] == here[0, 1:]).all(axis=1)
-            alike[1:] &= np.diff(here[:, 0]) == size
-            n_frames = len(alike) if alike.all() else int(np.argmin(alike))
-            yield range(start, start + n_frames)
-            start += n_frames
-
-    def _read(
-        self, file: BinaryIO, part: range, header: _Headers, buffer: bytearray, values: NDArray,
-        cells: NDArray,
-    ) -> None:  # fmt: skip
-        """Fill values ``(len(part), n_atoms, 3)`` and cells with a part of the frames."""
-        offset, n_head, n_bytes = (int(number) for number in self.spans[part.start])
-        n_body = n_bytes - n_head
-        buffer.extend(bytes(max(len(part) * n_bytes - len(buffer), 0)))
-        pieces = np.frombuffer(buffer, np.uint8, len(part) * n_bytes)
-        heads = pieces[: len(part) * n_head].reshape(len(part), n_head)
-        text = pieces[len(part) * n_head :].reshape(len(part), n_body)
-        places = [piece for row in range(len(part)) for piece in (heads[row], text[row])]
-        if os.preadv(file.fileno(), places, offset) < pieces.size:
-            raise InputError(f"{self.path} has become shorter while it was read; read it again")
-        meanings = header.of_all(heads)
-        if any(meaning.columns != meanings[0].columns for meaning in meanings):
-            first, last = self.steps[part.start], self.steps[part.stop - 1]
-            raise InputError(
-                f"{self.path}: columns change between steps {first} and {last}; expected the same "
-                "in all frames"
-            )
-        factors = np.array([meaning.factor for meaning in meanings])[:, None, None]
-        cells[:] = [meaning.cell for meaning in meanings]
-        numbers = self._numbers(text, meanings[0].columns, part)
-        np.multiply(numbers.reshape(values.shape), factors, out=values)
-
-    def _numbers(self, text: NDArray[np.uint8], columns: tuple[int, ...], part: range) -> NDArray:
-        """``(n_frames * n_atoms, 3)``, in the file's unit, of frames ``(n_frames, n_bytes)``."""
-        layout = _layout(text[0].tobytes(), len(self.species), columns)
-        if layout is not None:
-            numbers = parse_rows(text.reshape(-1, layout.width), layout)
-            if numbers is not None:
-                return numbers
-        found = []
-        for frame, row in zip(part, text, strict=True):
-            try:
-                found.append(parse_lines(row.tobytes().splitlines(), columns))
-            except (ValueError, IndexError) as err:
-                raise InputError(
-                    f"{self.path}: unreadable frame {frame} at step {self.steps[frame]}, "
-                    f"byte {self.spans[frame, 0]}: {err}"
-                ) from err
-        return np.concatenate(found)
+    def _headers(self) -> Headers:
+        return Headers(self.path, self.quantity, self.unit)
 
     def _require_finite(self, start: int, values: NDArray[np.float64]) -> None:
         if np.isfinite(values.sum()):  # a nan or an infinity among them would be in the sum
@@ -192,25 +146,6 @@ class Trajectory:
                 f"atom {atom} (frame {start + frame}, both from 0); expected finite "
                 f"{self.quantity}: the run has blown up there"
             )
-
-
-class _Headers:
-    """Reads comment lines, and those that differ by their step only once."""
-
-    def __init__(self, read: partial[Header]) -> None:
-        self._read = lru_cache(maxsize=4)(lambda comment: read(comment=comment))
-
-    def __call__(self, head: bytes) -> Header:
-        return self._read(STEP.sub(b"", head.split(b"\n", 2)[1], count=1))
-
-    def of_all(self, heads: NDArray[np.uint8]) -> list[Header]:
-        """Of each of the heads ``(n_frames, n_bytes)``; one where they differ by the step only."""
-        first = heads[0].tobytes()
-        differs = (heads != heads[0]).any(axis=0)
-        step = STEP.search(first)
-        if step is not None:
-            differs[slice(*step.span())] = False
-        return [self(head.tobytes()) for head in heads] if differs.any() else [self(first)]
 
 
 def open_trajectory(
@@ -233,22 +168,81 @@ def open_trajectory(
     """
     if not path.is_file():
         raise InputError(f"{path} is missing; expected a trajectory")
-    with path.open("rb") as file:
-        found = index_frames(path, file)
-        if found.n_cut:
-            log.warning("%s: %d cut frame(s) left out", path, found.n_cut)
-        if not len(found.steps):
+    data = readable(path)
+    with data.open("rb") as file:
+        header, time_unit = first_header(path, file, quantity, unit)
+        index = index_frames(path, file)
+        _say_cuts(path, index)
+        if not len(index.steps):
             raise InputError(f"{path} holds no complete frame")
-        offset, head, size = (int(number) for number in found.spans[0])
-        text = os.pread(file.fileno(), size, offset)
-    header = read_header(path, text[:head].split(b"\n", 2)[1], quantity, unit)
-    species = np.array([line.split(maxsplit=1)[0].decode() for line in text[head:].splitlines()])
-    kept = last_of_each(found.steps)
-    steps, spans = found.steps[kept], found.spans[kept]
-    return Trajectory(path, header.quantity, unit, species, found.numbered, steps, spans)
+        found = frames_that_count(path, file, index)
+        offset, n_head, n_bytes = (int(number) for number in found.spans[0])
+        body = os.pread(file.fileno(), n_bytes - n_head, offset + n_head)
+    if header.assumed:
+        _say_assumed(path, header.assumed)
+    labels = _labels(path, body, header)
+    of_a_count = TIMES_FS.get(found.time_unit or time_unit)
+    step_fs = found.time_per_step and of_a_count and found.time_per_step * of_a_count
+    return Trajectory(
+        path=path,
+        data=data,
+        quantity=header.quantity,
+        unit=unit,
+        species=_species(path, labels[:, 0], by_number=header.by_number),
+        labels=labels,
+        pbc=header.pbc,
+        numbered=found.numbered,
+        step_fs=step_fs,
+        steps=found.steps,
+        spans=found.spans,
+    )
 
 
-def _layout(text: bytes, n_atoms: int, columns: tuple[int, ...]) -> Layout | None:
-    """Layout of the rows of a frame, if they can be of one width."""
-    line = text[: text.find(b"\n") + 1]
-    return layout_of(line, columns) if line and len(text) == n_atoms * len(line) else None
+def names_of(path: Path) -> frozenset[str]:
+    """What the first comment line says that the file holds, in i-PI's words and extxyz's.
+
+    Nothing where it can't be read.
+    """
+    try:
+        with readable(path).open("rb") as file:
+            return names_in(head_at(path, file.fileno(), next_line(file.fileno(), 0)))
+    except InputError:
+        return frozenset()
+
+
+def _say_cuts(path: Path, index: Index) -> None:
+    if len(index.cuts):
+        where = ", ".join(str(byte) for byte in index.cuts[:MOST_NAMED])
+        more = ", ..." if len(index.cuts) > MOST_NAMED else ""
+        log.warning(
+            "%s: %d cut frame(s) left out, at byte %s%s; the other %d are read",
+            path, len(index.cuts), where, more, len(index.steps),
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=1024)
+def _say_assumed(path: Path, what: str) -> None:
+    """Say once what i-PI's own reader takes where its title has no unit."""
+    log.warning("%s gives no unit of %s: read in atomic units, as i-PI does", path, what)
+
+
+def _labels(path: Path, body: bytes, header: Header) -> NDArray[np.bytes_]:
+    """``(n_atoms, n_labels)``, words of the first frame that say which atom it is."""
+    rows = [line.split() for line in body.rstrip(b"\n").split(b"\n")]
+    for atom, words in enumerate(rows):
+        if len(words) <= max(header.labels):
+            raise InputError(
+                f"{path}: {b' '.join(words)[:60]!r} is atom {atom} of the first frame; expected a "
+                f"line with a species in column {header.labels[0] + 1}"
+            )
+    return np.array([[words[column] for column in header.labels] for words in rows])
+
+
+def _species(path: Path, labels: NDArray[np.bytes_], *, by_number: bool) -> NDArray[np.str_]:
+    """``(n_atoms,)``, symbols as the file has them, or of atomic numbers."""
+    try:
+        words = [label.decode() for label in labels]
+        return np.array([SYMBOLS[int(word)] for word in words] if by_number else words)
+    except (UnicodeDecodeError, ValueError, IndexError) as err:
+        what = "an atomic number" if by_number else "a symbol"
+        raise InputError(f"{path}: a species that is not {what}: {err}") from err

@@ -1,0 +1,217 @@
+"""The places in a file where frames can begin and end, whatever is wrong with the file.
+
+Owns the rule for a whole frame: a number of atoms, a comment line, as many lines as atoms, none of
+which is a number of atoms, and after them, or after blank lines, another frame or the end of the
+file.  Reads blocks, never the file: neither binary rubbish nor an absurd number of atoms costs
+memory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.commentline import STEP
+
+HEAD_BYTES = 1024
+BLOCK_BYTES = 1 << 20
+MOST_COMMENT_BYTES = 1 << 24
+_COUNT = re.compile(rb"[ \t]*(\d{1,18})[ \t]*\r?(?:\n|\Z)")
+_COUNT_LINE = re.compile(rb"\n[ \t]*\d{1,18}[ \t]*\r?\n")
+USUAL_BYTES = 100  # of an atom's line, or less
+_ATOM_BYTES = 2  # of a line at the very least
+_LIKE_BYTES = 6  # of a comment line that begins as others do
+
+
+def atoms_of(head: bytes) -> int | None:
+    """The number of atoms in the first line; None where it is none."""
+    match = _COUNT.match(head)
+    return None if match is None else int(match[1])
+
+
+@dataclass(frozen=True)
+class Place:
+    """A byte of the file and the two lines there; none at the end of the file."""
+
+    offset: int
+    head: bytes
+
+    @property
+    def after(self) -> int:
+        """First byte after the two lines."""
+        return self.offset + len(self.head)
+
+    @property
+    def comment(self) -> bytes:
+        """The second line."""
+        return self.head.partition(b"\n")[2]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Looks for frames of one number of atoms.
+
+    Attributes
+    ----------
+    path : for messages
+    file : its descriptor
+    n_bytes : its length
+    n_atoms : of each frame
+    comment : how the first comment line begins
+    numbered : whether comment lines say a step
+    """
+
+    path: Path
+    file: int
+    n_bytes: int
+    n_atoms: int
+    comment: bytes
+    numbered: bool
+
+    def following(self, end: int) -> Place | None:
+        """What follows a frame that ends there; None if none can end there.
+
+        Blank lines are passed over.
+        """
+        if os.pread(self.file, 1, end - 1) != b"\n":
+            return None
+        offset = next_line(self.file, end)
+        head = head_at(self.path, self.file, offset)
+        if not head or atoms_of(head) == self.n_atoms:
+            return Place(offset, head)
+        # a cut number of atoms at the end of the file, or a frame of another number of atoms
+        if head.isdigit() or self.stranger(Place(offset, head)) is not None:
+            return Place(offset, head)
+        return None
+
+    def stranger(self, place: Place) -> int | None:
+        """Number of atoms of a whole frame with another number of them; None if it's none."""
+        n_atoms = atoms_of(place.head)
+        if n_atoms in (None, 0, self.n_atoms):
+            return None
+        other = replace(self, n_atoms=n_atoms)
+        return None if other._lines_end(place.after) is None else n_atoms
+
+    def whole(self, place: Place) -> tuple[int, Place] | None:
+        """Where the frame ends that begins there, and what follows it; None if it is cut."""
+        end = self._lines_end(place.after)
+        if end is None:
+            return None
+        at_end = end == self.n_bytes  # where a newline may be missing
+        following = Place(end, b"") if at_end else self.following(end)
+        return None if following is None else (end, following)
+
+    def next_whole(self, offset: int) -> Place:
+        """The next whole frame that begins after ``offset``, or the end of the file.
+
+        It may begin within a line: what a run writes after a crash goes on where the cut one ended.
+        """
+        count = re.compile(rb"%d[ \t]*\r?\n" % self.n_atoms)
+        offset += 1
+        while len(text := os.pread(self.file, BLOCK_BYTES, offset)) > 1:
+            last = max(len(text) - HEAD_BYTES, 1)  # what begins later is read again
+            for match in count.finditer(text):
+                if match.start() >= last and len(text) == BLOCK_BYTES:
+                    break
+                place = self.place(offset + match.start())
+                alone = not text[: match.start()].rpartition(b"\n")[2].strip()
+                if (alone or self._like(place.head)) and self.whole(place) is not None:
+                    return place
+            offset += last if len(text) == BLOCK_BYTES else len(text)
+        return Place(self.n_bytes, b"")
+
+    def place(self, offset: int) -> Place:
+        """A place in the file with the two lines there."""
+        return Place(offset, head_at(self.path, self.file, offset))
+
+    def _like(self, head: bytes) -> bool:
+        """Whether the comment line of a head is one: with a step, or like the first."""
+        comment = head.partition(b"\n")[2]
+        if self.numbered:
+            return STEP.search(comment) is not None
+        return comment[:_LIKE_BYTES].strip() == self.comment[:_LIKE_BYTES].strip()
+
+    def _lines_end(self, offset: int) -> int | None:
+        """Where as many lines as atoms end; None if there aren't so many, or one is a count."""
+        missing = self.n_atoms
+        if missing * _ATOM_BYTES > self.n_bytes - offset + 1:
+            return None
+        n_read = min(missing * USUAL_BYTES + HEAD_BYTES, BLOCK_BYTES)
+        while True:
+            text = os.pread(self.file, n_read, offset - 1)  # from the newline before
+            lines = text[: text.rfind(b"\n") + 1]
+            n_lines = lines.count(b"\n") - 1
+            if n_lines < 1 and len(text) == n_read < BLOCK_BYTES:  # a long line
+                n_read = BLOCK_BYTES
+                continue
+            if n_lines < 1:
+                last = text[1:] if missing == 1 and len(text) < n_read else b""
+                return offset + len(last) if self._complete(offset, last) else None
+            if n_lines > missing:
+                newlines = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n"))
+                lines = lines[: newlines[missing] + 1]
+            if _COUNT_LINE.search(lines):
+                return None
+            offset += len(lines) - 1
+            missing -= min(n_lines, missing)
+            if missing == 0:
+                return offset
+
+    def _complete(self, offset: int, last: bytes) -> bool:
+        """Whether a last line without a newline is whole: as the line before, to the last digit.
+
+        A program that prints all digits of a number leaves that open: then it counts as cut.
+        """
+        if not last.strip():
+            return False
+        text = os.pread(self.file, min(offset, BLOCK_BYTES), max(offset - BLOCK_BYTES, 0))
+        before = text.rstrip(b"\n").rpartition(b"\n")[2].split()
+        words = last.split()
+        if self.n_atoms == 1:  # the line before is a comment
+            return len(words) > 1
+        return len(words) == len(before) and _decimals(words[-1]) == _decimals(before[-1])
+
+
+def _decimals(word: bytes) -> int:
+    """Letters after the point of a number, those of its exponent included."""
+    return len(word.partition(b".")[2])
+
+
+def next_line(file: int, offset: int) -> int:
+    """First byte of the first line from ``offset`` on that isn't blank, or of the file's end."""
+    place = offset
+    while text := os.pread(file, HEAD_BYTES, place):
+        rest = text.lstrip()
+        newline = text.rfind(b"\n", 0, len(text) - len(rest))
+        if newline >= 0:
+            offset = place + newline + 1
+        if rest:
+            return offset
+        place += len(text)
+    return place
+
+
+def head_at(path: Path, file: int, offset: int) -> bytes:
+    """The two lines there, or what is left of them at the end of the file."""
+    n_bytes = HEAD_BYTES
+    while True:
+        text = os.pread(file, n_bytes, offset)
+        first = text.find(b"\n")
+        end = text.find(b"\n", first + 1) + 1
+        if first < 0 and len(text) > HEAD_BYTES // 2:  # a number of atoms isn't so long
+            return text[: HEAD_BYTES // 2]
+        if end > 0 and first >= 0:
+            return text[:end]
+        if len(text) < n_bytes:
+            return text
+        if n_bytes >= MOST_COMMENT_BYTES:
+            raise InputError(
+                f"{path}: the comment line at byte {offset} is longer than "
+                f"{MOST_COMMENT_BYTES >> 20} MB; expected a trajectory"
+            )
+        n_bytes *= 4
