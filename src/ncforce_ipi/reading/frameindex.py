@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.commentline import STEP
+from ncforce_ipi.reading.commentline import step_in
 from ncforce_ipi.reading.framesearch import Place, Search, atoms_of, head_at, next_line
 
-FEWEST_AHEAD, MOST_AHEAD = 8, 512  # frames looked for at once
+FEWEST_AHEAD, MOST_AHEAD = 2, 512  # frames looked for at once
 MOST_AHEAD_BYTES = 1 << 22  # of their first two lines
 _NEWLINE, _BLANK, _ZERO, _NINE = b"\n 09"
 
@@ -88,7 +88,7 @@ def _first(path: Path, file: BinaryIO) -> tuple[Search, Place]:
     if not n_atoms:
         raise InputError(f"{path} begins with {head[:40]!r}; expected a number of atoms")
     comment = head.partition(b"\n")[2]
-    numbered = STEP.search(comment) is not None
+    numbered = step_in(comment) is not None
     search = Search(path, file.fileno(), n_bytes, n_atoms, comment[:40], numbered)
     return search, Place(offset, head)
 
@@ -104,7 +104,7 @@ def _refuse_other_number(search: Search, place: Place, n_before: int) -> None:
 
 def _own_step(search: Search, place: Place) -> NDArray[np.int64] | None:
     """The step that a frame says, ``(1,)``; None where the frames say none."""
-    match = STEP.search(place.head)
+    match = step_in(place.head)
     if (match is not None) != search.numbered:
         raise InputError(
             f"{search.path}: the frame at byte {place.offset} says "
@@ -131,7 +131,7 @@ def _alike(file: BinaryIO, offset: int, head: bytes, pitch: int) -> NDArray[np.i
 
     0 where the comment line says none.
     """
-    step = STEP.search(head)
+    step = step_in(head)
     steps = [np.array([int(step[1]) if step else 0])]  # of heads that are there
     most = max(min(MOST_AHEAD, MOST_AHEAD_BYTES // len(head)), 1)
     n_ahead = min(FEWEST_AHEAD, most)
@@ -146,7 +146,7 @@ def _alike(file: BinaryIO, offset: int, head: bytes, pitch: int) -> NDArray[np.i
         if n_good < n_ahead:
             return np.concatenate(steps)[:-1]
         offset += n_good * pitch
-        n_ahead = min(2 * n_ahead, most)
+        n_ahead = min(4 * n_ahead, most)
 
 
 def _read_alike(

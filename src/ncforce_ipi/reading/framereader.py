@@ -7,7 +7,6 @@ frame, in the same order.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.commentline import STEP
+from ncforce_ipi.reading.commentline import step_in
 from ncforce_ipi.reading.frameheader import Header, read_header
 from ncforce_ipi.reading.frametext import (
     Layout,
@@ -40,20 +39,20 @@ class Headers:
 
     def __call__(self, head: bytes) -> Header:
         """Meaning of the two first lines of a frame."""
-        return self._read(STEP.sub(_no_step, head.split(b"\n", 2)[1], count=1))
+        comment = head.split(b"\n", 2)[1]
+        step = step_in(comment)
+        if step is not None:
+            comment = comment[: step.start(1)].rstrip() + b"0" + comment[step.end(1) :]
+        return self._read(comment)
 
     def of_all(self, heads: NDArray[np.uint8]) -> list[Header]:
         """Of each of the heads ``(n_frames, n_bytes)``; one where they differ by the step only."""
         first = heads[0].tobytes()
         differs = (heads != heads[0]).any(axis=0)
-        step = STEP.search(first)
+        step = step_in(first)
         if step is not None:
             differs[slice(*step.span(1))] = False
         return [self(head.tobytes()) for head in heads] if differs.any() else [self(first)]
-
-
-def _no_step(match: re.Match[bytes]) -> bytes:
-    return match.group()[: match.start(1) - match.start()].rstrip() + b"0"
 
 
 _Known = tuple[range, list[NDArray[np.uint64]]]
@@ -149,14 +148,14 @@ class Reader:
 
     def _slowly(self, body: bytes, header: Header, frame: int) -> NDArray[np.float64]:
         """``(n_atoms, 3)`` of rows of any shape."""
-        rows = [line.split() for line in body.removesuffix(b"\n").split(b"\n")]
-        self._require_same_atoms(rows, header, frame)
-        x, y, z = header.columns
+        lines = body.removesuffix(b"\n").split(b"\n")
+        n_words = max(header.labels) + 1
+        self._require_same_atoms([line.split(None, n_words) for line in lines], header, frame)
+        text = [line.decode("latin-1") for line in lines]
         try:
-            words = [word for row in rows for word in (row[x], row[y], row[z])]
-            return np.array([float(word) for word in words]).reshape(-1, 3)
-        except (ValueError, IndexError):
-            raise self._unreadable(rows, header, frame) from None
+            return np.loadtxt(text, usecols=header.columns, ndmin=2, comments=None)
+        except ValueError:
+            raise self._unreadable([line.split() for line in lines], header, frame) from None
 
     def _unreadable(
         self, rows: Sequence[Sequence[bytes]], header: Header, frame: int

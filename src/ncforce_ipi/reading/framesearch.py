@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.commentline import STEP
+from ncforce_ipi.reading.commentline import step_in
 
 HEAD_BYTES = 1024
 BLOCK_BYTES = 1 << 20
 MOST_COMMENT_BYTES = 1 << 24
 _COUNT = re.compile(rb"[ \t]*(\d{1,18})[ \t]*\r?(?:\n|\Z)")
 _COUNT_LINE = re.compile(rb"\n[ \t]*\d{1,18}[ \t]*\r?\n")
+MOST_COUNT_BYTES = 24  # of a line with a number of atoms
 USUAL_BYTES = 100  # of an atom's line, or less
 _ATOM_BYTES = 2  # of a line at the very least
 _LIKE_BYTES = 6  # of a comment line that begins as others do
@@ -133,7 +134,7 @@ class Search:
         """Whether the comment line of a head is one: with a step, or like the first."""
         comment = head.partition(b"\n")[2]
         if self.numbered:
-            return STEP.search(comment) is not None
+            return step_in(comment) is not None
         return comment[:_LIKE_BYTES].strip() == self.comment[:_LIKE_BYTES].strip()
 
     def _lines_end(self, offset: int) -> int | None:
@@ -144,21 +145,19 @@ class Search:
         n_read = min(missing * USUAL_BYTES + HEAD_BYTES, BLOCK_BYTES)
         while True:
             text = os.pread(self.file, n_read, offset - 1)  # from the newline before
-            lines = text[: text.rfind(b"\n") + 1]
-            n_lines = lines.count(b"\n") - 1
+            newlines = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))[: missing + 1]
+            n_lines = len(newlines) - 1
             if n_lines < 1 and len(text) == n_read < BLOCK_BYTES:  # a long line
                 n_read = BLOCK_BYTES
                 continue
             if n_lines < 1:
                 last = text[1:] if missing == 1 and len(text) < n_read else b""
                 return offset + len(last) if self._complete(offset, last) else None
-            if n_lines > missing:
-                newlines = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n"))
-                lines = lines[: newlines[missing] + 1]
-            if _COUNT_LINE.search(lines):
+            size = int(newlines[-1])
+            if np.diff(newlines).min() <= MOST_COUNT_BYTES and _COUNT_LINE.search(text[: size + 1]):
                 return None
-            offset += len(lines) - 1
-            missing -= min(n_lines, missing)
+            offset += size
+            missing -= n_lines
             if missing == 0:
                 return offset
 

@@ -159,7 +159,7 @@ def _counted_by_time(path: Path, times: NDArray) -> tuple[NDArray[np.int64], flo
 
 def _without_doubles(path: Path, file: BinaryIO, spans: NDArray) -> NDArray[np.bool_]:
     """Rows that count where nothing numbers them: one of two that follow each other and agree."""
-    tails = [_tail(file, span) for span in spans]
+    tails = [_tail(file, *span) for span in spans.tolist()]
     same = np.array([a == b for a, b in pairwise(tails)], dtype=bool)
     kept = np.append(~same, True) if len(spans) > 1 else np.ones(len(spans), dtype=bool)
     if not 0 < same.sum() <= min(max(MOST_DOUBLED * len(spans), 1), len(spans) - 2):
@@ -191,9 +191,8 @@ def _say_repetition(path: Path, file: BinaryIO, spans: NDArray, tails: list[int]
             return
 
 
-def _tail(file: BinaryIO, span: NDArray) -> int:
+def _tail(file: BinaryIO, offset: int, n_head: int, n_bytes: int) -> int:
     """Of the end of a frame's text."""
-    offset, n_head, n_bytes = (int(number) for number in span)
     n_tail = min(TAIL_BYTES, n_bytes - n_head)
     return hash(os.pread(file.fileno(), n_tail, offset + n_bytes - n_tail))
 
