@@ -232,6 +232,21 @@ def test_no_structure(tmp_path, frame, match):
         read_structure(str(tmp_path / "x.xyz"))
 
 
+@pytest.mark.parametrize(
+    ("cell", "pbc", "match"),
+    [
+        ([[9, 0, 0], [0, 9, 0], [9, 9, 0]], True, "lattice vectors of .* span no volume"),
+        ([[9, 0, 0], [9, 0, 0], [0, 0, 9]], (True, True, False), "span no volume"),
+        ([[9, 0, 0], [0, 9, 0], [0, 0, 0]], True, "no periodic cell"),
+        ([[9, 0, 0], [0, 0, 0], [0, 0, 9]], (True, True, False), "a lattice vector that it doesn"),
+    ],
+)
+def test_cells_that_are_none(tmp_path, cell, pbc, match):
+    atoms = Atoms("Ar2", [[0, 0, 0], [3, 3, 3]], cell=cell, pbc=pbc)
+    with pytest.raises(InputError, match=match):
+        read_structure(saved(tmp_path / "flat.traj", atoms))
+
+
 def test_a_file_of_velocities_is_no_structure(tmp_path):
     (tmp_path / "v.extxyz").write_text(
         f'2\n{BOX} Properties=species:S:1:pos:R:3 ipi_comment="Step: 0 Bead: 0 '

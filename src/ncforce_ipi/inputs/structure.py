@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CLOSEST_A = 0.5  # two nuclei are never closer, but those of a file in nm are
+FLAT = 1e-3  # of the smallest singular value of unit vectors; 1 at right angles
 OTHER_MASS = 0.01  # of a mass: tables differ by less, isotopes by more
 OTHER_FLAGS = ("fixed", "frozen", "fix", "constraints", "selective_dynamics", "movable")
 
@@ -43,6 +44,7 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     """
     image = _read(name_or_path)
     found, name = _bare(image), image.name.rpartition("@")[0]
+    _check_flat(found, name)
     if image.step is not None and not found.has("masses"):
         _take_masses_of_its_run(found, structure_path(name_or_path))
     _close(found, image, name)
@@ -111,6 +113,14 @@ def _take_masses_of_its_run(atoms: Atoms, path: Path) -> None:
     log.info("%s: masses as in the run that wrote it: %s u", path.name, ", ".join(other))
 
 
+def _check_flat(atoms: Atoms, name: str) -> None:
+    """Refuse lattice vectors in one plane or on one line."""
+    vectors = atoms.cell.array[atoms.pbc & atoms.cell.array.any(axis=1)]
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    if len(unit) and np.linalg.svd(unit, compute_uv=False).min() < FLAT:
+        raise InputError(f"the lattice vectors of {name} span no volume: {atoms.cell.tolist()} A")
+
+
 def _close(atoms: Atoms, image: Image, name: str) -> None:
     """Make the cell periodic in three directions, and say where the file says otherwise."""
     if atoms.pbc.all():
@@ -122,7 +132,7 @@ def _close(atoms: Atoms, image: Image, name: str) -> None:
             f"{name} has no periodic cell; expected three lattice vectors in A, or, for a "
             'molecule, a Lattice= and pbc="F F F" in the comment line'
         )
-    if np.linalg.matrix_rank(atoms.cell.array[atoms.pbc]) < atoms.pbc.sum():
+    if not atoms.cell.array[atoms.pbc].any(axis=1).all():
         raise InputError(f"{name} is periodic along a lattice vector that it doesn't have; give it")
     gaps_A = close_open_directions(atoms)
     for axis, gap_A in gaps_A.items():
