@@ -7,27 +7,21 @@ the energy; direct forces and virial are outputs of the model.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ncforce_ipi.backend import (
-    Backend,
-    Evaluation,
-    JacobianProducts,
-    Kind,
-    Structure,
-    Wanted,
-)
+from ncforce_ipi.backend import Evaluation, JacobianProducts, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 
 from . import conversion, loading
+from .batches import BatchedBackend, divided
 
 Tensor = Any  # torch.Tensor
 
 
-class MetatomicBackend(Backend):
+class MetatomicBackend(BatchedBackend):
     """A loaded metatomic model; see ``ncforce_ipi.backend.Backend``.
 
     Neighbour lists are made anew for each structure, so that their order, and with it the last bits
@@ -44,6 +38,7 @@ class MetatomicBackend(Backend):
         import torch
         from vesin.metatomic import neighbor_lists_for_model
 
+        super().__init__(device)
         capabilities = model.capabilities()
         suffix = f"/{variant}" if variant else ""
         names = ("energy", "non_conservative_force", "non_conservative_stress")
@@ -72,22 +67,27 @@ class MetatomicBackend(Backend):
         self._options: dict[Wanted, Any] = {}
         self._types: tuple[np.ndarray, Tensor] = (np.empty(0), None)  # of the structure before
 
-    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
+    def evaluate_together(
+        self, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[dict[Kind, Evaluation]]:
         """One forward pass for all that is wanted; a backward pass only for conservative forces."""
-        conversion.check_request(self, structure, wanted)
         conservative = "conservative" in wanted.kinds
-        result: dict[Kind, Evaluation] = {}
-        try:
-            with self._torch.set_grad_enabled(conservative):
-                positions, strain, system = self._system(structure, conservative)
-                outputs = self._run(system, wanted)
-            if conservative:
-                result["conservative"] = self._differentiate(outputs, positions, strain)
-        except (RuntimeError, ValueError) as err:
-            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
+        found: list[dict[Kind, Evaluation]] = [{} for _ in structures]
+        with self._torch.set_grad_enabled(conservative):
+            made = [self._system(structure, conservative) for structure in structures]
+            outputs = self._run([system for _, _, system in made], wanted)
+        if conservative:
+            leaves = [positions for positions, _, _ in made], [strain for _, strain, _ in made]
+            for results, evaluation in zip(
+                found, self._differentiate(outputs, *leaves), strict=True
+            ):
+                results["conservative"] = evaluation
         if "direct" in wanted.kinds:
-            result["direct"] = self._read_direct(outputs, structure.cell, wanted)
-        return result
+            for results, evaluation in zip(
+                found, self._read_direct(outputs, structures, wanted), strict=True
+            ):
+                results["direct"] = evaluation
+        return found
 
     def jacobian_products(self, structure: Structure, kind: Kind) -> JacobianProducts:
         """By differentiation; see ``metatomic_jacobian``."""
@@ -134,11 +134,11 @@ class MetatomicBackend(Backend):
             neighbors.add_neighbor_list(system)
         return positions, strain, system
 
-    def _run(self, system: Any, wanted: Wanted) -> Mapping[str, Any]:
+    def _run(self, systems: list[Any], wanted: Wanted) -> Mapping[str, Any]:
         """Call the model for the outputs that ``wanted`` needs and no others."""
         if wanted not in self._options:
             self._options[wanted] = self._output_options(wanted)
-        return self._model([system], self._options[wanted], check_consistency=False)
+        return self._model(systems, self._options[wanted], check_consistency=False)
 
     def _output_options(self, wanted: Wanted) -> Any:
         output = self._metatomic.ModelOutput
@@ -153,26 +153,43 @@ class MetatomicBackend(Backend):
         return self._metatomic.ModelEvaluationOptions(length_unit="Angstrom", outputs=asked)
 
     def _differentiate(
-        self, outputs: Mapping[str, Any], positions: Tensor, strain: Tensor
-    ) -> Evaluation:
+        self, outputs: Mapping[str, Any], positions: list[Tensor], strains: list[Tensor]
+    ) -> list[Evaluation]:
         """F = -dE/dr, W = -dE/dstrain at no strain: r and the cell's rows are times 1 + strain."""
-        energy = outputs[self.energy_name].block().values
-        forces, virial = self._torch.autograd.grad(-energy.sum(), (positions, strain))
-        w = _numpy(virial)
-        return Evaluation(_numpy(energy).item(), _numpy(forces), 0.5 * (w + w.T))
+        total, n = outputs[self.energy_name].block().values.sum(), len(positions)
+        found = self._torch.autograd.grad(-total, [*positions, *strains])
+        energies = _rows(outputs, self.energy_name, n).ravel().tolist()
+        return [
+            Evaluation(energy, _numpy(forces), conversion.symmetric(_numpy(virial)))
+            for energy, forces, virial in zip(energies, found[:n], found[n:], strict=True)
+        ]
 
     def _read_direct(
-        self, outputs: Mapping[str, Any], cell: np.ndarray, wanted: Wanted
-    ) -> Evaluation:
+        self, outputs: Mapping[str, Any], structures: Sequence[Structure], wanted: Wanted
+    ) -> list[Evaluation]:
         """The model's own force, energy and stress; W = -stress x volume."""
-        forces = _numpy(outputs[self.force_name].block().values).reshape(-1, 3)
-        energy, virial = np.nan, np.full((3, 3), np.nan)
+        n, n_atoms = len(structures), sum(len(structure.numbers) for structure in structures)
+        forces = divided(_rows(outputs, self.force_name, n_atoms).reshape(-1, 3), structures)
+        energies, virials = [np.nan] * n, [np.full((3, 3), np.nan) for _ in structures]
         if wanted.direct_energy:
-            energy = _numpy(outputs[self.energy_name].block().values).item()
+            energies = _rows(outputs, self.energy_name, n).ravel().tolist()
         if wanted.direct_virial:
-            stress = _numpy(outputs[self.stress_name].block().values).reshape(3, 3)
-            virial = -0.5 * (stress + stress.T) * abs(np.linalg.det(cell))
-        return Evaluation(energy, forces, virial)
+            stresses = _rows(outputs, self.stress_name, n)
+            virials = [
+                conversion.virial(stress, structure.cell)
+                for stress, structure in zip(stresses, structures, strict=True)
+            ]
+        return [Evaluation(*each) for each in zip(energies, forces, virials, strict=True)]
+
+
+def _rows(outputs: Mapping[str, Any], name: str, n_rows: int) -> np.ndarray:
+    """Values of an output, in the order of systems and atoms, whatever order the model gives."""
+    block = outputs[name].block()
+    rows, samples = _numpy(block.values), block.samples.values.cpu().numpy()
+    if len(rows) != n_rows:
+        raise ValueError(f"{name} has {len(rows)} rows, expected {n_rows}")
+    order = np.lexsort(samples.T[::-1])  # the last key counts first
+    return rows if np.array_equal(order, np.arange(n_rows)) else rows[order]
 
 
 def _turned(model: Any, dtype: Any, name: str) -> Any:

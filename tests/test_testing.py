@@ -91,6 +91,29 @@ def batch_backwards(self, structures, wanted):
     return [self.evaluate(structure, wanted) for structure in reversed(structures)]
 
 
+def batch_in_one_cell(self, structures, wanted):
+    cell = max((s.cell for s in structures), key=np.linalg.norm)
+    mixed = len({s.cell.any() for s in structures}) > 1
+    return [self.evaluate(replace(s, cell=cell) if mixed else s, wanted) for s in structures]
+
+
+def batch_in_one_buffer(self, structures, wanted):
+    found = [self.evaluate(structure, wanted) for structure in structures]
+    n_atoms, kinds = sum(len(s.numbers) for s in structures), sorted(wanted.kinds)
+    if getattr(self, "buffer", np.empty((0, 0))).shape[:2] != (len(kinds), n_atoms):
+        self.buffer = np.empty((len(kinds), n_atoms, 3))
+    for row, kind in zip(self.buffer, kinds, strict=True):
+        row[:] = np.concatenate([results[kind].forces for results in found])
+        parts = np.split(row, np.cumsum([len(s.numbers) for s in structures])[:-1])
+        for results, part in zip(found, parts, strict=True):
+            results[kind] = replace(results[kind], forces=part)
+    return found
+
+
+def batch_of_any_species(self, structures, wanted):
+    return [self.model.evaluate(structure, wanted) for structure in structures]
+
+
 def forward_half(structure, kind):
     class Products:
         transposable = False
@@ -132,6 +155,9 @@ FAULTS = {
         }
     ),
     "a_batch_is_each_alone": changed(evaluate_batch=batch_backwards),
+    "a_batch_with_and_without_cells": changed(evaluate_batch=batch_in_one_cell),
+    "a_batch_leaves_what_it_is_given": changed(evaluate_batch=batch_in_one_buffer),
+    "a_batch_with_an_unknown_species_is_refused": changed(evaluate_batch=batch_of_any_species),
     "the_conservative_force_is_minus_the_gradient": spoilt(forces=lambda f, s, k: 1.001 * f),
     "the_virial_is_minus_the_strain_derivative": spoilt(virial=lambda w, s, k: -w),
     "translation_through_the_boundary": spoilt(

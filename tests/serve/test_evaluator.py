@@ -34,7 +34,7 @@ def test_a_virial_that_the_model_does_not_have_goes_out_as_0():
 def test_a_virial_that_the_model_says_that_it_has_must_be_finite():
     backend = Bare()
     backend.stress = frozenset(["conservative"])
-    with pytest.raises(ModelError, match="virial of role slow at evaluation 0 is not finite"):
+    with pytest.raises(ModelError, match="bare: the conservative virial is not finite"):
         Evaluator(backend, {"slow": "conservative"}).evaluate(STRUCTURE, "slow")
 
 

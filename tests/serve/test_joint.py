@@ -7,7 +7,7 @@ import pytest
 
 from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.errors import ModelError
-from ncforce_ipi.serve import joint
+from ncforce_ipi.serve import joint, points
 from ncforce_ipi.serve.evaluator import Evaluator
 
 CELL = np.eye(3) * 9.0
@@ -172,7 +172,7 @@ def test_equal_kinds_are_one_evaluation():
 
 @pytest.mark.parametrize("change", ["last bit", "sign of zero", "cell", "unmarked atom"])
 def test_only_bitwise_the_same_structure_is_a_hit(change):
-    n_atoms = 3 * joint.MARKED_ATOMS
+    n_atoms = 3 * points.MARKED_ATOMS
     positions = np.random.default_rng(0).normal(size=(n_atoms, 3))
     positions[0, 0] = 0.0
     changed, cell = positions.copy(), CELL.copy()

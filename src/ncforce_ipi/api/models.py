@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.evaluations import evaluate
 from ncforce_ipi.reading.structures import as_structure
 from ncforce_ipi.serve.load import load_model
 from ncforce_ipi.species import SYMBOLS
@@ -100,7 +101,7 @@ class Model:
             direct_energy=direct and self.backend.direct_energy,
             direct_virial=direct and stressed,
         )
-        found = self.backend.evaluate(structure, wanted)[kind]
+        found = evaluate(self.backend, structure, wanted)[kind]
         forces = found.forces
         if direct and not keep_net_force:
             forces = forces - forces.mean(axis=0)

@@ -20,6 +20,7 @@ from ncforce_ipi.diagnostics.jacobian import Array
 from ncforce_ipi.diagnostics.paths import Path
 from ncforce_ipi.diagnostics.progress import Progress, silent
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.evaluations import evaluate
 from ncforce_ipi.reading.structures import Frame
 
 FEWEST_POINTS = 8
@@ -155,7 +156,7 @@ def _along(
     energies = []
     for positions, tangent in points(path, n_points):
         moved = Structure(frame.structure.numbers, positions, frame.structure.cell)
-        for kind, evaluation in backend.evaluate(moved, Wanted(kinds)).items():
+        for kind, evaluation in evaluate(backend, moved, Wanted(kinds)).items():
             f = evaluation.forces
             if kind == "direct" and not keep_net_force:
                 f = f - f.mean(axis=0)

@@ -20,6 +20,7 @@ from ncforce_ipi.diagnostics.jacobian import Array
 from ncforce_ipi.diagnostics.sides import Side
 from ncforce_ipi.diagnostics.verdict import Verdict, judge, stopped_falling
 from ncforce_ipi.errors import InputError, ModelError, NcforceError
+from ncforce_ipi.evaluations import evaluate
 from ncforce_ipi.reading.structures import as_structure, to_atoms, to_structure
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _given(side: Side | None, role: str) -> Side:
 
 
 def _evaluate(side: Side, structure: Structure) -> Evaluation:
-    return side.backend.evaluate(structure, Wanted(frozenset([side.kind])))[side.kind]
+    return evaluate(side.backend, structure, Wanted(frozenset([side.kind])))[side.kind]
 
 
 def _descend(

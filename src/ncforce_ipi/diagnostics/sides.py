@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
 from ncforce_ipi.diagnostics.jacobian import Array
+from ncforce_ipi.evaluations import evaluate
 from ncforce_ipi.inputs.plan import Plan
 
 CALLS = 7  # timed, after two that aren't
@@ -34,7 +35,7 @@ class Side:
 
     def forces(self, structure: Structure) -> Array:
         """Forces ``(n_atoms, 3)``, eV/A, as a driver would send them."""
-        evaluation = self.backend.evaluate(structure, Wanted(frozenset([self.kind])))
+        evaluation = evaluate(self.backend, structure, Wanted(frozenset([self.kind])))
         f = evaluation[self.kind].forces
         return f - f.mean(axis=0) if self.kind == "direct" and not self.keep_net_force else f
 
@@ -122,7 +123,7 @@ def cost(slow: Side, fast: Side, structure: Structure, seed: int = 0) -> Cost:
             lambda moved=moved: fast.forces(moved),  # type: ignore[misc]
         ]
         if joint:
-            calls.append(lambda moved=moved: slow.backend.evaluate(moved, Wanted(kinds)))  # type: ignore[misc]
+            calls.append(lambda moved=moved: evaluate(slow.backend, moved, Wanted(kinds)))  # type: ignore[misc]
         seconds.append([_time(call) for call in calls])
     medians = 1e3 * np.median(np.array(seconds)[2:], axis=0)
     return Cost(medians[0], medians[1], medians[2] if joint else None)

@@ -31,6 +31,7 @@ from ncforce_ipi.diagnostics.products import (
 )
 from ncforce_ipi.diagnostics.progress import Progress, silent
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.evaluations import evaluate
 from ncforce_ipi.reading.structures import Frame, as_frames
 from ncforce_ipi.species import SYMBOLS
 
@@ -228,18 +229,18 @@ def _products(
     else:
         wanted = Wanted(frozenset([kind]))
 
-        def evaluate(positions: np.ndarray) -> np.ndarray:
+        def forces(positions: np.ndarray) -> np.ndarray:
             moved = Structure(structure.numbers, positions, structure.cell)
-            return backend.evaluate(moved, wanted)[kind].forces
+            return evaluate(backend, moved, wanted)[kind].forces
 
         step = options.step_A
         if step is None:
             vectors = (columns if options.whole(structure) else collective)(
                 len(structure.positions), options.seed
             )
-            chosen = choose_step(evaluate, structure.positions, vectors)
+            chosen = choose_step(forces, structure.positions, vectors)
             step, floor = chosen.step_A, chosen.lambda_floor
-        products = Differences(evaluate, structure.positions, step)
+        products = Differences(forces, structure.positions, step)
     if kind == "direct" and not options.keep_net_force:
         products = WithoutNetForce(products)
     return products, floor

@@ -201,9 +201,7 @@ def _handle(
 
 def _evaluate(connection: Connection, evaluator: Evaluator) -> list[Evaluation]:
     start = time.perf_counter()
-    evaluations = [
-        evaluator.evaluate(structure, connection.role) for structure in connection.structures
-    ]
+    evaluations = evaluator.evaluate_batch(connection.structures, connection.role)
     connection.tally.model_s += time.perf_counter() - start
     connection.tally.evaluations += len(evaluations)
     return evaluations

@@ -1,13 +1,12 @@
 """From a loaded model to the forces of a role.
 
-Owns which kind of force serves which role, when both are evaluated at once, the removal of the net
-force, and the check that all numbers are finite.  Knows no socket and no model library.
+Owns which kind of force serves which role, when both are evaluated at once, and the removal of the
+net force.  Knows no socket and no model library.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,13 +14,15 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
-from ncforce_ipi.serve.joint import Counts, Memory, same
+from ncforce_ipi.evaluations import Results, evaluate_all
+from ncforce_ipi.serve.joint import Counts, Memory
+from ncforce_ipi.serve.points import Visit, same
 from ncforce_ipi.species import SYMBOLS
 
 
 @dataclass
 class Calls:
-    """Calls of the model: for one kind of force, and for both at once."""
+    """Calls of the model, of any number of structures: for one kind of force, and for both."""
 
     single: int = 0
     joint: int = 0
@@ -78,11 +79,11 @@ class Serving:
 
 
 class Evaluator:
-    """Turns (structure, role) into the evaluation that is sent.
+    """Turns (structures, role) into the evaluations that are sent.
 
     The seam between connections and model: where it serves both roles, it sees every request in
     order, and one call of the model gives the fast force and the slow force that will be asked for
-    at the same positions (``ncforce_ipi.joint``).
+    at the same positions (``ncforce_ipi.serve.joint``), for all structures of the request.
 
     Parameters
     ----------
@@ -130,7 +131,6 @@ class Evaluator:
         self._direct = {"direct_energy": direct_energy, "direct_virial": direct_virial}
         self._keep_net_force = keep_net_force
         self._memory = Memory(kinds, mts) if joint and len(kinds) == 2 else None
-        self._last: dict[Role, tuple[Structure, Evaluation]] = {}
         self._steps = dict.fromkeys(kinds, 0)
 
     @property
@@ -139,50 +139,71 @@ class Evaluator:
         return self._memory.counts if self._memory else None
 
     def evaluate(self, structure: Structure, role: Role) -> Evaluation:
-        """Forces of ``role``, fit for the wire: finite, with 0 for what was not asked for."""
-        kind = self._kinds[role]
-        if self._memory is not None:
-            evaluation = self._remembered(self._memory, structure, role)
-        elif (last := self._last.get(role)) and same(last[0], structure):
-            evaluation = last[1]  # i-PI fills batches up with copies
-        else:
-            evaluation = self._call(structure, frozenset([kind]))[kind]
-            self._last[role] = (structure, evaluation)
-        _check_finite(evaluation, f"{kind} {{}} of role {role} at evaluation {self._steps[role]}")
-        self._steps[role] += 1
+        """As for a batch of one."""
+        (evaluation,) = self.evaluate_batch([structure], role)
         return evaluation
 
-    def _remembered(self, memory: Memory, structure: Structure, role: Role) -> Evaluation:
-        point, kinds = memory.visit(structure, role)
-        if not kinds:
-            return point.results[self._kinds[role]]
-        results = self._try_both(structure, kinds, role)
-        memory.remember(point, structure, results, role)
-        return results[self._kinds[role]]
+    def evaluate_batch(self, structures: Sequence[Structure], role: Role) -> list[Evaluation]:
+        """Forces of ``role``, fit for the wire: finite, with 0 for what was not asked for."""
+        try:
+            if self._memory is None:
+                found = self._each_once(structures, self._kinds[role])
+            else:
+                found = self._remembered(self._memory, structures, role)
+        except ModelError as err:
+            raise ModelError(f"{err} (role {role}, evaluation {self._steps[role]})") from err
+        self._steps[role] += len(structures)
+        return found
+
+    def _each_once(self, structures: Sequence[Structure], kind: Kind) -> list[Evaluation]:
+        """i-PI fills a batch up with copies of its last structure."""
+        n = len(structures)
+        while n > 1 and same(structures[n - 2], structures[n - 1]):
+            n -= 1
+        found = [results[kind] for results in self._call(structures[:n], frozenset([kind]))]
+        return found + found[-1:] * (len(structures) - n)
+
+    def _remembered(
+        self, memory: Memory, structures: Sequence[Structure], role: Role
+    ) -> list[Evaluation]:
+        """From memory, or from a call for each set of kinds: mostly one for all."""
+        visits, kind = memory.visit(structures, role), self._kinds[role]
+        groups: dict[frozenset[Kind], list[Visit]] = {}
+        for visit in visits:
+            groups.setdefault(visit.kinds, []).append(visit)
+        groups.pop(frozenset(), None)
+        for kinds, group in groups.items():
+            answers = self._try_both([visit.structure for visit in group], kinds, kind)
+            for visit, results in zip(group, answers, strict=True):
+                visit.found = results[kind]
+                memory.remember(visit, results, role)
+        return [_found(visit.original or visit) for visit in visits]
 
     def _try_both(
-        self, structure: Structure, kinds: frozenset[Kind], role: Role
-    ) -> dict[Kind, Evaluation]:
+        self, structures: Sequence[Structure], kinds: frozenset[Kind], asked: Kind
+    ) -> list[Results]:
         """All ``kinds``; if they fail together (out of memory), what was really asked for."""
         try:
-            return self._call(structure, kinds)
+            return self._call(structures, kinds)
         except ModelError:
             if len(kinds) == 1:
                 raise
-        return self._call(structure, frozenset([self._kinds[role]]))
+        return self._call(structures, frozenset([asked]))
 
-    def _call(self, structure: Structure, kinds: frozenset[Kind]) -> dict[Kind, Evaluation]:
+    def _call(self, structures: Sequence[Structure], kinds: frozenset[Kind]) -> list[Results]:
         wanted = Wanted(kinds, **self._direct)
-        results = dict(self._backend.evaluate(structure, wanted))
+        found = evaluate_all(self._backend, structures, wanted)
         if len(kinds) == 1:
             self.calls.single += 1
         else:
             self.calls.joint += 1
-        if "direct" in results:
-            results["direct"] = self._finish_direct(results["direct"], wanted)
-        if "conservative" in results and "conservative" not in self._backend.stress:
-            results["conservative"] = replace(results["conservative"], virial=np.zeros((3, 3)))
-        return results
+        for results in found:
+            if "direct" in results:
+                results["direct"] = self._finish_direct(results["direct"], wanted)
+            if "conservative" in results and "conservative" not in self._backend.stress:
+                no_virial = replace(results["conservative"], virial=np.zeros((3, 3)))
+                results["conservative"] = no_virial
+        return found
 
     def _finish_direct(self, evaluation: Evaluation, wanted: Wanted) -> Evaluation:
         forces = evaluation.forces
@@ -225,18 +246,7 @@ def check_species(backend: Backend, numbers: NDArray[np.int32], structure: objec
     )
 
 
-def _check_finite(evaluation: Evaluation, what: str) -> None:
-    """Refuse what the wire can't carry; ``what`` has a place for the name of the quantity."""
-    if not np.isfinite(evaluation.forces).all():
-        atom = int(np.argmin(np.isfinite(evaluation.forces).all(axis=1)))
-        got = np.array2string(evaluation.forces[atom], precision=4)
-        raise ModelError(
-            f"{what.format('force')} is not finite: atom {atom} has {got} eV/A; "
-            "look at the last structures of the run, a shorter outer step may help"
-        )
-    if not math.isfinite(evaluation.energy):
-        raise ModelError(f"{what.format('energy')} is {evaluation.energy} eV; no run can go on")
-    if not np.isfinite(evaluation.virial).all():
-        raise ModelError(
-            f"{what.format('virial')} is not finite; a direct virial needs three lattice vectors"
-        )
+def _found(visit: Visit) -> Evaluation:
+    if visit.found is None:
+        raise ModelError("a structure of a batch was left without an evaluation")
+    return visit.found

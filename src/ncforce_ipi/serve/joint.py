@@ -14,22 +14,25 @@ point carries its phase, the inner steps since its trajectory's last outer point
 slow requests come is M.  Several beads or replicas come in any order.  A new point succeeds the
 one, among those that lack a successor, that is nearest to it as it is or if its atoms went on as in
 the step before.  Where many beads move as far as they lie apart that isn't clear, and only those
-one step behind count, for i-PI takes all beads through each step together.  Beads that start at the
-same positions are one point with several successors; later copies only fill up i-PI's batches.
+one step behind count, for i-PI takes all beads through each step together.  None of the structures
+of one request succeeds another of it, and where nearly all of them are thought to stand where an
+outer step ends, or nearly none, all are: then one call of the model is for the whole batch.  Beads
+that start at the same positions are one point with several successors; later copies only fill up
+i-PI's batches.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.backend import ROLES, Evaluation, Kind, Role, Structure
+from ncforce_ipi.backend import Evaluation, Kind, Role, Structure
+from ncforce_ipi.serve.points import Point, Visit, marks_of, same
 
-MARKED_ATOMS = 64  # evenly spaced ones, by which points are told apart and distances taken
 FAR_A = 1.0  # an atom that crossed the boundary must not outweigh all others
 CLEAR = 0.5  # the nearest point is, when it is so much nearer than the next
 MAX_POINTS = 1024  # 1.5 kB each
@@ -37,6 +40,7 @@ STALE_AFTER = 64  # requests, and four for each trajectory: then a point has no 
 MAX_KEPT_BYTES = 1 << 28  # of remembered evaluations
 JUDGED = 16  # outcomes that decide whether to predict
 PROBE = 16  # one in so many predictions is tried where it doesn't pay
+NEARLY_ALL = 0.75  # of a request's structures: those that differ are mistaken for others
 OTHER: dict[Role, Role] = {"slow": "fast", "fast": "slow"}
 
 
@@ -58,33 +62,6 @@ class Counts:
     repeated: int = 0
 
 
-@dataclass(eq=False)
-class Point:
-    """One configuration: who asked about it, and what of it is remembered."""
-
-    marks: NDArray[np.float64]
-    expected: NDArray[np.float64]  # marks of a successor that goes on as before
-    phase: int | None
-    generation: int = 0  # steps since the first point of the trajectory
-    structure: Structure | None = None
-    results: dict[Kind, Evaluation] = field(default_factory=dict)
-    asked: dict[Role, int] = field(default_factory=lambda: dict.fromkeys(ROLES, 0))
-    joint_by: Role | None = None
-    successors: int = 0
-    seen: int = 0  # number of the last request here
-
-    @property
-    def lacks_successor(self) -> bool:
-        """Whether a trajectory that stood here hasn't gone on yet."""
-        return max(self.asked.values()) > self.successors
-
-    @property
-    def kept_bytes(self) -> int:
-        """Size of what is remembered."""
-        n_arrays = len(self.results) + (self.structure is not None)
-        return 0 if self.structure is None else n_arrays * self.structure.positions.nbytes
-
-
 class Memory:
     """Recent points, and the prediction.  Time and memory are bounded by the constants above.
 
@@ -103,27 +80,45 @@ class Memory:
         self._points: OrderedDict[bytes, Point] = OrderedDict()
         # those that lack a successor, first the one unseen the longest
         self._open: dict[int, Point] = {}
-        self._requests = 0
+        self._requests = 0  # structures that were asked about
+        self._before = 0  # those of earlier requests
         self._claimed: deque[bool] = deque(maxlen=JUDGED)
         self._withheld = 0
+        self._paying: bool | None = None  # whether predictions are made for this request
         self._slow_leads = True
         self._kept_bytes = 0
 
-    def visit(self, structure: Structure, role: Role) -> tuple[Point, frozenset[Kind]]:
-        """The point of this request, and the kinds to evaluate now: none if it is remembered."""
+    def visit(self, structures: Sequence[Structure], role: Role) -> list[Visit]:
+        """A request: for each structure its point, and the kinds to evaluate now."""
+        self._before, self._paying = self._requests, None
+        visits: list[Visit] = []
+        here: dict[int, list[Visit]] = {}  # by point: structures that differ may have equal marks
+        for structure in structures:
+            visit = self._visit(structure, role, here)
+            here.setdefault(id(visit.point), []).append(visit)
+            visits.append(visit)
+        self._agree([visit for visit in visits if visit.new and visit.kinds], role)
+        return visits
+
+    def _visit(self, structure: Structure, role: Role, here: Mapping[int, list[Visit]]) -> Visit:
         self._requests += 1
         self._close_stale()
-        marks = _marks(structure)
+        marks = marks_of(structure)
         key = marks.tobytes() + structure.cell.tobytes()
         point = self._points.get(key)
         if point is None:
             point = self._succeed(key, marks)
         elif point.structure is not None and not same(point.structure, structure):
             self._forget(point)
-        first = not any(point.asked.values())
-        gone = not first and not point.lacks_successor
-        evaluate = self._plan(point, role, first)
-        self._count(point, role, remembered=not evaluate)
+        visit = Visit(structure, point, new=not any(point.asked.values()))
+        alike = (v for v in here.get(id(point), ()) if same(v.structure, structure))
+        visit.original = next(alike, None)
+        gone = not visit.new and not point.lacks_successor
+        if visit.original is None:
+            visit.found = point.results.get(self._kinds[role])
+            if visit.found is None:
+                visit.kinds = self._plan(point, role, visit.new)
+        self._count(point, role, remembered=not visit.kinds)
         if role == "slow":
             self._end_outer_step(point, gone)
         if gone:  # another trajectory was mistaken for the one that still is here
@@ -132,14 +127,26 @@ class Memory:
         self._open.pop(id(point), None)
         if point.lacks_successor:
             self._open[id(point)] = point
-        return point, evaluate
+        return visit
 
-    def remember(
-        self, point: Point, structure: Structure, results: Mapping[Kind, Evaluation], role: Role
-    ) -> None:
+    def _agree(self, visits: Sequence[Visit], role: Role) -> None:
+        """What nearly all of a request's new points are evaluated for, all are."""
+        own, other = self._kinds[role], self._kinds[OTHER[role]]
+        n_joint = sum(len(visit.kinds) > 1 for visit in visits)
+        for chosen, n in (([own, other], n_joint), ([own], len(visits) - n_joint)):
+            if n >= NEARLY_ALL * len(visits):
+                for visit in visits:
+                    visit.kinds = frozenset(chosen)
+
+    def remember(self, visit: Visit, results: Mapping[Kind, Evaluation], role: Role) -> None:
         """Keep what was evaluated for ``role`` until it is asked for or the trajectory goes on."""
+        point = visit.point
+        if point.dropped:
+            return
+        if point.structure is not None and not same(point.structure, visit.structure):
+            self._forget(point)  # of the same request, with equal marks
         self._kept_bytes -= point.kept_bytes
-        point.structure = structure
+        point.structure = visit.structure
         point.results.update(results)
         if len(results) > 1:
             point.joint_by = role
@@ -168,36 +175,37 @@ class Memory:
         generation = 0 if parent is None else parent.generation + 1
         point = self._points[key] = Point(marks, expected, phase, generation)
         while len(self._points) > MAX_POINTS:
-            self._close(self._points.popitem(last=False)[1])
+            oldest = self._points.popitem(last=False)[1]
+            oldest.dropped = True
+            self._close(oldest)
         return point
 
     def _nearest(self, marks: NDArray[np.float64]) -> Point | None:
-        same_size = [point for point in self._open.values() if point.marks.shape == marks.shape]
+        alike = [point for point in self._open.values() if point.marks.shape == marks.shape]
+        newest = max((point.generation for point in alike), default=0)
+        same_size = [point for point in alike if point.seen <= self._before]
         if len(same_size) < 2:
             return same_size[0] if same_size else None
         places = np.stack([(point.marks, point.expected) for point in same_size])
         away = np.minimum(np.abs(places - marks), FAR_A).sum(axis=(2, 3)).min(axis=1)
         first, second = np.partition(away, 1)[:2]
         generations = np.array([point.generation for point in same_size])
-        behind = generations == generations.max() - 1
+        behind = generations == newest - 1
         if first > CLEAR * second and behind.any():
             away[~behind] = np.inf
         return same_size[int(np.argmin(away))]
 
-    def _plan(self, point: Point, role: Role, first: bool) -> frozenset[Kind]:
+    def _plan(self, point: Point, role: Role, new: bool) -> frozenset[Kind]:
         """The kinds to evaluate for this request."""
         own, other = self._kinds[role], self._kinds[OTHER[role]]
-        if own in point.results:
-            return frozenset()
-        if first and self._expects_other(point, role):
-            return frozenset([own, other])
-        return frozenset([own])
+        joint = new and self._expects_other(point, role)
+        return frozenset([own, other] if joint else [own])
 
     def _expects_other(self, point: Point, role: Role) -> bool:
         """Whether the other role will ask about this new point too."""
         if role == "slow":
             return self._slow_leads
-        begins = len(self._points) == 1  # a run begins at an outer point
+        begins = not self._before  # a run begins at an outer point
         return (begins or point.phase == self._mts is not None) and self._pays()
 
     def _pays(self) -> bool:
@@ -206,10 +214,12 @@ class Memory:
         With F the cost of a slow over that of a fast evaluation, a true prediction saves F - 1 + 1
         and a false one costs F - 1: it pays where more than (F - 1)/F of them are true.
         """
-        if len(self._claimed) < JUDGED or 2 * sum(self._claimed) >= JUDGED:
-            return True
-        self._withheld += 1
-        return self._withheld % PROBE == 0
+        if self._paying is None:
+            self._paying = len(self._claimed) < JUDGED or 2 * sum(self._claimed) >= JUDGED
+            if not self._paying:
+                self._withheld += 1
+                self._paying = self._withheld % PROBE == 0
+        return self._paying
 
     def _count(self, point: Point, role: Role, remembered: bool) -> None:
         """Book a request before it is added to those of its point."""
@@ -256,22 +266,3 @@ class Memory:
         self._kept_bytes -= point.kept_bytes
         point.structure = None
         point.results.clear()
-
-
-def _marks(structure: Structure) -> NDArray[np.float64]:
-    """``(n_marked, 3)``, A: positions of at most ``MARKED_ATOMS`` atoms."""
-    stride = -(-len(structure.positions) // MARKED_ATOMS) or 1
-    return structure.positions[::stride].copy()
-
-
-def same(one: Structure, other: Structure) -> bool:
-    """Whether all bits are equal (0.0 and -0.0 differ, as they may to a model)."""
-    return all(
-        left is right
-        or (left[:1].tobytes() == right[:1].tobytes() and left.tobytes() == right.tobytes())
-        for left, right in (
-            (one.positions, other.positions),
-            (one.cell, other.cell),
-            (one.numbers, other.numbers),
-        )
-    )

@@ -122,14 +122,22 @@ class Pes:
         """Lists are what i-PI's batches and shared memory give, even for one structure."""
         if isinstance(cell, np.ndarray) and isinstance(pos, np.ndarray):
             return self.compute_structure(cell, pos)
-        return [self.compute_structure(h, q) for h, q in zip(cell, pos, strict=True)]
+        return self._answer(list(cell), list(pos))
 
     def compute_structure(self, cell: NDArray[np.float64], pos: NDArray[np.float64]) -> Answer:
         """Energy, forces ``(n_atoms, 3)``, virial ``(3, 3)`` and no extras; atomic units."""
-        structure = protocol.from_wire(cell, pos.reshape(-1, 3), self._numbers)
+        return self._answer([cell], [pos])[0]
+
+    def _answer(
+        self, cells: Sequence[NDArray[np.float64]], positions: Sequence[NDArray[np.float64]]
+    ) -> list[Answer]:
+        structures = [
+            protocol.from_wire(h, q.reshape(-1, 3), self._numbers)
+            for h, q in zip(cells, positions, strict=True)
+        ]
         with self.shared.lock:
-            evaluation = self.shared.evaluator.evaluate(structure, self.role)
-        return *protocol.to_wire(evaluation), ""
+            found = self.shared.evaluator.evaluate_batch(structures, self.role)
+        return [(*protocol.to_wire(evaluation), "") for evaluation in found]
 
 
 def _role(text: str) -> Role:

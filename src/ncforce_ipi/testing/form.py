@@ -165,17 +165,71 @@ def joint_evaluation_is_each_alone(setting: Setting) -> None:
 
 
 def a_batch_is_each_alone(setting: Setting) -> None:
-    """Structures of different positions and of different numbers of atoms, in order."""
-    given, backend = setting.structure, setting.backend
+    """Structures of different positions, cells and numbers of atoms, in any order and number."""
+    backend, various = setting.backend, _various(setting.structure)
+    alone = [backend.evaluate(structure, setting.everything) for structure in various]
+    for chosen in ([0], [0, 1], [1, 1, 0], list(range(len(various))), [*range(len(various))][::-1]):
+        batch = backend.evaluate_batch([various[k] for k in chosen], setting.everything)
+        got = len(batch)
+        require(got == len(chosen), f"expected {len(chosen)} results of a batch, got {got}")
+        for k, found in zip(chosen, batch, strict=True):
+            for kind in backend.kinds:
+                setting.same(f"of a batch of {got}", found[kind], alone[k][kind], kind)
+
+
+def _various(given: Structure) -> list[Structure]:
+    """The structure; moved; a part of it; in a larger cell."""
+    n_some = max(1, len(given.numbers) // 2)
+    some = replace(given, numbers=given.numbers[:n_some], positions=given.positions[:n_some])
     moved = replace(given, positions=given.positions * 1.01)
-    fewer = replace(given, numbers=given.numbers[:3], positions=given.positions[:3])
-    structures = [given, moved, fewer]
-    batch = backend.evaluate_batch(structures, setting.everything)
-    require(len(batch) == len(structures), f"expected {len(structures)} results, got {len(batch)}")
+    return [given, moved, some, replace(moved, cell=given.cell * 1.1)]
+
+
+def a_batch_with_and_without_cells(setting: Setting) -> None:
+    """Molecules and crystals together, each as if it were alone."""
+    if setting.limits.needs_cell:
+        return
+    backend, given, molecule = setting.backend, setting.structure, setting.molecule()
+    wanted = Wanted(backend.kinds)  # without a cell there is no direct virial
+    structures = [molecule, given, molecule, replace(given, positions=given.positions * 1.01)]
+    batch = backend.evaluate_batch(structures, wanted)
     for structure, found in zip(structures, batch, strict=True):
-        alone = backend.evaluate(structure, setting.everything)
+        alone = backend.evaluate(structure, wanted)
         for kind in backend.kinds:
-            setting.same("of a batch", found[kind], alone[kind], kind)
+            what = f"{kind} forces of a batch with and without cells"
+            setting.close(what, found[kind].forces, alone[kind].forces)
+        if "conservative" in backend.kinds:
+            both = found["conservative"], alone["conservative"]
+            setting.same("of a batch with and without cells", *both, "conservative")
+
+
+def a_batch_leaves_what_it_is_given(setting: Setting) -> None:
+    """Arrays of the structures, and of the results of an earlier batch."""
+    given = setting.structure
+    structures = [replace(given, positions=given.positions + shift) for shift in (0.0, 0.1)]
+    kept = [structure.positions.copy() for structure in structures]
+    first = setting.backend.evaluate_batch(structures, setting.everything)
+    copies = [{kind: e.forces.copy() for kind, e in found.items()} for found in first]
+    setting.backend.evaluate_batch(structures[::-1], setting.everything)
+    for structure, positions in zip(structures, kept, strict=True):
+        same = np.array_equal(structure.positions, positions)
+        require(same, "positions of a batch: expected unchanged ones")
+    for found, copy in zip(first, copies, strict=True):
+        for kind, evaluation in found.items():
+            own = np.array_equal(evaluation.forces, copy[kind])
+            require(own, f"{kind} forces of a batch: expected an array of its own, got one in use")
+
+
+def a_batch_with_an_unknown_species_is_refused(setting: Setting) -> None:
+    """Wherever it stands in the batch, and it spoils nothing of the next."""
+    species = setting.backend.species
+    unknown = sorted(set(range(1, 119)) - species) if species else []
+    if unknown:
+        given, numbers = setting.structure, setting.structure.numbers.copy()
+        numbers[-1] = unknown[-1]
+        batch = [given, replace(given, numbers=numbers)]
+        call = partial(setting.backend.evaluate_batch, batch, setting.everything)
+        refused(f"atomic number {unknown[-1]} in a batch", call, str(unknown[-1]))
 
 
 CHECKS = (
@@ -190,4 +244,7 @@ CHECKS = (
     a_structure_gives_the_same_bits_whatever_came_before,
     joint_evaluation_is_each_alone,
     a_batch_is_each_alone,
+    a_batch_with_and_without_cells,
+    a_batch_leaves_what_it_is_given,
+    a_batch_with_an_unknown_species_is_refused,
 )
