@@ -37,13 +37,18 @@ class BatchedBackend(Backend):
     ----------
     device : where the model is
     failures : what its library raises when it can't evaluate
+    mixes_cells : whether structures with and without a cell may be in one call
     """
 
     batched = True
 
     def __init__(
-        self, device: str, failures: tuple[type[Exception], ...] = (RuntimeError, ValueError)
+        self,
+        device: str,
+        failures: tuple[type[Exception], ...] = (RuntimeError, ValueError),
+        mixes_cells: bool = True,
     ) -> None:
+        self._mixes_cells = mixes_cells
         self._failures: tuple[type[Exception], ...] = (*failures, MemoryError)
         self._first_bound = ATOMS_AT_ONCE if device == "cpu" else math.inf
         self._bounds: dict[frozenset[Kind], float] = {}  # atoms of a call, where more were too many
@@ -105,10 +110,10 @@ class BatchedBackend(Backend):
     def _how_many(self, structures: Sequence[Structure], kinds: frozenset[Kind]) -> int:
         """How many of the first may go together: one at least."""
         bound = self._bounds.get(kinds, self._first_bound)
-        n_atoms = 0
+        n_atoms, periodic = 0, structures[0].cell.any()
         for k, structure in enumerate(structures):
             n_atoms += len(structure.numbers)
-            if n_atoms > bound:
+            if n_atoms > bound or (structure.cell.any() != periodic and not self._mixes_cells):
                 return max(k, 1)
         return len(structures)
 

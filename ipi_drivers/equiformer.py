@@ -7,16 +7,17 @@ fairchem keeps the net force; the driver removes it unless it is told not to.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 
 from . import conversion, fairchem_graphs, loading
+from .batches import BatchedBackend, divided
 from .options import find_file, require_trust
 
 FORCES = "direct"
@@ -93,7 +94,7 @@ def _is_plain(path: Path) -> bool:
     return True
 
 
-class EquiformerBackend(Backend):
+class EquiformerBackend(BatchedBackend):
     """A loaded OCP checkpoint; see ``ncforce_ipi.backend.Backend``."""
 
     kinds = frozenset[Kind](["direct"])
@@ -102,6 +103,8 @@ class EquiformerBackend(Backend):
     def __init__(self, trainer: Any, path: Path, device: Any) -> None:
         import torch
 
+        # its assertions too; the first structure's periodicity would count for all
+        super().__init__(device.type, (Exception,), mixes_cells=False)
         model = trainer._unwrapped_model
         backbone = getattr(model, "backbone", model)
         if getattr(backbone, "direct_forces", True) is False:
@@ -122,20 +125,24 @@ class EquiformerBackend(Backend):
         self.description = f"{path.name} ({type(backbone).__name__}, {device}, float32)"
         self._torch, self._trainer = torch, trainer
 
-    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
+    def evaluate_together(
+        self, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[dict[Kind, Evaluation]]:
         """One call of the model; it computes all that the checkpoint was trained for."""
-        conversion.check_request(self, structure, wanted)
         self._torch.manual_seed(SEED)
-        try:
-            with loading.quiet():
-                graph = fairchem_graphs.ocp_batch(structure)
-                found = self._trainer.predict(graph, per_image=False, disable_tqdm=True)
-        except Exception as err:  # its assertions too
-            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
-        values = {name: v.cpu().double().numpy() for name, v in found.items()}
-        energy, virial = np.nan, np.full((3, 3), np.nan)
+        with loading.quiet():
+            graph = fairchem_graphs.ocp_batch(structures)
+            found = self._trainer.predict(graph, per_image=False, disable_tqdm=True)
+        values, n = {name: v.cpu().double().numpy() for name, v in found.items()}, len(structures)
+        energies, virials = [np.nan] * n, [np.full((3, 3), np.nan) for _ in structures]
         if wanted.direct_energy:
-            energy = values["energy"].item()
-        if wanted.direct_virial:  # stress: nine numbers, not Voigt's six
-            virial = conversion.virial(values["stress"], structure.cell)
-        return {"direct": Evaluation(energy, values["forces"].reshape(-1, 3), virial)}
+            energies = values["energy"].reshape(n).tolist()
+        if wanted.direct_virial:
+            stresses = values["stress"].reshape(n, 9)  # not Voigt's six
+            virials = [
+                conversion.virial(stress, structure.cell)
+                for stress, structure in zip(stresses, structures, strict=True)
+            ]
+        forces = divided(values["forces"].reshape(-1, 3), structures)
+        each = zip(energies, forces, virials, strict=True)
+        return [{"direct": Evaluation(e, f, w)} for e, f, w in each]

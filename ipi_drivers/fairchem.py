@@ -7,16 +7,17 @@ model; the driver removes it unless it is told not to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
 from . import conversion, fairchem_graphs, loading
+from .batches import BatchedBackend, divided
 from .options import find_file, require_trust
 
 FORCES = "direct or conservative"
@@ -108,7 +109,7 @@ def _task(path: Path, unit: Any, asked: str | None) -> str:
     return task
 
 
-class FairchemBackend(Backend):
+class FairchemBackend(BatchedBackend):
     """A loaded predict unit; see ``ncforce_ipi.backend.Backend``.
 
     Parameters
@@ -122,6 +123,7 @@ class FairchemBackend(Backend):
     def __init__(self, unit: Any, path: Path, device: str, state: dict[str, Any]) -> None:
         import torch
 
+        super().__init__(device, (Exception,))  # its assertions too
         backbone, task = unit.model.module.backbone, state["dataset"]
         kind: Kind = "direct" if backbone.regress_config.direct_forces else "conservative"
         outputs = {one.property for one in unit.dataset_to_tasks[task]}
@@ -140,23 +142,29 @@ class FairchemBackend(Backend):
         self._state = state | {"spin": spin}
         self._torch, self._unit = torch, unit
 
-    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
+    def evaluate_together(
+        self, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[dict[Kind, Evaluation]]:
         """One call of the model; it computes all that the checkpoint was trained for."""
-        conversion.check_request(self, structure, wanted)
         self._torch.manual_seed(SEED)
-        try:
-            with loading.quiet():
-                data = fairchem_graphs.atomic_data(structure, self._precision, **self._state)
-                found = self._unit.predict(data)
-        except Exception as err:  # its assertions too
-            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
+        with loading.quiet():
+            data = fairchem_graphs.atomic_data(structures, self._precision, **self._state)
+            found = self._unit.predict(data)
         values = {name: v.detach().cpu().double().numpy() for name, v in found.items()}
         (kind,) = self.kinds
-        energy, virial = np.nan, np.full((3, 3), np.nan)
-        if kind == "conservative" or wanted.direct_energy:
-            energy = values["energy"].item()
-        if kind == "conservative" and not structure.cell.any():
-            virial = conversion.open_virial(structure, values["forces"])
-        elif kind == "conservative" or wanted.direct_virial:
-            virial = conversion.virial(values["stress"], structure.cell)
-        return {kind: Evaluation(energy, values["forces"], virial)}
+        n, conservative = len(structures), kind == "conservative"
+        energies = [np.nan] * n
+        if conservative or wanted.direct_energy:
+            energies = values["energy"].reshape(n).tolist()
+        forces = divided(values["forces"], structures)
+        virials = [np.full((3, 3), np.nan) for _ in structures]
+        if conservative or wanted.direct_virial:
+            virials = [
+                conversion.open_virial(structure, f)
+                if conservative and not structure.cell.any()
+                else conversion.virial(stress, structure.cell)
+                for structure, f, stress in zip(
+                    structures, forces, values["stress"].reshape(n, 9), strict=True
+                )
+            ]
+        return [{kind: Evaluation(*each)} for each in zip(energies, forces, virials, strict=True)]

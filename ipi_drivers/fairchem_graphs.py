@@ -5,6 +5,7 @@ Positions lie in the cell.  Edges are left to fairchem, which finds the neighbou
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,25 @@ from ncforce_ipi.backend import Structure
 from . import conversion
 
 
-def ocp_batch(structure: Structure) -> Any:
-    """A batch of one structure, in float32, for a trainer of fairchem-core 1.
+def ocp_batch(structures: Sequence[Structure]) -> Any:
+    """A batch, in float32, for a trainer of fairchem-core 1.
 
     Raises
     ------
     ModelError
-        The structure is periodic in one or two directions.
+        A structure is periodic in one or two directions.
     """
+    from torch_geometric.data import Batch
+
+    return Batch.from_data_list([_ocp_data(structure) for structure in structures])
+
+
+def _ocp_data(structure: Structure) -> Any:
     import torch
-    from torch_geometric.data import Batch, Data
+    from torch_geometric.data import Data
 
     n, periodic = len(structure.numbers), conversion.periodicity(structure)
-    data = Data(
+    return Data(
         pos=torch.tensor(conversion.at_home(structure)).float(),
         cell=torch.tensor(structure.cell if periodic else np.eye(3)).float().view(1, 3, 3),
         atomic_numbers=torch.tensor(structure.numbers).to(torch.uint8),
@@ -34,15 +41,16 @@ def ocp_batch(structure: Structure) -> Any:
         tags=torch.zeros(n, dtype=torch.int),
         pbc=torch.tensor([periodic] * 3),
     )
-    return Batch.from_data_list([data])
 
 
-def atomic_data(structure: Structure, dtype: Any, *, charge: int, spin: int, dataset: str) -> Any:
-    """One structure for a predict unit of fairchem-core 2.
+def atomic_data(
+    structures: Sequence[Structure], dtype: Any, *, charge: int, spin: int, dataset: str
+) -> Any:
+    """A batch for a predict unit of fairchem-core 2.
 
     Parameters
     ----------
-    structure : three lattice vectors or none
+    structures : three lattice vectors or none
     dtype : torch's, of all that isn't an integer
     charge, spin : total charge and spin multiplicity
     dataset : the task
@@ -50,8 +58,17 @@ def atomic_data(structure: Structure, dtype: Any, *, charge: int, spin: int, dat
     Raises
     ------
     ModelError
-        The structure is periodic in one or two directions.
+        A structure is periodic in one or two directions.
     """
+    from fairchem.core.datasets.atomic_data import atomicdata_list_to_batch
+
+    state = {"charge": charge, "spin": spin}
+    return atomicdata_list_to_batch(
+        [_atomic_data(structure, dtype, state, dataset) for structure in structures]
+    )
+
+
+def _atomic_data(structure: Structure, dtype: Any, state: Mapping[str, int], dataset: str) -> Any:
     import torch
     from fairchem.core.datasets.atomic_data import AtomicData
 
@@ -65,8 +82,8 @@ def atomic_data(structure: Structure, dtype: Any, *, charge: int, spin: int, dat
         "atomic_numbers": structure.numbers,
         "natoms": [n],
         "nedges": [0],
-        "charge": [charge],
-        "spin": [spin],
+        "charge": [state["charge"]],
+        "spin": [state["spin"]],
         "edge_index": np.empty((2, 0)),
         "fixed": [0] * n,
         "tags": [0] * n,

@@ -5,16 +5,17 @@ Owns the graph that a MACE model reads.  Below MACE's ASE calculator; conservati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 
 from . import conversion, loading
+from .batches import BatchedBackend, divided
 from .options import find_file, require_trust
 
 FORCES = "conservative"
@@ -73,7 +74,7 @@ def _find(model: str) -> Path:
     return find_file(model, names, "MACE's", download_mace_mp_checkpoint)
 
 
-class MaceBackend(Backend):
+class MaceBackend(BatchedBackend):
     """A loaded MACE model; see ``ncforce_ipi.backend.Backend``."""
 
     kinds = stress = frozenset[Kind](["conservative"])
@@ -85,6 +86,7 @@ class MaceBackend(Backend):
 
         if not isinstance(model, MACE) or hasattr(model, "joint_embedding"):
             raise ModelError(f"{path} is a {type(model).__name__}, not a MACE without embeddings")
+        super().__init__(device)
         model = model.to(device=device, dtype=getattr(torch, dtype) if dtype else None)
         self._model = model.eval().requires_grad_(False)
         self._options = {"dtype": next(model.parameters()).dtype, "device": device}
@@ -95,39 +97,59 @@ class MaceBackend(Backend):
         self.dtype = str(self._options["dtype"]).removeprefix("torch.")
         self.description = f"{path.name} (MACE, {device}, {self.dtype})"
         self._tensor, self._neighbors, self._device = torch.tensor, get_neighborhood, device
-        self._fixed: tuple[np.ndarray, dict[str, Any]] | None = None
+        self._fixed: tuple[tuple[bytes, bytes], dict[str, Any]] | None = None
 
-    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
+    def evaluate_together(
+        self, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[dict[Kind, Evaluation]]:
         """Energy, forces and virial from one forward and one backward pass."""
-        conversion.check_request(self, structure, wanted)
-        try:
-            out = self._model(self._graph(structure), compute_virials=True)
-        except (RuntimeError, ValueError) as err:
-            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
-        energy, forces, virial = (
+        out = self._model(self._graph(structures), compute_virials=True)
+        energies, forces, virials = (
             out[name].detach().cpu().double().numpy() for name in ("energy", "forces", "virials")
         )
-        return {"conservative": Evaluation(energy.item(), forces, conversion.symmetric(virial))}
+        each = zip(
+            energies.ravel().tolist(),
+            divided(forces, structures),
+            virials.reshape(-1, 3, 3),
+            strict=True,
+        )
+        return [{"conservative": Evaluation(e, f, conversion.symmetric(w))} for e, f, w in each]
 
-    def _graph(self, structure: Structure) -> dict[str, Any]:
+    def _graph(self, structures: Sequence[Structure]) -> dict[str, Any]:
         """What the model reads; lengths in A, shifts of a pair's second atom by cell vectors."""
+        found = [self._pairs(structure) for structure in structures]
+        n_atoms = np.array([len(structure.numbers) for structure in structures])
+        ends = np.cumsum([0, *n_atoms])
+        pairs = [each["pairs"] + first for each, first in zip(found, ends, strict=False)]
+        graph = {
+            name: self._tensor(np.concatenate([each[name] for each in found]), **self._options)
+            for name in ("positions", "shifts", "unit_shifts", "cell")
+        }
+        edges = np.concatenate(pairs, axis=1)
+        graph["edge_index"] = self._tensor(edges, device=self._device).long()
+        return graph | self._atoms(np.concatenate([s.numbers for s in structures]), n_atoms)
+
+    def _pairs(self, structure: Structure) -> dict[str, np.ndarray]:
         periodic, r = conversion.periodicity(structure), conversion.at_home(structure)
         box = structure.cell.copy() if periodic else None  # it writes into it
         cutoff = float(self._model.r_max)
-        pairs, shifts, unit_shifts, cell = self._neighbors(r, cutoff, (periodic,) * 3, box)
-        floats = {"positions": r, "shifts": shifts, "unit_shifts": unit_shifts, "cell": cell}
-        graph = {name: self._tensor(v, **self._options) for name, v in floats.items()}
-        graph["edge_index"] = self._tensor(pairs, device=self._device).long()
-        return graph | self._atoms(structure.numbers)
+        found = self._neighbors(r, cutoff, (periodic,) * 3, box)
+        names = ("pairs", "shifts", "unit_shifts", "cell")
+        return {"positions": r, **dict(zip(names, found, strict=True))}
 
-    def _atoms(self, numbers: np.ndarray) -> dict[str, Any]:
+    def _atoms(self, numbers: np.ndarray, n_atoms: np.ndarray) -> dict[str, Any]:
         """The part of the graph that stays the same as long as the species do."""
-        if self._fixed is None or not np.array_equal(self._fixed[0], numbers):
+        key = (numbers.tobytes(), n_atoms.tobytes())
+        if self._fixed is None or self._fixed[0] != key:
             one_hot = np.searchsorted(self._known, numbers)[:, None] == np.arange(len(self._known))
-            integers = {"batch": [0] * len(numbers), "ptr": [0, len(numbers)], "head": [self._head]}
+            integers = {
+                "batch": np.repeat(np.arange(len(n_atoms)), n_atoms),
+                "ptr": np.cumsum([0, *n_atoms]),
+                "head": [self._head] * len(n_atoms),
+            }
             atoms = {name: self._tensor(v, device=self._device) for name, v in integers.items()}
             atoms["node_attrs"] = self._tensor(one_hot, **self._options)
-            self._fixed = numbers.copy(), atoms
+            self._fixed = key, atoms
         return self._fixed[1]
 
 

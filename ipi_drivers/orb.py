@@ -7,16 +7,17 @@ direct one, ``--conservative-model`` the other.  ORB subtracts the mean of direc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.provenance import sha256
 
 from . import conversion, loading
+from .batches import BatchedBackend, divided
 from .orb_network import PREDICTION_ERRORS, Network, known_models, open_network
 
 FORCES = "direct: orb-v2, orb-v3-direct; conservative: orb-v3-conservative; a pair of them"
@@ -90,7 +91,7 @@ def _precision(dtype: str | None, precision: str | None) -> str:
     return chosen
 
 
-class OrbBackend(Backend):
+class OrbBackend(BatchedBackend):
     """One or two loaded ORB networks, which know all elements; see ``ncforce_ipi.backend.Backend``.
 
     Parameters
@@ -108,6 +109,7 @@ class OrbBackend(Backend):
         state: Mapping[str, float | None],
         virial: bool,
     ) -> None:
+        super().__init__(networks[0].device, PREDICTION_ERRORS)
         self._networks: dict[Kind, Network] = {
             "conservative" if network.is_conservative else "direct": network for network in networks
         }
@@ -129,28 +131,39 @@ class OrbBackend(Backend):
         self.source = networks[0].path
         self._info = {key: value for key, value in state.items() if value is not None}
 
-    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
+    def evaluate_together(
+        self, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[dict[Kind, Evaluation]]:
         """One call of the network of each kind."""
-        conversion.check_request(self, structure, wanted)
-        periodic = conversion.periodicity(structure)
-        return {kind: self._evaluate(kind, structure, wanted, periodic) for kind in wanted.kinds}
+        found: dict[Kind, list[Evaluation]] = {
+            kind: self._evaluate(kind, structures, wanted) for kind in wanted.kinds
+        }
+        return [{kind: found[kind][k] for kind in found} for k in range(len(structures))]
 
     def _evaluate(
-        self, kind: Kind, structure: Structure, wanted: Wanted, periodic: bool
-    ) -> Evaluation:
-        try:
-            out = self._networks[kind].predict(structure, periodic, self._info)
-        except PREDICTION_ERRORS as err:
-            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
-        energy, virial = np.nan, np.full((3, 3), np.nan)
-        conservative = kind == "conservative"
+        self, kind: Kind, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[Evaluation]:
+        out = self._networks[kind].predict(structures, self._info)
+        conservative, n = kind == "conservative", len(structures)
         prefix = "grad_" if conservative else ""
-        forces = out[prefix + "forces"]
-        if conservative or wanted.direct_energy:
-            energy = out["energy"].item()
-        has_virial = kind in self.stress and (conservative or wanted.direct_virial)
-        if has_virial and periodic:
-            virial = conversion.virial(out[prefix + "stress"], structure.cell)
-        elif has_virial and conservative:
-            virial = conversion.open_virial(structure, forces)
-        return Evaluation(energy, forces, virial)
+        forces = divided(out[prefix + "forces"], structures)
+        with_energy = conservative or wanted.direct_energy
+        energies = out["energy"].reshape(n).tolist() if with_energy else [np.nan] * n
+        with_virial = kind in self.stress and (conservative or wanted.direct_virial)
+        stresses = out[prefix + "stress"].reshape(n, -1) if with_virial else [None] * n
+        virials = [
+            _virial(structure, f, stress, conservative)
+            for structure, f, stress in zip(structures, forces, stresses, strict=True)
+        ]
+        return [Evaluation(*each) for each in zip(energies, forces, virials, strict=True)]
+
+
+def _virial(
+    structure: Structure, forces: np.ndarray, stress: np.ndarray | None, conservative: bool
+) -> np.ndarray:
+    """From the stress; NaN where there is none, and of direct forces where there is no cell."""
+    if stress is not None and structure.cell.any():
+        return conversion.virial(stress, structure.cell)
+    if stress is not None and conservative:
+        return conversion.open_virial(structure, forces)
+    return np.full((3, 3), np.nan)

@@ -6,7 +6,7 @@ Owns what differs between orb-models 0.5 and later ones.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,12 +30,14 @@ class Network:
     ----------
     net : orb-models' own
     graph_of : from ASE's atoms (keywords ``atoms`` and ``device``) to the graph that it reads
+    together : many such graphs as one
     path : file of its weights
     device : where it is
     """
 
     net: Any
     graph_of: Callable[..., Any]
+    together: Callable[[list[Any]], Any]
     path: Path
     device: str
 
@@ -60,20 +62,22 @@ class Network:
         return self.net.model.conditioner is not None
 
     def predict(
-        self, structure: Structure, periodic: bool, info: Mapping[str, float]
+        self, structures: Sequence[Structure], info: Mapping[str, float]
     ) -> dict[str, np.ndarray]:
-        """Outputs in float64, from a graph made anew as ORB's own calculator makes it.
+        """Outputs in float64, from graphs made anew as ORB's own calculator makes them.
 
         Raises
         ------
         PREDICTION_ERRORS
             Whatever orb-models raises.
         """
-        atoms = conversion.ase_atoms(structure, periodic)
-        atoms.info = dict(info)
+        graphs = []
         with loading.quiet(), loading.default_dtype(next(self.net.parameters()).dtype):
-            graph = self.graph_of(atoms=atoms, device=self.device).to(self.device)
-            out = self.net.predict(graph)
+            for structure in structures:
+                atoms = conversion.ase_atoms(structure, conversion.periodicity(structure))
+                atoms.info = dict(info)
+                graphs.append(self.graph_of(atoms=atoms, device=self.device).to(self.device))
+            out = self.net.predict(graphs[0] if len(graphs) == 1 else self.together(graphs))
         return {key: value.detach().cpu().double().numpy() for key, value in out.items()}
 
 
@@ -140,8 +144,11 @@ def open_network(
             f"{loading.one_line(err)}"
         ) from err
     if isinstance(loaded, tuple):
-        return Network(loaded[0], loaded[1].from_ase_atoms, path, device)
+        from orb_models.common.atoms.batch.graph_batch import AtomGraphs
+
+        return Network(loaded[0], loaded[1].from_ase_atoms, AtomGraphs.batch, path, device)
     from orb_models.forcefield.atomic_system import ase_atoms_to_atom_graphs
+    from orb_models.forcefield.base import batch_graphs
 
     graph_of = partial(ase_atoms_to_atom_graphs, system_config=loaded.system_config)
-    return Network(loaded, graph_of, path, device)
+    return Network(loaded, graph_of, batch_graphs, path, device)

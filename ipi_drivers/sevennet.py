@@ -7,16 +7,17 @@ for derivatives of forces: the same weights, with one-hot vectors cast behind Se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.backend import Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
 
 from . import conversion, loading
+from .batches import BatchedBackend, divided
 from .options import require_trust
 
 FORCES = "conservative"
@@ -89,7 +90,7 @@ def _load(model: str) -> tuple[Any, Any]:
         ) from err
 
 
-class SevenNetBackend(Backend):
+class SevenNetBackend(BatchedBackend):
     """A loaded SevenNet model; see ``ncforce_ipi.backend.Backend``."""
 
     kinds = stress = frozenset[Kind](["conservative"])
@@ -107,6 +108,7 @@ class SevenNetBackend(Backend):
         import torch
         from sevenn import _keys
 
+        super().__init__(device)
         self._torch, self._keys = torch, _keys
         self.species = frozenset(checkpoint.config[_keys.TYPE_MAP])
         self.source = Path(checkpoint.checkpoint_path)
@@ -115,45 +117,74 @@ class SevenNetBackend(Backend):
         self._cutoff = float(checkpoint.config[_keys.CUTOFF])
         self._modal, self._device, self._precision = modal, device, getattr(torch, dtype)
         self._model = model.to(device=device, dtype=self._precision).eval()
-        self._model.set_is_batch_data(False)
+        self._model.set_is_batch_data(True)
         if dtype == "float64":
             _cast_one_hot(model)
 
-    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
-        """Energy, forces and virial: W = volume x SevenNet's stress, of which ASE's is minus."""
-        conversion.check_request(self, structure, wanted)
-        try:
-            with loading.quiet():
-                out = self._model(self._graph(structure))
-        except (RuntimeError, ValueError) as err:
-            raise ModelError(f"{self.description} failed: {loading.one_line(err)}") from err
-        energy, forces, stress = (
-            out[key].detach().cpu().double().numpy()
-            for key in (self._keys.PRED_TOTAL_ENERGY, self._keys.PRED_FORCE, self._keys.PRED_STRESS)
-        )
-        volume = max(abs(np.linalg.det(structure.cell)), LEAST_VOLUME_A3)
-        return {"conservative": Evaluation(energy.item(), forces, stress[STRESS_ORDER] * volume)}
+    def evaluate_together(
+        self, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[dict[Kind, Evaluation]]:
+        """Energy, forces and virial: W = volume x SevenNet's stress, of which ASE's is minus.
 
-    def _graph(self, structure: Structure) -> Any:
-        """SevenNet's own neighbour list, made anew: its order depends on the structure alone."""
+        SevenNet adds the energies of atoms in float32, in a batch one by one; here they are added
+        in float64.
+        """
+        keys = self._keys
+        with loading.quiet():
+            out = self._model(self._graph(structures))
+        energies, forces, stresses = (
+            out[key].detach().cpu().double().numpy()
+            for key in (keys.ATOMIC_ENERGY, keys.PRED_FORCE, keys.PRED_STRESS)
+        )
+        each = zip(
+            structures,
+            divided(energies, structures),
+            divided(forces, structures),
+            stresses.reshape(-1, 6),
+            strict=True,
+        )
+        return [
+            {"conservative": Evaluation(float(e.sum()), f, stress[STRESS_ORDER] * _volume(s))}
+            for s, e, f, stress in each
+        ]
+
+    def _graph(self, structures: Sequence[Structure]) -> Any:
+        """SevenNet's own neighbour lists, made anew: their order depends on the structure alone."""
         from sevenn.atom_graph_data import AtomGraphData
+
+        keys, graphs = self._keys, [self._arrays(structure) for structure in structures]
+        n_atoms = [len(structure.numbers) for structure in structures]
+        firsts = np.cumsum([0, *n_atoms[:-1]])
+        arrays = {
+            key: np.concatenate([graph[key] for graph in graphs])
+            for key in (keys.NODE_FEATURE, keys.ATOMIC_NUMBERS, keys.POS, keys.EDGE_VEC)
+        }
+        pairs = [graph[keys.EDGE_IDX] + k for graph, k in zip(graphs, firsts, strict=True)]
+        arrays[keys.EDGE_IDX] = np.concatenate(pairs, axis=1)
+        arrays[keys.CELL_VOLUME] = np.array([float(graph[keys.CELL_VOLUME]) for graph in graphs])
+        arrays[keys.NUM_ATOMS] = np.array(n_atoms)
+        arrays[keys.BATCH] = np.repeat(np.arange(len(graphs)), n_atoms)
+        graph = AtomGraphData(**{key: self._tensor(value) for key, value in arrays.items()})
+        if self._modal:
+            graph[keys.DATA_MODALITY] = [self._modal] * len(graphs)
+        return graph
+
+    def _arrays(self, structure: Structure) -> dict[str, Any]:
         from sevenn.train.dataload import unlabeled_atoms_to_graph
 
         atoms = conversion.ase_atoms(structure, conversion.periodicity(structure))
-        arrays = unlabeled_atoms_to_graph(atoms, self._cutoff)
-        tensors = {
-            key: self._torch.as_tensor(
-                value,
-                dtype=self._precision if value.dtype.kind == "f" else None,
-                device=self._device,
-            )
-            for key, value in arrays.items()
-            if isinstance(value, np.ndarray)
-        }
-        graph = AtomGraphData(**tensors)
-        if self._modal:
-            graph[self._keys.DATA_MODALITY] = self._modal
-        return graph
+        return dict(unlabeled_atoms_to_graph(atoms, self._cutoff))
+
+    def _tensor(self, values: np.ndarray) -> Any:
+        floats = values.dtype.kind == "f"
+        return self._torch.as_tensor(
+            values, dtype=self._precision if floats else None, device=self._device
+        )
+
+
+def _volume(structure: Structure) -> float:
+    """A^3, as SevenNet has it."""
+    return max(abs(float(np.linalg.det(structure.cell))), LEAST_VOLUME_A3)
 
 
 def _cast_one_hot(model: Any) -> None:

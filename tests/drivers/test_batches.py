@@ -70,6 +70,17 @@ def test_one_call_on_a_gpu_and_as_many_as_stay_in_the_cache_on_a_cpu(monkeypatch
     assert cpu.calls == [[3, 4, 3], [1], [12], [5]]
 
 
+def test_cells_that_a_library_does_not_mix_are_calls_of_their_own():
+    structures = atoms(3, 4, 5, 6)
+    for k in (1, 2):
+        structures[k].cell[:] = np.eye(3)
+    backend = Sized()
+    check(backend, structures)
+    backend._mixes_cells = False
+    check(backend, structures)
+    assert backend.calls == [[3, 4, 5, 6], [3], [4, 5], [6]]
+
+
 @pytest.mark.parametrize(
     "error",
     [
