@@ -59,6 +59,12 @@ def script(name: str, *words: str) -> list[str]:
     return [sys.executable, str(HERE / name), *words]
 
 
+def captured(choice: Choice) -> list[str]:
+    words = ["--device", choice.device, "--out", str(choice.raw)]
+    few = ["--copies", "1", "--calls", "1"] if choice.small else []
+    return script("captured_calls.py", *words, *few)
+
+
 def device_calls(choice: Choice) -> list[str]:
     words = ["--devices", choice.device, "--out", str(choice.raw)]
     few = ["--copies", "1", "--calls", "2"] if choice.small else ["--calls", "10"]
@@ -77,6 +83,10 @@ def overhead(choice: Choice) -> list[str]:
     return script("mts_overhead.py", *words, *few)
 
 
+def overhead_captured(choice: Choice) -> list[str]:
+    return [*overhead(choice), "--capture"]
+
+
 def batches(choice: Choice) -> list[str]:
     words = ["--device", choice.device, "--out", str(choice.raw)]
     few = ["--sizes", "1", "2", "--calls", "1"] if choice.small else []
@@ -86,13 +96,24 @@ def batches(choice: Choice) -> list[str]:
 def runs(choice: Choice) -> list[str]:
     minutes = str(max(choice.seconds - MARGIN_S, LEAST_S) / 60.0)
     words = ["--device", choice.device, "--out", str(choice.raw), "--minutes", minutes]
-    return script("gpu_runs.py", *words, *["--small"] * choice.small)
+    capture = (
+        ["--capture"] if passed(choice.raw.parent / "captured" / "captured_calls.json") else []
+    )
+    return script("gpu_runs.py", *words, *capture, *["--small"] * choice.small)
+
+
+def passed(path: Path) -> bool:
+    """Whether all graphs that were captured on a GPU passed their gates."""
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    return bool(rows) and all(row.get("fused, why not") == "" for row in rows)
 
 
 PARTS = {  # most important first
+    "captured": Part(captured, 3.0, "captured_calls.json"),
     "device_calls": Part(device_calls, 3.0, "device_calls.json"),
     "tests": Part(tests, 4.0, "tests.xml"),
     "overhead": Part(overhead, 5.0, "mts_overhead.json"),
+    "overhead_captured": Part(overhead_captured, 4.0, "mts_overhead.json"),
     "batches": Part(batches, 3.0, "batched_calls.json"),
     "runs": Part(runs, 1e9, "runs.json", endless=True),
 }

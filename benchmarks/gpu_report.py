@@ -66,6 +66,11 @@ def of_rows(rows: Sequence[Numbers]) -> list[str]:
     return table(list(rows[0]), [list(row.values()) for row in rows])
 
 
+def captured(result: Numbers) -> list[str]:
+    """Milliseconds of calls by captured graphs and through metatomic."""
+    return ["Milliseconds of a call; `replay` is the graph alone.", "", *of_rows(result["rows"])]
+
+
 def device_calls(result: Numbers) -> list[str]:
     """Milliseconds of a call for each size."""
     rows = [rows for rows in result.values() if isinstance(rows, list)]
@@ -107,14 +112,25 @@ def runs(result: Numbers) -> list[str]:
         row += [temperature.get(key) for key in RUN_COLUMNS.values()]
         row += [drift.get(key) for key in DRIFT_COLUMNS.values()]
         rows.append([*row, run.get("unavailable")])
+    how = "captured graphs" if result.get("capture") else "calls through metatomic"
     columns = ["run", "state", "ps", "ms/inner step", *RUN_COLUMNS, *DRIFT_COLUMNS, "note"]
-    return [*table(columns, rows), "", "```", result["compare"].rstrip(), "```"]
+    return [
+        f"Forces by {how}.",
+        "",
+        *table(columns, rows),
+        "",
+        "```",
+        result["compare"].rstrip(),
+        "```",
+    ]
 
 
 SECTIONS: dict[str, Callable[[Numbers], list[str]]] = {
+    "captured": captured,
     "device_calls": device_calls,
     "tests": tests,
     "overhead": overhead,
+    "overhead_captured": overhead,
     "batches": batches,
     "runs": runs,
 }

@@ -17,7 +17,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def record_of(directory: Path) -> Numbers:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-def command(directory: Path, words: list[str], device: str, ps: float) -> list[str] | None:
+def command(directory: Path, words: Sequence[str], device: str, ps: float) -> list[str] | None:
     """What begins a run or takes it further; None if it is finished."""
     record = record_of(directory)
     if record.get("state") == "finished" and record["plan"]["time_ps"] >= 0.999 * ps:
@@ -61,7 +63,7 @@ def command(directory: Path, words: list[str], device: str, ps: float) -> list[s
             "--out", str(directory)]  # fmt: skip
 
 
-def go(directory: Path, words: list[str], device: str, ps: float, until: float) -> None:
+def go(directory: Path, words: Sequence[str], device: str, ps: float, until: float) -> None:
     """Run until the clock says ``until`` or the last step is done."""
     todo = command(directory, words, device, ps)
     if todo is None or until - time.monotonic() < 1.0:
@@ -123,6 +125,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--minutes", type=float, default=8.0, help="of all runs together")
     parser.add_argument("--small", action="store_true", help="two runs of 0.02 ps")
+    parser.add_argument("--capture", action="store_true", help="forces by captured graphs")
     parser.add_argument("--side-by-side", type=int, default=max(1, (os.cpu_count() or 2) // 2))
     parser.add_argument("--out", type=Path, required=True, help="directory of runs and results")
     args = parser.parse_args()
@@ -131,22 +134,26 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     k = args.side_by_side
     waves = [names[first : first + k] for first in range(0, len(names), k)]
+    more = ["--driver-options=--capture"] if args.capture else []
     end = time.monotonic() + 60.0 * args.minutes
     with ThreadPoolExecutor(k) as pool:
         for left, wave in zip(range(len(waves), 0, -1), waves, strict=True):
             until = time.monotonic() + (end - time.monotonic()) / left
-            list(pool.map(lambda n, u=until: go(args.out / n, RUNS[n], args.device, ps, u), wave))
+            where = [args.out / name for name in wave]
+            what = [[*RUNS[name], *more] for name in wave]
+            list(pool.map(go, where, what, *map(repeat, (args.device, ps, until))))
         there = [name for name in names if record_of(args.out / name)]
         results = dict(zip(there, pool.map(lambda n: analysed(args.out / n), there), strict=True))
-    write(args.out, results, "")
-    write(args.out, results, compared([args.out / n for n in there], args.out / "compared"))
+    record = {"target_ps": ps, "capture": args.capture, "runs": results, "compare": ""}
+    write(args.out, record)
+    record["compare"] = compared([args.out / n for n in there], args.out / "compared")
+    write(args.out, record)
     for name in there:
         print(name, results[name].get("steps"), results[name].get("unavailable", ""), flush=True)
 
 
-def write(out: Path, results: Numbers, table: str) -> None:
+def write(out: Path, record: Numbers) -> None:
     """``runs.json``."""
-    record = {"target_ps": TARGET_PS, "runs": results, "compare": table}
     (out / "runs.json").write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -43,18 +43,19 @@ WANTED = {
 }
 
 
-def layouts(model: str, device: str) -> dict[str, Layout]:
-    """Everything that stands ready for one size."""
+def layouts(model: str, device: str, capture: bool = False) -> dict[str, Layout]:
+    """Everything that stands ready for one size; with ``capture``, what is ours."""
     ours = [sys.executable, "-m", "ncforce_ipi", "driver", "metatomic", "--model", model]
     ours += ["--structure", "init.xyz", "--socket-dir", ".", "--device", device]
-    ours += ["--report", "report.json", "--role"]
+    ours += ["--report", "report.json", *["--capture"] * capture, "--role"]
     sockets = {role: socket_xml(role) for role in ("slow", "fast")}
     stock = f"template: init.xyz, model: {model}, device: {device}, non_conservative: "
     client = [sys.executable, stock_client(), "-u"]
     client += ["-S", "./", "-m", "metatomic", "-a"]
     words = f"template=init.xyz,model={model},device={device},non_conservative="
-    pes = f"template: init.xyz, model: {model}, device: {device}, role: "
-    return {
+    pes = f"template: init.xyz, model: {model}, device: {device}, "
+    pes += "capture: true, role: " if capture else "role: "
+    found = {
         "fast only": Layout({"fast": sockets["fast"]}, [[*ours, "fast", "--direct-energy"]]),
         "slow only": Layout({"slow": sockets["slow"]}, [[*ours, "slow"]]),
         "a": Layout(sockets, [[*ours, "both"]]),
@@ -73,6 +74,7 @@ def layouts(model: str, device: str) -> dict[str, Layout]:
             [[*client, role, "-o", f"{words}{role == 'fast'}"] for role in sockets],
         ),
     }
+    return {name: one for name, one in found.items() if not capture or name not in ("d", "e")}
 
 
 def stock_client() -> str:
@@ -87,8 +89,8 @@ def stock_client() -> str:
 class Bare:
     """The model, called from Python at positions that move a little from call to call."""
 
-    def __init__(self, model: str, device: str, atoms: Atoms) -> None:
-        self._backend = metatomic.open_model(Path(model), device=device)
+    def __init__(self, model: str, device: str, atoms: Atoms, capture: bool = False) -> None:
+        self._backend = metatomic.load(model, device=device, capture=capture)
         self._atoms = atoms
         self._rng = np.random.default_rng(0)
 
@@ -109,15 +111,15 @@ class Bare:
 
 
 def measure(
-    directory: Path, model: str, device: str, atoms: Atoms, rounds: int
+    directory: Path, model: str, device: str, atoms: Atoms, rounds: int, capture: bool
 ) -> dict[str, list[float]]:
     """Milliseconds of an inner step (``a 8``: layout a, M = 8) or of a call, one a round."""
     times: dict[str, list[float]] = {}
     with ExitStack() as stack:
-        bare = Bare(model, device, atoms)
+        bare = Bare(model, device, atoms, capture)
         rigs = {
             name: stack.enter_context(Rig(directory / name.replace(" ", "_"), layout, atoms))
-            for name, layout in layouts(model, device).items()
+            for name, layout in layouts(model, device, capture).items()
         }
         for k in range(rounds + 1):
             row: dict[str, float] = {f"call {name}": bare.time(name, 4) for name in WANTED}
@@ -156,6 +158,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 2], help="of 64 H2O, a side")
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--capture", action="store_true", help="CUDA graphs; without d and e")
     parser.add_argument("--quick", action="store_true", help="64 H2O, two rounds")
     parser.add_argument("--out", type=Path, required=True, help="directory of the results")
     args = parser.parse_args()
@@ -163,13 +166,19 @@ def main() -> None:
         args.copies, args.rounds = [1], 2
     model = str(model_path(args.model))
     record: dict[str, object] = {"machine": f"{platform.machine()}, {os.cpu_count()} CPUs"}
-    record |= {"device": args.device, "model_sha256": sha256(Path(model)), "rounds": args.rounds}
+    record |= {
+        "device": args.device,
+        "model_sha256": sha256(Path(model)),
+        "rounds": args.rounds,
+        "capture": args.capture,
+    }
     lines = []
     args.out.mkdir(parents=True, exist_ok=True)
     for n_copies in args.copies:
         atoms = water(n_copies)
         with tempfile.TemporaryDirectory() as directory:
-            times = measure(Path(directory), model, args.device, atoms, args.rounds)
+            where = Path(directory)
+            times = measure(where, model, args.device, atoms, args.rounds, args.capture)
         rows = summary(times)
         record[f"{len(atoms)} atoms"] = {"rows": rows, "ms_of_rounds": times}
         lines += [f"{len(atoms)} atoms", f"{'':12} {'ms':>9} {'/ fast':>7} {'/ limit':>7}"]

@@ -14,6 +14,8 @@ from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 
 from . import loading, metatomic_extensions
+from .metatomic_captured import CapturedBackend
+from .metatomic_graphs import cuda_capture
 from .metatomic_model import MetatomicBackend
 
 FORCES = "conservative, direct: what the file has"
@@ -28,7 +30,8 @@ def load(
     trust: bool = False,
     variant: str | None = None,
     extensions: Path | None = None,
-) -> MetatomicBackend:
+    capture: bool = False,
+) -> MetatomicBackend | CapturedBackend:
     """Load a shipped model or a file.
 
     Parameters
@@ -41,20 +44,36 @@ def load(
         whom you know
     variant : variant of the outputs, e.g. pbe for energy/pbe
     extensions : directory of the libraries that the model asks for; none is loaded from elsewhere
+    capture : on a GPU, calls of this project's networks as CUDA graphs, checked against the model
 
     Raises
     ------
     InputError
         No such file or name, or it asks for libraries that aren't in ``extensions``.
     ModelError
-        metatomic is missing, the file is no metatomic model, or the device isn't there.
+        metatomic is missing, the file is no metatomic model, the device isn't there, or the model
+        can't be captured.
     """
-    backend = open_model(
+    eager = open_model(
         model_path(model), device=device, threads=threads, variant=variant, extensions=extensions
     )
+    backend = captured(eager) if capture else eager
     if dtype:
         backend.turn(dtype)
     return backend
+
+
+def captured(eager: MetatomicBackend) -> CapturedBackend:
+    """The same model, called by CUDA graphs.
+
+    Raises
+    ------
+    ModelError
+        It isn't on a GPU, or none of this project's networks.
+    """
+    if not eager._device.startswith("cuda"):
+        raise ModelError(f"{eager.description}: --capture needs a GPU; leave it out")
+    return CapturedBackend(eager, cuda_capture(eager._device))
 
 
 def open_model(

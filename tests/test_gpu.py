@@ -129,3 +129,89 @@ def test_the_captured_training_step_is_the_step_of_the_cpu(compiled, coupled):
         size = max(float(g.abs().max()) for g in gradients)
         for a, b in zip(found, gradients, strict=True):
             torch.testing.assert_close(a.cpu(), b, rtol=0, atol=1e-4 * size)
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("system", ["water", "graphene", "aluminium"])
+def test_captured_graphs_are_the_model(system, dtype, fused):
+    from ncforce_ipi.drivers import metatomic
+    from ncforce_ipi.drivers.metatomic_captured import CapturedBackend
+    from ncforce_ipi.drivers.metatomic_graphs import cuda_capture
+
+    structure, path = start_of(system), model_path(SYSTEMS[system].model)
+    exact = metatomic.load(str(path), device="cpu", dtype="float64")
+    through = metatomic.load(str(path), device="cuda", dtype=dtype)
+    backend = CapturedBackend(through, cuda_capture("cuda", fused=fused))
+    random = np.random.default_rng(0)
+    for step in range(6):
+        for kinds in ({"direct"}, {"conservative"}, {"conservative", "direct"}):
+            wanted = Wanted(frozenset(kinds), "direct" in kinds, "direct" in kinds)
+            found = backend.evaluate(structure, wanted)
+            assert backend.why_not == ""
+            expected = exact.evaluate(structure, wanted)
+            n = len(structure.positions)
+            for kind in kinds:
+                scale = np.abs(expected[kind].forces).max() + 1.0
+                # sums in another order, and in single precision 1e-6 of some eV/A, as above
+                size = 2e-5 if dtype == "float32" else 1e-11
+                for name, most in (("forces", 1.0), ("energy", n), ("virial", n)):
+                    np.testing.assert_allclose(
+                        getattr(found[kind], name), getattr(expected[kind], name),
+                        rtol=0, atol=size * scale * most,
+                    )  # fmt: skip
+        move = 0.02 * random.normal(size=structure.positions.shape)
+        move += 0.3 if step == 2 else 0.0  # of all atoms, farther than the skin allows
+        structure = Structure(structure.numbers, structure.positions + move, structure.cell)
+
+
+def test_a_captured_batch_is_each_alone():
+    from ncforce_ipi.drivers import metatomic
+
+    backend = metatomic.load("water", device="cuda", capture=True)
+    structure, random = start_of("water"), np.random.default_rng(0)
+    structures = [
+        Structure(structure.numbers, structure.positions + move, structure.cell)
+        for move in 0.02 * random.normal(size=(5, *structure.positions.shape))
+    ]
+    together = backend.evaluate_batch(structures, BOTH)
+    for one, found in zip(structures, together, strict=True):
+        alone = backend.evaluate(one, BOTH)
+        for kind in ("conservative", "direct"):
+            # single precision, as above
+            np.testing.assert_allclose(found[kind].forces, alone[kind].forces, rtol=0, atol=2e-4)
+            assert found[kind].energy == pytest.approx(alone[kind].energy, abs=1e-3)
+    assert backend.why_not == ""
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+def test_an_mts_run_by_captured_graphs_conserves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "water", "--mts", "4", "--time-ps", "0.2", "--device", "cuda:0", "--out", "gpu"]
+    assert cli.main([*words, "--driver-options=--capture"]) == 0
+    assert len(np.loadtxt(tmp_path / "gpu" / "simulation.out")) > 20
+    reports = [json.loads(p.read_text()) for p in (tmp_path / "gpu").glob("**/*-report.json")]
+    assert any("captured" in json.dumps(report) for report in reports)
+
+
+def test_what_can_not_be_captured_goes_through_metatomic(caplog):
+    """Last in this file: a capture that fails must not spoil what comes after it, but might."""
+    from ncforce_ipi.drivers import metatomic
+    from ncforce_ipi.drivers.metatomic_captured import CapturedBackend
+    from ncforce_ipi.drivers.metatomic_graphs import cuda_capture
+
+    through = metatomic.load("water", device="cuda")
+    graphs = cuda_capture("cuda")
+    counted = iter(range(100))
+
+    def waits(function):
+        return graphs(lambda: function() * float(function()[0] > next(counted)))  # a value, read
+
+    backend = CapturedBackend(through, waits)
+    structure = start_of("water")
+    found = backend.evaluate(structure, BOTH)["direct"].forces
+    assert "is not captured: " in caplog.text
+    expected = through.evaluate(structure, BOTH)["direct"].forces
+    # the same calls; on a GPU sums have no fixed order
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-4)

@@ -39,8 +39,16 @@ def result(out, part):
 
 @pytest.mark.e2e
 def test_calls_and_batches_are_measured_once(tmp_path):
-    done = call(tmp_path, "--parts", "device_calls,batches")
+    parts = "captured,device_calls,batches"
+    done = call(tmp_path, "--parts", parts)
     assert done.returncode == 0, done.stdout + done.stderr
+    rows = result(tmp_path, "captured")["rows"]
+    assert [(row["atoms"], row["call"]) for row in rows] == [
+        (192, "fast"), (192, "slow"), (192, "joint"),
+    ]  # fmt: skip
+    for row in rows:
+        assert row["not captured, why not"] == "", "the arrays give what metatomic gives"
+        assert all(row[name] > 0 for name in ("metatomic", "not captured", "list"))
     (row,) = result(tmp_path, "device_calls")["cpu"]
     assert row["atoms"] == 192
     assert all(row[name] > 0 for name in ("fast", "slow", "joint"))
@@ -50,7 +58,7 @@ def test_calls_and_batches_are_measured_once(tmp_path):
     page = (tmp_path / "summary.md").read_text()
     assert page.index("## device_calls\n\ncpu, torch ") < page.index("## batches")
     written = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
-    again = call(tmp_path, "--parts", "device_calls,batches")
+    again = call(tmp_path, "--parts", parts)
     assert (again.returncode, again.stdout) == (0, ""), "what is done is skipped"
     assert written == {path: path.read_bytes() for path in tmp_path.glob("*.*")}
 
@@ -59,7 +67,8 @@ def test_calls_and_batches_are_measured_once(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_part_writes_what_it_should(tmp_path):
-    done = call(tmp_path, limit_s=800)
+    parts = "captured,device_calls,tests,overhead,batches,runs"  # no --capture on a CPU
+    done = call(tmp_path, "--parts", parts, limit_s=800)
     assert done.returncode == 0, done.stdout + done.stderr
     tests = result(tmp_path, "tests")
     assert len(tests["skipped"]) + len(tests["passed"]) > 5
@@ -76,7 +85,7 @@ def test_every_part_writes_what_it_should(tmp_path):
     assert "MTS, M = 8" in runs["compare"]
     page = (tmp_path / "summary.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
-        "## device_calls", "## tests", "## overhead", "## batches", "## runs",
+        "## captured", "## device_calls", "## tests", "## overhead", "## batches", "## runs",
     ]  # fmt: skip
 
 
@@ -149,6 +158,23 @@ def test_runs_begin_go_on_and_end(gpu, tmp_path):
     (directory / "run.json").write_text(json.dumps(record | {"state": "finished"}))
     assert words() is None
     gpu_runs.go(directory, [], "cuda", 10.0, time.monotonic() + 60.0)  # nothing to start
+
+
+def test_runs_are_captured_where_all_gates_were_passed(gpu, tmp_path):
+    path = tmp_path / "captured" / "captured_calls.json"
+    choice = gpu.Choice("cuda", False, tmp_path / "runs", 600.0)
+    path.parent.mkdir()
+    for rows, expected in (
+        ([{"fused, why not": ""}, {"fused, why not": ""}], True),
+        ([{"fused, why not": ""}, {"fused, why not": "forces differ"}], False),
+        ([{"not captured, why not": ""}], False),
+        ([], False),
+    ):
+        path.write_text(json.dumps({"rows": rows}))
+        assert ("--capture" in gpu.runs(choice)) == expected
+    path.unlink()
+    assert "--capture" not in gpu.runs(choice)
+    assert "--capture" in gpu.overhead_captured(choice)
 
 
 def test_results_of_pytest_are_counted(gpu, tmp_path):

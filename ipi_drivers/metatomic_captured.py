@@ -1,0 +1,219 @@
+"""Our own networks on a GPU as captured CUDA graphs: a call is one launch instead of hundreds.
+
+A call of a compact network on some hundred atoms is bound by the launches of its kernels, not by
+what they do.  Graphs are captured for arrays of fixed sizes (``metatomic_graphs``): structures go
+into the smallest bucket of arrays that holds them, and a larger one is made when none does.  Each
+bucket has one graph for each choice of forces (direct, conservative, joint).  Pairs come from lists
+with a skin (``pairlist``), so that most calls send positions and cells and nothing else.
+
+Every new graph has to pass a gate (``metatomic_gate``): captured at other positions, it must now
+say what the model called through metatomic says.  One that doesn't, or that can't be captured, is
+never used: a line says why, and all calls go through metatomic from then on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi.backend import (
+    Backend,
+    Evaluation,
+    JacobianProducts,
+    Kind,
+    Structure,
+    Wanted,
+)
+from ncforce_ipi.errors import ModelError
+
+from . import conversion, loading
+from . import metatomic_gate as gate
+from . import metatomic_padded as padded
+from .metatomic_graphs import Bucket, Capture
+from .metatomic_model import MetatomicBackend
+from .pairlist import PairList, find_pairs
+
+LIMIT_ATOMS = 8192  # beyond it the kernels themselves take the time
+SKIN_A = 0.5
+N_BUCKETS = 8  # the last used are kept
+SPARE_PAIRS = 1.1  # room for the density to change
+Tensor = Any  # torch.Tensor
+
+log = logging.getLogger(__name__)
+
+
+class CapturedBackend(Backend):
+    """A metatomic model whose network is captured.
+
+    Parameters
+    ----------
+    eager : a model that ``training.export`` wrote, which graphs must agree with
+    capture : from a function without arguments to one that does the same again
+
+    Attributes
+    ----------
+    why_not : why all calls go through metatomic; '' if they don't
+
+    Raises
+    ------
+    ModelError
+        The model isn't one of ours.
+    """
+
+    differentiable = True
+    castable = True
+    batched = True
+
+    def __init__(self, eager: MetatomicBackend, capture: Capture) -> None:
+        if padded.network_of(eager._model) is None:
+            raise ModelError(
+                f"{eager.description} can't be captured: only networks of 'ncforce train' and "
+                "'ncforce distil' and the shipped ones; leave out --capture"
+            )
+        self.eager = eager
+        self.kinds, self.species, self.source = eager.kinds, eager.species, eager.source
+        self.stress, self.direct_energy = eager.stress, eager.direct_energy
+        self._capture = capture
+        self.why_not = ""
+        self._start()
+
+    def _start(self) -> None:
+        self.dtype = self.eager.dtype
+        self.description = f"{self.eager.description[:-1]}, captured)"
+        self._net: Any = padded.network_of(self.eager._model)
+        self._buckets: list[Bucket] = []  # the last used first
+        self._lists: dict[int, PairList] = {}  # by the place in a batch: beads keep theirs
+
+    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
+        """One replay of a graph for all that is wanted."""
+        return self.evaluate_batch([structure], wanted)[0]
+
+    def evaluate_batch(
+        self, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[Mapping[Kind, Evaluation]]:
+        """One replay for all structures."""
+        for structure in structures:
+            conversion.check_request(self.eager, structure, wanted)
+        n_atoms = sum(len(structure.numbers) for structure in structures)
+        if not self.why_not and 0 < n_atoms <= LIMIT_ATOMS:
+            try:
+                results = self._replayed(structures, wanted.kinds)
+            except (RuntimeError, ValueError) as err:
+                self._give_up(loading.one_line(err))
+            else:
+                if results is not None:
+                    return [
+                        _only(each, structure, wanted)
+                        for each, structure in zip(results, structures, strict=True)
+                    ]
+        return self.eager.evaluate_batch(structures, wanted)
+
+    def jacobian_products(self, structure: Structure, kind: Kind) -> JacobianProducts:
+        """Those of the model through metatomic."""
+        return self.eager.jacobian_products(structure, kind)
+
+    def to_float64(self) -> None:
+        """The same function in float64; graphs are captured anew."""
+        self.turn("float64")
+
+    def turn(self, dtype: str) -> None:
+        """Turn the model to float32 or float64."""
+        self.eager.turn(dtype)
+        self._start()
+
+    def last_graph(self, kinds: frozenset[Kind]) -> Callable[[], Tensor]:
+        """The graph that gave the last forces of these kinds, for measurements."""
+        return self._buckets[0].graphs[kinds]
+
+    def _replayed(
+        self, structures: Sequence[Structure], kinds: frozenset[Kind]
+    ) -> list[dict[Kind, Evaluation]] | None:
+        """What the graph says; None if there is none that can be trusted."""
+        lists = [self._pairs(k, structure) for k, structure in enumerate(structures)]
+        bucket = self._bucket(lists)
+        if kinds not in bucket.graphs:
+            bucket.load(*gate.elsewhere(structures, self._net.cutoff))
+            graph = self._capture(lambda: padded.evaluate(self._net, bucket.arrays, kinds))
+            if why := self._gate(bucket, graph, structures, kinds):
+                self._give_up(why)
+                return None
+            bucket.graphs[kinds] = graph
+        bucket.load(structures, lists)
+        return _numbers(bucket.graphs[kinds](), structures, bucket.sizes, kinds)
+
+    def _pairs(self, place: int, structure: Structure) -> PairList:
+        """The list of this place in a batch if it serves the structure, or a new one."""
+        known = self._lists.get(place)
+        if known is None or not known.serves(structure):
+            known = self._lists[place] = find_pairs(structure, self._net.cutoff, SKIN_A)
+        return known
+
+    def _bucket(self, lists: Sequence[PairList]) -> Bucket:
+        """The smallest bucket that holds them and isn't far too large, or a new one."""
+        n_atoms = sum(len(each.structure.numbers) for each in lists) + padded.N_GHOSTS
+        n_pairs = sum(len(each.first) for each in lists)
+        fitting = [each for each in self._buckets if each.fits(n_atoms, n_pairs, len(lists))]
+        if fitting:
+            bucket = min(fitting, key=lambda each: (each.sizes.pairs, each.sizes.atoms))
+            self._buckets.remove(bucket)
+        else:
+            sizes = padded.Sizes(
+                _rounded(n_atoms, 32), _rounded(int(SPARE_PAIRS * n_pairs) + 1, 256), len(lists)
+            )
+            bucket = Bucket(sizes, self.eager._device)
+        self._buckets.insert(0, bucket)
+        del self._buckets[N_BUCKETS:]
+        return bucket
+
+    def _gate(
+        self,
+        bucket: Bucket,
+        graph: Callable[[], Tensor],
+        structures: Sequence[Structure],
+        kinds: frozenset[Kind],
+    ) -> str:
+        """'' if the graph agrees with the model through metatomic; else how it doesn't."""
+        exact = [gate.representable(structure) for structure in structures]
+        bucket.load(exact, [find_pairs(each, self._net.cutoff, SKIN_A) for each in exact])
+        found = _numbers(graph(), exact, bucket.sizes, kinds)
+        everything = Wanted(kinds, direct_energy="direct" in kinds, direct_virial="direct" in kinds)
+        for structure, ours in zip(exact, found, strict=True):
+            theirs = self.eager.evaluate(structure, everything)
+            for kind in [kind for kind in padded.ORDER if kind in kinds]:
+                if why := gate.disagreement(ours[kind], theirs[kind], str(self.dtype)):
+                    return f"{kind} {why}"
+        return ""
+
+    def _give_up(self, why: str) -> None:
+        self.why_not = why
+        self._buckets, self._lists = [], {}
+        self.description = self.eager.description
+        log.warning("%s is not captured: %s; slower, but right", self.eager.description, why)
+
+
+def _only(
+    results: Mapping[Kind, Evaluation], structure: Structure, wanted: Wanted
+) -> dict[Kind, Evaluation]:
+    """What is wanted, as ``Wanted`` says it: NaN for the rest, and where there is no volume."""
+    found = dict(results)
+    if "direct" in found:
+        each = found["direct"]
+        periodic = abs(np.linalg.det(structure.cell)) > 0
+        energy = each.energy if wanted.direct_energy else np.nan
+        nothing = np.full((3, 3), np.nan)
+        virial = each.virial if wanted.direct_virial and periodic else nothing
+        found["direct"] = Evaluation(energy, each.forces, virial)
+    return found
+
+
+def _numbers(
+    flat: Tensor, structures: Sequence[Structure], sizes: padded.Sizes, kinds: frozenset[Kind]
+) -> list[dict[Kind, Evaluation]]:
+    return padded.unpack(flat.cpu().numpy(), structures, sizes, kinds)
+
+
+def _rounded(n: int, step: int) -> int:
+    return -(-n // step) * step
