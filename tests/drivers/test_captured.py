@@ -5,6 +5,7 @@
 """
 
 import logging
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -420,6 +421,7 @@ def test_what_can_not_be_captured_fused_is_captured_unfused(monkeypatch):
 
     pools = iter(range(9))
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: next(pools))
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)  # there is none
     monkeypatch.setattr(metatomic_graphs, "_capture", fake)
     capture = metatomic_graphs.cuda_capture("cuda")
     assert [capture(lambda: 7)() for _ in range(2)] == [7, 7]
