@@ -70,8 +70,8 @@ class CapturedBackend(Backend):
     def __init__(self, eager: MetatomicBackend, capture: Capture) -> None:
         if padded.network_of(eager._model) is None:
             raise ModelError(
-                f"{eager.description} can't be captured: only networks of 'ncforce train' and "
-                "'ncforce distil' and the shipped ones; leave out --capture"
+                f"{eager.description} can't be captured: only networks of 'ncforce train' "
+                "and the shipped ones can; leave out --capture"
             )
         self.eager = eager
         self.kinds, self.species, self.source = eager.kinds, eager.species, eager.source
