@@ -144,3 +144,22 @@ def test_a_call_of_the_model_without_end(launch, monkeypatch, tmp_path):
     noticed, death = deaths(record)
     assert re.match(r"driver was in one call of the model for \d s at step 9: ended", noticed)
     assert re.search(r"SIGKILL .*, which had hung \(in one call of the model for \d s\)", death)
+
+
+def test_a_model_file_that_is_replaced_while_the_run_goes_on(launch, monkeypatch, tmp_path):
+    """A driver that is started again has the new file, and is refused by its own input."""
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.02")
+    children = children_of(monkeypatch)
+
+    def replace():
+        (tmp_path / "model.txt").write_text("another model")
+        next(child for child in children if child.name == "driver").kill()
+
+    thread = when_at(3, "run", replace)
+    code, said, record = launch("run")
+    thread.join()
+    assert code == 1
+    assert re.search("asks for model sha256-.*, this driver has .* the model was changed", said)
+    assert record["state"] == "failed"
+    assert "the model was changed" in record["reason"]
+    assert sum(child.name == "driver" for child in children) in (2, 3)  # none of five more
