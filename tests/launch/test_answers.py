@@ -1,5 +1,6 @@
 """Who computes: counts of our drivers against what i-PI asks; and drivers that answer no more."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +10,11 @@ import pytest
 
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import hangs
-from ncforce_ipi.launch.answers import Demand, Heard, given, reported, stranger
+from ncforce_ipi.launch.answers import Demand, Heard, given, stranger
 from ncforce_ipi.launch.drivers import MAX_RESTARTS, REFILL_STEPS, Driver
 from ncforce_ipi.launch.hangs import Patience, Watchdog, is_stopped
 from ncforce_ipi.launch.supervise import Limits, StopRequest, Watch
-from ncforce_ipi.serve.pulse import Beat, Pulse, this_machine
+from ncforce_ipi.serve.pulse import LAYOUT, Beat, Pulse, live_file, this_machine
 
 
 @pytest.mark.parametrize(
@@ -43,23 +44,40 @@ def test_a_driver_that_does_not_say_is_not_accused():
     answers = given([("fast", Beat(fast=9)), ("slow", None)])
     assert answers == {"slow": None, "fast": 9}
     assert stranger({"slow": 3, "fast": 9}, answers) is None
-    report = {"roles": {"slow": {"evaluations": 2}}}
-    assert "2 of the 3 requests for slow" in stranger({"slow": 3}, reported(answers, report))
-    assert reported(answers, None) == answers
+
+
+def report_of(fast):
+    return json.dumps({"end": "EXIT from the server", "roles": {"fast": {"evaluations": fast}}})
+
+
+def test_a_report_takes_the_place_of_the_pulse(tmp_path):
+    """Also of a program without one; but not for a process before that said nothing."""
+    heard = Heard(tmp_path / "r.json")
+    assert heard.beat is None  # of another program: it may be an old one
+    heard.report.write_text(report_of(fast=7))
+    assert heard.beat.fast == 7
+    heard.starts_again()
+    assert not heard.report.exists()
+    heard.report.write_text(report_of(fast=2))
+    assert heard.beat.fast == 9
+    silent = Heard(tmp_path / "s.json")
+    silent.starts_again()  # killed before it wrote anything
+    silent.report.write_text(report_of(fast=2))
+    assert silent.beat is None
 
 
 def test_answers_of_a_driver_that_died_stay_counted(tmp_path):
-    heard = Heard(tmp_path / "x", ours=True)
+    heard = Heard(tmp_path / "r.json", ours=True)
     assert heard.beat == Beat()  # not there yet: it hasn't reached i-PI
     for _ in range(2):
-        pulse = Pulse(tmp_path / "x")
+        pulse = Pulse(live_file(heard.report))
         for _ in range(3):
             with pulse.answering("fast", 2):
                 pass
         pulse.close()
         heard.starts_again()
     assert heard.beat.fast == 12
-    assert Heard(tmp_path / "x").beat is None  # of another program: it may be an old one
+    assert list(tmp_path.iterdir()) == []
 
 
 class Process:
@@ -74,7 +92,7 @@ class Clock:
 
     def __init__(self, path):
         self.now = 1000.0
-        self.path = path
+        self.path = live_file(path)
         self.driver = Driver(Process, Process(), heard=Heard(path, ours=True))
         self.watchdog = Watchdog(600.0, Patience(lambda: self.now))
 
@@ -93,8 +111,6 @@ class Clock:
 
 
 def hangs_layout(beat):
-    from ncforce_ipi.serve.pulse import LAYOUT
-
     return LAYOUT.pack(*vars(beat).values())
 
 
@@ -179,7 +195,7 @@ def test_the_kind_of_error_that_a_driver_reports(text, error, tmp_path):
     report = tmp_path / "report.json"
     if text is not None:
         report.write_text(text)
-    assert Driver(Process, Process(), report=report).error == error
+    assert Driver(Process, Process(), heard=Heard(report)).error == error
     assert Driver(Process, Process()).error == ""
 
 

@@ -236,6 +236,12 @@ def test_init_strings_without_parameters(text):
     assert protocol.parse_init(text) == {}
 
 
+def test_a_value_that_would_spoil_a_message():
+    """Lines, and what a terminal takes for commands; and without an end."""
+    found = protocol.parse_init("a : one\ntwo \x1b[2J , b : " + "x" * 1000)
+    assert found == {"a": "one?two ?[2J", "b": "x" * 200}
+
+
 @pytest.mark.parametrize("length", [-1, 1 << 30])
 def test_an_impossible_init_length(pair, length):
     ours, theirs = pair

@@ -288,6 +288,7 @@ def _serve(
             record["connect_s"] = connected - start
             record |= _timings(connections, connected) | _joint_record(evaluator)
             client.write_report(args.report, record)
+            live_file(args.report).unlink(missing_ok=True)  # the report says it all
 
 
 def _joint_record(evaluator: Evaluator) -> dict[str, object]:

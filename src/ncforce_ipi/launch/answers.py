@@ -8,40 +8,44 @@ nothing: answers of a driver that died on the way are asked for again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.rundir import Record
-from ncforce_ipi.serve.pulse import Beat, read
+from ncforce_ipi.serve.pulse import Beat, live_file, read
 
 ROLES = {"slow": ("slow",), "fast": ("fast",), "both": ("slow", "fast"), "all": ("slow", "fast")}
 
 
 @dataclass
 class Heard:
-    """The pulse of a driver, over all processes that it was.
+    """What a driver has said of itself, over all processes that it was.
 
     Attributes
     ----------
-    path : where it is written; None for a driver that writes none
-    ours : whether it is a program of this installation, which does write one as soon as it serves
+    report : that it writes when it ends; its pulse lies beside it until then
+    ours : whether it is a program of this installation, which has a pulse as soon as it serves
     before : sums of the processes that ended; None where one said nothing
     """
 
-    path: Path | None = None
+    report: Path | None = None
     ours: bool = False
     before: Beat | None = field(default_factory=Beat)
 
     @property
     def now(self) -> Beat | None:
         """Of the present process; None if it isn't known."""
-        if self.path is None:
+        if self.report is None:
             return None
-        if self.ours and not self.path.exists():
-            return Beat()  # it hasn't reached i-PI yet
-        return read(self.path)
+        pulse = live_file(self.report)
+        if pulse.exists():
+            return read(pulse)
+        if ended := self.last_words():
+            return Beat(slow=_evaluations(ended, "slow"), fast=_evaluations(ended, "fast"))
+        return Beat() if self.ours else None  # ours hasn't reached i-PI yet
 
     @property
     def beat(self) -> Beat | None:
@@ -56,15 +60,28 @@ class Heard:
             longest_s=max(now.longest_s, before.longest_s),
         )
 
+    def last_words(self) -> Record:
+        """The report; empty as long as there is none, or none that can be read."""
+        try:
+            found = json.loads(self.report.read_text("utf-8")) if self.report else {}
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def starts_again(self) -> None:
         """Keep what a process that ended has answered; the next one begins at 0."""
         self.before = self.beat
         self.forget()
 
     def forget(self) -> None:
-        """Remove the file."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
+        """Remove what it has written."""
+        if self.report is not None:
+            self.report.unlink(missing_ok=True)
+            live_file(self.report).unlink(missing_ok=True)
+
+
+def _evaluations(report: Record, role: str) -> int:
+    return int(report.get("roles", {}).get(role, {}).get("evaluations", 0))
 
 
 @dataclass(frozen=True)
@@ -108,15 +125,6 @@ def given(drivers: Sequence[tuple[str, Beat | None]]) -> dict[str, int | None]:
 def _sum(beats: Sequence[Beat | None], role: str) -> int | None:
     known = [beat.answers(role) for beat in beats if beat is not None]
     return sum(known) if len(known) == len(beats) else None
-
-
-def reported(answers: Mapping[str, int | None], report: Record | None) -> dict[str, int | None]:
-    """The same, with what the drivers' reports say where nothing else does."""
-    roles = report.get("roles", {}) if report else {}
-    return {
-        role: roles.get(role, {}).get("evaluations") if n is None else n
-        for role, n in answers.items()
-    }
 
 
 def stranger(needed: Mapping[str, int], answers: Mapping[str, int | None]) -> str | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ncforce_ipi.launch.answers import Heard
 from ncforce_ipi.launch.processes import Child
@@ -26,8 +24,7 @@ class Driver:
     restarts : how often it was started again
     left_s : our clock when it was first seen to have left of its own accord, seconds
     lost : it ended and isn't started again
-    heard : what it has answered, and whether it computes
-    report : that it writes when it ends
+    heard : what it says of itself: answers, whether it computes, how it ended
     hung : how it hung, if it was ended for that
     """
 
@@ -39,19 +36,12 @@ class Driver:
     left_s: float | None = None
     lost: bool = False
     heard: Heard = field(default_factory=Heard)
-    report: Path | None = None
     hung: str = ""
 
     @property
     def error(self) -> str:
         """Kind of the error with which it ended by its own report; empty if there is none."""
-        if self.report is None:
-            return ""
-        try:
-            end = json.loads(self.report.read_text("utf-8"))["end"]
-        except (OSError, ValueError, LookupError, TypeError):
-            return ""
-        return str(end).partition(":")[0]
+        return str(self.heard.last_words().get("end", "")).partition(":")[0]
 
     def how_it_ended(self) -> str:
         """For a message."""

@@ -18,7 +18,7 @@ from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.launch import claim, holder, resume
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import check_addresses, private_directory
-from ncforce_ipi.launch.answers import Demand, Heard, reported, stranger
+from ncforce_ipi.launch.answers import Demand, Heard, stranger
 from ncforce_ipi.launch.directory import locked
 from ncforce_ipi.launch.display import display
 from ncforce_ipi.launch.drivers import REFILL_STEPS, Driver
@@ -40,7 +40,6 @@ from ncforce_ipi.launch.stops import StopRequest, stop_requests
 from ncforce_ipi.launch.supervise import Watch, wind_down
 from ncforce_ipi.provenance import command_line
 from ncforce_ipi.rundir import EXIT_FILE, INPUT_FILE, LOGS, PROPERTIES_FILE, Record, read_record
-from ncforce_ipi.serve.pulse import live_file
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -196,10 +195,6 @@ def _segment(
 ) -> tuple[Watch, Ending]:
     """One i-PI process and its drivers, from start to end; adds its times to the record."""
     directory, plan = job.directory, job.recipe.plan
-    for name in driver_names(job):
-        report = directory / report_file(name)
-        report.unlink(missing_ok=True)
-        live_file(report).unlink(missing_ok=True)
     (directory / EXIT_FILE).unlink(missing_ok=True)  # i-PI would stop at once
     follower = Follower(directory / PROPERTIES_FILE)
     follower.skip_old()
@@ -244,23 +239,22 @@ def _drivers(job: Job, sockets: Path, child: Callable[..., Child], step: int) ->
 
     found = []
     for index, name in enumerate(names):
-        report = job.directory / report_file(name)
-        heard = Heard(live_file(report), is_ours(driver_command(job, sockets, index)))
+        command = driver_command(job, sockets, index)
+        heard = Heard(job.directory / report_file(name), is_ours(command))
+        heard.forget()  # what an earlier run left
         again = partial(start, index)
-        found.append(Driver(again, again(), serves(job, index), step, heard=heard, report=report))
+        found.append(Driver(again, again(), serves(job, index), step, heard=heard))
     return found
 
 
 def _audited(watch: Watch, entry: Record, ending: Ending) -> Ending:
     """The ending, unless somebody else has computed forces; adds who did to the segment."""
     needed = watch.needed()
-    answers = reported(watch.answers(), entry.get("driver_report"))
+    answers = watch.answers()
     entry["requests"] = {
         role: {"needed": n, "answered_by_our_drivers": answers[role]} for role, n in needed.items()
     }
     reason = stranger(needed, answers)
-    for driver in watch.drivers:
-        driver.heard.forget()
     return Ending("failed", reason, foreign=True) if reason and not ending.foreign else ending
 
 

@@ -40,6 +40,7 @@ from ncforce_ipi.units import BOHR_A, HARTREE_EV, HARTREE_PER_BOHR_EV_PER_A
 
 HEADER_BYTES = 12
 MAX_BATCH = 4096
+MAX_VALUE = 200  # characters of a parameter of INIT
 MAX_INIT_BYTES = 1 << 20  # i-PI's own are below 1 kB: more is not an INIT string
 
 
@@ -88,8 +89,13 @@ def receive_init(stream: Stream) -> Init:
 
 def parse_init(text: str) -> dict[str, str]:
     """``name : value`` pairs of an INIT string, without whatever else is there (ASE: a NUL)."""
-    pairs = (part.partition(":") for part in text.replace("\0", "").split(","))
-    return {name.strip(): value.strip() for name, colon, value in pairs if colon and name.strip()}
+    text = "".join(c if c.isprintable() else "?" for c in text.replace("\0", ""))  # for messages
+    pairs = (part.partition(":") for part in text.split(","))
+    return {
+        name.strip(): value.strip()[:MAX_VALUE]
+        for name, colon, value in pairs
+        if colon and name.strip()
+    }
 
 
 def receive_posdata(stream: Stream, numbers: NDArray[np.int32]) -> Structure:
