@@ -104,14 +104,15 @@ def test_shells_of_a_crystal_are_counted_through_all_faces():
 
 @pytest.mark.parametrize("n_atoms", [1, 2, 7, 60])
 @pytest.mark.parametrize("cell", [np.eye(3) * 11.0, TRICLINIC_A])
-def test_all_pairs_and_a_cell_list_count_the_same(monkeypatch, n_atoms, cell):
+def test_all_pairs_and_those_of_blocks_count_the_same(monkeypatch, n_atoms, cell):
     kinds = np.arange(n_atoms) % 3
     positions = gas(5, n_atoms, cell, seed=n_atoms)
     edges = np.linspace(0.0, largest_r(cell), 41)
     cells = np.broadcast_to(cell, (5, 3, 3))
     counts = []
-    for price in (0.0, np.inf):  # of any pair: the cheaper way is taken
-        monkeypatch.setattr(pairs, "NS_OF_ANY_PAIR", price)
+    monkeypatch.setattr(pairs, "FEWEST_IN_BLOCK", 1)
+    for share in (0.0, 1.0):  # of all pairs, at most: which way is taken
+        monkeypatch.setattr(pairs, "MOST_IN_BLOCKS", share)
         counts.append(pair_counts(positions, cells, kinds, edges))
     np.testing.assert_array_equal(*counts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.longrun import TOO_SHORT
+from ncforce_ipi.analysis.pairs import n_pairs_formed
 from ncforce_ipi.analysis.rdf import BLOCKS, Rdf, largest_r, main_peak, radial_distributions
 from ncforce_ipi.analysis.statistics import FEWEST_BLOCKS, with_error
 from ncforce_ipi.errors import InputError
@@ -21,8 +23,10 @@ from ncforce_ipi.result import Printed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+log = logging.getLogger(__name__)
 BIN_WIDTH_A = 0.02  # a fifth of the O-H peak's width
-MOST_FRAMES = 256
+MOST_FRAMES, BYTES_OF_BLOCK = 256, 1 << 24
+NS_OF_A_PAIR, LONG_S = 12.0, 60.0  # measured; only said
 FEWEST_FRAMES = 10
 
 
@@ -140,6 +144,7 @@ def _measure(data: Dataset, r_max_A: float | None, n_bins: int | None) -> Rdfs:
     room_A = smallest_room_A(replicas)  # a barostat changes it
     if r_max_A is None:
         r_max_A = BIN_WIDTH_A * math.floor(room_A / BIN_WIDTH_A)
+    _say_how_long(replicas, r_max_A)
     if n_bins is None:
         n_bins = max(round(r_max_A / BIN_WIDTH_A), 1)
     return Rdfs(
@@ -147,6 +152,20 @@ def _measure(data: Dataset, r_max_A: float | None, n_bins: int | None) -> Rdfs:
         len(replicas),
         tuple(one.bead.of_positions for one in replicas if one.bead),
     )
+
+
+def _say_how_long(replicas: Sequence[Replica], r_max_A: float) -> None:
+    """Where all pairs of a large system take minutes."""
+    cell = next(replicas[0].trajectory.cells())
+    pairs = n_pairs_formed(cell, len(replicas[0].species), r_max_A)
+    n_frames = sum(len(replica.steps) for replica in replicas)
+    long_s = 1e-9 * NS_OF_A_PAIR * pairs * n_frames
+    if long_s > LONG_S:
+        log.info(
+            "g(r) to %.3g A: %.2g pairs in each of %d frames, about %.0f min; --r-max-A says how "
+            "far, and a short distance takes less",
+            r_max_A, pairs, n_frames, long_s / 60.0,
+        )  # fmt: skip
 
 
 def smallest_room_A(replicas: Sequence[Replica]) -> float:
@@ -180,6 +199,7 @@ def _peak(rdf: Rdf) -> str:
 
 def _blocks(replicas: Sequence[Replica]) -> Iterator[tuple[NDArray, NDArray]]:
     for replica in replicas:
-        per_block = min(max(len(replica.steps) // BLOCKS, 1), MOST_FRAMES)
+        most = max(BYTES_OF_BLOCK // (24 * len(replica.species)), 1)
+        per_block = min(max(len(replica.steps) // BLOCKS, 1), MOST_FRAMES, most)
         for block in replica.blocks(per_block):
             yield block.values, block.cells

@@ -22,6 +22,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables import clock
 from ncforce_ipi.observables.beads import Bead, bead_of
 from ncforce_ipi.observables.freedom import Counted, counted, of_velocities
+from ncforce_ipi.observables.longread import reported
 from ncforce_ipi.observables.options import Options, Window, discarded
 from ncforce_ipi.observables.series import Series, series_of
 from ncforce_ipi.reading.directory import (
@@ -289,7 +290,7 @@ class Replica:
         """Frames, ``n_frames`` at a time; velocities where the file holds momenta."""
         momenta = self.trajectory.quantity == "momenta"
         masses_u = self.masses_u()[:, None] if momenta else 1.0
-        for block in self.trajectory.blocks(n_frames):
+        for block in reported(self.trajectory, n_frames):
             yield Frames(block.steps, block.values / masses_u if momenta else block.values,
                          block.cells)  # fmt: skip
 
