@@ -102,3 +102,31 @@ def test_a_run_of_atoms_in_memory_and_its_continuation(tmp_path):
             model="analytic:harmonic", structure=argon, time_ps=0.01, out=tmp_path / "lost",
             driver_options=["--arguments", '{"nothing": 1}'],
         )  # fmt: skip
+
+
+def test_atoms_go_into_a_run_with_all_that_they_have(tmp_path, monkeypatch):
+    """All digits, masses, and constraints that no xyz file can say."""
+    from ase.constraints import FixAtoms, FixedPlane
+
+    from ncforce_ipi.inputs.held import held
+    from ncforce_ipi.launch import run as launcher
+
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
+    atoms.positions += 1e-10 / 3
+    atoms.set_masses([20.0] * 4)
+    atoms.info["a set"] = {1, 2}  # of no use in a run
+    atoms.set_constraint(FixAtoms([2]))
+    found = []
+    monkeypatch.setattr(
+        launcher, "start", lambda job, force: found.append(launcher.check(job)) or 1 / 0
+    )
+    options = {"model": LENNARD_JONES, "forces": "slow", "time_ps": 0.01}
+    with pytest.raises(ZeroDivisionError):
+        nc.run(out=tmp_path / "run", structure=atoms, **options)
+    (start,) = (one.atoms for one in found)
+    assert np.array_equal(start.positions, atoms.positions)
+    assert start.get_masses().tolist() == [20.0] * 4
+    assert held(start)[:, 0].tolist() == [False, False, True, False]
+    atoms.set_constraint(FixedPlane(0, (0, 0, 1)))
+    with pytest.raises(InputError, match="constraint FixedPlane, which i-PI can't hold"):
+        nc.run(out=tmp_path / "run", structure=atoms, **options)

@@ -86,6 +86,13 @@ def test_velocities_of_our_own_input_are_read_again(tmp_path):
     (tmp_path / "init_velocities.xyz").write_text(velocities_xyz(first))
     again = read_structure(start, str(tmp_path / "init_velocities.xyz"))
     np.testing.assert_allclose(again.get_momenta(), first.get_momenta(), rtol=1e-12)
+    # as version 0.1.0 wrote it, in the frame of the structure
+    lines = velocities_xyz(argon()).splitlines()
+    lines[1] = "# velocities{atomic_unit}"
+    (tmp_path / "old.xyz").write_text("\n".join(lines) + "\n")
+    plain = saved(tmp_path / "plain.traj", argon())
+    again = read_structure(plain, str(tmp_path / "old.xyz"))
+    np.testing.assert_allclose(again.get_momenta(), argon().get_momenta(), rtol=1e-12)
 
 
 def test_the_reference_cell_of_the_barostat_is_the_turned_one(tmp_path):

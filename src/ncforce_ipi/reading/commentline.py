@@ -100,7 +100,8 @@ def title_of(comment: str, names: frozenset[str]) -> Title | None:
     cell_unit = given.pop("cell", None)
     given.pop("CELL", None)  # CELL{H}
     numbered = "Step:" in comment and _BEAD.search(comment)
-    if not (cell or (given and cell_unit is not None) or numbered):
+    known = cell_unit is not None or not names.isdisjoint(given)  # velocities{atomic_unit} alone
+    if not (cell or (given and known) or numbered):
         return None
     name, unit = next(iter(given.items()), (None, None))
     if name is None:

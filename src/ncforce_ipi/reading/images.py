@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.commentline import title_of
+from ncforce_ipi.reading.frameheader import NAMES
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 from ncforce_ipi.species import NUMBERS
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 ISOTOPES_U = {"D": 2.01410177812, "T": 3.01604927791}  # of H; AME 2020
-_IPI_COMMENT = re.compile(rb"CELL\s*[(\[{]")
 _IPI_TITLE = re.compile(r"(\w+)\{(\w*)\}")
 _STEP = re.compile(r"\bStep:\s*(\d+)")
 
@@ -109,9 +110,9 @@ def _is_ipi(path: Path) -> bool:
     """Whether it is i-PI's own xyz, whose units ASE doesn't know."""
     if path.suffix != ".xyz":
         return False
-    with path.open("rb") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         comment = [file.readline(1 << 16) for _ in range(2)][1]
-    return _IPI_COMMENT.search(comment) is not None and b"Properties=" not in comment
+    return "Properties=" not in comment and title_of(comment, NAMES) is not None
 
 
 def _of_ipi(path: Path, index: str) -> list[tuple[Atoms, int | None]]:
