@@ -10,6 +10,7 @@ from ncforce_ipi.analysis.rdf import (
     Rdf,
     largest_r,
     main_peak,
+    peak_error,
     radial_distributions,
 )
 from ncforce_ipi.errors import InputError
@@ -202,6 +203,18 @@ def test_the_peak_of_a_noisy_curve_is_found():
         found = main_peak(Rdf(r, noisy, np.full_like(r, np.nan), r, 50))
         # 14 bins of 10 % noise on a parabola of curvature 2.6 / 0.12^2: 0.02 A; 3 sigma
         assert found.position == pytest.approx(2.8, abs=0.06)
+
+
+def test_a_peak_of_few_pairs_has_an_error():
+    """Of 8 atoms and 40 frames the bin under the peak may be empty, all others of it aren't."""
+    positions = gas(40, 8, np.diag([10.0] * 3), seed=0)
+    blocks = in_blocks(positions, np.diag([10.0] * 3), 1)
+    rdf = radial_distributions(blocks, np.array(["Ar"] * 8), 5.0, 250)["Ar", "Ar"]
+    peak = main_peak(rdf)
+    under = int(np.abs(rdf.r_A - peak.position).argmin())
+    assert (rdf.g[under], rdf.error[under]) == (0.0, 0.0)
+    # the gas has 1 everywhere: a peak of noise, at most some errors above it
+    assert (peak.height - 1.0) / peak_error(rdf, peak) < 4.0
 
 
 def slab_gas(

@@ -155,6 +155,17 @@ def main_peak(rdf: Rdf) -> Peak:
     return highest_peak(rdf.r_A, rdf.g, 0.5, float(rdf.r_A[-1]), n_smooth=SMOOTHED_BINS)
 
 
+def peak_error(rdf: Rdf, peak: Peak) -> float:
+    """Standard error of a peak's height: root mean square of those of the bins that it is from.
+
+    One bin's error alone isn't: where pairs are few, the bin under the peak may hold none in any
+    frame, which is no reason to be sure of the height.
+    """
+    top = int(np.abs(rdf.r_A - peak.position).argmin())
+    half = SMOOTHED_BINS // 2
+    return float(np.sqrt(np.mean(rdf.error[max(top - half, 0) : top + half + 1] ** 2)))
+
+
 def _ordered_pairs(kinds: NDArray[np.int64], a: int, b: int) -> int:
     n_a, n_b = (int(np.count_nonzero(kinds == kind)) for kind in (a, b))
     return n_a * (n_b - 1 if a == b else n_b)

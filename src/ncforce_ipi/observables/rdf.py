@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.longrun import TOO_SHORT
 from ncforce_ipi.analysis.pairs import n_pairs_formed
-from ncforce_ipi.analysis.rdf import BLOCKS, Rdf, largest_r, main_peak, radial_distributions
+from ncforce_ipi.analysis.rdf import (
+    BLOCKS,
+    Rdf,
+    largest_r,
+    main_peak,
+    peak_error,
+    radial_distributions,
+)
 from ncforce_ipi.analysis.statistics import FEWEST_BLOCKS, with_error
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
@@ -192,7 +199,7 @@ def _peak(rdf: Rdf) -> str:
     peak = main_peak(rdf)
     if math.isnan(peak.position):
         return "none"
-    error = float(rdf.error[int((abs(rdf.r_A - peak.position)).argmin())])
+    error = peak_error(rdf, peak)
     height = f"{peak.height:.3f}" if math.isnan(error) else with_error(peak.height, error)
     return f"{height} at {peak.position:.3f} A"
 
