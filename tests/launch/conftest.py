@@ -63,9 +63,10 @@ class Launcher:
         return self.run((*program, "--resume", "--out", out, *words))
 
     def steps(self, out):
-        """Those of the rows that are on the disk."""
+        """Those of the whole rows that are on the disk."""
         path = self.directory / out / "simulation.out"
-        lines = path.read_text().splitlines() if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
         return [int(float(line.split()[0])) for line in lines if not line.startswith("#")]
 
     def at(self, out, step):

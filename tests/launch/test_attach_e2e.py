@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import resume, run
+from ncforce_ipi.launch import run, tails
 from ncforce_ipi.launch.processes import Child
 from tests.ipi_host import ANALYTIC, INET, N_OUTER, TIMEOUT_S, free_port, host, trajectory
 
@@ -77,7 +77,7 @@ def test_one_of_two_drivers_of_a_run_is_killed(launch, monkeypatch):
     def kill():
         """The first driver, once step 10 is written."""
         for _ in range(20 * TIMEOUT_S):
-            if resume.last_step(Path("two", "simulation.out")) >= 10:
+            if tails.last_step(Path("two", "simulation.out")) >= 10:
                 next(child for child in children if child.name == "driver-1").kill()
                 return
             time.sleep(0.05)

@@ -19,7 +19,7 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.inputs.service import Service, is_name
 from ncforce_ipi.launch import addresses as sockets
-from ncforce_ipi.launch import claim, compare, continuation, resume, run
+from ncforce_ipi.launch import claim, compare, continuation, resume, run, tails
 from ncforce_ipi.launch import directory as files
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.display import facts
@@ -349,16 +349,16 @@ class TestResume:
     def test_cut_properties(self, tmp_path, end):
         path = tmp_path / "simulation.out"
         path.write_text(HEADER + "".join(map(row, range(5))) + end)
-        assert resume.last_step(path) == 4
-        resume.cut(path, 2)
+        assert tails.last_step(path) == 4
+        tails.cut(path, 2)
         assert path.read_text() == HEADER + "".join(map(row, range(3)))
-        assert resume.last_step(path) == 2
+        assert tails.last_step(path) == 2
 
     def test_a_repeated_header_hides_nothing(self, tmp_path):
         path = tmp_path / "simulation.out"
         path.write_text(HEADER + row(0) + row(1) + HEADER + row(2))
-        assert resume.last_step(path, at_most=1) == 1
-        resume.cut(path, 1)
+        assert tails.last_step(path, at_most=1) == 1
+        tails.cut(path, 1)
         assert path.read_text() == HEADER + row(0) + row(1)
 
     @pytest.mark.parametrize("end", ["", xyz(12)[:-1], xyz(12)[:10], "2\n"])
@@ -366,12 +366,12 @@ class TestResume:
     def test_cut_frames(self, tmp_path, end, step, kept):
         path = tmp_path / "simulation.vel_0.xyz"
         path.write_text("".join(xyz(3 * frame) for frame in range(4)) + end)
-        resume.cut(path, step)
+        tails.cut(path, step)
         assert path.read_text() == "".join(xyz(3 * frame) for frame in range(kept))
 
     def test_cut_needs_the_file(self, tmp_path):
         with pytest.raises(RunError, match=r"vel\.xyz is missing"):
-            resume.cut(tmp_path / "vel.xyz", 1)
+            tails.cut(tmp_path / "vel.xyz", 1)
 
     def test_the_latest_checkpoint_that_is_whole(self, tmp_path):
         write_outputs(tmp_path, 8)

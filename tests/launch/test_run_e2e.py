@@ -15,7 +15,7 @@ import pytest
 from ncforce_ipi import cli
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import outputs as written
-from ncforce_ipi.launch import job, resume, run
+from ncforce_ipi.launch import job, run, tails
 from ncforce_ipi.launch.processes import Child
 from ncforce_ipi.reading.trajectory import open_trajectory
 from tests.analytic_driver import harmonic
@@ -521,7 +521,7 @@ def test_a_second_launcher_is_refused(ncforce, straight, monkeypatch):
 def test_a_run_without_all_of_its_outputs_is_left_alone(ncforce, straight):
     """30 steps; positions are due at 0, 10, 20 and 30."""
     path = Path(straight, "simulation.pos_0.extxyz")
-    resume.cut(path, 29)
+    tails.cut(path, 29)
     before = files_below(straight)
     code, said = ncforce("run", "--resume", "--out", "straight", "--time-ps", "0.08")
     assert code == 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import hangs, resume, run
+from ncforce_ipi.launch import hangs, run, tails
 from ncforce_ipi.launch.processes import Child
 from tests.ipi_host import ANALYTIC, TIMEOUT_S, host, trajectory, two_free_ports
 
@@ -100,7 +100,7 @@ def when_at(step, directory, action):
 
     def wait():
         for _ in range(20 * TIMEOUT_S):
-            if resume.last_step(Path(directory, "simulation.out")) >= step:
+            if tails.last_step(Path(directory, "simulation.out")) >= step:
                 action()
                 return
             time.sleep(0.05)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ncforce_ipi.cli import measure
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch.directory import results_in
 from ncforce_ipi.observables.analyse import Settings, analyse
 from ncforce_ipi.observables.dataset import open_dataset
 from ncforce_ipi.observables.source import Source
@@ -64,9 +65,10 @@ def run(args: argparse.Namespace) -> int:
     folder = args.out or _folder(data.first)
     if folder.exists() and not args.force:
         raise InputError(f"{folder} exists; expected none: give --force to replace its files")
-    analysis = analyse(data, settings)
-    provenance = Provenance.of(data.files(), data.model_sha256)
-    written = files.write(analysis, folder, provenance)
+    with results_in(folder):  # before the work: whether it can be written
+        analysis = analyse(data, settings)
+        provenance = Provenance.of(data.files(), data.model_sha256)
+        written = files.write(analysis, folder, provenance)
     sys.stdout.write(files.text(analysis))
     log.info("wrote in %s: %s", folder, ", ".join(path.name for path in written))
     return 0

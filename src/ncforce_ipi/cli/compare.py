@@ -17,7 +17,7 @@ from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.launch import compare
 from ncforce_ipi.launch import run as runs
 from ncforce_ipi.launch.compare import has_tables
-from ncforce_ipi.launch.directory import set_aside
+from ncforce_ipi.launch.directory import results_in, set_aside
 from ncforce_ipi.launch.job import DEFAULT_M
 from ncforce_ipi.observables import comparison
 from ncforce_ipi.observables.comparison import Entry, entry_of, names_of
@@ -171,22 +171,19 @@ def _compare_runs(
             f"{folder / there[0]} exists, and no comparison of ncforce is in {folder}; "
             "choose another --out"
         )
-    found = comparison.compare(
-        {
-            name: open_dataset([run], options, whole=True)
-            for name, run in zip(names_of(paths), paths, strict=True)
-        }
-    )
-    provenance = Provenance.of(found.files(), found.model_sha256)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise InputError(f"{folder} can't be made: {err.strerror}") from err
-    set_aside(folder, [folder / name for name in there])
-    written = report.write_files(
-        found.entries, provenance, folder, named=True, analyses=found.analyses
-    )
-    written += overlay.write_overlaid(found.analyses, ("rdf", "vdos"), folder, provenance)
+    with results_in(folder):
+        found = comparison.compare(
+            {
+                name: open_dataset([run], options, whole=True)
+                for name, run in zip(names_of(paths), paths, strict=True)
+            }
+        )
+        provenance = Provenance.of(found.files(), found.model_sha256)
+        set_aside(folder, [folder / name for name in there])
+        written = report.write_files(
+            found.entries, provenance, folder, named=True, analyses=found.analyses
+        )
+        written += overlay.write_overlaid(found.analyses, ("rdf", "vdos"), folder, provenance)
     sys.stdout.write(report.table(found.entries, named=True) + "\n")
     log.info("wrote %s", ", ".join(str(path) for path in written))
     return 0

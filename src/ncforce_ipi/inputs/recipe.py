@@ -25,6 +25,7 @@ from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.templates import fill
 from ncforce_ipi.inputs.velocities import velocities_xyz
 from ncforce_ipi.models import identity
+from ncforce_ipi.provenance import printable
 from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "motion": motion_xml(plan, recipe.ensemble, recipe.temperature_K, atoms),
         },
     )
-    return text + "\n"
+    return printable(text) + "\n"
 
 
 def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:

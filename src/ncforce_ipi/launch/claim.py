@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from os.path import lexists
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch import resume
-from ncforce_ipi.launch.directory import LOCK, contents, locked, previous, set_aside
+from ncforce_ipi.launch.directory import (
+    check_name,
+    contents,
+    locked,
+    make,
+    previous,
+    remove_made,
+    set_aside,
+)
 from ncforce_ipi.rundir import (
     ANALYSIS,
     EXIT_FILE,
@@ -50,6 +58,7 @@ def check(directory: Path, force: bool) -> None:
     It may where nothing is, and where only a start is that failed before its first step; with
     ``force`` where any run of ours is.
     """
+    check_name(directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; expected a directory that can be made")
     if is_free(directory):
@@ -101,7 +110,7 @@ def clear(directory: Path) -> None:
     if not directory.is_dir():
         return
     check(directory, force=True)
-    with locked(directory):
+    with locked(directory), held_analysis(directory):
         set_aside(directory, run_files(directory))
 
 
@@ -117,7 +126,7 @@ def claimed(directory: Path, force: bool, begin: Callable[[], None]) -> Iterator
         try:
             lock = stack.enter_context(locked(directory))
         except OSError:  # the disk is full
-            _remove_made(directory, made)
+            remove_made(directory, made)
             raise
         check(directory, force)  # nobody can have come in between any more
         with held_analysis(directory):
@@ -126,7 +135,7 @@ def claimed(directory: Path, force: bool, begin: Callable[[], None]) -> Iterator
             begin()
         except BaseException:
             _undo(directory, aside)
-            _remove_made(directory, made)
+            remove_made(directory, made)
             raise
         yield lock
 
@@ -137,16 +146,6 @@ def held_analysis(directory: Path) -> Iterator[None]:
     folder = directory / ANALYSIS
     with locked(folder) if folder.is_dir() else nullcontext():
         yield
-
-
-def make(directory: Path) -> list[Path]:
-    """Make a directory and its parents; those that weren't there, the innermost first."""
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise InputError(f"{directory} can't be made: {err.strerror}") from err
-    return missing
 
 
 def _undo(directory: Path, aside: Path | None) -> None:
@@ -160,12 +159,3 @@ def _undo(directory: Path, aside: Path | None) -> None:
         for path in aside.iterdir():
             path.rename(directory / path.name)
         aside.rmdir()
-
-
-def _remove_made(directory: Path, made: list[Path]) -> None:
-    """Remove the directories that this start made, as far as nothing else is in them."""
-    if made:
-        (directory / LOCK).unlink(missing_ok=True)
-    for path in made:
-        with suppress(OSError):  # another program has put something there
-            path.rmdir()

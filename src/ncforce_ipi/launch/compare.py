@@ -14,7 +14,7 @@ from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import claim, run
 from ncforce_ipi.launch import record as records
-from ncforce_ipi.launch.directory import contents, locked, set_aside
+from ncforce_ipi.launch.directory import check_name, contents, locked, make, set_aside
 from ncforce_ipi.launch.job import Job, to_record
 from ncforce_ipi.launch.run import Checked, Outcome
 from ncforce_ipi.rundir import Record, read_record
@@ -66,7 +66,7 @@ def begun_ps(directory: Path) -> float | None:
 def claimed(directory: Path, jobs: Sequence[Job], *, resume: bool, force: bool) -> Iterator[None]:
     """Hold the directory of a comparison; with ``force`` its earlier runs and tables move aside."""
     check(directory, jobs, resume=resume, force=force)
-    claim.make(directory)
+    make(directory)
     with locked(directory):
         check(directory, jobs, resume=resume, force=force)
         if force:
@@ -78,6 +78,7 @@ def claimed(directory: Path, jobs: Sequence[Job], *, resume: bool, force: bool) 
 
 def check(directory: Path, jobs: Sequence[Job], *, resume: bool, force: bool) -> None:
     """Refuse a directory in which this comparison may not begin, or go on."""
+    check_name(directory)
     if directory.exists() and not directory.is_dir():
         raise InputError(f"{directory} is a file; expected a directory that can be made")
     if all(path.is_dir() and claim.is_free(path) for path in contents(directory)):

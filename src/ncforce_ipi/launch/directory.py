@@ -71,6 +71,53 @@ def _lock(directory: Path) -> int:
     return descriptor
 
 
+def make(directory: Path) -> list[Path]:
+    """Make a directory and its parents; those that weren't there, the innermost first."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise InputError(f"{directory} can't be made: {err.strerror}") from err
+    return missing
+
+
+def remove_made(directory: Path, made: list[Path]) -> None:
+    """Remove the directories that ``make`` made, as far as nothing is in them but the lock."""
+    if made and not contents(directory):
+        (directory / LOCK).unlink(missing_ok=True)
+    for path in made:
+        with suppress(OSError):  # something is there
+            path.rmdir()
+
+
+@contextmanager
+def results_in(folder: Path) -> Iterator[None]:
+    """Hold a directory of results: made if need be, gone again if nothing comes to be in it.
+
+    Raises
+    ------
+    InputError
+        It can't be written, or another command writes there.
+    """
+    made = make(folder)
+    try:
+        with locked(folder, keep=False):
+            yield
+    finally:
+        remove_made(folder, made)
+
+
+def check_name(directory: Path) -> None:
+    """Refuse a directory whose name i-PI couldn't write into its checkpoints."""
+    try:
+        os.fsencode(directory.absolute()).decode("utf-8")
+    except UnicodeDecodeError as err:
+        raise InputError(
+            f"{directory.absolute()} isn't UTF-8 (byte {err.start}), as i-PI needs it in its "
+            "checkpoints; choose another --out, or rename it"
+        ) from err
+
+
 def contents(directory: Path) -> list[Path]:
     """What is in a directory besides the lock and what was moved aside; none if it isn't there."""
     if not directory.exists():

@@ -19,7 +19,7 @@ from ncforce_ipi.launch import claim, holder, resume
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import check_addresses, private_directory
 from ncforce_ipi.launch.answers import Demand, Heard, stranger
-from ncforce_ipi.launch.directory import locked
+from ncforce_ipi.launch.directory import check_name, locked
 from ncforce_ipi.launch.display import display
 from ncforce_ipi.launch.drivers import REFILL_STEPS, Driver
 from ncforce_ipi.launch.ending import Ending, judged
@@ -101,6 +101,7 @@ def begin(checked: Checked, force: bool = False) -> Outcome:
 def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
     """Continue the run in a directory, bitwise; ``time_ps`` is its new total time, if given."""
     read_record(directory)  # where no run is, no lock is made
+    check_name(directory)
     with locked(directory) as lock:
         record = read_record(directory)
         _check_forces(record)
