@@ -414,3 +414,60 @@ def test_a_sheet_across_another_axis_is_refused_in_plane(axis):
     q = preflight.vacuum_A(permuted)
     assert q[2] > 10 > q[:2].max()
     preflight.check(in_plane, permuted)
+
+
+DUMP = """ITEM: TIMESTEP
+250
+ITEM: NUMBER OF ATOMS
+2
+ITEM: BOX BOUNDS pp pp pp
+0 9
+0 9
+0 9
+ITEM: ATOMS id type {}x y z vx vy vz
+1 1 {} 0 0 0 .1 .2 .3
+2 2 {} 3 0 0 .1 .2 .3
+"""
+
+
+def test_types_of_lammps_are_no_elements(tmp_path):
+    path = tmp_path / "md.lammpstrj"
+    path.write_text(DUMP.format("", "", ""))
+    with pytest.raises(InputError, match=r"types of atoms, no elements .*column element"):
+        read_structure(str(path))
+    path.write_text(DUMP.format("element ", "O", "Ar"))
+    assert read_structure(str(path)).get_chemical_symbols() == ["O", "Ar"]
+    path.write_text(DUMP.format("element ", "H", "He"))
+    assert read_structure(str(path)).get_chemical_symbols() == ["H", "He"]
+    with pytest.raises(InputError, match="a file of LAMMPS, which states no unit of velocities"):
+        read_structure(str(path), str(path))
+
+
+CIF = """data_x
+_cell_length_a 5.6
+_cell_length_b 5.6
+_cell_length_c 5.6
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_space_group_name_H-M_alt 'P 1'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+_atom_site_occupancy
+Cl1 Cl 0.5 0.5 0.5 1.0
+Na1 Na 0.0 0.0 0.0 {}
+{}"""
+
+
+def test_partly_occupied_sites_are_refused(tmp_path):
+    path = tmp_path / "x.cif"
+    path.write_text(CIF.format("1.0", ""))
+    assert len(read_structure(str(path))) == 2
+    for share, other in (("0.5", "K1 K 0.0 0.0 0.0 0.5\n"), ("0.7", "")):
+        path.write_text(CIF.format(share, other))
+        with pytest.raises(InputError, match=r"has a partly occupied site .*ordered cell first"):
+            read_structure(str(path))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.images import ISOTOPES_U, Image, file_and_index, read_images
+from ncforce_ipi.reading.images import ISOTOPES_U, Image, file_and_index, is_lammps, read_images
 from ncforce_ipi.reading.orientation import Turn, turn_of
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
@@ -70,6 +70,11 @@ def _of_images(source: str, path: Path) -> _Moving:
     atoms = image.atoms
     if not atoms.has("momenta"):
         raise InputError(f"{path} has no velocities; give a file with velocities or momenta")
+    if is_lammps(atoms):
+        raise InputError(
+            f"{path} is a file of LAMMPS, which states no unit of velocities; give extxyz with "
+            "momenta: read it with ASE and its units, and write that"
+        )
     cell = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
     return _Moving(atoms.get_chemical_symbols(), atoms.get_momenta(), cell, image.step)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 ISOTOPES_U = {"D": 2.01410177812, "T": 3.01604927791}  # of H; AME 2020
+FULL = 0.999  # of an occupancy, which has three digits
 _IPI_TITLE = re.compile(r"(\w+)\{(\w*)\}")
 _STEP = re.compile(r"\bStep:\s*(\d+)")
 
@@ -191,8 +192,40 @@ def _step_of(atoms: Atoms) -> int | None:
     return int(stated) if whole else None  # type: ignore[arg-type]
 
 
+def is_lammps(atoms: Atoms) -> bool:
+    """Whether they come from a file of LAMMPS, which states no units."""
+    return "type" in atoms.arrays and ("timestep" in atoms.info or "id" in atoms.arrays)
+
+
+def _check_elements(atoms: Atoms, path: Path) -> None:
+    """Refuse elements that ASE has made up, and sites that may be of several."""
+    numbered = is_lammps(atoms) and "masses" not in atoms.arrays
+    same = numbered and np.array_equal(atoms.arrays["type"], atoms.numbers)
+    if same and not _has_elements(path):
+        raise InputError(
+            f"{path} has types of atoms, no elements (ASE takes type 1 for H, 2 for He, ...); "
+            "write the dump with a column element (dump_modify ... element)"
+        )
+    sites = atoms.info.get("occupancy") or {}
+    for site in sites.values() if isinstance(sites, dict) else ():
+        if isinstance(site, dict) and (len(site) > 1 or min(site.values(), default=1.0) < FULL):
+            names = ", ".join(f"{share:g} {name}" for name, share in sorted(site.items()))
+            raise InputError(
+                f"{path} has a partly occupied site ({names}); expected one atom on each site: "
+                "make an ordered cell first"
+            )
+
+
+def _has_elements(path: Path) -> bool:
+    """Whether the first frame of a dump of LAMMPS has columns that say them."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        columns = next((line.split() for line in file if line.startswith("ITEM: ATOMS")), [])
+    return not {"element", "mass"}.isdisjoint(columns)
+
+
 def _checked(atoms: Atoms, path: Path) -> Atoms:
     """With masses from a column ``mass`` too, which ASE leaves aside; all numbers finite."""
+    _check_elements(atoms, path)
     numbers = [atoms.positions, atoms.cell.array]
     if "mass" in atoms.arrays:
         given = atoms.arrays.pop("mass").astype(float)
