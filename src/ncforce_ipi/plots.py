@@ -86,6 +86,16 @@ def shades(n: int) -> list[str]:
     return [to_hex(scale(x)) for x in np.linspace(0.0, 0.9, n)]
 
 
+def words(text: str) -> str:
+    """A name from a file as a label: no mathematics, and none that matplotlib leaves out."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def of_pair(symbols: str) -> str:
+    """g(r) of a pair as mathematics, ``g_OH(r)``; in plain words where a name is no word."""
+    return f"$g_\\mathrm{{{symbols}}}(r)$" if symbols.isalnum() else f"g(r) of {words(symbols)}"
+
+
 def figure(
     n_rows: int, n_columns: int = 1, *, height_in: float = PANEL_HEIGHT_IN, share_x: bool = False
 ) -> tuple[Figure, list[Axes]]:

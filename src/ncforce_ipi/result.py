@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from ncforce_ipi.provenance import Provenance
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FORMULA = re.compile(r"[=@]|[+-](?![\d.]*$)")
+"""What a spreadsheet takes for a formula; a quote before it makes it text there."""
 PLOTS = (".png", ".pdf", ".svg")
 
 
@@ -103,7 +106,12 @@ class Targets:
 def table(lines: Sequence[tuple[str, str]]) -> str:
     """Aligned lines of labels and texts."""
     width = max((len(label) for label, _ in lines), default=0) + 2
-    return "".join(f"{label:<{width}}{text}\n" for label, text in lines)
+    return "".join(f"{plain_text(label):<{width}}{plain_text(text)}\n" for label, text in lines)
+
+
+def plain_text(text: str) -> str:
+    r"""Text without control characters, which a name may bring to a terminal: ``\x1b``."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def write(result: Result, targets: Targets, provenance: Provenance) -> list[Path]:
@@ -135,9 +143,9 @@ def write_csv(path: Path, columns: Mapping[str, Any], provenance: Provenance) ->
     Columns are arrays or lists of numbers or text; None is an empty cell.
     """
     text = io.StringIO()
-    text.writelines(f"# {line}\n" for line in provenance.lines())
+    text.writelines(f"# {plain_text(line)}\n" for line in provenance.lines())
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(_cell(name) for name in columns)
     for row in zip(*columns.values(), strict=True):
         writer.writerow(_cell(value) for value in row)
     path.write_text(text.getvalue(), encoding="utf-8")
@@ -147,7 +155,10 @@ def write_csv(path: Path, columns: Mapping[str, Any], provenance: Provenance) ->
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else f"{value:.10g}"
+    if not isinstance(value, str):
+        return f"{value:.10g}"
+    text = plain_text(value)
+    return f"'{text}" if FORMULA.match(text) else text
 
 
 def plain(value: Any) -> Any:

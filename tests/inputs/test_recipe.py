@@ -463,3 +463,33 @@ def test_barostats(barostat, mode, baro):
     fixed = found.findtext("hfix")
     assert (fixed is not None) == (barostat == "in-plane")
     assert "--direct-virial" in text_  # both components push the cell
+
+
+ODD_NAMES = ("a?>b", "a--b", "--> <x", "]]>&amp;<", "a&b'\"", "x?'>", "-?>-?>-", "?>", "å?>水")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_any_name_of_a_model_makes_xml_whose_commands_a_shell_reads(name):
+    xml = input_xml(recipe(model=name, family="mace"), ATOMS)
+    parser = ElementTree.XMLPullParser(events=("pi",))
+    parser.feed(xml)
+    said = [found.text.split(maxsplit=1) for _, found in parser.read_events()]
+    (words,) = [words for target, words in said if target == "second"]
+    read = subprocess.run(
+        ["bash", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert read[read.index("--model") + 1] == name
+
+
+@pytest.mark.parametrize("text", ["a--b", "a-----b", "-", "ends-", "--> <evil/> <!--", "plain"])
+def test_no_text_ends_a_comment(text):
+    from ncforce_ipi.inputs.templates import fill
+
+    xml = fill("thermostat_gle", {"text": text, "n": 1, "matrix": "1"})
+    root = ElementTree.fromstring(f"<all>{xml}</all>")
+    assert [child.tag for child in root] == ["thermostat"]
+
+
+def test_a_control_character_is_refused():
+    with pytest.raises(InputError, match=r"would not be XML .*: is there a control character"):
+        input_xml(recipe(model="a\x1bb", family="mace"), ATOMS)

@@ -22,7 +22,7 @@ from ncforce_ipi.inputs.motion import motion_xml, title
 from ncforce_ipi.inputs.outputs import outputs_xml
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.service import Service
-from ncforce_ipi.inputs.templates import fill
+from ncforce_ipi.inputs.templates import fill, in_instruction, require_xml
 from ncforce_ipi.inputs.velocities import velocities_xyz
 from ncforce_ipi.models import identity
 from ncforce_ipi.provenance import printable
@@ -82,7 +82,7 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "version": __version__,
             "plan_text": _plan_text(plan),
             "driver_commands": "\n".join(
-                f"<?{ordinal} {shlex.join(words)} ?>"
+                f"<?{ordinal} {in_instruction(shlex.join(words))} ?>"
                 for ordinal, words in zip(ORDINALS, commands, strict=False)
             ),
             "outputs": outputs_xml(plan, recipe.ensemble, species, recipe.force_stride),
@@ -96,7 +96,8 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "motion": motion_xml(plan, recipe.ensemble, recipe.temperature_K, atoms),
         },
     )
-    return printable(text) + "\n"
+    return require_xml(printable(text) + "
+")
 
 
 def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:

@@ -34,7 +34,7 @@ def drifts(runs: Sequence[RunDrift]) -> Figure:
     for rank, run in enumerate(runs):
         shade = plots.PALETTE[rank % len(plots.PALETTE)]
         line = plots.colour("line", rank)
-        label = run.name if len(runs) > 1 else None
+        label = plots.words(run.name) if len(runs) > 1 else None
         time_ps, values = plots.thin(run.whole.time_ps, run.whole.temperature_K)
         heat.plot(time_ps, values, color=shade, linewidth=0.8, alpha=0.6, label=label)
         plots.trend(heat, run.temperature, "K/ps", line)
@@ -66,7 +66,9 @@ def powers(runs: Sequence[RunPower]) -> Figure:
     for rank, run in enumerate(runs):
         time_ps, values = plots.thin(run.series.time_ps, run.work_meV)
         shade = plots.PALETTE[rank % len(plots.PALETTE)]
-        panel.plot(time_ps, values, color=shade, linewidth=0.9, alpha=0.7, label=run.name)
+        panel.plot(
+            time_ps, values, color=shade, linewidth=0.9, alpha=0.7, label=plots.words(run.name)
+        )
         start = np.asarray(run.series.conserved_meV)[0]
         if not run.power.with_potential and run.series.potential_meV is not None:
             start = start - run.series.potential_meV[0]
@@ -92,7 +94,7 @@ def radial_distributions(
         panel.axhline(1.0, color="0.6", linewidth=0.8, zorder=0)
         plots.band(panel, rdf.r_A, rdf.g, rdf.error, plots.PALETTE[rank % len(plots.PALETTE)])
         beyond = float(rdf.g[rdf.r_A > BEYOND_MOLECULE_A].max(initial=1.0))
-        panel.set(ylabel=f"$g_\\mathrm{{{a}{b}}}(r)$", ylim=(0.0, 1.3 * beyond))
+        panel.set(ylabel=plots.of_pair(a + b), ylim=(0.0, 1.3 * beyond))
         peak = main_peak(rdf)
         if np.isfinite(peak.position):
             plots.mark(panel, peak.position, peak.height, f"{peak.position:.2f} Å")
@@ -101,7 +103,7 @@ def radial_distributions(
             half = 0.5 * (rdf.r_A[1] - rdf.r_A[0]) if len(rdf.r_A) > 1 else 0.0
             count.plot(rdf.r_A + half, rdf.coordination, "--", color="0.4", linewidth=1.2)
             count.spines["right"].set_visible(True)
-            count.set(ylabel=f"{b} around {a} (- -)", ylim=(0.0, None))
+            count.set(ylabel=plots.words(f"{b} around {a} (- -)"), ylim=(0.0, None))
     panels[-1].set(xlabel="distance $r$ (Å)", xlim=(0.0, None))
     return figure
 
@@ -120,7 +122,11 @@ def velocity_spectra(spectrum: Spectrum) -> Figure:
         zip(panels, shown.items(), strict=True)
     ):
         plots.band(panel, axis, density, error, plots.colour(name, rank))
-        label = "density of states\nof all atoms" if name == "all" else f"$c_{{vv}}$ of {name}"
+        label = (
+            "density of states\nof all atoms"
+            if name == "all"
+            else f"$c_{{vv}}$ of {plots.words(name)}"
+        )
         panel.set(ylabel=f"{label} (K cm)", ylim=(0.0, 1.25 * float(density.max())))
         if name == "H":
             for band, peak in hydrogen_peaks(spectrum).items():
@@ -154,7 +160,7 @@ def temperatures_and_distributions(
         frames = np.arange(len(series), dtype=np.float64) if time_ps is None else time_ps
         at, smooth_K = _running_mean(frames, series)
         shade, mean = plots.colour(name, rank), means[name]
-        words = f"{name}: {_short(mean)}"
+        words = f"{plots.words(name)}: {_short(mean)}"
         heat.plot(at, smooth_K, color=shade, linewidth=1.2, label=words.replace("+-", "±"))
         if np.isfinite(mean.error):
             band = (mean.value - mean.error, mean.value + mean.error)
@@ -167,7 +173,7 @@ def temperatures_and_distributions(
         shape.errorbar(
             found.scaled[seen], factor * found.density[seen],
             yerr=np.nan_to_num(factor * found.error[seen]),
-            fmt=".", color=shade, label=name + (f" / {10**rank}" if rank else ""),
+            fmt=".", color=shade, label=plots.words(name) + (f" / {10**rank}" if rank else ""),
         )  # fmt: skip
         shape.plot(found.scaled, factor * found.gaussian, color=shade, linewidth=1.0)
     shape.set(
@@ -200,9 +206,9 @@ def displacement(
         error = block_error(blocks, moved.weights)
         found = coefficients[name]
         plots.band(panel, moved.lag_ps, values, error, shade)
-        words = f"{name}: D = {with_error(found.value, found.error)} Å$^2$/ps"
+        words = f"{plots.words(name)}: D = {with_error(found.value, found.error)} Å$^2$/ps"
         if not np.isfinite(found.error):
-            words = f"{name}: D = {found.value:.3g} Å$^2$/ps"
+            words = f"{plots.words(name)}: D = {found.value:.3g} Å$^2$/ps"
         time_ps = moved.lag_ps[late]
         line = values[late].mean() + 6.0 * found.value * (time_ps - time_ps.mean())
         panel.plot(time_ps, line, "--", color="black", linewidth=1.2)

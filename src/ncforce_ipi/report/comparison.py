@@ -136,7 +136,7 @@ def _draw_runs(entries: Sequence[Entry], named: bool) -> Figure:
     figure, (energy, heat) = plots.figure(2, share_x=True)
     conserved = []
     for entry, shade in zip(entries, _shades(entries, named), strict=True):
-        label = entry.name if named else entry.kind
+        label = plots.words(entry.name) if named else entry.kind
         if entry.series.conserved_meV is not None:
             energy.plot(*plots.thin(entry.time_ps, entry.series.conserved_meV), color=shade)
             conserved.append(entry.series.conserved_meV)

@@ -52,7 +52,7 @@ def overlaid(named: Sequence[tuple[str, Result]], verb: str) -> Figure:
             error = columns.get(_error_of(name), np.full(len(y), np.nan))
             x, y, error = plots.thin(x, y, error)
             plots.band(panel, x, y, error, shades[rank])
-            panel.lines[-1].set_label("_" if run in shown else run)
+            panel.lines[-1].set_label("_" if run in shown else plots.words(run))
             shown.add(run)
         panel.set(ylabel=_pretty(name))
         if name not in NAMES:
@@ -92,5 +92,5 @@ def _pretty(column: str) -> str:
     if column in NAMES:
         return NAMES[column]
     if column.startswith("g_"):
-        return f"$g_\\mathrm{{{column[2:]}}}(r)$"
-    return f"$c_{{vv}}$ of {column.split('_')[1]} (K cm)"
+        return plots.of_pair(column[2:])
+    return f"$c_{{vv}}$ of {plots.words(column.removeprefix('cvv_').removesuffix('_K_cm'))} (K cm)"
