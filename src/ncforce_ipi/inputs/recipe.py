@@ -96,8 +96,7 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "motion": motion_xml(plan, recipe.ensemble, recipe.temperature_K, atoms),
         },
     )
-    return require_xml(printable(text) + "
-")
+    return require_xml(printable(text) + "\n")
 
 
 def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
