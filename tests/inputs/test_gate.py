@@ -1,6 +1,9 @@
 """The gate of structures: what files say is used, refused or said, and all of it is turned."""
 
+import bz2
+import gzip
 import logging
+import lzma
 
 import ase.io
 import numpy as np
@@ -186,6 +189,26 @@ def test_xyz_of_ipi_has_units_of_ipi(tmp_path, unit):
     frames = read_frames([str(path)])
     assert [frame.name for frame in frames] == ["md.pos_0.xyz@0", "md.pos_0.xyz@1"]
     np.testing.assert_allclose(frames[0].structure.cell, atoms.cell.array, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("opener", "suffix"), [(gzip.open, "gz"), (bz2.open, "bz2"), (lzma.open, "xz")]
+)
+def test_compressed_files_are_what_they_are(tmp_path, opener, suffix):
+    """Units of i-PI's xyz too, which a reader of xyz would take for A."""
+    head = "# CELL(abcABC): 18 18 18 90 90 90 Step: 3 Bead: 0 positions{atomic_unit} "
+    text = f"2\n{head}cell{{atomic_unit}}\nAr 0 0 0\nAr 9 0 0\n"
+    ase.io.write(tmp_path / "plain.extxyz", argon())
+    for name, content in (
+        ("md.xyz", text.encode()), ("start.extxyz", (tmp_path / "plain.extxyz").read_bytes()),
+    ):  # fmt: skip
+        with opener(tmp_path / f"{name}.{suffix}", "wb") as file:
+            file.write(content)
+    found = read_structure(str(tmp_path / f"md.xyz.{suffix}"))
+    np.testing.assert_allclose(found.positions[1], [9 * BOHR_A, 0, 0], rtol=1e-8)
+    np.testing.assert_allclose(found.cell.lengths(), 18 * BOHR_A, rtol=1e-8)
+    file = str(tmp_path / f"start.extxyz.{suffix}")
+    np.testing.assert_allclose(read_structure(file, file).positions, argon().positions, atol=1e-8)
 
 
 def test_isotopes_of_ipi_and_names_that_are_no_elements(tmp_path):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.compressed import readable
 from ncforce_ipi.reading.images import ISOTOPES_U, Image, file_and_index, is_lammps, read_images
 from ncforce_ipi.reading.orientation import Turn, turn_of
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
@@ -54,7 +55,7 @@ def read_velocities(source: str, atoms: Atoms, image: Image, turn: Turn) -> Arra
     path, index = file_and_index(source)
     if not path.is_file():
         raise InputError(f"{path} is missing; expected a file with velocities")
-    if path.suffix in (".xyz", ".extxyz"):
+    if readable(path).suffix in (".xyz", ".extxyz"):
         found = _of_trajectory(path, index, atoms, image)
     else:
         found = _of_images(source, path)

@@ -6,9 +6,7 @@ step of a frame.  Masses, momenta and constraints stay on the atoms; who reads d
 
 from __future__ import annotations
 
-import io
 import itertools
-import lzma
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import numpy as np
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.commentline import title_of
+from ncforce_ipi.reading.compressed import readable
 from ncforce_ipi.reading.frameheader import NAMES
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 from ncforce_ipi.species import NUMBERS
@@ -75,8 +74,9 @@ def read_images(source: str, default: str = ":") -> list[Image]:
     index = given or default
     if not path.is_file():
         raise InputError(f"structure {source!r} is not a file; give FILE or FILE@INDEX")
+    plain = readable(path)
     try:
-        found = _of_ipi(path, index) if _is_ipi(path) else _of_ase(path, index)
+        found = _of_ipi(plain, index) if _is_ipi(plain) else _of_ase(plain, index)
     except InputError:
         raise
     except Exception as err:  # ASE's readers raise anything
@@ -85,7 +85,7 @@ def read_images(source: str, default: str = ":") -> list[Image]:
         raise InputError(f"structure {source} has no frame; expected one")
     places = _places(index)
     return [
-        Image(f"{path.name}@{next(places)}", _checked(atoms, path), step) for atoms, step in found
+        Image(f"{path.name}@{next(places)}", _checked(atoms, plain), step) for atoms, step in found
     ]
 
 
@@ -155,10 +155,13 @@ def _images(path: Path, index: str) -> Any:
 
     if path.suffix == ".pdb":
         _check_unit(path)
-    if path.suffix != ".xz":
-        return read(path, index)
-    text = lzma.decompress(path.read_bytes()).decode()  # ASE reads a compressed stream by lines
-    return read(io.StringIO(text), index, format="extxyz")
+    return read(path, index, format=None if path.suffix else _guess(path))
+
+
+def _guess(path: Path) -> str | None:
+    """extxyz where a file without an ending begins with a number; else ASE finds out."""
+    with path.open("rb") as file:
+        return "extxyz" if file.readline(64).strip().isdigit() else None
 
 
 def _check_unit(path: Path) -> None:

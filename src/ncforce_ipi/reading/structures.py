@@ -68,7 +68,7 @@ def read_frames(sources: list[str], most: int | None = None) -> list[Frame]:
     Parameters
     ----------
     sources : ``FILE`` (all frames), ``FILE@INDEX`` (ASE's: ``@0``, ``@-1``, ``@::10``), files may
-        be compressed by xz
+        be compressed by gzip, bzip2 or xz
     most : number of frames to keep; None: all
 
     Raises
