@@ -852,6 +852,30 @@ def test_bounded_wait(tmp_path):
         assert time.monotonic() - start < 30  # the child sleeps 60 s
 
 
+@pytest.mark.parametrize("last_K", ["310.0", "nan"])
+def test_rows_that_no_launcher_watched(tmp_path, last_K, caplog):
+    """It was killed, and i-PI came to the end: the last row says whether that is an end."""
+    caplog.set_level("INFO")
+    plan = Plan("slow", 1, 0.5, 20)
+    job = replace(TestJob.job, directory=tmp_path, recipe=replace(TestJob.recipe, plan=plan))
+    record = to_record(job) | {"state": "running", "n_atoms": 2, "segments": [], "steps_done": 0}
+    write_outputs(tmp_path, 20)
+    checkpoint(tmp_path, "RESTART", 20)
+    (tmp_path / "m.pt").write_text("")
+    record["driver"]["model"] = str(tmp_path / "m.pt")
+    records.save(tmp_path, record)
+    (tmp_path / "simulation.out").write_text(f"{HEADER}{row(0)}  20.0 0.08 1.0 {last_K}\n")
+    ending = run.go_on(tmp_path).ending
+    now = read_record(tmp_path)
+    assert "the launcher of the run in" in caplog.text
+    assert now["steps_done"] == 20
+    if last_K == "nan":
+        assert (now["state"], now["unphysical"]) == ("stopped", True)
+        assert "is not finite" in ending.reason
+    else:
+        assert now["state"] == "finished"
+
+
 def test_a_recovery_without_a_checkpoint_says_both(monkeypatch, tmp_path):
     """Why i-PI was given up, and why it can't go on."""
     job = replace(TestJob.job, directory=tmp_path)

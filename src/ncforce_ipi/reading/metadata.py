@@ -177,7 +177,7 @@ def _of_system(system: Element) -> RunMetadata:
     names, masses = _atoms(system)
     pairs = dict(zip(names, masses, strict=True))
     beads, initial = system.find("beads"), system.find("initialize")
-    dynamics, kelvin = system.find(".//dynamics"), system.find("ensemble/temperature")
+    dynamics, kelvin = _dynamics(system), system.find("ensemble/temperature")
     step = None if dynamics is None else dynamics.find("timestep")
     step_fs = None if dynamics is None else units.ATOMIC_TIME_FS  # i-PI leaves its default out
     if step is not None:
@@ -197,6 +197,14 @@ def _of_system(system: Element) -> RunMetadata:
         fixed_com=(system.findtext(".//fixcom") or "True").strip().lower() == "true" and not fixed,
         fixed=fixed,
     )
+
+
+def _dynamics(system: Element) -> Element | None:
+    """How atoms move in time; an empty element where i-PI leaves all of it out, as default."""
+    found = system.find(".//dynamics")
+    if found is None and any(one.get("mode") == "dynamics" for one in system.iter("motion")):
+        return Element("dynamics")
+    return found
 
 
 def _atoms(system: Element) -> tuple[list[str], list[float]]:
