@@ -15,7 +15,7 @@ _PIECE = re.compile(
     r"""(?P<blank>\s+) | (?P<equals>=)
       | "[^"\\]*(?:\\.[^"\\]*)*"? | '[^'\\]*(?:\\.[^'\\]*)*'?
       | \{[^}\\]*(?:\\.[^}\\]*)*\}? | \[[^]\\]*(?:\\.[^]\\]*)*\]?
-      | \\.? | [^\s="'{\[\\]+""",
+      | (?:\\.)+ | \\ | [^\s="'{\[\\]+""",
     re.DOTALL | re.VERBOSE,
 )
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
@@ -59,23 +59,23 @@ class Title:
 
 def keys_and_values(comment: str) -> dict[str, str]:
     """Split ``key=value``, values in quotes, braces or brackets; ``T`` for a key without one."""
-    pairs: list[list[str]] = []
+    pairs: list[list[list[str]]] = []  # of keys and values, in pieces
     fresh = True  # whether a new pair begins
     for match in _PIECE.finditer(comment):
         piece = match.group()
         if match["equals"]:
             if pairs:
-                pairs[-1].append("")
+                pairs[-1].append([])
             fresh = False
         elif match["blank"]:
-            fresh = fresh or not pairs or pairs[-1][-1] != ""
+            fresh = fresh or not pairs or pairs[-1][-1] != []
         elif fresh or not pairs:
-            pairs.append([_plain(piece)])
+            pairs.append([[_plain(piece)]])
             fresh = False
         else:
-            pairs[-1][-1] += _plain(piece)
-            fresh = len(piece) == 2 and piece[0] in _CLOSING  # empty quotes are a value too
-    return {pair[0]: "=".join(pair[1:]) if len(pair) > 1 else "T" for pair in pairs}
+            pairs[-1][-1].append(_plain(piece))
+    words = (["".join(pieces) for pieces in pair] for pair in pairs)
+    return {key: "=".join(values) if values else "T" for key, *values in words}
 
 
 def _plain(piece: str) -> str:

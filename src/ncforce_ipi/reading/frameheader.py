@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.commentline import Title, keys_and_values, title_of
-from ncforce_ipi.reading.framesearch import head_at, next_line
+from ncforce_ipi.reading.framesearch import first_frame
 from ncforce_ipi.reading.frameunits import (
     COLUMNS,
     DEFAULT_UNITS,
@@ -124,8 +124,8 @@ def first_header(
     path: Path, file: BinaryIO, wanted: str | None, unit: str | None
 ) -> tuple[Header, str]:
     """Meaning of the first frame's comment line, and the unit of times that it states, or none."""
-    offset = next_line(file.fileno(), 0)
-    comment = head_at(path, file.fileno(), offset).partition(b"\n")[2]
+    _, first, whole = first_frame(path, file.fileno())
+    comment = (whole if whole.head else first).comment
     header = read_header(path, comment, wanted, unit)
     keys = keys_and_values(comment.decode("utf-8", "replace"))
     return header, stated_units(path, keys.get("units")).get("time", "")

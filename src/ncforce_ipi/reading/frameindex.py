@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.commentline import step_in
-from ncforce_ipi.reading.framesearch import Place, Search, atoms_of, head_at, next_line
+from ncforce_ipi.reading.framesearch import Place, Search, atoms_of, first_frame
 
 FEWEST_AHEAD, MOST_AHEAD = 2, 512  # frames looked for at once
 MOST_AHEAD_BYTES = 1 << 22  # of their first two lines
@@ -54,13 +54,23 @@ def index_frames(path: Path, file: BinaryIO) -> Index:
         only some say a step.
     """
     found, cuts = array("q"), array("q")  # numbers: a list of tuples would take ten times as much
-    search, place = _first(path, file)
+    search, first, place = first_frame(path, file.fileno())
+    if place != first:
+        cuts.append(first.offset)
+    numbered = step_in(place.comment) is not None
     pitch, size = -1, -1  # from a frame to the next one, and of its text
     while place.head:
         if atoms_of(place.head) != search.n_atoms:
             _refuse_other_number(search, place, len(found) // 4)
-        if pitch >= 0 and len(steps := _alike(file, place.offset, place.head, pitch)):
-            own = steps if search.numbered else None
+            cuts.append(place.offset)
+            place = search.next_whole(place.offset)
+            continue
+        if (
+            pitch > 0
+            and place.head.count(b"\n") == 2
+            and len(steps := _alike(file, place.offset, place.head, pitch))
+        ):
+            own = steps if numbered else None
             _add(found, own, place, pitch, size, len(steps))
             place = search.place(place.offset + len(steps) * pitch)
         end = place.offset + size
@@ -73,24 +83,10 @@ def index_frames(path: Path, file: BinaryIO) -> Index:
                 continue
             end, following = whole
             pitch, size = following.offset - place.offset, end - place.offset
-        _add(found, _own_step(search, place), place, pitch, size, 1)
+        _add(found, _own_step(search, place, numbered), place, pitch, size, 1)
         place = following
     frames = np.array(found, dtype=np.int64).reshape(-1, 4)  # (frame, step|byte|head|size)
-    return Index(frames[:, 0], frames[:, 1:], search.numbered, np.array(cuts, dtype=np.int64))
-
-
-def _first(path: Path, file: BinaryIO) -> tuple[Search, Place]:
-    """What the first frame says that holds for all, and its place."""
-    n_bytes = os.fstat(file.fileno()).st_size
-    offset = next_line(file.fileno(), 0)
-    head = head_at(path, file.fileno(), offset)
-    n_atoms = atoms_of(head)
-    if not n_atoms:
-        raise InputError(f"{path} begins with {head[:40]!r}; expected a number of atoms")
-    comment = head.partition(b"\n")[2]
-    numbered = step_in(comment) is not None
-    search = Search(path, file.fileno(), n_bytes, n_atoms, comment[:40], numbered)
-    return search, Place(offset, head)
+    return Index(frames[:, 0], frames[:, 1:], numbered, np.array(cuts, dtype=np.int64))
 
 
 def _refuse_other_number(search: Search, place: Place, n_before: int) -> None:
@@ -102,10 +98,10 @@ def _refuse_other_number(search: Search, place: Place, n_before: int) -> None:
         )
 
 
-def _own_step(search: Search, place: Place) -> NDArray[np.int64] | None:
+def _own_step(search: Search, place: Place, numbered: bool) -> NDArray[np.int64] | None:
     """The step that a frame says, ``(1,)``; None where the frames say none."""
-    match = step_in(place.head)
-    if (match is not None) != search.numbered:
+    match = step_in(place.comment)
+    if (match is not None) != numbered:
         raise InputError(
             f"{search.path}: the frame at byte {place.offset} says "
             f"{'a' if match else 'no'} step and others say {'none' if match else 'one'}: "

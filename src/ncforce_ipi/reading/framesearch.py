@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.commentline import step_in
 
 HEAD_BYTES = 1024
 BLOCK_BYTES = 1 << 20
@@ -26,7 +25,6 @@ _COUNT_LINE = re.compile(rb"\n[ \t]*\d{1,18}[ \t]*\r?\n")
 MOST_COUNT_BYTES = 24  # of a line with a number of atoms
 USUAL_BYTES = 100  # of an atom's line, or less
 _ATOM_BYTES = 2  # of a line at the very least
-_LIKE_BYTES = 6  # of a comment line that begins as others do
 
 
 def atoms_of(head: bytes) -> int | None:
@@ -63,16 +61,12 @@ class Search:
     file : its descriptor
     n_bytes : its length
     n_atoms : of each frame
-    comment : how the first comment line begins
-    numbered : whether comment lines say a step
     """
 
     path: Path
     file: int
     n_bytes: int
     n_atoms: int
-    comment: bytes
-    numbered: bool
 
     def following(self, end: int) -> Place | None:
         """What follows a frame that ends there; None if none can end there.
@@ -85,8 +79,10 @@ class Search:
         head = head_at(self.path, self.file, offset)
         if not head or atoms_of(head) == self.n_atoms:
             return Place(offset, head)
-        # a cut number of atoms at the end of the file, or a frame of another number of atoms
-        if head.isdigit() or self.stranger(Place(offset, head)) is not None:
+        # the number cut at the end of the file, or cut and followed by a whole one (1192 of 192)
+        count = head.partition(b"\n")[0].strip()
+        cut = head.isdigit() or (count.isdigit() and count.endswith(b"%d" % self.n_atoms))
+        if cut or self.stranger(Place(offset, head)) is not None:
             return Place(offset, head)
         return None
 
@@ -120,8 +116,7 @@ class Search:
                 if match.start() >= last and len(text) == BLOCK_BYTES:
                     break
                 place = self.place(offset + match.start())
-                alone = not text[: match.start()].rpartition(b"\n")[2].strip()
-                if (alone or self._like(place.head)) and self.whole(place) is not None:
+                if self.whole(place) is not None:
                     return place
             offset += last if len(text) == BLOCK_BYTES else len(text)
         return Place(self.n_bytes, b"")
@@ -129,13 +124,6 @@ class Search:
     def place(self, offset: int) -> Place:
         """A place in the file with the two lines there."""
         return Place(offset, head_at(self.path, self.file, offset))
-
-    def _like(self, head: bytes) -> bool:
-        """Whether the comment line of a head is one: with a step, or like the first."""
-        comment = head.partition(b"\n")[2]
-        if self.numbered:
-            return step_in(comment) is not None
-        return comment[:_LIKE_BYTES].strip() == self.comment[:_LIKE_BYTES].strip()
 
     def _lines_end(self, offset: int) -> int | None:
         """Where as many lines as atoms end; None if there aren't so many, or one is a count."""
@@ -179,6 +167,24 @@ class Search:
 def _decimals(word: bytes) -> int:
     """Letters after the point of a number, those of its exponent included."""
     return len(word.partition(b".")[2])
+
+
+def first_frame(path: Path, file: int) -> tuple[Search, Place, Place]:
+    """The search for frames like the first one, that place, and the first whole frame.
+
+    Raises
+    ------
+    InputError
+        The file doesn't begin with a number of atoms.
+    """
+    offset = next_line(file, 0)
+    head = head_at(path, file, offset)
+    n_atoms = atoms_of(head)
+    if not n_atoms:
+        raise InputError(f"{path} begins with {head[:40]!r}; expected a number of atoms")
+    search, place = Search(path, file, os.fstat(file).st_size, n_atoms), Place(offset, head)
+    whole = place if search.whole(place) is not None else search.next_whole(offset)
+    return search, place, whole
 
 
 def next_line(file: int, offset: int) -> int:
