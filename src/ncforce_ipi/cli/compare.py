@@ -109,7 +109,7 @@ def run_all(
     compare.check(args.out, all_jobs, resume=args.resume, force=args.force)
     if args.resume:
         compare.check_begun(all_jobs)
-    checked = {job.name: runs.check(job) for job in all_jobs if not args.resume}
+    checked = {} if args.resume else runs.check_all(all_jobs)
     with compare.claimed(args.out, all_jobs, resume=args.resume, force=args.force):
         failures = []
         for job in all_jobs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,9 +68,24 @@ class Checked:
     record: Record
 
 
-def check(job: Job) -> Checked:
-    """Read and check all that a new run needs; touches nothing."""
-    atoms = read_structure(job.structure, job.velocities)
+def check_all(jobs: Sequence[Job]) -> dict[str, Checked]:
+    """Check jobs of one start, which is read once, by their names."""
+    checked: dict[str, Checked] = {}
+    for job in jobs:
+        first = next(iter(checked.values()), None)
+        checked[job.name] = check(job, first.atoms if first else None)
+    return checked
+
+
+def check(job: Job, atoms: Atoms | None = None) -> Checked:
+    """Read and check all that a new run needs; touches nothing.
+
+    Parameters
+    ----------
+    atoms : of the start, where it was read already
+    """
+    if atoms is None:
+        atoms = read_structure(job.structure, job.velocities)
     check_addresses(job.recipe.transport, job.recipe.plan.components)
     found = preflight.check(job.recipe, atoms)
     input_xml(job.recipe, atoms)
