@@ -6,12 +6,17 @@ import tidynamics
 
 from ncforce_ipi.analysis.diffusion import (
     Diffusion,
-    displacements,
     einstein,
     finite_size_correction,
     from_spectrum,
+)
+from ncforce_ipi.analysis.displacement import (
+    MOST_IN_SERIES,
+    displacements,
+    line_weights,
     squared_displacement,
 )
+from ncforce_ipi.analysis.statistics import mean_of
 from ncforce_ipi.analysis.vdos import velocity_spectra
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
@@ -42,12 +47,14 @@ def test_crystal_of_oscillators_swings_and_does_not_diffuse():
     positions = 0.1 * np.sqrt(2.0) * np.cos(omega_per_fs * time_fs + phases)  # <u^2> = 0.01 A^2
     positions += 5.0 * np.arange(n_atoms)[:, None]
     moved = displacements(
-        np.split(positions, 4), np.array(["Al"] * n_atoms), time_step_fs=step_fs, n_lags=300
-    )
+        [np.split(positions, 4)], np.array(["Al"] * n_atoms),
+        time_step_fs=step_fs, n_lags=300, from_ps=0.0,
+    )  # fmt: skip
     swing = 6.0 * 0.01 * (1.0 - np.cos(omega_per_fs * 1e3 * moved.lag_ps))
-    # periods don't divide the blocks: sin(omega t_block) / (omega t_block) is 5e-3
+    # periods don't divide the run: sin(omega t) / (omega t) is 1e-3
     np.testing.assert_allclose(moved.squared_A2["Al"], swing, atol=0.01 * swing.max())
-    assert abs(einstein(moved, 0.0)["Al"].value) < 1e-3
+    # Hann's windows of 2.1 periods leave 2 % of a cosine of 0.06 A^2 in a slope over 0.3 ps
+    assert abs(einstein(moved)["Al"].value) < 0.02 * 0.06 / 0.3 / 6.0
 
 
 def test_ratio_of_two_coefficients_has_both_errors():
@@ -67,21 +74,86 @@ def test_walkers_have_their_diffusion_coefficient():
     fast, slow = walkers(0.5, 4000, 40, 20.0, 1), walkers(0.1, 4000, 20, 20.0, 2)
     positions = np.concatenate([fast, slow], axis=1)
     species = np.array(["H"] * 40 + ["O"] * 20)
-    found = einstein(
-        displacements(np.split(positions, 8), species, time_step_fs=20.0, n_lags=50), 0.2
+    moved = displacements(
+        [np.split(positions, 8)], species, time_step_fs=20.0, n_lags=50, from_ps=0.2
     )
+    found = einstein(moved)
     for symbol, truth in (("H", 0.5), ("O", 0.1)):
         assert 0 < found[symbol].error < 0.1 * truth
         assert found[symbol].value == pytest.approx(truth, abs=4 * found[symbol].error)
 
 
-def test_fewer_than_four_blocks_have_no_error():
-    positions, species = walkers(0.5, 600, 5, 20.0, 4), np.array(["H"] * 5)
-    for n_blocks in (3, 4):
+def test_all_origins_of_a_run_count_whatever_the_blocks():
+    positions, species = walkers(0.5, 300, 5, 20.0, 4), np.array(["H", "H", "O", "O", "O"])
+    whole = squared_displacement(positions[:, :2], 40)
+    every = []
+    for cuts in ([], [150], [39, 41, 299], list(range(7, 300, 7))):
         moved = displacements(
-            np.array_split(positions, n_blocks), species, time_step_fs=20.0, n_lags=50
+            [np.split(positions, cuts)], species, time_step_fs=20.0, n_lags=40, from_ps=0.2
         )
-        assert np.isfinite(einstein(moved, 0.2)["H"].error) == (n_blocks == 4)
+        np.testing.assert_allclose(moved.squared_A2["H"], whole, rtol=1e-9, atol=1e-12)
+        assert moved.weights.sum(axis=0)[39] == 300 - 39
+        every.append(moved)
+    for moved in every:  # of the same series whatever the blocks, from the first with all lags on
+        np.testing.assert_allclose(moved.slopes["O"][0], every[0].slopes["O"][0], rtol=1e-9)
+        assert len(moved.slopes["O"][0]) == 300 - 39
+    lags, weights = line_weights(40, 0.02, 0.2, MOST_IN_SERIES)
+    series = [
+        weights
+        @ [np.mean(np.sum((positions[t, 2:] - positions[t - k, 2:]) ** 2, -1)) for k in lags]
+        for t in (39, 120, 299)
+    ]
+    np.testing.assert_allclose(every[0].slopes["O"][0][[0, 81, 260]], series, rtol=1e-9)
+
+
+def test_replicas_are_averaged_over_their_pairs():
+    runs = [walkers(0.5, n_frames, 5, 20.0, seed) for seed, n_frames in ((1, 300), (2, 100))]
+    species = np.array(["H"] * 5)
+    moved = displacements(
+        [[run] for run in runs], species, time_step_fs=20.0, n_lags=40, from_ps=0.2
+    )
+    one, other = (squared_displacement(run, 40)[39] for run in runs)
+    expected = (261 * one + 61 * other) / 322
+    assert moved.squared_A2["H"][39] == pytest.approx(expected, rel=1e-9)
+
+
+def test_weights_of_the_line():
+    """They take out an offset and give D of a line, whatever the lags."""
+    for n_lags, from_ps in ((51, 1.0), (9, 0.1), (400, 0.35)):
+        lags, weights = line_weights(n_lags, 0.1, from_ps)
+        assert lags[0] == round(10 * from_ps + 1e-9) or lags[0] == np.ceil(10 * from_ps)
+        assert lags[-1] == n_lags - 1
+        assert weights.sum() == pytest.approx(0.0, abs=1e-9)
+        assert weights @ (7.0 + 6.0 * 0.25 * 0.1 * lags) == pytest.approx(0.25, rel=1e-6)
+
+
+def test_intervals_of_walkers_hold_the_truth():
+    """95 % intervals of 120 runs; 10 or fewer miss with a probability of 0.94, 14 of 0.999."""
+    missed, errors, values = 0, [], []
+    for seed in range(120):
+        moved = displacements(
+            [[walkers(0.1, 600, 8, 100.0, seed)]], np.array(["Ar"] * 8),
+            time_step_fs=100.0, n_lags=31, from_ps=0.5,
+        )  # fmt: skip
+        found, series = einstein(moved)["Ar"], mean_of(moved.slopes["Ar"][0])
+        missed += abs(found.value - 0.1) > series.half_width(0.95)
+        errors.append(found.error)
+        values.append(found.value)
+    assert missed <= 14
+    # of 120 runs the standard deviation is known to 6.5 %; 4 of these, and a tenth for runs of
+    # about 25 memories, whose errors are made wider; some of these have none
+    assert np.nanmean(errors) == pytest.approx(np.std(values), rel=0.36)
+    assert np.mean(np.isnan(errors)) < 0.2
+    assert np.mean(values) == pytest.approx(0.1, abs=4 * np.std(values) / np.sqrt(120))
+
+
+@pytest.mark.parametrize(("n_frames", "enough"), [(150, False), (4000, True)])
+def test_short_runs_have_no_error(n_frames, enough):
+    positions, species = walkers(0.5, n_frames, 5, 20.0, 4), np.array(["H"] * 5)
+    moved = displacements([[positions]], species, time_step_fs=20.0, n_lags=50, from_ps=0.2)
+    found = einstein(moved)["H"]
+    assert np.isfinite(found.error) == enough
+    assert ("shorter than about 25 correlation times" in found.text()) != enough
 
 
 def test_langevin_particles_by_both_ways():
@@ -99,8 +171,10 @@ def test_langevin_particles_by_both_ways():
     truth = 1e3 * sigma**2 * step_fs * (0.5 + keep / (1 - keep))  # of these discrete steps
     assert truth == pytest.approx(1e3 * sigma**2 * tau_fs, rel=1e-3)  # k_B T tau / m
     species, masses_u = np.array(["Ar"] * n_atoms), np.full(n_atoms, mass_u)
-    moved = displacements(np.split(positions, 8), species, time_step_fs=step_fs, n_lags=400)
-    by_place = einstein(moved, 1.0)["Ar"]
+    moved = displacements(
+        [np.split(positions, 8)], species, time_step_fs=step_fs, n_lags=400, from_ps=1.0
+    )
+    by_place = einstein(moved)["Ar"]
     assert by_place.value == pytest.approx(truth, abs=4 * by_place.error)
     assert by_place.error < 0.1 * truth
     spectrum = velocity_spectra(
@@ -122,22 +196,28 @@ def test_finite_size_of_water():
     assert found == pytest.approx(0.0558, rel=0.01)
 
 
+def still(n_frames, n_lags, from_ps=0.0):
+    return displacements(
+        [[np.zeros((n_frames, 1, 3))]], np.array(["H"]),
+        time_step_fs=1.0, n_lags=n_lags, from_ps=from_ps,
+    )  # fmt: skip
+
+
+def test_what_stays_has_no_diffusion_and_no_error():
+    found = einstein(still(100, n_lags=10))["H"]
+    assert (found.value, found.error) == (0.0, 0.0)
+    assert found.text("A^2/ps") == "0 A^2/ps (constant)"
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: finite_size_correction(300.0, 0.0, 1.0), "box must be positive, got 0"),
         (lambda: finite_size_correction(300.0, 10.0, -1.0), "viscosity must be positive"),
+        (lambda: still(5, n_lags=10), "no run of 10 frames of positions"),
+        (lambda: still(0, n_lags=10), "no run of 10 frames of positions"),
         (
-            lambda: displacements(
-                [np.zeros((5, 1, 3))], np.array(["H"]), time_step_fs=1.0, n_lags=10
-            ),
-            "no block of 10 frames of positions",
-        ),
-        (
-            lambda: einstein(
-                displacements([np.zeros((9, 1, 3))], np.array(["H"]), time_step_fs=1.0, n_lags=9),
-                1.0,
-            ),
+            lambda: still(9, n_lags=9, from_ps=1.0),
             "lags end at 0.008 ps; expected two or more from 1 ps on",
         ),
     ],

@@ -18,9 +18,11 @@ from ncforce_ipi.errors import InputError
 FEWEST_LAGS = 8
 SHARE = 0.125
 """The longest lag in units of the run."""
-POINTS = 9
-"""Lags between which the line goes.  More gain little (all 41 of 1 to 5 ps: 9 % off the variance)
-and lean on the first two of them."""
+WINDOWS = 8
+"""Windows of lags whose mean displacements the line goes through.  What vibrates averages out:
+above 70 1/cm for a line from 1 to 5 ps, where fewer windows would do more, with larger errors."""
+MOST_LAGS, MOST_IN_SERIES = 1000, 41
+"""Lags that the line takes at most, and those of the series that its error comes from."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,10 @@ class Displacement:
     squared_A2 : ``(n_lags,)``, A^2, for each species, over all origins
     blocks_A2 : ``(n_blocks, n_lags)``, A^2, for each species: displacements that end in each block
     weights : ``(n_blocks, n_lags)``, pairs of frames of each block
-    line_lags, line_weights : ``(n_points,)``, frames and 1/ps: D is the weights' sum with the
+    line_lags, line_weights : ``(n_line,)``, frames and 1/ps: D is the weights' sum with the
         displacement at these lags
-    slopes : for each species and run ``(n_frames,)``, A^2/ps: the same sum of the displacements
-        that end in each frame, whose mean is D but for the ends of the run
+    slopes : for each species and run ``(n_frames,)``, A^2/ps: such a sum, over fewer lags, of the
+        displacements that end in each frame; its mean is D but for the ends of the run
     """
 
     lag_ps: NDArray[np.float64]
@@ -85,28 +87,28 @@ def _pair_sums(positions: NDArray[np.float64], n_lags: int) -> NDArray[np.float6
 
 
 def line_weights(
-    n_lags: int, time_step_ps: float, from_ps: float
+    n_lags: int, time_step_ps: float, from_ps: float, most: int = MOST_LAGS
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Lags, and what their mean squared displacements are multiplied with to give D.
 
-    Generalised least squares of a line with an offset: the covariance of displacements at lags
-    i <= j of free diffusion over a long run is proportional to i^2 (j - i/3) + i/3 (the squares of
-    the overlaps of two intervals of i and j steps, summed over all their shifts; Bulgarelli et
-    al.'s and kinisi's in the limit of a long run).  The offset is what cages and vibrations leave.
-    The same weights are right on average for any motion whose displacement is a line there.
-
-    64 walkers with 1000 frames of 0.1 ps, a line from 1 to 5 ps, 400 runs: the standard deviation
-    of D is {figures}
+    Generalised least squares of a line with an offset, through means over windows of lags.  The
+    covariance of displacements at the lags i <= j of free diffusion in a long run is proportional
+    to i^2 (j - i/3) + i/3: the squares of the overlaps of two intervals of i and j steps, summed
+    over their shifts.  The offset is what cages and vibrations leave.  The weights are right on
+    average for any motion whose displacement is a line there.  Source: Bullerjahn, von Buelow,
+    Hummer, J. Chem. Phys. 153, 024116 (2020); McCluskey et al., J. Chem. Theory Comput. 21, 79
+    (2025).
 
     Parameters
     ----------
     n_lags : number of lags from 0 on
     time_step_ps : ps, between frames
     from_ps : start of the line, ps
+    most : lags to take, spread evenly
 
     Returns
     -------
-    ``(n_points,)`` each; 1/ps
+    ``(n_line,)`` each; 1/ps
 
     Raises
     ------
@@ -114,16 +116,29 @@ def line_weights(
         Fewer than two lags there.
     """
     first = max(math.ceil(from_ps / time_step_ps - 1e-6), 1)
-    lags = np.unique(np.rint(np.linspace(first, n_lags - 1, POINTS)).astype(np.int64))
-    if len(lags) < 2 or first > n_lags - 2:
+    if first > n_lags - 2:
         raise InputError(
             f"diffusion: lags end at {time_step_ps * (n_lags - 1):g} ps; expected two or more from "
             f"{from_ps:g} ps on"
         )
+    count = min(most, n_lags - first)
+    lags = np.rint(np.linspace(first, n_lags - 1, count)).astype(np.int64)
     less, more = np.minimum.outer(lags, lags).astype(float), np.maximum.outer(lags, lags)
-    inverse = np.linalg.inv(less**2 * (more - less / 3.0) + less / 3.0)
-    line = np.stack([np.ones(len(lags)), 6.0 * time_step_ps * lags])  # offset and 6 D t
-    return lags, np.linalg.solve(line @ inverse @ line.T, line @ inverse)[1]
+    covariance = less**2 * (more - less / 3.0) + less / 3.0
+    line = np.stack([np.ones(len(lags)), 6.0 * time_step_ps * lags], axis=1)  # offset and 6 D t
+    means = _windows(len(lags))
+    inverse = np.linalg.inv(means @ covariance @ means.T)
+    lever = (means @ line).T @ inverse
+    return lags, np.linalg.solve(lever @ (means @ line), lever @ means)[1]
+
+
+def _windows(n_lags: int) -> NDArray[np.float64]:
+    """Hann's windows, each over half of the next, ``(n_windows, n_lags)``, rows adding to 1."""
+    n_windows = min(WINDOWS, n_lags)
+    half = (n_lags + 1) / (n_windows + 1)
+    off = (np.arange(1, n_lags + 1) - half * np.arange(1, n_windows + 1)[:, None]) / half
+    found = np.where(abs(off) < 1.0, 0.5 + 0.5 * np.cos(np.pi * off), 0.0)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def displacements(
@@ -152,8 +167,9 @@ def displacements(
     """
     time_step_ps = 1e-3 * time_step_fs
     line = line_weights(n_lags, time_step_ps, from_ps)
+    few = line_weights(n_lags, time_step_ps, from_ps, MOST_IN_SERIES)
     members = {str(symbol): species == symbol for symbol in np.unique(species)}
-    found = [_Sums(members, n_lags, line).of(run) for run in runs]
+    found = [_Sums(members, n_lags, few).of(run) for run in runs]
     counts = np.array([count for one in found for count in one.pairs])
     if n_lags < FEWEST_LAGS or not counts.size or not counts.sum(axis=0)[-1] > 0.0:
         raise InputError(

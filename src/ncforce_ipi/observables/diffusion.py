@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.diffusion import (
-    FEWEST_LAGS,
-    SHARE,
     Diffusion,
-    Displacement,
-    displacements,
     einstein,
     finite_size_correction,
     from_spectrum,
 )
+from ncforce_ipi.analysis.displacement import FEWEST_LAGS, SHARE, Displacement, displacements
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
+from ncforce_ipi.observables.places import Places
 from ncforce_ipi.observables.source import Replica
 from ncforce_ipi.observables.velocities import Transform, dof_of_species, kinetics, spectrum
 from ncforce_ipi.reading.trajectory import open_trajectory
@@ -92,7 +90,8 @@ class Coefficients(Printed):
         for (way, name), ratio in self.over_reference.items():
             lines.append((f"D / reference, {name}", f"{ratio.text()}, {WAYS[way]}"))
         lines += [("note", note) for note in self.notes]
-        return [*lines, ("errors", "one standard error, from blocks; 1 A^2/ps = 1e-4 cm^2/s")]
+        words = "one standard error, corrected for autocorrelation; 1 A^2/ps = 1e-4 cm^2/s"
+        return [*lines, ("errors", words)]
 
     def to_dict(self) -> dict[str, Any]:
         """See `result.Result`."""
@@ -165,8 +164,9 @@ def _coefficients(data: Dataset, fit: Fit) -> Coefficients:
     moved, by_displacement, by_velocity, notes = None, {}, {}, []
     if places is not None:
         try:
-            moved = _displacement(places.replicas("positions"), fit)
-            by_displacement = einstein(moved, fit.from_ps)
+            moved, done = _displacement(places.replicas("positions"), fit)
+            by_displacement = einstein(moved)
+            notes += done
         except InputError as err:
             if motions is None:
                 raise
@@ -174,6 +174,7 @@ def _coefficients(data: Dataset, fit: Fit) -> Coefficients:
     if motions is not None:
         try:
             by_velocity = _by_velocity(motions, fit)
+            notes += _of_motions(motions)
         except InputError as err:
             if moved is None:
                 raise InputError("; ".join([*notes, str(err)])) from err
@@ -222,12 +223,22 @@ def _by_velocity(data: Dataset, fit: Fit) -> dict[str, Diffusion]:
     return from_spectrum(found, first.species[at], first.masses_u()[at], dof)
 
 
+def _of_motions(data: Dataset) -> list[str]:
+    """What a reader should know of coefficients from velocities."""
+    every = kinetics(data)
+    found = [f"by velocities: {one.bead.of_velocities}" for one in every if one.bead]
+    first = every[0].freedom
+    if first.counted.any() and not first.n_fixed:
+        found.append("by velocities: with the motion of the centre of mass, which is free")
+    return list(dict.fromkeys(found))
+
+
 def shortest_fs(replicas: Sequence[Replica]) -> float:
     """Length of the shortest of the trajectories, fs."""
     return same_frame_fs(replicas) * min(len(replica.steps) for replica in replicas)
 
 
-def _displacement(replicas: Sequence[Replica], fit: Fit) -> Displacement:
+def _displacement(replicas: Sequence[Replica], fit: Fit) -> tuple[Displacement, list[str]]:
     frame_fs = same_frame_fs(replicas)
     shortest = min(len(replica.steps) for replica in replicas)
     n_lags = int(min(1e3 * fit.lag_ps / frame_fs, shortest * SHARE)) + 1
@@ -239,13 +250,13 @@ def _displacement(replicas: Sequence[Replica], fit: Fit) -> Displacement:
             "--from-ps)"
         )
 
-    def blocks() -> Iterator[NDArray[np.float64]]:
-        for replica in replicas:
-            n_frames = len(replica.steps)
-            for block in replica.blocks(n_frames // max(n_frames // (2 * n_lags), 1)):
-                yield block.values
-
-    return displacements(blocks(), replicas[0].species, time_step_fs=frame_fs, n_lags=n_lags)
+    places = Places(replicas)
+    per_block = shortest // max(shortest // (2 * n_lags), 1)
+    found = displacements(
+        places.runs(per_block), places.species,
+        time_step_fs=frame_fs, n_lags=n_lags, from_ps=fit.from_ps,
+    )  # fmt: skip
+    return found, places.notes()
 
 
 def _correction(replica: Replica, viscosity_mPa_s: float) -> float:

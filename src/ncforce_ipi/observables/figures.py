@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ncforce_ipi import plots
-from ncforce_ipi.analysis.diffusion import Diffusion, Displacement
+from ncforce_ipi.analysis.diffusion import Diffusion
+from ncforce_ipi.analysis.displacement import Displacement
 from ncforce_ipi.analysis.maxwell import Distribution
 from ncforce_ipi.analysis.rdf import Rdf, main_peak
 from ncforce_ipi.analysis.statistics import Mean, block_error, with_error
@@ -203,7 +204,7 @@ def displacement(
     late = moved.lag_ps >= from_ps
     for rank, (name, values) in enumerate(moved.squared_A2.items()):
         shade, blocks = plots.colour(name, rank), moved.blocks_A2[name]
-        error = block_error(blocks, moved.weights)
+        error = block_error(blocks, moved.weights[:, 0])
         found = coefficients[name]
         plots.band(panel, moved.lag_ps, values, error, shade)
         words = f"{plots.words(name)}: D = {with_error(found.value, found.error)} Å$^2$/ps"
