@@ -422,6 +422,31 @@ def test_ensembles(ensemble, mode, thermostat, tau_fs, forces):
     assert (dynamics.find("barostat") is not None) == (mode == "npt")
 
 
+OTHER = ("ncforce", "driver", "sevennet", "--model", "7net-0")
+
+
+@pytest.mark.parametrize("port", [None, 31415])
+@pytest.mark.parametrize(
+    ("beads", "service", "sizes"),
+    [
+        (1, Service("water"), {"slow": None, "fast": None}),
+        (8, Service("water"), {"slow": "8", "fast": "8"}),
+        (8, Service("water", drivers=3), {"slow": "3", "fast": "3"}),
+        (4, Service("water", drivers=4), {"slow": None, "fast": None}),
+        (4, Service("water", device="cuda:0,cuda:1"), {"slow": "2", "fast": "2"}),
+        (4, Service("water", drivers=2, slow_driver=OTHER), {"slow": "4", "fast": "2"}),
+    ],
+)
+def test_beads_come_in_batches(beads, service, sizes, port):
+    """Those of a role in as many requests as it has drivers."""
+    ensemble = Ensemble("langevin", beads=beads)
+    plan = Plan("mts", 4, 0.5, 10)
+    recipe_ = Recipe(plan, ensemble, 300.0, 1, service=service, transport=Transport(port))
+    root = ElementTree.fromstring(input_xml(recipe_, ATOMS))
+    found = {s.get("name"): s.findtext("batch_size") for s in root.findall("ffsocket")}
+    assert {name: text and text.strip() for name, text in found.items()} == sizes
+
+
 def test_gle_matrix_in_atomic_units():
     recipe_ = Recipe(Plan("slow", 1, 0.5, 1), Ensemble("gle", gle="optimal"), 300.0, 1)
     root = ElementTree.fromstring(input_xml(recipe_, ATOMS))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from ncforce_ipi.drivers import ncforce_pes
@@ -46,7 +47,7 @@ SOCKET = """<ffsocket name='{role}' mode='{mode}' pbc='False'>
   <address>{role}</address> <latency>1e-4</latency> {more}
 </ffsocket>"""
 DIRECT = """<ffdirect name='{role}' pbc='False' {threaded}>
-  <pes>custom</pes> <pes_path>{path}</pes_path>
+  <pes>custom</pes> <pes_path>{path}</pes_path> {more}
   <parameters>{{template: init.xyz, model: {model}, role: {role}, mts: {mts}}}</parameters>
 </ffdirect>"""
 PYTHON = [sys.executable, "-m", "ncforce_ipi", "driver", "metatomic"]
@@ -71,11 +72,11 @@ def commands(layout, model):
 
 
 def forcefields(layout, model, n_beads):
-    if layout.startswith("ffdirect"):
-        threaded = "threaded='True'" * (layout == "ffdirect threaded")
-        values = {"path": ncforce_pes.__file__, "model": model, "mts": M, "threaded": threaded}
-        return "\n".join(DIRECT.format(role=role, **values) for role in ("slow", "fast"))
     more = f"<batch_size>{n_beads}</batch_size>" * layout.endswith("batch")
+    if layout.startswith("ffdirect"):
+        threaded = "threaded='True'" * ("threaded" in layout)
+        values = {"path": ncforce_pes.__file__, "model": model, "mts": M, "threaded": threaded}
+        return "\n".join(DIRECT.format(role=role, more=more, **values) for role in ("slow", "fast"))
     mode = "shm" if layout.startswith("shm") else "unix"
     return "\n".join(SOCKET.format(role=role, more=more, mode=mode) for role in ("slow", "fast"))
 
@@ -88,10 +89,11 @@ def simulate(tmp_path, water, random_model):
 
     processes = []
 
-    def call(layout, n_beads=1, mts=M):
-        directory = tmp_path / f"{layout} {n_beads} {mts}".replace(" ", "_")
+    def call(layout, n_beads=1, mts=M, n_atoms=192):
+        directory = tmp_path / f"{layout} {n_beads} {mts} {n_atoms}".replace(" ", "_")
         directory.mkdir()
-        atoms = Atoms(water.numbers, water.positions, cell=water.cell, pbc=True)
+        chosen = slice(n_atoms)
+        atoms = Atoms(water.numbers[chosen], water.positions[chosen], cell=water.cell, pbc=True)
         write(directory / "init.xyz", atoms, format="extxyz")
         model = random_model("float32")
         text = INPUT.format(
@@ -156,3 +158,23 @@ def test_beads_on_one_driver(simulate):
             assert joint["repeated"] == 2 * 2  # the beads start at the same positions
             assert joint["hits"] + joint["misses"] == 3 * N_OUTER + 1
         assert joint["hits"] > joint["misses"]
+
+
+def test_beads_in_one_call(simulate):
+    """Small enough for a batch on a CPU, where matrix products of another size round otherwise."""
+    n_beads, mts = 4, 2
+    expected, _, _ = simulate("two", n_beads, mts, n_atoms=24)
+    for layout in ("batch", "shm batch", "ffdirect batch", "ffdirect threaded batch"):
+        state, report, _ = simulate(layout, n_beads, mts, n_atoms=24)
+        for found, exact in zip(state, expected, strict=True):
+            # forces of 0.1 atomic units in float32, nine steps: 7e-9 in momenta of 19
+            np.testing.assert_allclose(_numbers(found), _numbers(exact), atol=1e-6, rtol=0)
+        if report:
+            assert report["joint"]["misses"] <= n_beads  # of the first cycle
+            n_calls = sum(report["calls"].values())
+            # i-PI may send what it has before all beads are there
+            assert mts * N_OUTER + 1 <= n_calls < n_beads * (mts * N_OUTER + 1)
+
+
+def _numbers(text):
+    return np.array([float(word) for word in text.strip(" []\n").split(",")])

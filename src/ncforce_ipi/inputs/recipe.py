@@ -7,6 +7,7 @@ another file.  Starts nothing and knows no launcher: the XML is all that a run i
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,12 +143,21 @@ def _socket(recipe: Recipe, name: str) -> str:
         "name": name,
         "kind_text": KIND[name],
         "latency_s": LATENCY_S,
+        "batch": _batch(recipe, name),
         "parameters": _parameters(recipe, name),
     }
     if transport.port is None:
         return fill("socket_unix", values)
     values |= {"host": transport.host, "port": transport.port_of(name)}
     return fill("socket_inet", values)
+
+
+def _batch(recipe: Recipe, name: str) -> str:
+    """All beads in one request, or as many requests as there are drivers; empty for one bead."""
+    service = recipe.service
+    other = name == "slow" and service.slow_driver
+    size = math.ceil(recipe.ensemble.beads / (1 if other else service.n_drivers))
+    return f"<batch_size> {size} </batch_size>" if size > 1 else ""
 
 
 def _parameters(recipe: Recipe, name: str) -> str:
