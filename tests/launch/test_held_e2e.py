@@ -7,6 +7,8 @@ from ase.build import bulk
 from ase.constraints import FixAtoms, FixCartesian
 
 from ncforce_ipi import cli
+from ncforce_ipi.inputs.held import held
+from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.reading.properties import read_properties
 from ncforce_ipi.reading.trajectory import open_trajectory
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
@@ -57,3 +59,5 @@ def test_held_atoms_stay(tmp_path, case):
     np.testing.assert_allclose(table.column("temperature", "kelvin"), shown_K, rtol=2e-5)
     conserved = table.column("conserved", "electronvolt")
     assert np.ptp(conserved) < 0.1 * np.ptp(kinetic_eV)
+    again = read_structure(str(path))  # a run that goes on from there holds them too
+    assert np.array_equal(held(again), flags)

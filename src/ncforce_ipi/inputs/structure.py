@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.held import held, take_constraints
+from ncforce_ipi.inputs.held import HELD, held, take_constraints
 from ncforce_ipi.inputs.openbox import close_open_directions
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.inputs.velocities import read_velocities
 from ncforce_ipi.reading.images import Image, file_and_index, read_images
-from ncforce_ipi.reading.metadata import read_metadata
+from ncforce_ipi.reading.metadata import RunMetadata, read_metadata
 from ncforce_ipi.reading.orientation import turn_of
 
 if TYPE_CHECKING:
@@ -45,8 +45,9 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     image = _read(name_or_path)
     found, name = _bare(image), image.name.rpartition("@")[0]
     _check_flat(found, name)
-    if image.step is not None and not found.has("masses"):
-        _take_masses_of_its_run(found, structure_path(name_or_path))
+    run = RunMetadata() if image.step is None else _its_run(structure_path(name_or_path))
+    if not found.has("masses"):
+        _take_masses(found, run, name)
     _close(found, image, name)
     turn = turn_of(found.cell.array)
     if not (turn.is_none and np.array_equal(turn.cell, found.cell.array)):
@@ -54,6 +55,8 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     found.arrays["positions"] = turn.there(found.positions)
     found.set_cell(turn.cell)
     take_constraints(found, not turn.is_none, name)
+    if turn.is_none and not image.atoms.constraints:
+        _take_held(found, run, name)
     _check_distances(found, name)
     for line in _left_out(image, velocities):
         log.warning("%s", line)
@@ -96,13 +99,18 @@ def _bare(image: Image) -> Atoms:
     return found
 
 
-def _take_masses_of_its_run(atoms: Atoms, path: Path) -> None:
-    """Masses that the run of a trajectory had, where they aren't those of the table."""
+def _its_run(path: Path) -> RunMetadata:
+    """What is known of the run that wrote a trajectory."""
     try:
-        known = read_metadata(path).masses_u or {}
+        return read_metadata(path)
     except InputError as err:
-        log.warning("%s: masses are those of the table", err)
-        return
+        log.warning("%s: masses are those of the table, and no atom is held", err)
+        return RunMetadata()
+
+
+def _take_masses(atoms: Atoms, run: RunMetadata, name: str) -> None:
+    """Masses that the run had, where they aren't those of the table."""
+    known = run.masses_u or {}
     own, masses = atoms.get_masses(), atoms.get_masses()
     for symbol in set(atoms.symbols) & known.keys():
         masses[atoms.symbols == symbol] = known[symbol]
@@ -110,7 +118,21 @@ def _take_masses_of_its_run(atoms: Atoms, path: Path) -> None:
         return
     atoms.set_masses(masses)
     other = sorted({f"{s} {m:g}" for s, m in zip(atoms.symbols, masses, strict=True)})
-    log.info("%s: masses as in the run that wrote it: %s u", path.name, ", ".join(other))
+    log.info("%s: masses as in the run that wrote it: %s u", name, ", ".join(other))
+
+
+def _take_held(atoms: Atoms, run: RunMetadata, name: str) -> None:
+    """Hold what the run held."""
+    if not run.fixed or run.n_atoms not in (None, len(atoms)) or run.fixed[-1] >= 3 * len(atoms):
+        return
+    flags = np.zeros(3 * len(atoms), bool)
+    flags[list(run.fixed)] = True
+    atoms.set_array(HELD, flags.reshape(-1, 3))
+    log.info(
+        "%s: %d atoms are held as in the run that wrote it; to let them go, save the frame "
+        "elsewhere",
+        name, np.count_nonzero(flags.reshape(-1, 3).any(axis=1)),
+    )  # fmt: skip
 
 
 def _check_flat(atoms: Atoms, name: str) -> None:
