@@ -5,7 +5,8 @@ molecule, which does work on a closed loop.  Environment:
 
 NCFORCE_TEST_FAULT
     File with ``what n``; at the n-th evaluation the file is removed and ``what`` happens: ``die``,
-    ``kill`` (by SIGKILL), ``hang``, ``deaf`` (die with a request unread), ``nan``.
+    ``kill`` (by SIGKILL), ``hang``, ``deaf`` (die with a request unread), ``nan``, ``shape``
+    (a force for one atom more), ``raise`` (a fault of its code).
 NCFORCE_TEST_TWIST
     Strength of the twist, eV/A^2 (0.01 if not given).
 NCFORCE_TEST_SLEEP_S
@@ -54,6 +55,9 @@ class Analytic(Backend):
             time.sleep(3600)
         if fault("kill", self.n):
             os.kill(os.getpid(), signal.SIGKILL)
+        if fault("raise", self.n):
+            raise KeyError("forces")
+        one_more = fault("shape", self.n)
         energy, forces = harmonic(structure.positions)
         result = {
             kind: Evaluation(energy, scale * forces, np.zeros((3, 3))) for kind in wanted.kinds
@@ -63,6 +67,7 @@ class Analytic(Backend):
             arms = molecules - molecules.mean(axis=1, keepdims=True)
             turned = np.stack([-arms[..., 1], arms[..., 0], 0 * arms[..., 2]], axis=-1)
             direct = scale * (forces + self.twist * turned.reshape(-1, 3))
+            direct = np.append(direct, direct[:1], axis=0) if one_more else direct
             result["direct"] = Evaluation(energy, direct, np.zeros((3, 3)))
         return result
 

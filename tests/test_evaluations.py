@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.backend import Backend, Evaluation, Structure, Wanted
-from ncforce_ipi.errors import ModelError
+from ncforce_ipi.errors import ModelError, OutputError
 from ncforce_ipi.evaluations import evaluate, evaluate_all
 
 ALL = Wanted(frozenset(["conservative", "direct"]), direct_energy=True, direct_virial=True)
@@ -57,7 +57,7 @@ def spoilt(index, value):
     ],
 )
 def test_what_is_wrong_is_named(direct, says):
-    with pytest.raises(ModelError, match=f"^given: the .*{says}") as caught:
+    with pytest.raises(OutputError, match=f"^given: the .*{says}") as caught:
         evaluate(Given(direct=direct), water(), ALL)
     assert "\n" not in str(caught.value)
 
@@ -111,3 +111,25 @@ def test_an_error_of_any_kind_is_one_line_with_its_cause():
 
     with pytest.raises(ModelError, match=r"given failed: IndexError: index 3 is out of bounds$"):
         evaluate(Broken(), water(), DIRECT)
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (RuntimeError("CUDA error: an illegal memory access"), False),
+        (MemoryError(), False),
+        (OSError("stale file handle"), False),
+        (TypeError("'NoneType' object is not callable"), True),
+        (KeyError("forces"), True),
+    ],
+)
+def test_what_another_process_would_do_again(error, again):
+    """Only a fault of the model's code is one; a GPU that fell out may come back."""
+
+    class Raises(Given):
+        def evaluate(self, structure, wanted):
+            raise error
+
+    with pytest.raises(ModelError, match=f"^given failed: {type(error).__name__}: ") as caught:
+        evaluate(Raises(), water(), DIRECT)
+    assert isinstance(caught.value, OutputError) is again

@@ -18,7 +18,7 @@ class ModelError(NcforceError):
 
 
 class OutputError(ModelError):
-    """A model that returned what can't be used; it would do so again."""
+    """A model that gave nothing that can be used, and would do so again: no crash, but a fault."""
 
 
 class ContractError(NcforceError):

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
-from ncforce_ipi.errors import ModelError, NcforceError
+from ncforce_ipi.errors import ModelError, NcforceError, OutputError
 from ncforce_ipi.species import SYMBOLS
 
 Results = dict[Kind, Evaluation]
+MAY_PASS = (RuntimeError, OSError, MemoryError)  # a GPU that fell out, memory that others took
 
 
 def evaluate(backend: Backend, structure: Structure, wanted: Wanted) -> Results:
@@ -34,7 +35,9 @@ def evaluate_all(
     Raises
     ------
     ModelError
-        The model refuses or fails, or returned something else than numbers of the right number,
+        The model refuses or fails; another process may do better.
+    OutputError
+        A fault of its code, or it returned something else than numbers of the right number,
         shape and type, all finite that must be.  One line: the model, the kind of force, the
         structure of the batch, the atom, what was got and expected.
     """
@@ -44,9 +47,10 @@ def evaluate_all(
         raise
     except Exception as err:  # of any kind: it is somebody's model
         why = (str(err).strip().splitlines() or [""])[0]
-        raise ModelError(f"{backend.description} failed: {type(err).__name__}: {why}") from err
+        error = ModelError if isinstance(err, MAY_PASS) else OutputError
+        raise error(f"{backend.description} failed: {type(err).__name__}: {why}") from err
     if len(found) != len(structures):
-        raise ModelError(
+        raise OutputError(
             f"{backend.description} returned {len(found)} results, expected {len(structures)}: "
             "one for each structure"
         )
@@ -54,7 +58,7 @@ def evaluate_all(
         where = f" of structure {k} of {len(found)}" if len(found) > 1 else ""
         for kind in sorted(wanted.kinds):
             if kind not in results:
-                raise ModelError(
+                raise OutputError(
                     f"{backend.description} returned no {kind} force{where}, which it was asked "
                     f"for; it returned {', '.join(sorted(results)) or 'nothing'}"
                 )
@@ -77,28 +81,28 @@ class _Result:
         return f"{self.backend.description}: the {self.kind} {quantity}{self.where}"
 
     def check(self, wanted: Wanted) -> None:
-        """Raise ModelError for what is wrong."""
+        """Raise OutputError for what is wrong."""
         n_atoms, conservative = len(self.structure.numbers), self.kind == "conservative"
         self._check_form("force", self.evaluation.forces, (n_atoms, 3))
         self._check_form("virial", self.evaluation.virial, (3, 3))
         if not isinstance(self.evaluation.energy, float):
             got = type(self.evaluation.energy).__name__
-            raise ModelError(f"{self.name('energy')} is of type {got}, expected float")
+            raise OutputError(f"{self.name('energy')} is of type {got}, expected float")
         self._check_forces()
         if (conservative or wanted.direct_energy) and not math.isfinite(self.evaluation.energy):
-            raise ModelError(
+            raise OutputError(
                 f"{self.name('energy')} is not finite: {self.evaluation.energy} eV; "
                 "no run can go on"
             )
         with_virial = self.kind in self.backend.stress if conservative else wanted.direct_virial
         if with_virial and not np.isfinite(self.evaluation.virial).all():
             advice = "" if conservative else "; a direct virial needs three lattice vectors"
-            raise ModelError(f"{self.name('virial')} is not finite{advice}")
+            raise OutputError(f"{self.name('virial')} is not finite{advice}")
 
     def _check_form(self, quantity: str, array: object, shape: tuple[int, ...]) -> None:
         dtype, got = getattr(array, "dtype", type(array).__name__), getattr(array, "shape", "")
         if not isinstance(array, np.ndarray) or (dtype, got) != (np.float64, shape):
-            raise ModelError(
+            raise OutputError(
                 f"{self.name(quantity)} is {dtype} {got}, expected an array float64 {shape}"
             )
 
@@ -108,7 +112,7 @@ class _Result:
             atom = int(np.argmin(finite.all(axis=1)))
             symbol = SYMBOLS[self.structure.numbers[atom]]
             got = np.array2string(self.evaluation.forces[atom], precision=4)
-            raise ModelError(
+            raise OutputError(
                 f"{self.name('force')} is not finite: atom {atom} ({symbol}) has {got} eV/A; "
                 "look at the last structures of the run, a shorter outer step may help"
             )

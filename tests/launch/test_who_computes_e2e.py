@@ -163,3 +163,25 @@ def test_a_model_file_that_is_replaced_while_the_run_goes_on(launch, monkeypatch
     assert record["state"] == "failed"
     assert "the model was changed" in record["reason"]
     assert sum(child.name == "driver" for child in children) in (2, 3)  # none of five more
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("shape 22", r"the direct force is float64 \(13, 3\), expected an array float64 \(12, 3\)"),
+        ("raise 22", "analytic failed: KeyError: 'forces'"),
+    ],
+)
+def test_a_fault_of_the_model_ends_the_run_at_once(launch, monkeypatch, tmp_path, fault, says):
+    """No crash: it would do so again.  One line on the screen and in the record, no restart."""
+    (tmp_path / "fault").write_text(fault)
+    children = children_of(monkeypatch)
+    code, said, record = launch("run")
+    assert code == 1
+    assert [child.name for child in children] == ["i-PI", "driver"]
+    assert re.search(says, record["reason"])
+    assert "role fast, evaluation 21" in record["reason"]
+    assert said.splitlines()[-1] == f"ncforce run: {record['reason']}"
+    assert record["state"] == "failed"
+    assert "EXIT from the server" not in said
+    assert "driver_deaths" not in record["segments"][0]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ncforce_ipi.errors import ContractError, InputError, OutputError
 from ncforce_ipi.launch.answers import Heard
 from ncforce_ipi.launch.processes import Child
 
 MAX_RESTARTS = 5
 REFILL_STEPS = 100  # after so many outer steps without a restart all are there again
-FINAL = ("OutputError", "InputError")  # a driver that ended so would do so again
+# kinds of error after which a driver would end so again
+FINAL = tuple(kind.__name__ for kind in (OutputError, InputError, ContractError))
 
 
 @dataclass

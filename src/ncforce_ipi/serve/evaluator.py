@@ -151,7 +151,7 @@ class Evaluator:
             else:
                 found = self._remembered(self._memory, structures, role)
         except ModelError as err:
-            raise ModelError(f"{err} (role {role}, evaluation {self._steps[role]})") from err
+            raise type(err)(f"{err} (role {role}, evaluation {self._steps[role]})") from err
         self._steps[role] += len(structures)
         return found
 
