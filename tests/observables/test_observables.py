@@ -130,6 +130,23 @@ def test_extxyz_of_another_program_gives_the_same_spectrum(directory, tmp_path):
         assert theirs[key] == pytest.approx(ours[key], rel=1e-5)
 
 
+def test_peak_that_may_be_folded_is_marked(tmp_path, capsys):
+    """N2 at 2330 1/cm, a frame each 10 fs: seen at 2 x 1667.8 - 2330 = 1006."""
+    rng = np.random.default_rng(2)
+    phase = rng.uniform(0.0, 2.0 * np.pi, size=(20, 3))
+    omega_per_fs = 2.0 * np.pi * 2330.0 / 33356.41
+    for name, atoms in (("N", "N" * 20), ("Ar", ["Ar"] * 20)):
+        with (tmp_path / f"{name}.vel_0.xyz").open("w") as file:
+            for step in range(600):
+                values = 0.004 * np.cos(omega_per_fs * 10.0 * step + phase)
+                write_frame(file, np.array(list(atoms)), values, "xyz", "velocities", step)
+        words = ["--timestep-fs", 10, "--masses-u", f"{name}={dict(N=14.007, Ar=39.948)[name]}"]
+        numbers = found(tmp_path, "vdos", tmp_path / f"{name}.vel_0.xyz", *words)
+        assert numbers[f"cvv_{name}_peak_per_cm"] == pytest.approx(1006.0, abs=5.0)
+        assert numbers["aliased"] == numbers[f"cvv_{name}_peak_possibly_folded"] == (name == "N")
+        assert ("1006 cm^-1, possibly folded (N-N)" in capsys.readouterr().out) == (name == "N")
+
+
 def test_time_step_that_nobody_says_is_asked_for(directory, tmp_path, capsys):
     (directory / "simulation.out").unlink()
     assert main(["vdos", str(directory), "--masses-u", MASSES]) == 2

@@ -5,12 +5,13 @@ Owns the autocorrelation of velocities, its window and its normalisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.bands import Band, bands_above
 from ncforce_ipi.analysis.correlation import correlation_sums
 from ncforce_ipi.analysis.peaks import NO_PEAK, Peak, highest_peak
 from ncforce_ipi.analysis.statistics import block_error
@@ -18,18 +19,14 @@ from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, PER_FS_PER_CM, PER_FS_THZ, U_A2_PER_FS2_EV
 
-HIGHEST_BANDS = (
-    ("X-H stretch", 3900.0, ({"H"}, {"B", "C", "N", "O", "F", "Si", "P", "S", "Cl"})),
-    ("C=O stretch", 1850.0, ({"C"}, {"O"})),
-    ("C=C stretch", 1650.0, ({"C"},)),
-)
-"""Bands of molecules, liquids and carbon that lie highest, their upper ends in 1/cm, and the
-elements that make them, one of each set."""
+HIGHEST_X_H_PER_CM = 3900.0
+"""Where stretches of hydrogen end in molecules and liquids, but for HF and H2."""
 STRETCH_PER_CM = (3000.0, 4200.0)
 BEND_PER_CM = (1400.0, 1900.0)
 LOWEST_PEAK = 0.02
 """A maximum below this share of the whole spectrum's is a ripple of the window, not a band."""
 FEWEST_BLOCKS = 4
+MOST_NAMED = 3
 DEFAULT_WINDOW, DEFAULT_PADDING = "hann", 4
 WINDOWS = {"hann": 1.0, "blackman": 1.175, "none": 0.605}
 """Windows of the correlation function, and the width at half height, in units of 1 / longest lag,
@@ -49,7 +46,7 @@ class Spectrum:
         states, the species' spectra in the ratio of their degrees of freedom
     resolution_per_cm : width at half height, 1/cm, that the window gives to a sharp line
     n_blocks : independent blocks of frames averaged
-    folded : bands known for these species that lie above the Nyquist frequency
+    folded : bands that these species may have above the Nyquist frequency, the highest first
     """
 
     wavenumber_per_cm: NDArray[np.float64]
@@ -59,7 +56,7 @@ class Spectrum:
     total_error: NDArray[np.float64]
     resolution_per_cm: float
     n_blocks: int
-    folded: tuple[str, ...]
+    folded: tuple[Band, ...]
 
     @property
     def nyquist_per_cm(self) -> float:
@@ -68,13 +65,22 @@ class Spectrum:
 
     @property
     def aliased(self) -> bool:
-        """Whether a known band lies above and is seen where it isn't."""
+        """Whether a band of these species may lie above and be seen where it isn't."""
         return bool(self.folded)
 
     @property
     def warning(self) -> str:
         """What to say of that; empty where there is nothing to say."""
-        return f"ALIASED: {' and '.join(self.folded)} folded back" if self.folded else ""
+        if not self.folded:
+            return ""
+        named = ", ".join(f"{b.pair} to {b.highest_per_cm:.0f}" for b in self.folded[:MOST_NAMED])
+        more = ", ..." if len(self.folded) > MOST_NAMED else ""
+        return f"POSSIBLY ALIASED: stretches above it fold back ({named}{more} cm^-1)"
+
+    def folded_onto(self, wavenumber_per_cm: float) -> list[Band]:
+        """Bands that may be seen at a wavenumber where they aren't."""
+        nyquist = self.nyquist_per_cm
+        return [band for band in self.folded if band.folds_onto(wavenumber_per_cm, nyquist)]
 
     @property
     def frequency_THz(self) -> NDArray[np.float64]:
@@ -186,7 +192,11 @@ def velocity_spectra(
         total_error=total_error,
         resolution_per_cm=WINDOWS[window] * PER_FS_PER_CM / (n_lags * time_step_fs),
         n_blocks=len(spectra),
-        folded=_bands_above(nyquist, symbols),
+        folded=bands_above(
+            nyquist,
+            {symbol: int(np.count_nonzero(species == symbol)) for symbol in symbols},
+            {symbol: float(masses_u[species == symbol].mean()) for symbol in symbols},
+        ),
     )
 
 
@@ -212,18 +222,10 @@ def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
         "stretch": highest_peak(axis, density, *STRETCH_PER_CM),
         "bend": highest_peak(axis, density, *BEND_PER_CM),
     }
-    if spectrum.nyquist_per_cm < HIGHEST_BANDS[0][1]:
+    if spectrum.nyquist_per_cm < HIGHEST_X_H_PER_CM:
         peaks["stretch"] = NO_PEAK
     lowest = LOWEST_PEAK * float(density.max())
     return {name: peak if peak.height > lowest else NO_PEAK for name, peak in peaks.items()}
-
-
-def _bands_above(nyquist: float, symbols: Sequence[str]) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name, highest, makers in HIGHEST_BANDS
-        if nyquist < highest and all(elements & set(symbols) for elements in makers)
-    )
 
 
 def _average(spectra: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:

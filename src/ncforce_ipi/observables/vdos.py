@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.peaks import Peak, highest_peak
-from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
+from ncforce_ipi.analysis.vdos import MOST_NAMED, Spectrum, hydrogen_peaks
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.freedom import agreed
 from ncforce_ipi.observables.velocities import Transform, kinetics, spectrum
@@ -43,6 +43,9 @@ class Spectra(Printed):
             peak = _highest(found, density)
             if np.isfinite(peak.position):
                 words += f", highest peak at {peak.position:.0f} cm^-1"
+                if bands := found.folded_onto(peak.position):
+                    pairs = ", ".join(band.pair for band in bands[:MOST_NAMED])
+                    words += f", possibly folded ({pairs})"
             lines.append((f"c_vv of {symbol}", words))
         for name, peak in hydrogen_peaks(found).items():
             where = f"{peak.position:.0f} cm^-1" if np.isfinite(peak.position) else "none"
@@ -64,13 +67,16 @@ class Spectra(Printed):
         for symbol, density in found.density.items():
             numbers[f"integral_{symbol}_K"] = integral(found, density)
             numbers[f"cvv_{symbol}_at_zero_K_cm"] = float(density[0])
-            numbers[f"cvv_{symbol}_peak_per_cm"] = _highest(found, density).position
+            peak = _highest(found, density)
+            numbers[f"cvv_{symbol}_peak_per_cm"] = peak.position
+            numbers[f"cvv_{symbol}_peak_possibly_folded"] = bool(found.folded_onto(peak.position))
         for name, peak in hydrogen_peaks(found).items():
             numbers[f"cvv_H_{name}_per_cm"] = peak.position
         return numbers | {
             "nyquist_per_cm": found.nyquist_per_cm,
             "resolution_per_cm": found.resolution_per_cm,
             "aliased": found.aliased,
+            "highest_band_per_cm": found.folded[0].highest_per_cm if found.folded else None,
             "n_blocks": found.n_blocks,
         }
 
