@@ -42,6 +42,13 @@ def test_nothing_is_run_before(tmp_path, monkeypatch, capsys):
     assert not Path("scan").exists()
 
 
+def test_nothing_is_tuned_by_a_quantity_that_is_not_conserved(tmp_path, capsys):
+    words = ["tune", "graphene", "--ensemble", "npt", "--out", str(tmp_path / "scan")]
+    assert cli.main(words) == 2  # in-plane is the sheet's default
+    assert "under --barostat in-plane i-PI has none" in capsys.readouterr().err
+    assert not (tmp_path / "scan").exists()
+
+
 def test_a_run_too_short_for_a_drift_is_open_and_written_as_null():
     found = [
         Verdict(2, 0.01, 0.02, 1.5, "good"),

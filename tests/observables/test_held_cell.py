@@ -53,3 +53,15 @@ def test_a_checkpoint_of_ipi_says_it_too(tmp_path):
     data = open_dataset([tmp_path / "run"], Options(n_atoms=81, masses_u={"H": 1.008, "O": 15.999}))
     assert data.first.metadata.held_cell
     assert "lambench" not in drift.measure(data).to_dict()["runs"][0]
+
+
+def test_a_table_of_runs_says_it(tmp_path):
+    from ncforce_ipi.observables.comparison import compare
+    from ncforce_ipi.report.comparison import table
+
+    data = {name: run(tmp_path, name, name) for name in BAROSTATS}
+    lines = table(compare(data).entries, named=True).splitlines()
+    told = [
+        line for line in lines if line.endswith("held cell: its drift isn't that of the forces")
+    ]
+    assert [line.split()[0] for line in told] == ["in-plane"]

@@ -18,7 +18,7 @@ from ncforce_ipi.launch import compare
 from ncforce_ipi.launch import run as runs
 from ncforce_ipi.launch.compare import has_tables
 from ncforce_ipi.launch.directory import results_in, set_aside
-from ncforce_ipi.launch.job import DEFAULT_M
+from ncforce_ipi.launch.job import DEFAULT_M, Job
 from ncforce_ipi.observables import comparison
 from ncforce_ipi.observables.comparison import Entry, entry_of, names_of
 from ncforce_ipi.observables.dataset import open_dataset
@@ -91,11 +91,11 @@ def run_all(
     args: argparse.Namespace,
     verb: str,
     more: Callable[[Sequence[Entry]], None] | None = None,
-    check_plans: Callable[[Sequence[Plan]], None] | None = None,
+    check_jobs: Callable[[Sequence[Job]], None] | None = None,
 ) -> int:
     """Run what isn't done yet and write the comparison; then ``more`` of it.  The exit code.
 
-    ``check_plans`` may refuse the runs before any of them begins.
+    ``check_jobs`` may refuse the runs before any of them begins.
     """
     if args.resume and args.force:
         raise InputError("--resume keeps what --force replaces; give one of them")
@@ -104,8 +104,8 @@ def run_all(
         args.time_ps = (compare.begun_ps(args.out) if args.resume else None) or TIME_PS
     base = jobs.job(args, Plan.from_time("slow", 1, args.timestep_fs, args.time_ps), args.out)
     all_jobs = compare.jobs_of(base, sorted(set(args.mts)), args.time_ps)
-    if check_plans:
-        check_plans([job.recipe.plan for job in all_jobs])
+    if check_jobs:
+        check_jobs(all_jobs)
     compare.check(args.out, all_jobs, resume=args.resume, force=args.force)
     if args.resume:
         compare.check_begun(all_jobs)

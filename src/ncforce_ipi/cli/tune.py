@@ -19,6 +19,7 @@ from ncforce_ipi.cli import compare
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch.job import Job
 from ncforce_ipi.observables.tuning import Verdict, check_lengths, recommend, verdicts
 
 if TYPE_CHECKING:
@@ -64,7 +65,17 @@ def run(args: argparse.Namespace) -> int:
     if not args.tolerance > 0.0:
         raise InputError(f"tolerance must be positive, got {args.tolerance} meV/atom/ps")
     recommend_from = partial(_recommend, args.out, args.tolerance)
-    return compare.run_all(args, "tune", recommend_from, check_lengths)
+    return compare.run_all(args, "tune", recommend_from, _check)
+
+
+def _check(runs: Sequence[Job]) -> None:
+    """Refuse runs that can't be judged by their conserved quantity."""
+    if any(job.recipe.ensemble.barostat == "in-plane" for job in runs):
+        raise InputError(
+            "tune judges M by the conserved quantity, and under --barostat in-plane i-PI has none "
+            "(docs/theory); find M at constant volume"
+        )
+    check_lengths([job.recipe.plan for job in runs])
 
 
 def _recommend(out: Path, tolerance: float, entries: Sequence[Entry]) -> None:

@@ -128,6 +128,8 @@ def _remark(entry: Entry) -> str:
     remarks = [entry.reason or entry.state] if entry.state not in ("", "finished") else []
     if entry.runaway_ps is not None:
         remarks.append(f"lost at {entry.runaway_ps:.3g} ps; numbers are from before")
+    if entry.series.leaks:
+        remarks.append("held cell: its drift isn't that of the forces")
     return "; ".join(remarks)
 
 
