@@ -284,7 +284,7 @@ def _rows_of_lengths_and_angles(
     a: float, b: float, c: float, alpha: float, beta: float, gamma: float
 ) -> NDArray[np.float64]:
     """Lattice vectors as rows, a along x and b in the xy plane, from lengths and degrees."""
-    cos_alpha, cos_beta, cos_gamma = np.cos(np.radians([alpha, beta, gamma]))
+    cos_alpha, cos_beta, cos_gamma = (math.cos(math.radians(x)) for x in (alpha, beta, gamma))
     sin_gamma = math.sin(math.radians(gamma))
     c_y = (cos_alpha - cos_beta * cos_gamma) / sin_gamma
     c_z = math.sqrt(1.0 - cos_beta**2 - c_y**2)

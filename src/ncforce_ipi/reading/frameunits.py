@@ -125,7 +125,7 @@ def factor(path: Path, quantity: str, unit: str) -> float:
 def _usual(unit: str) -> str:
     """The word of the table for one that means the same: ``eV/Angstrom`` is ``ev/ang``."""
     parts: list[str] = [""]
-    for letter in unit.lower().replace("**", "^").replace("1/2", "0.5"):
+    for letter in unit.lower().replace("**", "^").replace("(1/2)", "0.5"):
         if letter in "/*()^":
             parts += [letter, ""]
         elif not letter.isspace():
