@@ -7,7 +7,6 @@ runs and is refused.
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.commentline import time_of
 from ncforce_ipi.reading.frameindex import Index
+from ncforce_ipi.reading.once import warn
 
-log = logging.getLogger(__name__)
 MOST_TIMES = 512  # frames whose time is compared with their step
 TAIL_BYTES = 256  # of a frame, by which two that are the same are noticed
 MOST_COMPARED = 64  # frames whose ends are alike: atoms that never move may be there
@@ -59,7 +58,7 @@ def frames_that_count(path: Path, file: BinaryIO, index: Index) -> Counted:
     """
     steps, spans, numbered = index.steps, index.spans, index.numbered
     if numbered and len(steps) > 2 and steps.min() == steps.max():
-        log.warning("%s: all %d frames say step %d: counted from 0", path, len(steps), steps[0])
+        warn(path, f"all {len(steps)} frames say step {steps[0]}: counted from 0")
         steps, numbered = np.arange(len(steps)), False
     if numbered:
         kept = _of_one_run(path, steps)
@@ -100,10 +99,11 @@ def _of_one_run(path: Path, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
     kept = last_of_each(steps)
     lost = np.setdiff1d(steps[~kept], steps[kept])
     if len(lost):
-        log.warning(
-            "%s: %d frames of steps %d to %d left out: later ones in the file go on from an "
-            "earlier step, as a resumed run does", path, len(lost), lost[0], lost[-1],
-        )  # fmt: skip
+        warn(
+            path,
+            f"{len(lost)} frames of steps {lost[0]} to {lost[-1]} left out: later ones in the file "
+            "go on from an earlier step, as a resumed run does",
+        )
     return kept
 
 
@@ -128,16 +128,17 @@ def _time_of_steps(
     unit, times = _times(file, spans[rows])
     if times is None or len(rows) < 2 or times[0] == times[-1]:
         return None, None
-    steps = steps[rows] - steps[0]
+    first, steps = steps[0], steps[rows] - steps[0]
     slope = float((times[-1] - times[0]) / steps[-1])
     off = np.abs(times - times[0] - slope * steps)
     if off.max() > EVEN * abs(slope) * np.diff(steps).min():
         worst = int(off.argmax())
-        log.warning(
-            "%s: time= and step= don't fit together: time %g at step %d, expected %g: the times "
-            "are not used", path, times[worst], steps[worst] + steps[0],
-            times[0] + slope * steps[worst],
-        )  # fmt: skip
+        warn(
+            path,
+            f"time= and step= don't fit together: time {times[worst]:g} at step "
+            f"{first + steps[worst]}, expected {times[0] + slope * steps[worst]:g}: the times are "
+            "not used",
+        )
         return None, None
     return unit, slope
 
@@ -148,10 +149,11 @@ def _counted_by_time(path: Path, times: NDArray) -> tuple[NDArray[np.int64], flo
     between = float(np.median(gaps[gaps > 0.0])) if (gaps > 0.0).any() else 1.0
     counts = np.rint(gaps / between)
     if np.abs(gaps / between - counts).max() > EVEN:
-        log.warning(
-            "%s: times are not evenly spaced (%g to %g between frames): frames are counted instead",
-            path, gaps.min(), gaps.max(),
-        )  # fmt: skip
+        warn(
+            path,
+            f"times are not evenly spaced ({gaps.min():g} to {gaps.max():g} between frames): "
+            "frames are counted instead",
+        )
         return np.arange(len(times)), None
     steps = np.append(0, np.cumsum(counts)).astype(np.int64)
     return steps, float((times[-1] - times[0]) / steps[-1]) if steps[-1] > 0 else between
@@ -167,10 +169,11 @@ def _without_doubles(path: Path, file: BinaryIO, spans: NDArray) -> NDArray[np.b
     for row in np.flatnonzero(~kept):
         kept[row] = _body(file, spans[row]) != _body(file, spans[row + 1])
     if not kept.all():
-        log.warning(
-            "%s: %d frame(s) left out that are there twice, one after the other, the first at "
-            "byte %d", path, (~kept).sum(), spans[~kept][0, 0],
-        )  # fmt: skip
+        warn(
+            path,
+            f"{(~kept).sum()} frame(s) left out that are there twice, one after the other, the "
+            f"first at byte {spans[~kept][0, 0]}",
+        )
     _say_repetition(path, file, spans[kept], [t for t, k in zip(tails, kept, strict=True) if k])
     return kept
 
@@ -184,10 +187,11 @@ def _say_repetition(path: Path, file: BinaryIO, spans: NDArray, tails: list[int]
         if first >= row - 1 or (n_compared := n_compared + 1) > MOST_COMPARED:
             continue
         if _body(file, spans[first]) == _body(file, spans[row]):
-            log.warning(
-                "%s: frame %d is frame %d again (from 0): are these two runs, or a resumed one, "
-                "in one file? nothing in it numbers the frames", path, row, first,
-            )  # fmt: skip
+            warn(
+                path,
+                f"frame {row} is frame {first} again (from 0): are these two runs, or a resumed "
+                "one, in one file? nothing in it numbers the frames",
+            )
             return
 
 

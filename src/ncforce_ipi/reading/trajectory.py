@@ -6,11 +6,9 @@ a frame, and one block of frames.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +21,9 @@ from ncforce_ipi.reading.frameindex import Index, index_frames
 from ncforce_ipi.reading.framereader import Headers, Reader
 from ncforce_ipi.reading.framesearch import head_at, next_line
 from ncforce_ipi.reading.framesteps import frames_that_count
+from ncforce_ipi.reading.once import warn
 from ncforce_ipi.species import SYMBOLS
 
-log = logging.getLogger(__name__)
 MOST_NAMED = 5  # cut frames
 TIMES_FS = {"fs": 1.0, "ps": 1e3, "femtosecond": 1.0, "picosecond": 1e3}
 
@@ -179,7 +177,7 @@ def open_trajectory(
         offset, n_head, n_bytes = (int(number) for number in found.spans[0])
         body = os.pread(file.fileno(), n_bytes - n_head, offset + n_head)
     if header.assumed:
-        _say_assumed(path, header.assumed)
+        warn(path, f"no unit of {header.assumed} is given: read in atomic units, as i-PI does")
     labels = _labels(path, body, header)
     of_a_count = TIMES_FS.get(found.time_unit or time_unit)
     step_fs = found.time_per_step and of_a_count and found.time_per_step * of_a_count
@@ -214,16 +212,11 @@ def _say_cuts(path: Path, index: Index) -> None:
     if len(index.cuts):
         where = ", ".join(str(byte) for byte in index.cuts[:MOST_NAMED])
         more = ", ..." if len(index.cuts) > MOST_NAMED else ""
-        log.warning(
-            "%s: %d cut frame(s) left out, at byte %s%s; the other %d are read",
-            path, len(index.cuts), where, more, len(index.steps),
-        )  # fmt: skip
-
-
-@lru_cache(maxsize=1024)
-def _say_assumed(path: Path, what: str) -> None:
-    """Say once what i-PI's own reader takes where its title has no unit."""
-    log.warning("%s gives no unit of %s: read in atomic units, as i-PI does", path, what)
+        warn(
+            path,
+            f"{len(index.cuts)} cut frame(s) left out, at byte {where}{more}; the other "
+            f"{len(index.steps)} are read",
+        )
 
 
 def _labels(path: Path, body: bytes, header: Header) -> NDArray[np.bytes_]:

@@ -19,6 +19,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.source import Replica, Source
 from ncforce_ipi.reading.directory import trajectories
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
+from ncforce_ipi.species import SYMBOLS
 
 log = logging.getLogger(__name__)
 MOST_FRAMES = 60
@@ -60,23 +61,40 @@ def of_source(source: Source) -> View | None:
     except InputError as err:
         log.warning("no view of %s: %s", source.path, err)
         return None
-    forces = force_files(source.path, replica.species)
+    unknown = no_elements(replica.species)
+    if unknown:
+        log.warning("no view of %s: no element is called %s", source.path, ", ".join(unknown[:5]))
+        return None
+    forces = force_files(source.path, replica.trajectory)
     steps = shown_steps(replica.trajectory, [file for _, file in forces])
+    if not len(steps):
+        log.warning("%s: force files have no step in common: forces not shown", source.path)
+        forces, steps = [], shown_steps(replica.trajectory, [])
     data, words = _dataset(chemiscope, replica, forces, steps)
     return View(program.read_text(encoding="utf-8"), json.dumps(data), words)
 
 
-def force_files(run: Path, species: NDArray[np.str_]) -> list[tuple[str, Trajectory]]:
-    """Trajectories of forces on these atoms, and what to call them: the name of the file."""
+def force_files(run: Path, positions: Trajectory) -> list[tuple[str, Trajectory]]:
+    """Trajectories of forces on these atoms at these steps, and the names of the files."""
     found = []
     for path in trajectories(run):
         try:
             trajectory = open_trajectory(path, "forces")
         except InputError:  # it holds something else
             continue
-        if np.array_equal(trajectory.species, species):
+        if not np.array_equal(trajectory.species, positions.species):
+            continue
+        same_count = trajectory.numbered == positions.numbered
+        if not same_count or not np.intersect1d(trajectory.steps, positions.steps).size:
+            log.warning("%s: no frame at a step of %s: forces not shown", path, positions.path.name)
+        else:
             found.append((path.name.split(".")[1] if "." in path.stem else path.stem, trajectory))
     return found
+
+
+def no_elements(species: NDArray[np.str_]) -> list[str]:
+    """Labels that no element has: of force fields, or numbers of types."""
+    return sorted(set(species.tolist()) - set(SYMBOLS))
 
 
 def shown_steps(positions: Trajectory, forces: Sequence[Trajectory]) -> NDArray[np.int64]:
@@ -84,8 +102,6 @@ def shown_steps(positions: Trajectory, forces: Sequence[Trajectory]) -> NDArray[
     steps = positions.steps
     for trajectory in forces:
         steps = np.intersect1d(steps, trajectory.steps)
-    if len(steps) == 0:
-        return positions.steps[:1]
     chosen = np.linspace(0, len(steps) - 1, min(MOST_FRAMES, len(steps)))
     return steps[np.unique(np.rint(chosen).astype(np.int64))]
 
@@ -101,9 +117,9 @@ def _dataset(
     frames = []
     for step in steps:
         block = next(replica.trajectory.blocks(1, from_step=int(step)))
-        periodic = bool(block.cells[0].any())
-        atoms = Atoms(replica.species, block.values[0], cell=block.cells[0], pbc=periodic)
-        if periodic:
+        pbc = replica.trajectory.pbc
+        atoms = Atoms(replica.species, block.values[0], cell=block.cells[0], pbc=pbc)
+        if any(pbc):
             atoms.wrap()
         for name, trajectory in forces:
             atoms.arrays[name] = next(trajectory.blocks(1, from_step=int(step))).values[0]
