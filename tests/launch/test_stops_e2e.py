@@ -183,6 +183,23 @@ class TestHolder:
         processes = holder.of_this_launcher()
         assert self.said(tmp_path / "a b", **processes).endswith(f"touch '{tmp_path}/a b/EXIT'")
 
+    def test_what_is_said_of_files_that_may_grow(self, tmp_path):
+        mine = holder.of_this_launcher() | {"driver": 7}
+        dead = mine | {"launcher": 2**22 + 1}
+        said = [
+            holder.not_ended(tmp_path, {"state": "running", "processes": processes})
+            for processes in (mine, dead, {})
+        ]
+        assert said == [
+            f"the run in {tmp_path} is going on; this is what there is of it",
+            f"the launcher of the run in {tmp_path} was killed; driver (pid 7) may go on; "
+            f"to end it properly: ncforce run --resume --out {tmp_path}",
+            f"the launcher of the run in {tmp_path} was killed; "
+            f"to end it properly: ncforce run --resume --out {tmp_path}",
+        ]
+        assert holder.not_ended(tmp_path, {"state": "finished"}) is None
+        assert holder.not_ended(tmp_path, {}) is None
+
 
 class TestStopRequest:
     def test_signals_together_are_one_request(self, monkeypatch):

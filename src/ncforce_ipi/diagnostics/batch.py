@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -149,9 +150,12 @@ def _pool(
     """One pool; returns the places that were lost when it broke."""
     lost = []
     context = multiprocessing.get_context("spawn")  # a fork of a process with torch may hang
-    with ProcessPoolExecutor(processes, context, _start, (open_sides,)) as pool:
+    with contextlib.ExitStack() as stack:
         futures: dict[Future[Outcome], int] = {}
-        with contextlib.suppress(BrokenProcessPool):
+        with contextlib.suppress(BrokenProcessPool), _nothing_from_here():
+            pool = stack.enter_context(
+                ProcessPoolExecutor(processes, context, _start, (open_sides,))
+            )
             for place, task in tasks.items():
                 futures[pool.submit(_one, task)] = place
         lost += [place for place in tasks if place not in futures.values()]
@@ -165,6 +169,20 @@ def _pool(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return sorted(lost)
+
+
+@contextlib.contextmanager
+def _nothing_from_here() -> Iterator[None]:
+    """Processes that start meanwhile import no ``select.py`` from where the user works."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _start(open_sides: Open) -> None:

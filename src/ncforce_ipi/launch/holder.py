@@ -42,6 +42,23 @@ def said_of(directory: Path) -> str:
     )
 
 
+def not_ended(directory: Path, record: Processes) -> str | None:
+    """What to know of the files of a run that hasn't ended, as far as its record says; None if so.
+
+    Parameters
+    ----------
+    record : ``run.json``; empty for other launchers
+    """
+    if record.get("state") != "running":
+        return None
+    processes = record.get("processes") or {}
+    if processes and not launcher_is_gone(processes):
+        return f"the run in {directory} is going on; this is what there is of it"
+    again = f"ncforce run --resume --out {shlex.quote(str(directory))}"
+    left = f"; {_named(processes)} may go on" if processes else ""
+    return f"the launcher of the run in {directory} was killed{left}; to end it properly: {again}"
+
+
 def launcher_is_gone(processes: Processes) -> bool:
     """Whether the launcher ran on this machine and does so no longer."""
     if processes.get(HOST) != platform.node():
