@@ -180,8 +180,8 @@ class CapturedBackend(Backend):
         bucket.load(exact, [find_pairs(each, self._net.cutoff, SKIN_A) for each in exact])
         found = _numbers(graph(), exact, bucket.sizes, kinds)
         everything = Wanted(kinds, direct_energy="direct" in kinds, direct_virial="direct" in kinds)
-        for structure, ours in zip(exact, found, strict=True):
-            theirs = self.eager.evaluate(structure, everything)
+        expected = self.eager.evaluate_batch(exact, everything)
+        for ours, theirs in zip(found, expected, strict=True):
             for kind in [kind for kind in padded.ORDER if kind in kinds]:
                 if why := gate.disagreement(ours[kind], theirs[kind], str(self.dtype)):
                     return f"{kind} {why}"
