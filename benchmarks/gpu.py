@@ -45,13 +45,16 @@ class Choice:
 class Part:
     """A command, the most minutes that it gets, and the file that it writes.
 
-    ``endless`` parts take what minutes there are, and are taken further by each call.
+    With less than ``least`` minutes left it doesn't begin.  ``endless`` parts take what minutes
+    there are, and are taken further by each call.  What ``needs_gpu`` is left out on a CPU.
     """
 
     command: Callable[[Choice], list[str]]
     minutes: float
     file: str
+    least: float = 0.0
     endless: bool = False
+    needs_gpu: bool = False
 
 
 def script(name: str, *words: str) -> list[str]:
@@ -84,7 +87,8 @@ def overhead(choice: Choice) -> list[str]:
 
 
 def overhead_captured(choice: Choice) -> list[str]:
-    return [*overhead(choice), "--capture"]
+    one_size = [] if choice.small else ["--copies", "1"]
+    return [*overhead(choice), *one_size, "--capture"]
 
 
 def batches(choice: Choice) -> list[str]:
@@ -109,13 +113,13 @@ def passed(path: Path) -> bool:
 
 
 PARTS = {  # most important first
-    "captured": Part(captured, 3.0, "captured_calls.json"),
-    "device_calls": Part(device_calls, 3.0, "device_calls.json"),
-    "tests": Part(tests, 4.0, "tests.xml"),
-    "overhead": Part(overhead, 5.0, "mts_overhead.json"),
-    "overhead_captured": Part(overhead_captured, 4.0, "mts_overhead.json"),
-    "batches": Part(batches, 3.0, "batched_calls.json"),
-    "runs": Part(runs, 1e9, "runs.json", endless=True),
+    "captured": Part(captured, 3.0, "captured_calls.json", least=1.0),
+    "device_calls": Part(device_calls, 3.0, "device_calls.json", least=1.0),
+    "tests": Part(tests, 4.0, "tests.xml", least=1.5),
+    "overhead": Part(overhead, 5.0, "mts_overhead.json", least=2.0),
+    "overhead_captured": Part(overhead_captured, 3.0, "mts_overhead.json", 1.0, needs_gpu=True),
+    "batches": Part(batches, 3.0, "batched_calls.json", least=1.0),
+    "runs": Part(runs, 1e9, "runs.json", least=3.0, endless=True),
 }
 
 
@@ -217,20 +221,22 @@ def order(names: list[str], known: dict[str, dict[str, Any]], small: bool) -> li
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, metavar="OUT", help="directory of the results")
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"default: {','.join(PARTS)}")
+    parser.add_argument("--parts", help=f"default: {','.join(PARTS)}")
     parser.add_argument("--minutes", type=float, default=24.0, help="of this call (default 24)")
     parser.add_argument("--small", action="store_true", help="the smallest numbers, as a test")
     parser.add_argument("--device", default="cuda", help="default cuda")
     args = parser.parse_args()
     end_at = time.monotonic() + 60.0 * args.minutes
-    names = args.parts.split(",")
+    on_cpu = args.device == "cpu"
+    default = [name for name, part in PARTS.items() if not (part.needs_gpu and on_cpu)]
+    names = args.parts.split(",") if args.parts else default
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; parts: {', '.join(PARTS)}")
     args.out.mkdir(parents=True, exist_ok=True)
     known = states(args.out)
     for name in order(names, known, args.small):
         left_s = end_at - time.monotonic()
-        if left_s < LEAST_S:
+        if left_s < max(LEAST_S, 0.0 if args.small else 60.0 * PARTS[name].least):
             print(f"{name}: no time left; give the same command again", flush=True)
             continue
         seconds = min(left_s, 60.0 * PARTS[name].minutes)

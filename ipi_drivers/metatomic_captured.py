@@ -37,7 +37,7 @@ from .metatomic_model import MetatomicBackend
 from .pairlist import PairList, find_pairs
 
 LIMIT_ATOMS = 8192  # beyond it the kernels themselves take the time
-SKIN_A = 0.5
+SKIN_A = 1.0  # a list of water at 300 K serves 24 steps of 0.5 fs; with 0.5 A it is 10
 N_BUCKETS = 8  # the last used are kept
 SPARE_PAIRS = 1.1  # room for the density to change
 Tensor = Any  # torch.Tensor

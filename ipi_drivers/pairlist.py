@@ -67,16 +67,20 @@ def find_pairs(structure: Structure, cutoff: float, skin: float) -> PairList:
     first, second, shifts = NeighborList(cutoff=cutoff + skin, full_list=False).compute(
         points=positions, box=cell, periodic=cell.any(axis=1), quantities="ijS"
     )
+    first, second = first.astype(np.int64), second.astype(np.int64)
     turned = (first > second) | ((first == second) & _negative(shifts))
     first, second = np.where(turned, second, first), np.where(turned, first, second)
     shifts = np.where(turned[:, None], -shifts, shifts)
-    order = np.lexsort((shifts[:, 2], shifts[:, 1], shifts[:, 0], second, first))
+    atoms = first * len(positions) + second
+    order = np.argsort(atoms)
+    if (np.diff(atoms[order]) == 0).any():  # two images of one pair, in a small cell
+        order = np.lexsort((*shifts.T[::-1], atoms))
     return PairList(
         Structure(structure.numbers.copy(), positions, cell),
         cutoff,
         skin,
-        first[order].astype(np.int64),
-        second[order].astype(np.int64),
+        first[order],
+        second[order],
         shifts[order].astype(np.float64),
     )
 

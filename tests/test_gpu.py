@@ -161,7 +161,7 @@ def test_captured_graphs_are_the_model(system, dtype, fused):
                         rtol=0, atol=size * scale * most,
                     )  # fmt: skip
         move = 0.02 * random.normal(size=structure.positions.shape)
-        move += 0.3 if step == 2 else 0.0  # of all atoms, farther than the skin allows
+        move += 0.6 if step == 2 else 0.0  # of all atoms, farther than the skin allows
         structure = Structure(structure.numbers, structure.positions + move, structure.cell)
 
 

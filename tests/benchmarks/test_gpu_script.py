@@ -67,8 +67,7 @@ def test_calls_and_batches_are_measured_once(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_part_writes_what_it_should(tmp_path):
-    parts = "captured,device_calls,tests,overhead,batches,runs"  # no --capture on a CPU
-    done = call(tmp_path, "--parts", parts, limit_s=800)
+    done = call(tmp_path, limit_s=800)
     assert done.returncode == 0, done.stdout + done.stderr
     tests = result(tmp_path, "tests")
     assert len(tests["skipped"]) + len(tests["passed"]) > 5
@@ -137,6 +136,21 @@ def test_no_part_begins_without_time(gpu, tmp_path, monkeypatch, capsys):
         gpu.main()
     assert "runs: no time left; give the same command again" in capsys.readouterr().out
     assert gpu.states(tmp_path) == {}
+
+
+def test_a_part_waits_for_a_call_with_more_time(gpu, tmp_path, monkeypatch, capsys):
+    says = "open('RAW/x.json', 'w').write('{\"how\": \"so\", \"rows\": []}')"
+    parts = {
+        "captured": gpu.Part(python(says), 5.0, "x.json", least=3.0),
+        "batches": gpu.Part(python(says), 5.0, "x.json", least=1.0),
+    }
+    monkeypatch.setattr(gpu, "PARTS", parts)
+    words = ["gpu.py", str(tmp_path), "--device", "cpu", "--minutes", "2"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match="0"):
+        gpu.main()
+    assert "captured: no time left" in capsys.readouterr().out
+    assert list(gpu.states(tmp_path)) == ["batches"], "what is shorter goes first"
 
 
 def test_runs_begin_go_on_and_end(gpu, tmp_path):
