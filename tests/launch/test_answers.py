@@ -18,16 +18,24 @@ from ncforce_ipi.serve.pulse import LAYOUT, Beat, Pulse, live_file, this_machine
 
 
 @pytest.mark.parametrize(
-    ("forces", "mts", "beads", "needed"),
+    ("forces", "mts", "beads", "at_once", "needed"),
     [
-        ("mts", 8, 1, {"slow": 11, "fast": 81}),
-        ("mts", 4, 3, {"slow": 33, "fast": 123}),
-        ("slow", 1, 1, {"slow": 11}),
-        ("fast", 1, 2, {"fast": 22}),
+        ("mts", 8, 1, 1, {"slow": 11, "fast": 81}),
+        ("mts", 4, 3, 1, {"slow": 33, "fast": 123}),
+        ("mts", 4, 3, 3, {"slow": 33, "fast": 123}),
+        ("mts", 4, 3, 2, {"slow": 44, "fast": 164}),  # two batches of two: one copy
+        ("slow", 1, 1, 1, {"slow": 11}),
+        ("fast", 1, 2, 1, {"fast": 22}),
     ],
 )
-def test_what_ten_steps_need(forces, mts, beads, needed):
-    assert Demand.of(Plan(forces, mts, 0.5, 100), beads).until(10) == needed
+def test_what_ten_steps_need(forces, mts, beads, at_once, needed, tmp_path):
+    socket = "<ffsocket name='{}' mode='unix'> <address>x</address>{}</ffsocket>"
+    batch = f"<batch_size> {at_once} </batch_size>" * (at_once > 1)
+    sockets = "".join(socket.format(name, batch) for name in ("slow", "fast"))
+    text = f"<!-- /a--b is no XML -->\n<simulation>{sockets}</simulation>"
+    (tmp_path / "input.xml").write_text(text)
+    demand = Demand.of(Plan(forces, mts, 0.5, 100), beads, tmp_path / "input.xml")
+    assert demand.until(10) == needed
 
 
 def test_a_deficit_is_somebody_else_and_a_surplus_is_none():

@@ -9,9 +9,11 @@ nothing: answers of a driver that died on the way are asked for again.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.rundir import Record
@@ -86,27 +88,50 @@ def _evaluations(report: Record, role: str) -> int:
 
 @dataclass(frozen=True)
 class Demand:
-    """What i-PI asks: at the start once for each bead and role, then in every outer step.
+    """What i-PI asks at least: at the start once for each bead and role, then in every outer step.
 
     Attributes
     ----------
-    per_step : requests of each role in an outer step
-    at_start : requests of each role before the first step
+    structures : of each role for which forces are asked at once: beads, and the copies with which
+        i-PI fills up the last batch
+    in_a_step : how often they are, in an outer step
     """
 
-    per_step: Mapping[str, int]
-    at_start: int
+    structures: Mapping[str, int]
+    in_a_step: Mapping[str, int]
 
     @classmethod
-    def of(cls, plan: Plan, beads: int) -> Demand:
-        """The slow force is asked for once in an outer step, the fast one in each inner step."""
-        inner = plan.mts if plan.forces == "mts" else 1
-        per_step = {role: beads * (inner if role == "fast" else 1) for role in plan.components}
-        return cls(per_step, beads)
+    def of(cls, plan: Plan, beads: int, input_file: Path) -> Demand:
+        """The slow force is asked for once in an outer step, the fast one in each inner step.
+
+        Parameters
+        ----------
+        input_file : of i-PI, which may be a checkpoint; it says how many beads go at once
+        """
+        sizes = batch_sizes(input_file)
+        return cls(
+            {role: math.ceil(beads / sizes.get(role, 1)) * sizes.get(role, 1)
+             for role in plan.components},
+            {role: plan.mts if role == "fast" else 1 for role in plan.components},
+        )  # fmt: skip
 
     def until(self, n_steps: int) -> dict[str, int]:
         """Requests of each role up to the end of the n-th outer step."""
-        return {role: self.at_start + n * n_steps for role, n in self.per_step.items()}
+        return {
+            role: n * (1 + self.in_a_step[role] * n_steps) for role, n in self.structures.items()
+        }
+
+
+def batch_sizes(input_file: Path) -> dict[str, int]:
+    """How many structures each socket of an i-PI input sends at once."""
+    text = input_file.read_text(encoding="utf-8")
+    root = ElementTree.fromstring(
+        text[max(0, text.find("<simulation")) :]
+    )  # i-PI's comment may have a --
+    return {
+        str(socket.get("name")): int(socket.findtext("batch_size", "1"))
+        for socket in root.findall("ffsocket")
+    }
 
 
 def given(drivers: Sequence[tuple[str, Beat | None]]) -> dict[str, int | None]:

@@ -230,8 +230,8 @@ def _segment(
         drivers = _drivers(job, sockets, child, follower.step)
         watch = Watch(
             server, drivers, follower, plan.n_outer, job.recipe.temperature_K, record["n_atoms"],
-            job.limits, request, demand=Demand.of(plan, job.recipe.ensemble.beads),
-            from_step=follower.step,
+            job.limits, request, from_step=follower.step,
+            demand=Demand.of(plan, job.recipe.ensemble.beads, directory / input_file),
         )  # fmt: skip
         try:
             with display(plan, record["n_atoms"], job.name) as shown:
