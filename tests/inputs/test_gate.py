@@ -326,6 +326,17 @@ def test_an_open_direction_with_room_keeps_its_vector(tmp_path):
     assert found.cell.lengths().min() >= 20.0
 
 
+def test_a_molecule_gets_a_box(tmp_path, caplog):
+    given = molecule("H2O", cell=[4.0, 4.0, 4.0])  # pbc="F F F"
+    with caplog.at_level(logging.INFO):
+        found = read_structure(saved(tmp_path / "m.extxyz", given))
+    (record,) = caplog.records  # and isn't turned
+    assert "is not periodic along a, b, c" in record.getMessage()
+    np.testing.assert_allclose(found.positions, given.positions, atol=1e-8)
+    assert not (found.cell.array - np.diag(np.diagonal(found.cell.array))).any()
+    np.testing.assert_allclose(found.cell.lengths(), np.ptp(found.positions, axis=0) + 20.0)
+
+
 def test_a_structure_without_a_cell_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no periodic cell.*for a molecule, a Lattice="):
         read_structure(saved(tmp_path / "m.xyz", molecule("H2O"), format="xyz"))

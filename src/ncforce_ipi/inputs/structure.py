@@ -48,7 +48,7 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     run = RunMetadata() if image.step is None else _its_run(structure_path(name_or_path))
     if not found.has("masses"):
         _take_masses(found, run, name)
-    _close(found, image, name)
+    _close(found, name)
     turn = turn_of(found.cell.array)
     if not (turn.is_none and np.array_equal(turn.cell, found.cell.array)):
         log.info("%s is turned into i-PI's frame of reference: a along x, b in the xy plane", name)
@@ -143,7 +143,7 @@ def _check_flat(atoms: Atoms, name: str) -> None:
         raise InputError(f"the lattice vectors of {name} span no volume: {atoms.cell.tolist()} A")
 
 
-def _close(atoms: Atoms, image: Image, name: str) -> None:
+def _close(atoms: Atoms, name: str) -> None:
     """Make the cell periodic in three directions, and say where the file says otherwise."""
     if atoms.pbc.all():
         if atoms.cell.rank < 3:
@@ -157,13 +157,11 @@ def _close(atoms: Atoms, image: Image, name: str) -> None:
     if not atoms.cell.array[atoms.pbc].any(axis=1).all():
         raise InputError(f"{name} is periodic along a lattice vector that it doesn't have; give it")
     gaps_A = close_open_directions(atoms)
-    for axis, gap_A in gaps_A.items():
-        line = (
-            f"{name} is not periodic along {axis}, and i-PI's cells are: images get {gap_A:.1f} A "
-            "of vacuum there, and what leaves the cell comes back on the other side; write "
-            'pbc="T T T" if it is periodic'
-        )
-        log.warning("%s", line)
+    log.warning(
+        "%s is not periodic along %s, and i-PI's cells are: images get %s A of vacuum there, and "
+        'what leaves the cell comes back on the other side; write pbc="T T T" if it is periodic',
+        name, ", ".join(gaps_A), ", ".join(f"{gap_A:.1f}" for gap_A in gaps_A.values()),
+    )  # fmt: skip
 
 
 def _check_distances(atoms: Atoms, name: str) -> None:

@@ -84,12 +84,18 @@ def in_ipi_frame(structure: Structure) -> tuple[Structure, Turn]:
 
 
 def complete(cell: Array) -> Array:
-    """The cell, right-handed, with unit vectors normal to the others in the place of zero rows."""
+    """The cell, right-handed, with unit vectors normal to the others in the place of zero rows.
+
+    Each is along its own Cartesian axis where that is normal to them, or as far as it can be.
+    """
     whole, missing = cell.copy(), np.flatnonzero(~cell.any(axis=1))
     for row in missing:
-        _, _, v = np.linalg.svd(whole)
-        rank = int(whole.any(axis=1).sum())
-        whole[row] = v[rank]
+        q, _ = np.linalg.qr(whole[whole.any(axis=1)].T)  # columns span what is there
+        across = np.eye(3) - q @ q.T
+        axes = np.roll(across, -row, axis=0)  # its own axis first
+        sizes = np.linalg.norm(axes, axis=1)
+        best = int(np.argmax(sizes > 0.5 * sizes.max()))
+        whole[row] = axes[best] / sizes[best]
     if np.linalg.det(whole) < 0.0:
         whole[missing[-1] if len(missing) else 2] *= -1.0
     return whole
