@@ -111,7 +111,7 @@ class TestDirectory:
         held = files.locked(tmp_path)
         with (
             held,
-            pytest.raises(InputError, match="another command of ncforce is at work in"),
+            pytest.raises(InputError, match="another command is at work in"),
             files.locked(tmp_path),
         ):
             pass
@@ -270,7 +270,7 @@ class TestClaim:
     @pytest.mark.parametrize("force", [False, True])
     def test_one_run_from_its_first_file_to_its_end(self, tmp_path, force):
         def second():
-            with pytest.raises(InputError, match="another command of ncforce is at work in"):
+            with pytest.raises(InputError, match="another command is at work in"):
                 claim_and_write(tmp_path / "run", force, text="second")
 
         def begin():
@@ -832,7 +832,7 @@ class TestComparison:
         out = job.directory.parent
         with (
             compare.claimed(out, [job], resume=False, force=False),
-            pytest.raises(InputError, match="another command of ncforce is at work in"),
+            pytest.raises(InputError, match="another command is at work in"),
         ):
             self.claim(job, force=True)
 

@@ -29,7 +29,7 @@ def said_of(directory: Path) -> str:
     except InputError:
         processes = {}
     if not processes:
-        return f"another command of ncforce is at work in {directory}; wait for its end"
+        return f"another command is at work in {directory}; wait for its end"
     stop = f"touch {shlex.quote(str(directory / 'EXIT'))}"
     if launcher_is_gone(processes):
         return (
