@@ -7,8 +7,9 @@ is ASE's ``free_energy`` where the calculator has it: that is what its forces ar
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def load(
         ASE or the calculator's module is missing, or it has no forces or no stress.
     """
     keywords = dict(arguments or {})
-    files = [Path(v) for v in keywords.values() if isinstance(v, str) and Path(v).is_file()]
+    files = list(_files(keywords))
     for path in files:  # what a calculator does with a file isn't known here: many unpickle it
         require_trust(path, trust)
     for name, value in (("device", device), ("dtype", dtype)):
@@ -66,6 +67,22 @@ def load(
             )
     loading.prepare(threads)
     return AseBackend(_make(model, keywords), _describe(model), virial, files)
+
+
+def _files(value: object) -> Iterator[Path]:
+    """Every file that is named in arguments, however deep."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _files(each)
+    elif isinstance(value, str):
+        with contextlib.suppress(
+            OSError, ValueError, RuntimeError
+        ):  # no path: long, a NUL, ~nobody
+            path = Path(value).expanduser()
+            if path.is_file():
+                yield path
 
 
 def _make(name: str, arguments: dict[str, Any]) -> Any:

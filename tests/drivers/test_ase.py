@@ -1,5 +1,7 @@
 """What is particular to ASE calculators: how they are named and made, stress, energy."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,30 @@ def test_a_file_among_the_arguments_needs_trust(tmp_path):
     with pytest.raises(InputError, match=r"model\.pt is a pickle.*add --trust"):
         load("ase", *words)
     assert load("ase", *words, "--trust").source == path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    ['{{"paths": ["no", "{}"]}}', '{{"a": {{"b": [["{}"]]}}}}', '{{"path": "~/model.pt"}}'],
+)
+def test_a_file_deep_among_the_arguments_needs_trust(arguments, tmp_path, monkeypatch):
+    """MACE's own calculator takes a list of them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"pickle")
+    words = ["--model", f"{__name__}:Smeared", "--no-virial"]
+    words += ["--arguments", arguments.format(path)]
+    with pytest.raises(InputError, match=r"model\.pt is a pickle.*add --trust"):
+        load("ase", *words)
+
+
+def test_words_that_are_no_files(tmp_path, monkeypatch):
+    """A directory, a very long word, a user whom nobody knows."""
+    monkeypatch.chdir(tmp_path)
+    words = {"directory": ".", "command": "x" * 5000, "user": "~nobody-of-this-name/x", "n": 3}
+    arguments = json.dumps({"more": [words, None, True]})
+    backend = load("ase", "--model", "ase.calculators.emt:EMT", "--arguments", arguments)
+    assert backend.source is None
 
 
 @pytest.mark.parametrize(
