@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
+from ncforce_ipi.models.modelfile import OTHER_FAMILIES, what_instead
 
 from . import loading, metatomic_extensions
 from .metatomic_captured import CapturedBackend
@@ -109,7 +110,7 @@ def _load_file(path: Path, extensions: Path | None) -> Any:
             warnings.filterwarnings("ignore", message=".*is deprecated")
             return load_atomistic_model(path, extensions_directory=extensions)
     except (RuntimeError, ValueError) as err:
-        why = loading.one_line(err)
+        why = what_instead(path) or f"{loading.one_line(err)}; {OTHER_FAMILIES}"
         raise ModelError(f"{path} can't be loaded as a metatomic model: {why}") from err
 
 

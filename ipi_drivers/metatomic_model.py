@@ -6,6 +6,7 @@ the energy; direct forces and virial are outputs of the model.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +16,10 @@ import numpy as np
 from ncforce_ipi.backend import Evaluation, JacobianProducts, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError
 
-from . import conversion, loading
+from . import conversion, loading, metatomic_outputs
 from .batches import BatchedBackend, divided
 
+log = logging.getLogger(__name__)
 Tensor = Any  # torch.Tensor
 
 
@@ -48,10 +50,9 @@ class MetatomicBackend(BatchedBackend):
         kinds: dict[Kind, str] = {"conservative": self.energy_name, "direct": self.force_name}
         self.kinds = frozenset(kind for kind, output in kinds.items() if output)
         if not self.kinds:
-            raise ModelError(
-                f"{name} has neither energy{suffix} nor non_conservative_force{suffix}; "
-                f"its outputs are {', '.join(sorted(capabilities.outputs))}"
-            )
+            raise ModelError(metatomic_outputs.why_none(name, capabilities.outputs, variant))
+        for line in metatomic_outputs.assumed(name, capabilities, filter(None, kinds.values())):
+            log.warning("%s", line)
         with_virial: dict[Kind, str] = kinds | {"direct": self.stress_name}
         self.stress = frozenset(kind for kind in self.kinds if with_virial[kind])
         self.direct_energy = "direct" in self.kinds and bool(self.energy_name)

@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Dict, List, Optional  # metatomic looks for these very types
 
@@ -12,7 +13,7 @@ import pytest
 from ncforce_ipi import models
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.errors import InputError, ModelError
-from ncforce_ipi.models.modelfile import Capabilities, capabilities
+from ncforce_ipi.models.modelfile import Capabilities, capabilities, what_instead
 
 torch = pytest.importorskip("torch")
 from metatensor.torch import Labels, TensorBlock, TensorMap  # noqa: E402
@@ -57,15 +58,23 @@ class OneOutput(torch.nn.Module):
         return {self.name: TensorMap(Labels(["_"], single), [block])}
 
 
-def save(directory: Path, name: str, force: bool = False, device: str = "cpu") -> Path:
+def save(
+    directory: Path,
+    name: str,
+    force: bool = False,
+    device: str = "cpu",
+    unit: str | None = None,
+    length_unit: str = "Angstrom",
+) -> Path:
     """Export a model with one output."""
     kind = "atom" if force else "system"
-    unit = "eV/Angstrom" if force else "eV"
+    if unit is None:
+        unit = "eV/Angstrom" if force else "eV"
     capabilities = ModelCapabilities(
         outputs={name: ModelOutput(unit=unit, sample_kind=kind, description="for a test")},
         atomic_types=[1, 8],
         interaction_range=0.0,
-        length_unit="Angstrom",
+        length_unit=length_unit,
         supported_devices=[device],
         dtype="float64",
     )
@@ -111,6 +120,41 @@ def test_variants(tmp_path):
     assert load(path, variant="pbe").kinds == {"conservative"}
     with pytest.raises(ModelError, match=r"neither energy/scan nor .* outputs are energy/pbe"):
         load(path, variant="scan")
+
+
+@pytest.mark.parametrize(
+    ("output", "variant", "message"),
+    [
+        ("energy/pbe", None, "its outputs are energy/pbe: give --variant with one of pbe"),
+        ("energy", "pbe", "its outputs are energy: leave --variant out"),
+        ("mtt::U0", None, "mtt::NAME what it can't tell to be an energy; call the target energy"),
+        ("energy_uncertainty", None, "its outputs are energy_uncertainty$"),
+    ],
+)
+def test_a_model_without_forces_says_what_can_be_done(tmp_path, output, variant, message):
+    with pytest.raises(ModelError, match=message):
+        load(save(tmp_path, output), variant=variant)
+
+
+def test_units_that_a_model_leaves_out_are_said(tmp_path, caplog):
+    with warnings.catch_warnings():  # metatomic's, to who makes the model
+        warnings.simplefilter("ignore")
+        path = save(tmp_path, "energy", unit="", length_unit="")
+    load(path)
+    assert "model.pt states no unit of length: A is assumed" in caplog.text
+    assert "model.pt states no unit of energy: eV is assumed" in caplog.text
+    caplog.clear()
+    load(save(tmp_path, "energy"))
+    assert not caplog.text
+
+
+def test_units_of_a_model_are_converted(tmp_path):
+    """The network gives sum(r^2) / 2 in its own units: here kJ/mol of lengths in nm."""
+    path = save(tmp_path, "energy", unit="kJ/mol", length_unit="nm")
+    result = load(path).evaluate(STRUCTURE, Wanted(frozenset(["conservative"])))["conservative"]
+    # 0.5 * 2 atoms at 0.1 nm: 0.01 kJ/mol; CODATA 2018: 96.48533 kJ/mol is an eV
+    assert result.energy == pytest.approx(0.01 / 96.485332, rel=1e-7)
+    np.testing.assert_allclose(result.forces, -STRUCTURE.positions * 0.01 / 96.485332, rtol=1e-7)
 
 
 def test_a_file_says_what_it_can_before_it_is_loaded(tmp_path):
@@ -160,11 +204,23 @@ def test_a_missing_file():
         load("nothing.pt")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a model", b"PK\x03\x04 broken"])
-def test_a_file_that_is_no_model(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "it is empty, cut, or no archive"),
+        (b"not a model", "it is empty, cut, or no archive"),
+        (b"PK\x03\x04 broken", "it is empty, cut, or no archive"),
+        (b"\n<!DOCTYPE html><html>", "it is a web page: download the file itself"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "it is a pointer of Git LFS: get the file",
+        ),
+    ],
+)
+def test_a_file_that_is_no_model(tmp_path, content, what):
     path = tmp_path / "x.pt"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="can't be loaded as a metatomic model") as caught:
+    with pytest.raises(ModelError, match=f"can't be loaded as a metatomic model: {what}") as caught:
         load(path)
     assert "\n" not in str(caught.value)
 
@@ -172,8 +228,22 @@ def test_a_file_that_is_no_model(tmp_path, content):
 def test_a_torchscript_file_of_another_kind(tmp_path):
     path = tmp_path / "x.pt"
     torch.jit.script(torch.nn.Linear(1, 1)).save(str(path))
-    with pytest.raises(ModelError, match="can't be loaded as a metatomic model"):
+    with pytest.raises(ModelError, match="needs its family: mace:FILE"):
         load(path)
+
+
+def test_a_checkpoint_says_how_it_is_exported(tmp_path):
+    path = tmp_path / "model.ckpt"
+    torch.save({"architecture_name": "pet", "model_state_dict": {"w": torch.ones(2)}}, path)
+    with pytest.raises(ModelError, match=r"export it with `mtt export model\.ckpt -o model\.pt`"):
+        load(path)
+    assert "checkpoint" in what_instead(path)
+
+
+def test_a_model_is_nothing_else(tmp_path):
+    assert not what_instead(save(tmp_path, "energy"))
+    assert not what_instead(models.model_path("water"))
+    assert not what_instead(tmp_path / "gone.pt")
 
 
 @pytest.mark.parametrize("device", ["cuda:7", "tpu"])

@@ -128,18 +128,30 @@ def test_a_fast_model_without_direct_stress_and_constant_pressure(tmp_path):
 
 def test_a_fast_model_without_direct_forces(tmp_path):
     path = str(model_file(tmp_path / "m.pt", ["energy"]))
-    with pytest.raises(InputError, match="has no output non_conservative_force; take another"):
+    with pytest.raises(
+        InputError,
+        match=r"has no output non_conservative_force, only .*give another one with --fast",
+    ):
         preflight.check(recipe(model=path), WATER)
     preflight.check(recipe(model=path, options=("--fast-kind", "conservative")), WATER)
     preflight.check(recipe(mts=1, model=path), WATER)
 
 
-@pytest.mark.parametrize("content", [b"no archive", b""])
-def test_files_that_say_nothing_are_left_to_the_driver(content, tmp_path):
+@pytest.mark.parametrize("content", [b"no archive", b"", b"<!doctype html>"])
+def test_files_that_are_no_model_are_refused_before_the_start(content, tmp_path):
     path = tmp_path / "m.pt"
     path.write_bytes(content)
-    preflight.check(recipe(model=str(path)), WATER)
+    with pytest.raises(InputError, match=r"m\.pt is no metatomic model: it is"):
+        preflight.check(recipe(model=str(path)), WATER)
+    preflight.check(recipe(model=str(path), family="mace"), WATER)  # its driver knows better
     preflight.check(recipe(model=str(tmp_path / "elsewhere.pt")), WATER)
+
+
+def test_a_checkpoint_is_refused_before_the_start(tmp_path):
+    with zipfile.ZipFile(tmp_path / "model.ckpt", "w") as archive:
+        archive.writestr("model/data.pkl", b"")
+    with pytest.raises(InputError, match=r"export it with `mtt export model\.ckpt -o model\.pt`"):
+        preflight.check(recipe(model=str(tmp_path / "model.ckpt")), WATER)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from ncforce_ipi.inputs.held import held
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.models import SHIPPED, model_path
-from ncforce_ipi.models.modelfile import Capabilities, capabilities, named_model
+from ncforce_ipi.models.modelfile import Capabilities, capabilities, named_model, what_instead
 from ncforce_ipi.species import SYMBOLS
 from ncforce_ipi.units import PER_FS_PER_CM
 
@@ -167,6 +167,8 @@ def _check_models(recipe: Recipe, atoms: Atoms) -> None:
                 "or take another ensemble"
             )
         known = _capabilities(model) if family == "metatomic" else None
+        if known is None and family == "metatomic" and (is_what := what_instead(Path(model))):
+            raise InputError(f"{model} is no metatomic model: {is_what}")
         if known is not None:
             _check_species(model, known, atoms)
             _check_outputs(role, model, known, recipe)
@@ -186,7 +188,11 @@ def _check_outputs(role: str, model: str, known: Capabilities, recipe: Recipe) -
     if role != "fast" or "--fast-kind" in recipe.service.options:
         return
     if not (known.has(DIRECT_FORCE) or known.has(f"{DIRECT_FORCE}s")):
-        raise InputError(f"the fast model {model} has no output {DIRECT_FORCE}; take another one")
+        raise InputError(
+            f"the fast model {model} has no output {DIRECT_FORCE}, only "
+            f"{', '.join(sorted(known.outputs))}: give another one with --fast, or run its forces "
+            "alone with --forces slow"
+        )
     if recipe.ensemble.has_pressure and not known.has(DIRECT_STRESS):
         raise InputError(
             f"constant pressure needs the virials of both forces, and the fast model {model} "

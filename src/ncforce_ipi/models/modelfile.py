@@ -18,6 +18,8 @@ from ncforce_ipi.errors import InputError
 
 CLASS = '"class": "ModelCapabilities"'
 
+OTHER_FAMILIES = "a file of MACE, SevenNet or ORB needs its family: mace:FILE"
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -73,3 +75,26 @@ def named_model(words: Sequence[str]) -> tuple[str, str]:
     raise InputError(
         f"--slow-driver: expected 'ncforce driver FAMILY --model ...', got {shlex.join(words)!r}"
     )
+
+
+def what_instead(path: Path) -> str:
+    """What a file is that is no metatomic model, and what to do; empty where it may be one."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(256).lstrip().lower()
+        if head.startswith((b"<!doctype html", b"<html")):
+            return "it is a web page: download the file itself"
+        if head.startswith(b"version https://git-lfs"):
+            return "it is a pointer of Git LFS: get the file with git lfs pull"
+        with zipfile.ZipFile(path) as archive:
+            names = ["/".join(name.split("/")[1:]) for name in archive.namelist()]
+    except zipfile.BadZipFile:
+        return f"it is empty, cut, or no archive of TorchScript; {OTHER_FAMILIES}"
+    except OSError:  # who reads it says why
+        return ""
+    if not any(name.startswith("code/") for name in names):
+        return (
+            "it is a checkpoint or weights, not an exported model: export it with "
+            f"`mtt export {path.name} -o model.pt`; {OTHER_FAMILIES}"
+        )
+    return ""

@@ -121,7 +121,8 @@ class Evaluator:
             if kind not in backend.kinds:
                 raise ModelError(
                     f"{backend.description} has no {kind} forces, which role {role} needs; "
-                    f"it has {' and '.join(sorted(backend.kinds))} forces"
+                    f"it has {' and '.join(sorted(backend.kinds))} forces: give another model "
+                    f"for that role, or run without it"
                 )
         if "direct" in kinds.values():
             _check_direct(backend, direct_energy, direct_virial)
