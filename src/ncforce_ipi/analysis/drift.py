@@ -173,13 +173,17 @@ class Tolerances:
 
     def lines(self) -> list[str]:
         """For people."""
+        ratios = "the kinetic energy is constant, and there is no ratio to its fluctuation"
+        if math.isfinite(self.ratio):
+            ratios = (
+                f"|drift in {MLIPAUDIT_PS:g} ps| / sigma(K) = {self.ratio_50_ps:.2g}, at most 1; "
+                f"{self.ratio:.2g} over this run's {self.run_ps:.4g} ps"
+            )
         return [
             f"LAMBench: {self.lambench} (tolerance {LAMBENCH_MEV_PER_ATOM_PER_PS:g} meV/atom/ps; "
             f"with the {LAMBENCH_CODE_MEV_PER_ATOM_PER_PS:.2g} that its code amounts to: "
             f"{self.lambench_code})",
-            f"mlipaudit: {self.mlipaudit} (|drift in {MLIPAUDIT_PS:g} ps| / sigma(K) = "
-            f"{self.ratio_50_ps:.2g}, at most 1; {self.ratio:.2g} over this run's "
-            f"{self.run_ps:.4g} ps)",
+            f"mlipaudit: {self.mlipaudit} ({ratios})",
         ]
 
 

@@ -117,7 +117,7 @@ class Freedom:
             "at rest": "the centre of mass is at rest",
             "constant": "the whole system flies at a constant velocity",
             "free": "the centre of mass moves freely",
-            "moving": "the centre of mass moves, but not as heat would make it",
+            "moving": "the centre of mass moves, which isn't shown to be heat",
         }
         if len(set(self.centre)) == 1:
             return words[self.centre[0]]

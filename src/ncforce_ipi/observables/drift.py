@@ -24,7 +24,7 @@ from ncforce_ipi.analysis.statistics import (
 )
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.options import Window
-from ncforce_ipi.observables.series import Series
+from ncforce_ipi.observables.series import Series, is_constant
 from ncforce_ipi.observables.source import Source
 from ncforce_ipi.result import Printed
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
@@ -61,10 +61,13 @@ class RunDrift:
 
     @property
     def tolerances(self) -> Tolerances | None:
-        """What LAMBench and mlipaudit say of it; None without a quantity that is conserved."""
+        """What LAMBench and mlipaudit say of it; None without a quantity that is conserved, or
+        where nothing moves."""
         if self.conserved is None or self.whole.leaks:
             return None
         part = self.part
+        if is_constant(part.temperature_K):
+            return None
         kelvin_meV = 0.5e3 * BOLTZMANN_EV_PER_K * part.dof / part.n_atoms  # K of an atom from T
         found = tolerances(self.conserved, kelvin_meV * float(np.std(part.temperature_K)))
         if self.window.runaway_ps is None:

@@ -8,7 +8,7 @@ from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
 from ncforce_ipi.analysis.verdicts import Answer
 from ncforce_ipi.observables.analyse import Analysis
 from ncforce_ipi.observables.drift import Drifts
-from ncforce_ipi.observables.series import HELD_CELL
+from ncforce_ipi.observables.series import HELD_CELL, is_constant
 from ncforce_ipi.reading.metadata import RunMetadata
 
 LONGER = 10.0  # times as long: what an error bar takes more often than not
@@ -62,6 +62,8 @@ def conservative(drifts: Drifts) -> tuple[str, str]:
         return "open", "open: the conserved quantity isn't written"
     if _leaks(drifts):
         return "open", f"open: {HELD_CELL}; a run at constant volume tells"
+    if any(is_constant(one.part.temperature_K) for one in drifts.runs):
+        return "open", "open: the kinetic energy is the same in all rows; nothing moves there"
     limit = f"{LAMBENCH_MEV_PER_ATOM_PER_PS:g} meV/atom/ps"
     if math.isnan(drift.ci95) and _lambench(drifts) == "open":
         return "open", (

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.longrun import ROUNDING
 from ncforce_ipi.analysis.temperature import temperature
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.freedom import Counted
@@ -14,6 +15,10 @@ from ncforce_ipi.reading.metadata import RunMetadata
 from ncforce_ipi.reading.properties import Table
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
+CONSTANT = (
+    "the kinetic energy is the same in all rows: nothing moves, or the column isn't what it says, "
+    "and no verdict is given"
+)
 WITHOUT_ENERGY = (
     "the forces have no energy: what is called conserved is kinetic + thermostat energy, whose "
     "slope is the power of the forces where the temperature has no trend"
@@ -119,6 +124,8 @@ def series_of(
             f"{table.path} has neither kinetic_md nor temperature; add kinetic_md{{electronvolt}} "
             "to the properties in the i-PI input"
         )
+    if is_constant(kelvin):
+        notes.append(CONSTANT)
     energies = {
         name: 1e3 / n_atoms * table.column(name, "electronvolt")
         for name in ("conserved", "potential")
@@ -141,6 +148,11 @@ def series_of(
         notes=tuple(notes),
         leaks=metadata.held_cell,
     )
+
+
+def is_constant(values: NDArray[np.float64]) -> bool:
+    """Whether two or more values are the same but for rounding."""
+    return len(values) > 1 and bool(np.ptp(values) <= ROUNDING * abs(values).max())
 
 
 def _of_beads(table: Table, name: str, unit: str) -> NDArray[np.float64] | None:
