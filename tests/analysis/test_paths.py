@@ -26,12 +26,12 @@ def wrapped(positions, cells, lowest=0.0):
     return ((fractions - lowest) % 1.0 + lowest) @ cells
 
 
-def followed(positions, cells, masses=None, blocks=7):
+def followed(positions, cells, masses=None, blocks=7, pbc=(True, True, True)):
     """Continuous places and notes, from a sample of pairs as the observables take it."""
     cells = np.broadcast_to(cells, (len(positions), 3, 3))
     first = np.linspace(0, len(positions) - 2, 32).astype(int)
     pairs = np.stack([first, first + 1], axis=1)
-    follower = Follower(manner_of(positions[pairs], cells[pairs], masses), "x.xyz")
+    follower = Follower(manner_of(positions[pairs], cells[pairs], masses, pbc), "x.xyz")
     parts = zip(np.array_split(positions, blocks), np.array_split(cells, blocks), strict=True)
     places = np.concatenate([follower.follow(*part) for part in parts])
     return places, follower.notes()
@@ -134,7 +134,21 @@ def test_one_atom_keeps_its_motion():
 
 def test_jumps_without_a_cell_are_refused():
     inside = wrapped(walkers(step_A=0.1), CELLS["cubic"])
+    none = {"cells": np.zeros((3, 3)), "pbc": (False, False, False)}
     with pytest.raises(InputError, match="the file has no cell: they look wrapped"):
-        followed(inside, np.zeros((3, 3)))
+        followed(inside, **none)
     positions = walkers()
-    assert np.array_equal(followed(positions, np.zeros((3, 3)))[0], positions)
+    assert np.array_equal(followed(positions, **none)[0], positions)
+
+
+@pytest.mark.parametrize("height_A", [0.0, 20.0])
+def test_atoms_jump_along_periodic_vectors_only(height_A):
+    """A film: wrapped in its plane; its third vector is zero, or long and not periodic."""
+    positions, cell = walkers(), np.array([[8.0, 0.0, 0.0], [3.0, 7.0, 0.0], [0.0, 0.0, height_A]])
+    positions[::2, 0, 2] += 15.0  # to and fro, over more than half of that vector, and no jump
+    plane = np.array([[8.0, 0.0, 0.0], [3.0, 7.0, 0.0], [0.0, 0.0, 1.0]])
+    fractions = positions @ np.linalg.inv(plane)
+    fractions[..., :2] %= 1.0
+    places, notes = followed(fractions @ plane, cell, pbc=(True, True, False))
+    np.testing.assert_allclose(places - places[0], positions - positions[0], atol=1e-11)
+    assert "is wrapped into the cell" in notes[0]

@@ -130,6 +130,28 @@ def test_extxyz_of_another_program_gives_the_same_spectrum(directory, tmp_path):
         assert theirs[key] == pytest.approx(ours[key], rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("pbc", "cell", "neighbours"),
+    [
+        ("T T T", np.diag([20.0, 20.0, 12.0]), 1),  # 9 A apart: 3 A by the image
+        ("T T F", np.diag([20.0, 20.0, 12.0]), 0),
+        ("T T F", np.diag([20.0, 20.0, 0.0]), 0),
+        ("F F F", np.diag([20.0, 20.0, 12.0]), 0),
+    ],
+)
+def test_pairs_have_no_images_where_the_system_is_open(tmp_path, capsys, pbc, cell, neighbours):
+    path = tmp_path / "film.extxyz"
+    lattice = " ".join(map(str, cell.ravel()))
+    comment = f'Lattice="{lattice}" Properties=species:S:1:pos:R:3 pbc="{pbc}"'
+    path.write_text("".join(f"2\n{comment}\nAr {k} 1 1.5\nAr {k} 1 10.5\n" for k in range(12)))
+    rows = tmp_path / "g.csv"
+    found(tmp_path, "rdf", path, "--r-max-A", 5, "--csv", rows)
+    header, *_, last = [line for line in rows.read_text().splitlines() if line[0] != "#"]
+    coordination = dict(zip(header.split(","), last.split(","), strict=True))["n_Ar_around_Ar"]
+    assert float(coordination) == neighbours
+    assert ("no images of atoms are counted there" in capsys.readouterr().out) == (pbc != "T T T")
+
+
 def test_peak_that_may_be_folded_is_marked(tmp_path, capsys):
     """N2 at 2330 1/cm, a frame each 10 fs: seen at 2 x 1667.8 - 2330 = 1006."""
     rng = np.random.default_rng(2)

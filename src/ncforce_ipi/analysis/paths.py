@@ -7,11 +7,13 @@ says what is needed (`manner_of`); `Follower` does it, block by block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.openings import complete
 from ncforce_ipi.errors import InputError
 
 FARTHEST, TYPICAL = 0.4, 0.1
@@ -34,19 +36,25 @@ class Manner:
     moving : ``(n_atoms,)``, False for atoms that are at one place in all frames
     reference : ``(3, 3)``, A, the cell that displacements are relative to; None where there is no
         cell, or one that doesn't matter
+    periodic : ``(3,)``, along which lattice vectors there are jumps
     unwrap : whether moves over half a cell are jumps across its boundary
+    relative : whether the cell changes
     weights : ``(n_atoms,)``, masses, whose centre is taken off; None where it isn't
     """
 
     moving: NDArray[np.bool_]
     reference: NDArray[np.float64] | None
+    periodic: NDArray[np.bool_]
     unwrap: bool
     relative: bool
     weights: NDArray[np.float64] | None
 
 
 def manner_of(
-    pairs: NDArray[np.float64], cells: NDArray[np.float64], masses_u: NDArray[np.float64] | None
+    pairs: NDArray[np.float64],
+    cells: NDArray[np.float64],
+    masses_u: NDArray[np.float64] | None,
+    pbc: Sequence[bool] = (True, True, True),
 ) -> Manner:
     """What a sample of neighbouring frames says.
 
@@ -59,6 +67,7 @@ def manner_of(
     pairs : ``(n_pairs, 2, n_atoms, 3)``, A, positions of two frames that follow each other
     cells : ``(n_pairs, 2, 3, 3)``, A
     masses_u : ``(n_atoms,)``, any unit; None where nothing says them
+    pbc : whether the system is periodic along each lattice vector: only there atoms jump
 
     Raises
     ------
@@ -66,20 +75,22 @@ def manner_of(
         Jumps in a file without a cell.
     """
     every = pairs.reshape(-1, *pairs.shape[2:])
+    along = np.array(pbc, dtype=bool)
+    cells = np.array([complete(cell) for cell in cells.reshape(-1, 3, 3)]).reshape(cells.shape)
     boxes = cells.reshape(-1, 3, 3)
     held = (every == every[0]).all(axis=(0, 2))
     moving = ~held if len(every) > 1 and not held.all() else np.ones(len(held), dtype=bool)
     weights = masses_u if moving.all() and len(moving) > 1 else None
-    if not (abs(np.linalg.det(boxes)) > 0.0).all():
+    if not along.any():
         _refuse_jumps(pairs)
-        return Manner(moving, None, False, False, weights)
+        return Manner(moving, None, along, False, False, weights)
     reference = boxes.mean(axis=0)
     changes = bool(abs(boxes - reference).max() > SAME_CELL * abs(reference).max())
     fractions = pairs @ np.linalg.inv(cells)
     moves = fractions[:, 1] - fractions[:, 0]
-    spread = float(np.ptp(fractions, axis=(0, 1, 2)).max())
-    unwrap = not (spread > ONE_CELL and _ambiguous(moves - np.rint(moves)))
-    return Manner(moving, reference, unwrap, changes, weights)
+    spread = float(np.ptp(fractions, axis=(0, 1, 2))[along].max())
+    unwrap = not (spread > ONE_CELL and _ambiguous((moves - np.rint(moves))[..., along]))
+    return Manner(moving, reference, along, unwrap, changes, weights)
 
 
 class Follower:
@@ -151,6 +162,7 @@ class Follower:
         if not (manner.unwrap or manner.relative):
             return places
         same = not manner.relative
+        cells = cells if cells.any(axis=2).all() else np.array([complete(one) for one in cells])
         fractions = places @ np.linalg.inv(cells[0] if same else cells)
         if manner.unwrap:
             images = self._jumps(fractions)
@@ -165,9 +177,9 @@ class Follower:
         """Whole cells to add to each place, ``(n_frames, n_atoms, 3)``."""
         before = fractions[:1] if self._last is None else self._last
         moves = np.diff(np.concatenate([before, fractions]), axis=0)
-        jumps = np.rint(moves)
+        jumps = np.rint(moves) * self.manner.periodic
         self._last = fractions[-1:]
-        moves -= jumps
+        moves = (moves - jumps) * self.manner.periodic
         self.n_jumps += int(np.count_nonzero(jumps))
         self._farthest = max(self._farthest, float(abs(moves).max(initial=0.0)))
         self._squares += np.einsum("fac,fac->c", moves, moves)

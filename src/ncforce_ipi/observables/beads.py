@@ -9,7 +9,7 @@ from ncforce_ipi.reading.metadata import RunMetadata
 from ncforce_ipi.reading.trajectory import Trajectory
 
 _BEAD = re.compile(rb"Bead:\s*(\d+)")
-_NUMBERED = re.compile(r"(.*_)(\d+)(\.\w+)")
+_NUMBERED = re.compile(r"(.*_)(\d+)((?:\.\w+)+)")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _first_comment(trajectory: Trajectory) -> bytes:
     if not len(trajectory.spans):
         return b""
     offset, head = int(trajectory.spans[0, 0]), int(trajectory.spans[0, 1])
-    with trajectory.path.open("rb") as file:
+    with trajectory.data.open("rb") as file:
         file.seek(offset)
         return file.read(head).partition(b"\n")[2]
 

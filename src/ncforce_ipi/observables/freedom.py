@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.freedom import LABEL, Freedom, all_free, freedom_of, none_free
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.properties import Table
-from ncforce_ipi.reading.trajectory import Trajectory
+from ncforce_ipi.reading.trajectory import Frames, Trajectory
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -47,20 +46,17 @@ class Counted:
     words: tuple[tuple[str, str], ...]
 
 
-def sample(trajectory: Trajectory) -> NDArray[np.float64]:
-    """Values ``(n_frames, n_atoms, 3)`` of up to 64 frames from first to last, as the file has
-    them; those before the first one that can't be read.
-    """
+def sample_frames(trajectory: Trajectory) -> list[Frames]:
+    """Up to 64 frames from first to last; those before the first one that can't be read."""
     chosen = np.unique(np.linspace(0, len(trajectory.steps) - 1, SAMPLE).astype(np.int64))
     few = replace(trajectory, steps=trajectory.steps[chosen], spans=trajectory.spans[chosen])
-    found = []
+    found: list[Frames] = []
     try:
-        for block in few.blocks(1):
-            found.append(block.values[0])
+        found.extend(few.blocks(1))
     except InputError:  # whoever needs all frames is told
         if not found:
             raise
-    return np.array(found)
+    return found
 
 
 def of_velocities(source: Source, trajectory: Trajectory) -> Freedom:
@@ -72,7 +68,7 @@ def of_velocities(source: Source, trajectory: Trajectory) -> Freedom:
         No masses, or not one frame that can be read.
     """
     masses_u = source.masses_u(trajectory)
-    values = sample(trajectory)
+    values = np.concatenate([one.values for one in sample_frames(trajectory)])
     if trajectory.quantity == "momenta":
         values = values / masses_u[:, None]
     metadata = source.metadata

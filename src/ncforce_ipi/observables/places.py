@@ -36,7 +36,7 @@ class Places:
             Jumps in a file without a cell.
         """
         self._replicas = replicas
-        manners = [manner_of(*_pairs(one), _weights(one)) for one in replicas]
+        manners = [manner_of(*_pairs(one), _weights(one), one.trajectory.pbc) for one in replicas]
         self.moving = np.any([one.moving for one in manners], axis=0)
         self._followers = [
             Follower(replace(manner, moving=self.moving), str(one.trajectory.path))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.longrun import TOO_SHORT
+from ncforce_ipi.analysis.openings import extents_A, widened
 from ncforce_ipi.analysis.pairs import n_pairs_formed
 from ncforce_ipi.analysis.rdf import (
     BLOCKS,
@@ -22,8 +23,10 @@ from ncforce_ipi.analysis.rdf import (
     radial_distributions,
 )
 from ncforce_ipi.analysis.statistics import FEWEST_BLOCKS, with_error
+from ncforce_ipi.analysis.vacuum import SMALLEST_A
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
+from ncforce_ipi.observables.freedom import sample_frames
 from ncforce_ipi.observables.source import Replica
 from ncforce_ipi.result import Printed
 
@@ -35,6 +38,9 @@ BIN_WIDTH_A = 0.02  # a fifth of the O-H peak's width
 MOST_FRAMES, BYTES_OF_BLOCK = 256, 1 << 24
 NS_OF_A_PAIR, LONG_S = 12.0, 60.0  # measured; only said
 FEWEST_FRAMES = 10
+WIDER, FAR_A = 1.2, 1e6
+"""A system that isn't periodic along a vector gets a cell a fifth longer there than a sample of its
+frames is, and the largest distance and a vacuum more."""
 
 
 @dataclass(frozen=True)
@@ -155,15 +161,23 @@ def _measure(data: Dataset, r_max_A: float | None, n_bins: int | None) -> Rdfs:
     if n_bins is None:
         n_bins = max(round(r_max_A / BIN_WIDTH_A), 1)
     return Rdfs(
-        radial_distributions(_blocks(replicas), replicas[0].species, r_max_A, n_bins),
+        radial_distributions(_blocks(replicas, r_max_A), replicas[0].species, r_max_A, n_bins),
         len(replicas),
-        tuple(one.bead.of_positions for one in replicas if one.bead),
+        tuple(
+            dict.fromkeys(
+                [
+                    *(one.bead.of_positions for one in replicas if one.bead),
+                    *(_open(one) for one in replicas),
+                ]
+            )
+        ),
     )
 
 
 def _say_how_long(replicas: Sequence[Replica], r_max_A: float) -> None:
     """Where all pairs of a large system take minutes."""
-    cell = next(replicas[0].trajectory.cells())
+    first = replicas[0].trajectory
+    (cell,) = widened(next(first.cells())[None], first.pbc, np.full(3, r_max_A))
     pairs = n_pairs_formed(cell, len(replicas[0].species), r_max_A)
     n_frames = sum(len(replica.steps) for replica in replicas)
     long_s = 1e-9 * NS_OF_A_PAIR * pairs * n_frames
@@ -185,7 +199,10 @@ def smallest_room_A(replicas: Sequence[Replica]) -> float:
     """
     smallest = math.inf
     for replica in replicas:
-        for cell in replica.trajectory.cells():
+        pbc = replica.trajectory.pbc
+        far_A = np.full(3, FAR_A if any(pbc) else 0.0)
+        for as_it_is in replica.trajectory.cells():
+            (cell,) = widened(as_it_is[None], pbc, far_A) if any(pbc) else (as_it_is,)
             if not abs(np.linalg.det(cell)) > 0.0:
                 raise InputError(
                     f"{replica.trajectory.path} has frames without a cell; expected a periodic "
@@ -204,9 +221,28 @@ def _peak(rdf: Rdf) -> str:
     return f"{height} at {peak.position:.3f} A"
 
 
-def _blocks(replicas: Sequence[Replica]) -> Iterator[tuple[NDArray, NDArray]]:
+def _open(replica: Replica) -> str:
+    """What to say of a system that isn't periodic along all of its cell; empty where it is."""
+    axes = ", ".join(a for a, along in zip("abc", replica.trajectory.pbc, strict=True) if not along)
+    return f"not periodic along {axes}: no images of atoms are counted there" if axes else ""
+
+
+def _blocks(replicas: Sequence[Replica], r_max_A: float) -> Iterator[tuple[NDArray, NDArray]]:
     for replica in replicas:
+        pbc = replica.trajectory.pbc
+        heights_A = np.zeros(3)
+        if not all(pbc):
+            heights_A = WIDER * _extents_A(replica) + r_max_A + 2.0 * SMALLEST_A
         most = max(BYTES_OF_BLOCK // (24 * len(replica.species)), 1)
         per_block = min(max(len(replica.steps) // BLOCKS, 1), MOST_FRAMES, most)
         for block in replica.blocks(per_block):
-            yield block.values, block.cells
+            yield block.values, widened(block.cells, pbc, heights_A)
+
+
+def _extents_A(replica: Replica) -> NDArray[np.float64]:
+    """Of the atoms in a sample of frames."""
+    frames = sample_frames(replica.trajectory)
+    return extents_A(
+        np.concatenate([one.values for one in frames]),
+        np.concatenate([one.cells for one in frames]),
+    )
