@@ -64,7 +64,7 @@ def test_forces_take_disk():
         ({"mts": 1, "step_fs": 2.0}, "inner step 2 fs: the fastest vibration"),
         ({"ensemble": Ensemble("langevin", tau_fs=2.0)}, "thermostat of 2 fs: it acts once"),
         ({"n_outer": 2_000_000}, "outputs will take 23.0 GB of disk"),
-        ({"transport": Transport(31415)}, "can connect to port 31415 and 31416 and send any"),
+        ({"transport": Transport(31415)}, "can connect to port 31415 and port 31416 and send any"),
     ],
 )
 def test_warnings(settings, words):

@@ -123,7 +123,7 @@ def hangs_layout(beat):
 
 
 def test_the_bound_of_a_call_grows_with_the_longest(tmp_path):
-    for longest_s, expected in ((0.01, 61.0), (10.0, 201.0), (40.0, 301.0)):
+    for longest_s, expected in ((0.01, 121.0), (10.0, 201.0), (40.0, 301.0)):
         clock = Clock(tmp_path / "x")  # 300 s: half of the run's own limit
         clock.beat(1.0, longest_s)
         assert clock.hangs_after(700.0) == expected
@@ -151,7 +151,7 @@ def test_time_in_which_the_whole_job_was_stopped_does_not_count(tmp_path):
     assert clock.hangs_after(10.0) is None
     clock.now += 3600.0
     assert clock.hangs_after(40.0) is None
-    assert clock.hangs_after(40.0) is not None
+    assert clock.hangs_after(100.0) is not None
 
 
 def test_a_process_that_was_stopped(tmp_path):
@@ -164,8 +164,7 @@ def test_a_process_that_was_stopped(tmp_path):
         clock = Clock(tmp_path / "x")
         clock.driver.child = Process(process.pid)
         clock.beat(0.0, 0.01)
-        assert clock.hangs_after(100.0) == 61.0
-        assert hangs.HANG_S == 60.0
+        assert clock.hangs_after(200.0) == hangs.HANG_S + 1.0
     finally:
         process.kill()
         process.wait()

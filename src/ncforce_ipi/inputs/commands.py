@@ -36,10 +36,10 @@ class Transport:
         """What a stranger could do there, in one line; nothing for unix sockets."""
         if self.port is None:
             return []
-        ports = " and ".join(str(self.port_of(name)) for name in components)
+        ports = " and ".join(f"port {self.port_of(name)}" for name in components)
         return [
-            f"every user of this machine can connect to port {ports} and send any forces, for "
-            "i-PI's protocol has no authentication; without --port unix sockets are private"
+            f"every user of this machine can connect to {ports} and send any forces, for i-PI's "
+            "protocol has no authentication; without --port unix sockets are private"
         ]
 
     def options(self, components: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ncforce_ipi.launch.drivers import Driver
 
-HANG_S = 60.0  # the shortest bound
+HANG_S = 120.0  # the shortest bound: a network may be compiled anew in between
 TIMES_LONGEST = 20.0  # of a call, as often as the longest one so far
 MAX_TICK_S = 2.0  # between two looks; what is beyond it, we didn't run either
 STOPPED = "stopped by a signal"
