@@ -1,7 +1,8 @@
 """Calls of the shipped water model for many structures at once: milliseconds of each structure.
 
 ``Backend.evaluate_batch`` of 1 to 64 copies of 64 H2O that all differ a little, for direct,
-conservative and joint evaluation, beside one structure a call::
+conservative and joint evaluation, through metatomic and by captured graphs (on a CPU: on the same
+arrays, not captured)::
 
     OMP_NUM_THREADS=1 python benchmarks/batched_calls.py --device cuda --out DIR
 """
@@ -14,34 +15,38 @@ import statistics
 import time
 from pathlib import Path
 
+from captured_calls import captures
 from device_calls import N_FIRST, Calls
 from mts_overhead import WANTED
 from rig import water
 
+from ncforce_ipi.backend import Backend
+from ncforce_ipi.drivers import metatomic, metatomic_captured
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 from ncforce_ipi.provenance import sha256
 
 
-def once(calls: Calls, n: int, name: str) -> float:
+def once(backend: Backend, calls: Calls, n: int, name: str) -> float:
     """Milliseconds of one call for ``n`` structures."""
     structures = [calls.structure() for _ in range(n)]
     start = time.perf_counter()
-    calls.backend.evaluate_batch(structures, WANTED[name])
+    backend.evaluate_batch(structures, WANTED[name])
     return 1e3 * (time.perf_counter() - start)
 
 
-def measure(calls: Calls, n: int, n_calls: int) -> dict[str, object]:
+def measure(backends: dict[str, Backend], calls: Calls, n: int, n_calls: int) -> dict[str, object]:
     """A row of the table: milliseconds per structure, medians of ``n_calls``."""
     n_first = N_FIRST if calls.device != "cpu" else 1
     row: dict[str, object] = {"structures": n}
-    for name in WANTED:
-        try:
-            found = [once(calls, n, name) for _ in range(n_first + n_calls)]
-        except ModelError as err:  # out of memory
-            row[name] = str(err)
-        else:
-            row[name] = statistics.median(found[n_first:]) / n
+    for label, backend in backends.items():
+        for name in WANTED:
+            try:
+                found = [once(backend, calls, n, name) for _ in range(n_first + n_calls)]
+            except ModelError as err:  # out of memory
+                row[f"{name}{label}"] = str(err)
+            else:
+                row[f"{name}{label}"] = statistics.median(found[n_first:]) / n
     return row
 
 
@@ -55,12 +60,16 @@ def main() -> None:
     args = parser.parse_args()
     model = model_path(args.model)
     calls = Calls(model, args.device, water())
-    how = "in one call of the model" if calls.backend.batched else "one after another"
-    record: dict[str, object] = {"how": how, "model_sha256": sha256(model), "calls": args.calls}
+    capture, *_ = captures(args.device).values()
+    eager = metatomic.open_model(model, device=args.device)
+    captured = metatomic_captured.CapturedBackend(eager, capture)
+    backends: dict[str, Backend] = {"": calls.backend, ", captured": captured}
+    record: dict[str, object] = {"model_sha256": sha256(model), "calls": args.calls}
     record["rows"] = rows = []
     args.out.mkdir(parents=True, exist_ok=True)
     for n in args.sizes:
-        rows.append(measure(calls, n, args.calls))
+        rows.append(measure(backends, calls, n, args.calls))
+        record["why_not_captured"] = captured.why_not
         print(rows[-1], flush=True)
         (args.out / "batched_calls.json").write_text(json.dumps(record, indent=1) + "\n")
 

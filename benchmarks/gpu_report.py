@@ -98,7 +98,10 @@ def overhead(result: Numbers) -> list[str]:
 
 def batches(result: Numbers) -> list[str]:
     """Milliseconds of a structure in batches."""
-    lines = [f"Milliseconds of a call for each structure in it, {result['how']}.", ""]
+    lines = ["Milliseconds of a call for each structure in it.", ""]
+    lines += (
+        [f"Not captured: {result['why_not_captured']}.", ""] if result["why_not_captured"] else []
+    )
     return lines + of_rows(result["rows"])
 
 

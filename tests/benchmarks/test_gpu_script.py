@@ -54,7 +54,8 @@ def test_calls_and_batches_are_measured_once(tmp_path):
     assert all(row[name] > 0 for name in ("fast", "slow", "joint"))
     rows = result(tmp_path, "batches")["rows"]
     assert [each["structures"] for each in rows] == [1, 2]
-    assert all(each[name] > 0 for each in rows for name in ("fast", "slow", "joint"))
+    names = ("fast", "slow", "joint", "fast, captured", "joint, captured")
+    assert all(each[name] > 0 for each in rows for name in names)
     page = (tmp_path / "summary.md").read_text()
     assert page.index("## device_calls\n\ncpu, torch ") < page.index("## batches")
     written = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
@@ -99,7 +100,7 @@ def python(code):
 
 
 def test_a_part_that_fails_or_hangs_does_not_stop_the_rest(gpu, tmp_path, monkeypatch):
-    says = "open('RAW/x.json', 'w').write('{\"how\": \"so\", \"rows\": []}')"
+    says = "open('RAW/x.json', 'w').write('{\"why_not_captured\": \"\", \"rows\": []}')"
     parts = {
         "device_calls": gpu.Part(python("raise SystemExit('no kernel image')"), 1.0, "x.json"),
         "tests": gpu.Part(python(f"{says}; import time; time.sleep(600)"), 5.0 / 60.0, "x.json"),
@@ -118,7 +119,9 @@ def test_a_part_that_fails_or_hangs_does_not_stop_the_rest(gpu, tmp_path, monkey
     }
     assert records["device_calls"]["why"] == "exit code 1: no kernel image"
     assert records["tests"]["why"] == "stopped after 5 s"
-    assert records["tests"]["result"] == {"how": "so", "rows": []}, "what it had found is kept"
+    assert records["tests"]["result"] == {"why_not_captured": "", "rows": []}, (
+        "what it had found is kept"
+    )
     page = (tmp_path / "summary.md").read_text()
     assert "**exit code 1: no kernel image**" in page
     assert gpu.order(list(parts), records, small=False) == ["device_calls", "tests"]
@@ -139,7 +142,7 @@ def test_no_part_begins_without_time(gpu, tmp_path, monkeypatch, capsys):
 
 
 def test_a_part_waits_for_a_call_with_more_time(gpu, tmp_path, monkeypatch, capsys):
-    says = "open('RAW/x.json', 'w').write('{\"how\": \"so\", \"rows\": []}')"
+    says = "open('RAW/x.json', 'w').write('{\"why_not_captured\": \"\", \"rows\": []}')"
     parts = {
         "captured": gpu.Part(python(says), 5.0, "x.json", least=3.0),
         "batches": gpu.Part(python(says), 5.0, "x.json", least=1.0),
