@@ -113,7 +113,7 @@ class Backend(ABC):
     dtype : what it computes in, float32 or float64; None if it doesn't say
     castable : whether ``to_float64`` is there
     differentiable : whether ``jacobian_products`` is there
-    batched : whether ``evaluate_batch`` is one call of the model
+    batched : whether ``evaluate_batch`` is one call of the model, or as few as fit
     """
 
     kinds: frozenset[Kind]
@@ -144,7 +144,10 @@ class Backend(ABC):
     def evaluate_batch(
         self, structures: Sequence[Structure], wanted: Wanted
     ) -> list[Mapping[Kind, Evaluation]]:
-        """As ``evaluate`` for each of the structures, equal up to rounding."""
+        """As ``evaluate`` for each of the structures, equal up to rounding.
+
+        They may differ in everything.  A model that isn't ``batched`` takes one after the other.
+        """
         return [self.evaluate(structure, wanted) for structure in structures]
 
     def jacobian_products(self, structure: Structure, kind: Kind) -> JacobianProducts:

@@ -38,4 +38,4 @@ $pip --no-deps --editable "$root"
 
 cd "$root"
 OMP_NUM_THREADS=1 NCFORCE_TEST_FAMILIES=$family "$environment/bin/python" -m pytest -p no:cacheprovider \
-    tests/test_drivers_contract.py "tests/test_driver_$family.py" tests/test_families_e2e.py
+    tests/drivers/test_contract.py "tests/drivers/test_$family.py" tests/drivers/test_families_e2e.py

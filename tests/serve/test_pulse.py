@@ -26,6 +26,18 @@ def test_what_is_written_is_read(tmp_path):
     assert beat.longest_s > 0
 
 
+def test_the_longest_call_is_that_of_all_beads_where_few_were_evaluated(tmp_path, monkeypatch):
+    """64 beads that begin at one place are one structure; a step later they aren't."""
+    now, evaluated = [100.0], [5]
+    monkeypatch.setattr(pulse.time, "monotonic", lambda: now[0])
+    it = Pulse(tmp_path / "x")
+    for took_s, n_evaluated, longest_s in [(2.0, 1, 128.0), (0.1, 0, 128.0), (150.0, 64, 150.0)]:
+        with it.answering("fast", 64, lambda: evaluated[0]):
+            now[0] += took_s
+            evaluated[0] += n_evaluated
+        assert read(tmp_path / "x").longest_s == pytest.approx(longest_s, rel=1e-12)  # of doubles
+
+
 def test_an_answer_that_failed_is_not_counted(tmp_path):
     it = Pulse(tmp_path / "x")
     with pytest.raises(ZeroDivisionError), it.answering("slow", 1):

@@ -188,7 +188,8 @@ def _handle(
         connection.structures = connection.receive(numbers)
         connection.initialised = True  # servers that never send INIT are content with that
     elif header == "GETFORCE" and connection.structures:
-        with connection.pulse.answering(connection.role, len(connection.structures)):
+        n, evaluated = len(connection.structures), lambda: evaluator.n_evaluated
+        with connection.pulse.answering(connection.role, n, evaluated):
             evaluations = _evaluate(connection, evaluator)
         connection.send(evaluations)
         connection.structures = []

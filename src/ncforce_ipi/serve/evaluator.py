@@ -127,6 +127,7 @@ class Evaluator:
         if "direct" in kinds.values():
             _check_direct(backend, direct_energy, direct_virial)
         self.calls = Calls()
+        self.n_evaluated = 0  # structures, in all calls
         self._backend = backend
         self._kinds = kinds
         self._direct = {"direct_energy": direct_energy, "direct_virial": direct_virial}
@@ -194,6 +195,7 @@ class Evaluator:
     def _call(self, structures: Sequence[Structure], kinds: frozenset[Kind]) -> list[Results]:
         wanted = Wanted(kinds, **self._direct)
         found = evaluate_all(self._backend, structures, wanted)
+        self.n_evaluated += len(structures)
         if len(kinds) == 1:
             self.calls.single += 1
         else:

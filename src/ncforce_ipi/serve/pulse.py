@@ -10,7 +10,7 @@ import os
 import platform
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,13 +56,22 @@ class Pulse:
         self._write()
 
     @contextmanager
-    def answering(self, role: Role, n: int) -> Iterator[None]:
-        """Around the calls of the model for ``n`` answers of a role."""
-        start = time.monotonic()
+    def answering(
+        self, role: Role, n: int, evaluated: Callable[[], int] | None = None
+    ) -> Iterator[None]:
+        """Around the calls of the model for ``n`` answers of a role.
+
+        ``evaluated`` says how many structures the model has evaluated so far.  They are fewer than
+        the answers where beads are at one place, as at the start of a path integral, or remembered.
+        The longest call is then counted as that of all, for the next one may be.
+        """
+        start, before = time.monotonic(), evaluated() if evaluated else 0
         self._beat = replace(self._beat, busy_since_s=start)
         self._write()
         yield
-        longest_s = max(self._beat.longest_s, time.monotonic() - start)
+        n_evaluated = evaluated() - before if evaluated else n
+        took_s = (time.monotonic() - start) * n / max(1, n_evaluated)
+        longest_s = max(self._beat.longest_s, took_s)
         self._beat = replace(
             self._beat,
             slow=self._beat.slow + n * (role == "slow"),
