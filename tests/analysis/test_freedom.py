@@ -1,5 +1,7 @@
 """What is heat, and what isn't, is seen in the velocities themselves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -142,3 +144,10 @@ def test_replicas_count_alike():
     assert one.dof() == other.dof() == pytest.approx(33.0)
     assert none_free(free).centre == one.centre == ("moving",) * 3
     assert [found.centre for found in in_common([free, free])] == [("free",) * 3] * 2
+
+
+def test_constraints_take_degrees_of_freedom_of_the_whole():
+    found = replace(freedom_of(at_rest(), MASSES_U), n_constraints=8)
+    assert found.dof() == pytest.approx(33.0 - 8.0)
+    assert sum(found.dof(symbol == SPECIES) for symbol in "OH") == pytest.approx(25.0)
+    assert "8 constraints of the checkpoint are taken off" in found.lines()[1][1]

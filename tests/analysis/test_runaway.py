@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ncforce_ipi.analysis.runaway import before_runaway, kinetic_meV
+from ncforce_ipi.analysis.runaway import before_runaway, hottest, kinetic_meV
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 REFERENCE_K = 300.0
@@ -110,3 +110,12 @@ def test_a_runaway_never_comes_back():
 def test_kinetic_energy_of_an_atom():
     # 3/2 k_B x 300 K = 6.2129205e-21 J over the elementary charge
     assert kinetic_meV(300.0) == pytest.approx(6.2129205e-21 / 1.602176634e-19 * 1e3, rel=1e-9)
+
+
+@pytest.mark.parametrize("dof", [3, 9, 45, 573])
+def test_fluctuations_of_few_atoms_are_no_runaway(dof):
+    """A canonical T without a conserved quantity; 1e4 samples, beyond the limit one in 2e5."""
+    kelvin = 300.0 * np.random.default_rng(dof).chisquare(dof, size=10_000) / dof
+    assert before_runaway(kelvin, None, 300.0, hottest(dof)).all()
+    kelvin[-1] = 300.0 * 20.0
+    assert not before_runaway(kelvin, None, 300.0, hottest(dof))[-1]

@@ -38,6 +38,8 @@ class Freedom:
         as an atom would, or otherwise
     velocity : ``(3,)``, A/fs, its mean
     kinetic_eV : mean kinetic energy of the centre of mass that isn't counted as heat, eV
+    n_constraints : distances and the like that are held, as the run says: each takes one degree of
+        freedom of the whole, and nothing says of which species
     """
 
     masses_u: NDArray[np.float64]
@@ -45,6 +47,7 @@ class Freedom:
     centre: tuple[Motion, Motion, Motion]
     velocity: NDArray[np.float64]
     kinetic_eV: float = 0.0
+    n_constraints: int = 0
 
     @property
     def n_fixed(self) -> int:
@@ -74,7 +77,10 @@ class Freedom:
         free (`temperature.degrees_of_freedom` derives that).
         """
         left = 1.0 - self.shares()
-        found = float(left.sum() if members is None else left[members].sum())
+        free = float(left.sum())
+        found = max(free - self.n_constraints, 0.0)
+        if members is not None:  # as if constraints held all atoms alike
+            found *= float(left[members].sum()) / max(free, 1.0)
         return round(found, 9)  # a sum of shares is whole but for rounding, and 0 of one atom
 
     def heat(self, velocities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,6 +101,9 @@ class Freedom:
             lines.append(("", f"{self.n_fixed} of {len(self.moving)} atoms never move"))
         if fixed:
             lines.append(("", f"{fixed} components of other atoms never move"))
+        if self.n_constraints:
+            lines.append(("", f"{self.n_constraints} constraints of the checkpoint are taken off; "
+                              "nothing says which species they hold"))  # fmt: skip
         if self.kinetic_eV > 0.0:
             kelvin = 2.0 * self.kinetic_eV / BOLTZMANN_EV_PER_K / max(self.dof(), 1.0)
             speed = 1e5 * float(np.linalg.norm(self.velocity))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +11,8 @@ from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 HOT = 1.5
 """Times the reference temperature.  192 atoms fluctuate by 6 % (sqrt(2 / 3N), canonical)."""
+SIGMAS = 10.0
+"""Of 3 degrees of freedom one sample in 2e5 is beyond that, of 9 one in 2e7: tails are long."""
 FAR_TOO_HOT = 10.0
 """The same for a run that is stopped, whatever it is for; measuring it ends earlier."""
 
@@ -40,6 +44,14 @@ def lost(
     finite = np.isfinite(temperature_K) & np.isfinite(moved_meV)
     kept = np.abs(moved_meV) <= (hot - 1.0) * kinetic_meV(reference_K)
     return ~(finite & (calm | kept))
+
+
+def hottest(dof: float) -> float:
+    """Times the reference temperature that so many degrees of freedom don't reach by chance.
+
+    sqrt(2 / dof) is the relative standard deviation; for where nothing but T tells.
+    """
+    return max(HOT, 1.0 + SIGMAS * math.sqrt(2.0 / dof))
 
 
 def before_runaway(

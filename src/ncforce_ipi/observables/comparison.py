@@ -222,5 +222,7 @@ def _split(data: Dataset) -> tuple[Mean | None, str | None]:
         return None, name
     if (light, heavy) in pairs:
         return pairs[light, heavy], name
-    mean = pairs[heavy, light]
+    mean = pairs.get((heavy, light))
+    if mean is None:  # a species that never moves has no temperature
+        return None, name
     return replace(mean, value=-mean.value), name

@@ -226,7 +226,9 @@ def _by_velocity(data: Dataset, fit: Fit) -> dict[str, Diffusion]:
 def _of_motions(data: Dataset) -> list[str]:
     """What a reader should know of coefficients from velocities."""
     every = kinetics(data)
-    found = [f"by velocities: {one.bead.of_velocities}" for one in every if one.bead]
+    found = [
+        f"by velocities: of {one.bead.words}, not of the centroid" for one in every if one.bead
+    ]
     first = every[0].freedom
     if first.counted.any() and not first.n_fixed:
         found.append("by velocities: with the motion of the centre of mass, which is free")

@@ -73,7 +73,9 @@ def of_velocities(source: Source, trajectory: Trajectory) -> Freedom:
         values = values / masses_u[:, None]
     metadata = source.metadata
     thermostatted = not metadata.fixed_com and not metadata.isolated
-    found = freedom_of(values, masses_u, said_free=thermostatted)
+    found = replace(
+        freedom_of(values, masses_u, said_free=thermostatted), n_constraints=metadata.n_constraints
+    )
     if not source.options.fixed_com:
         return all_free(found)
     if source.bead(trajectory) is not None and len(masses_u) > 1:
@@ -89,23 +91,28 @@ def counted(source: Source, table: Table) -> Counted:
         fixed = int(np.count_nonzero(~found.moving)) * metadata.n_beads
         by_data = source.velocities is not None and source.bead(source.velocities) is None
         centre = int(np.count_nonzero(~found.counted)) if by_data else _said_centre(source)
+        bonds = metadata.n_constraints * metadata.n_beads
         kinetic_eV = found.kinetic_eV if by_data else 0.0
         held = fixed + (found.centre.count("at rest") if by_data else centre)
         if metadata.n_beads == 1:
             return Counted(found.dof(), held, kinetic_eV, tuple(found.lines()))
-        words = f"{free - fixed - centre} of all beads, as the velocities show"
-        return Counted(free - fixed - centre, held, kinetic_eV, ((LABEL, words),))
+        dof = free - fixed - centre - bonds
+        words = f"{dof} of all beads, as the velocities show"
+        return Counted(dof, held, kinetic_eV, ((LABEL, words),))
     return _without_velocities(source, table, free)
 
 
 def _without_velocities(source: Source, table: Table, free: int) -> Counted:
+    metadata = source.metadata
+    bonds = metadata.n_constraints * metadata.n_beads
     held = _by_columns(table, free, source.temperature_K)
     if held is not None and source.options.fixed_com:
-        words = f"{free - held}, as kinetic_md and temperature in {table.path.name} show"
-        return Counted(free - held, held, 0.0, ((LABEL, words),))
-    metadata = source.metadata
+        dof = free - held - bonds  # i-PI's temperature knows nothing of constraints
+        words = f"{dof}, as kinetic_md and temperature in {table.path.name} show"
+        return Counted(dof, held, 0.0, ((LABEL, words),))
     held = len(metadata.fixed) * metadata.n_beads + _said_centre(source)
-    words = f"{free - held}, as "
+    dof = free - held - bonds
+    words = f"{dof}, as "
     if not source.options.fixed_com:
         words += "--free-com says"
     elif metadata.counts or metadata.record:
@@ -115,7 +122,7 @@ def _without_velocities(source: Source, table: Table, free: int) -> Counted:
             "in i-PI's default, where the centre of mass is at rest; nothing beside "
             f"{table.path.name} shows it (velocities or RESTART would, --free-com says otherwise)"
         )
-    return Counted(free - held, held, 0.0, ((LABEL, words),))
+    return Counted(dof, held, 0.0, ((LABEL, words),))
 
 
 def _said_centre(source: Source) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.freedom import Freedom
-from ncforce_ipi.analysis.runaway import before_runaway
+from ncforce_ipi.analysis.runaway import HOT, before_runaway, hottest
 from ncforce_ipi.analysis.temperature import atom_masses
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables import clock
@@ -324,7 +324,8 @@ def _calm(source: Source) -> NDArray[np.bool_] | None:
     except InputError:  # whoever needs them is told
         return None
     reference_K = source.temperature_K or _early_K(series.temperature_K)
-    return before_runaway(series.temperature_K, series.conserved_meV, reference_K)
+    hot = HOT if series.conserved_meV is not None else hottest(series.dof)
+    return before_runaway(series.temperature_K, series.conserved_meV, reference_K, hot)
 
 
 def _early_K(temperature_K: NDArray[np.float64]) -> float:

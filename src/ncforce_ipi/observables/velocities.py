@@ -197,7 +197,9 @@ class _Gatherer:
         """What was found."""
         replica = self.replica
         dof = dof_of_species(replica, self.freedom)
-        dof = {"all": sum(dof.values())} | dof if len(dof) > 1 else dof
+        if len(dof) > 1:
+            every = {"all": sum(dof.values())}
+            dof = every if self.freedom.n_constraints else every | dof
         heat = {name: np.concatenate(series) for name, series in self._heat.items()}
         return Kinetics(
             replica=replica,

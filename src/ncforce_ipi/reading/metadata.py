@@ -47,6 +47,7 @@ class RunMetadata:
     held_cell : whether a barostat holds parts of the cell (``hfix``): i-PI's conserved quantity
         gains energy then, whatever the forces are
     fixed : components that are held, counted as i-PI does: 3 times the atom, plus 0, 1 or 2
+    n_constraints : distances, angles and the like that i-PI's constrained dynamics holds
     model_sha256 : of the model, as run.json states it
     record : all of run.json; empty for a run of another launcher
     """
@@ -61,6 +62,7 @@ class RunMetadata:
     fixed_com: bool = True
     held_cell: bool = False
     fixed: tuple[int, ...] = ()
+    n_constraints: int = 0
     model_sha256: str = ""
     record: Mapping[str, Any] = field(default_factory=dict)
 
@@ -196,12 +198,15 @@ def _of_system(system: Element) -> RunMetadata:
         # i-PI lets the centre of mass go where atoms are fixed
         fixed_com=(system.findtext(".//fixcom") or "True").strip().lower() == "true" and not fixed,
         fixed=fixed,
+        n_constraints=sum(_n_held(one) for one in system.iter("constraint")),
     )
 
 
 def _dynamics(system: Element) -> Element | None:
     """How atoms move in time; an empty element where i-PI leaves all of it out, as default."""
     found = system.find(".//dynamics")
+    if found is None:
+        found = system.find(".//constrained_dynamics")
     if found is None and any(one.get("mode") == "dynamics" for one in system.iter("motion")):
         return Element("dynamics")
     return found
@@ -227,6 +232,16 @@ def _one_for_each(
     """Masses by species; None if atoms of a species differ: isotopes need names of their own."""
     alike = all(pairs[name] == mass for name, mass in zip(names, masses, strict=True))
     return pairs if pairs and alike else None
+
+
+def _n_held(constraint: Element) -> int:
+    """Degrees of freedom that one ``<constraint>`` takes; 0 of one that holds others."""
+    if constraint.find("constraint") is not None:
+        return 0
+    mode, atoms = constraint.get("mode", "distance"), words(constraint, "atoms")
+    if mode == "eckart":  # it stops a molecule's motion as a whole
+        return 6
+    return len(atoms) // {"angle": 3}.get(mode, 2)
 
 
 def _fixed(system: Element) -> tuple[int, ...]:

@@ -1,0 +1,93 @@
+"""Who says how many degrees of freedom a properties file has: columns, checkpoint, nobody."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ncforce_ipi.cli import main
+
+BOLTZMANN_EV_PER_K = 8.617333262e-5
+N_ATOMS, KELVIN = 6, 300.0
+
+
+def table(path, held, *, with_temperature):
+    """As i-PI writes it with so many degrees of freedom held, at 300 K on average."""
+    rng = np.random.default_rng(0)
+    names = ["step", "time{picosecond}", "kinetic_md{electronvolt}", "temperature{kelvin}"]
+    names = names if with_temperature else names[:3]
+    lines = [f"# column {k} --> {name} : x" for k, name in enumerate(names, start=1)]
+    free = 3 * N_ATOMS
+    for step in range(400):
+        kinetic_eV = 0.5 * BOLTZMANN_EV_PER_K * KELVIN * rng.chisquare(free - held)
+        theirs_K = (2 * kinetic_eV / BOLTZMANN_EV_PER_K + held * KELVIN) / free
+        row = [step, 0.004 * step, kinetic_eV, theirs_K][: len(names)]
+        lines.append(" ".join(f"{number:16.8e}" for number in row))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def checkpoint(folder, motion):
+    masses = ", ".join(["29164.4", "1837.47", "1837.47"] * 2)
+    names = ", ".join(["O", "H", "H"] * 2)
+    (folder / "RESTART").write_text(
+        "<simulation><system>"
+        f"<beads natoms='6' nbeads='1'><m shape='(6)'> [ {masses} ] </m>"
+        f"<names shape='(6)'> [ {names} ] </names></beads>"
+        "<ensemble><temperature> 9.50045070e-04 </temperature></ensemble>"
+        f"{motion}</system></simulation>\n"
+    )
+
+
+def drift(path, tmp_path, *words):
+    target = tmp_path / "drift.json"
+    words = ["drift", str(path), "--json", str(target), "--force", *words]
+    assert main(words) == 0
+    (run,) = json.loads(target.read_text())["runs"]
+    return run
+
+
+@pytest.mark.parametrize("held", [0, 3, 6, 9, 7])
+def test_both_columns_tell(tmp_path, capsys, held):
+    path = table(tmp_path / "x.out", held, with_temperature=True)
+    run = drift(path, tmp_path, "--atoms", "6", "--temperature-K", "300")
+    assert run["degrees_of_freedom"] == 18 - held
+    # 375 rows of 9 to 18 degrees of freedom: 4 sqrt(2 / 9 / 375)
+    assert run["temperature_K"] == pytest.approx(KELVIN, rel=0.1)
+    assert f"{18 - held}, as kinetic_md and temperature in x.out show" in capsys.readouterr().out
+
+
+def test_that_nothing_is_held_needs_no_temperature(tmp_path, capsys):
+    free = table(tmp_path / "free.out", 0, with_temperature=True)
+    assert drift(free, tmp_path, "--atoms", "6")["degrees_of_freedom"] == 18
+    other = table(tmp_path / "other.out", 3, with_temperature=True)
+    assert drift(other, tmp_path, "--atoms", "6")["degrees_of_freedom"] == 15  # i-PI's default
+    assert "in i-PI's default, where the centre of mass is at rest" in capsys.readouterr().out
+
+
+HELD = "<fixcom> False </fixcom><fixatoms_dof shape='(6)'> [ 0, 1, 2, 3, 4, 5 ] </fixatoms_dof>"
+BOND = "<constraint mode='distance'><atoms> [ 0, 1, 0, 2, 3, 4, 3, 5 ] </atoms></constraint>"
+ANGLE = "<constraint mode='angle'><atoms> [ 1, 0, 2 ] </atoms></constraint>"
+
+
+@pytest.mark.parametrize(
+    ("motion", "dof"),
+    [
+        ("<motion mode='dynamics'><dynamics mode='nvt'/></motion>", 15),
+        ("<motion mode='dynamics'><fixcom> False </fixcom><dynamics mode='nvt'/></motion>", 18),
+        (f"<motion mode='dynamics'>{HELD}<dynamics mode='nvt'/></motion>", 12),
+        ("<motion mode='dynamics'><fixatoms> [ 4, 5 ] </fixatoms><dynamics/></motion>", 12),
+        (f"<motion mode='multi'><motion>{HELD}<dynamics mode='nvt'/></motion></motion>", 12),
+        (f"<motion><constrained_dynamics mode='nvt'>{BOND}{ANGLE}</constrained_dynamics></motion>",
+         15 - 5),
+        ("<motion><constrained_dynamics mode='nvt'><constraint mode='multi'>"
+         f"{BOND}{ANGLE}</constraint></constrained_dynamics></motion>", 15 - 5),
+    ],
+)  # fmt: skip
+def test_checkpoint_tells_where_columns_dont(tmp_path, capsys, motion, dof):
+    checkpoint(tmp_path, motion)
+    path = table(tmp_path / "x.out", 18 - dof, with_temperature=False)
+    run = drift(path, tmp_path)
+    assert run["degrees_of_freedom"] == dof
+    assert run["temperature_K"] == pytest.approx(KELVIN, rel=0.1)  # as above
+    assert f"{dof}, as the checkpoint or run.json says" in capsys.readouterr().out
