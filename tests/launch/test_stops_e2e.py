@@ -1,5 +1,6 @@
 """Signals and EXIT files: a clean end with real i-PI, a true run.json, nobody left behind."""
 
+import errno
 import json
 import os
 import signal
@@ -9,8 +10,8 @@ import time
 
 import pytest
 
+from ncforce_ipi.launch import directory as files
 from ncforce_ipi.launch import holder, stops
-from ncforce_ipi.launch.directory import locked
 from ncforce_ipi.launch.stops import StopRequest
 
 from .conftest import gone
@@ -251,11 +252,31 @@ def test_a_shielded_child_survives_what_is_meant_for_its_launcher(tmp_path):
 
 
 def test_the_reserve_is_held_and_given_back(tmp_path):
-    from ncforce_ipi.launch.directory import LOCK, RESERVE_BYTES
-
-    with locked(tmp_path):
-        assert (tmp_path / LOCK).stat().st_size == RESERVE_BYTES
-    assert (tmp_path / LOCK).stat().st_size == 0
-    with locked(tmp_path, keep=False):
+    with files.locked(tmp_path):
+        assert (tmp_path / files.LOCK).stat().st_size == files.RESERVE_BYTES
+    assert (tmp_path / files.LOCK).stat().st_size == 0
+    with files.locked(tmp_path, keep=False):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_last_record_takes_the_reserve(tmp_path, monkeypatch):
+    """On a full disk, and no other one does; nothing half-written is left."""
+    path, full = tmp_path / "run.json", OSError(errno.ENOSPC, "No space left on device")
+    real = os.fsync
+
+    def fsync(descriptor):
+        if (tmp_path / files.LOCK).stat().st_size:
+            raise full
+        real(descriptor)
+
+    with files.locked(tmp_path):
+        files.write_atomically(path, "begun")
+        monkeypatch.setattr(files.os, "fsync", fsync)
+        with pytest.raises(OSError, match=r"No space left on device: .*run\.json") as caught:
+            files.write_atomically(path, "going on")
+        assert caught.value.errno == errno.ENOSPC
+        assert path.read_text() == "begun"
+        files.write_atomically(path, "ended", last=True)
+    assert path.read_text() == "ended"
+    assert sorted(found.name for found in tmp_path.iterdir()) == [files.LOCK, "run.json"]

@@ -2,13 +2,15 @@
 
 import math
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ncforce_ipi.analysis.runaway import kinetic_meV
 from ncforce_ipi.launch import supervise
 from ncforce_ipi.launch.drivers import MAX_RESTARTS, Driver
-from ncforce_ipi.launch.ending import Limits
+from ncforce_ipi.launch.ending import Ending, Limits
 from ncforce_ipi.launch.processes import Child
 from ncforce_ipi.launch.progress import Row
 from ncforce_ipi.launch.stops import StopRequest
@@ -38,6 +40,7 @@ class Progress:
     """A follower at a step that the test sets."""
 
     def __init__(self):
+        self.path = Path("simulation.out")
         self.step, self.last_s, self.first, self.rows = 0, float("inf"), None, []
 
     def update(self):
@@ -172,6 +175,48 @@ def test_a_last_line_that_is_not_finite_is_no_end(code, last):
     ending = ending_of(last, code=code)
     assert (ending.state, ending.unphysical) == ("stopped", True)
     assert "energy or temperature is not finite; check the start" in ending.reason
+
+
+@pytest.mark.parametrize(("free", "ending"), [(4095, " (the disk is full)"), (4096, "nothing")])
+def test_a_full_disk_is_named_where_the_log_had_no_room(monkeypatch, free, ending):
+    monkeypatch.setattr(supervise.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    found = ending_of(row(50, 310.0), code=1)
+    assert found.state == "failed"
+    assert found.reason.endswith(ending)
+
+
+@pytest.mark.parametrize(
+    ("said", "who"),
+    [
+        ("@SOFTEXIT: EXIT file detected.", "a file EXIT"),
+        ("Kill signal received", "a signal to i-PI"),
+        ("something else", None),
+    ],
+)
+def test_i_pi_that_left_softly_was_asked_to(said, who):
+    """Not when it failed, and not when it did its last step."""
+    progress = Progress()
+    watch = watch_of(Process("i-PI", 0, said), [], progress)
+    progress.step = 50
+    ending = watch._server_ended()
+    state = ("stopped", f"stopped by {who}") if who else ("failed", ending.reason)
+    assert (ending.state, ending.reason) == state
+    assert ending.on_request == bool(who)
+    watch.server.code = 1
+    assert watch._server_ended().state == "failed"
+
+
+def test_what_was_written_after_the_last_look_decides():
+    """A signal came, and meanwhile the numbers went, or the last step was done."""
+    asked = Ending("stopped", "stopped by SIGINT", signal=2)
+    for last, state, unphysical in [(math.nan, "stopped", True), (310.0, "finished", False)]:
+        progress = Progress()
+        watch = watch_of(Process("i-PI", 0), [], progress)
+        progress.rows, progress.step = [row(0, REFERENCE_K), row(100, last)], 100
+        ending = watch.settled(asked)
+        assert (ending.state, ending.unphysical) == (state, unphysical)
+    progress.step = 99
+    assert watch.settled(asked) == asked
 
 
 def test_the_last_step_is_the_end():

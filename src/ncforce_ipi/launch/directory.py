@@ -65,9 +65,9 @@ def _lock(directory: Path) -> int:
         raise InputError(holder.said_of(directory))
     try:
         os.pwrite(descriptor, b"\n" * RESERVE_BYTES, 0)
-    except OSError:
+    except OSError as err:
         os.close(descriptor)
-        raise
+        raise OSError(err.errno, err.strerror, str(path)) from err  # which file, for the message
     return descriptor
 
 
@@ -166,12 +166,17 @@ def move(paths: Sequence[Path], folder: Path) -> None:
         log.info("moved %s to %s", ", ".join(path.name for path in paths), folder)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader or a crash meets the old or the new one, never a part."""
+def write_atomically(path: Path, text: str, *, last: bool = False) -> None:
+    """Write a text file so that a reader or a crash meets the old or the new one, never a part.
+
+    Parameters
+    ----------
+    last : of this run: on a full disk it takes the room that the lock keeps
+    """
     try:
         partial = staged(path, text)
     except OSError as err:
-        if err.errno not in FULL:
+        if not last or err.errno not in FULL:
             raise
         _give_up_reserve(path.parent)
         partial = staged(path, text)

@@ -108,9 +108,9 @@ def other_models(service: Service, record: Record) -> list[tuple[str, Identity, 
     return different
 
 
-def save(directory: Path, record: Record) -> None:
-    """Write ``run.json`` in one piece."""
-    write_atomically(directory / RECORD_FILE, json.dumps(record, indent=2) + "\n")
+def save(directory: Path, record: Record, *, last: bool = False) -> None:
+    """Write ``run.json`` in one piece; for the last time, on a full disk too."""
+    write_atomically(directory / RECORD_FILE, json.dumps(record, indent=2) + "\n", last=last)
 
 
 def note_process(directory: Path, record: Record, name: str, pid: int) -> None:

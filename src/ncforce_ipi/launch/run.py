@@ -285,5 +285,5 @@ def _close(job: Job, record: Record, ending: Ending) -> Outcome:
         "steps_done": resume.steps_done(job.directory),
         "timings": records.total_timings(record["segments"], job.recipe.plan.mts),
     }
-    records.save(job.directory, record)
+    records.save(job.directory, record, last=True)
     return Outcome(job, ending, record)

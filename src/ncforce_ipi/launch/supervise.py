@@ -6,6 +6,7 @@ each of these is looked for here.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from ncforce_ipi.rundir import EXIT_FILE
 DEAD_THREAD = "Exception in thread"
 STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
 DRIVER_STOP_S = 5.0
+BLOCK_BYTES = 4096
 SOFT_EXITS = {"EXIT file detected": "a file EXIT", "Kill signal received": "a signal to i-PI"}
 
 
@@ -120,7 +122,8 @@ class Watch:
         if ending := self._asked() or self._left_softly():
             return ending
         where = f"at step {self.follower.step} of {self.n_outer}"
-        return Ending("failed", f"{self.server.how_it_ended()} {where}: {self.server.last_words()}")
+        words = self.server.last_words() + _of_a_full_disk(self.follower.path.parent)
+        return Ending("failed", f"{self.server.how_it_ended()} {where}: {words}")
 
     def _done(self) -> bool:
         return self.server.code == 0 and self.follower.step == self.n_outer
@@ -182,6 +185,15 @@ class Watch:
             f"no outer step after step {self.follower.step} for {silent_s:.0f} s; the last line of "
             f"i-PI's log: {self.server.last_words()}",
         )
+
+
+def _of_a_full_disk(directory: Path) -> str:
+    """What the log on it has no room to say."""
+    try:
+        full = shutil.disk_usage(directory).free < BLOCK_BYTES
+    except OSError:
+        full = False
+    return " (the disk is full)" if full else ""
 
 
 def wind_down(watch: Watch) -> None:
