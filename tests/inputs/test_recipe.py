@@ -25,6 +25,7 @@ from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.models import model_path
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.serve.protocol import parse_init
+from tests.inputs.test_preflight import model_file
 
 ATOMS = Atoms("OH2", positions=np.eye(3), cell=[[10, 0, 0], [1, 10, 0], [0, 2, 10]], pbc=True)
 
@@ -265,7 +266,7 @@ def test_a_model_for_each_force(tmp_path, monkeypatch):
     """Two models by two words: each has a driver of its own."""
     monkeypatch.chdir(tmp_path)
     for name in ("fast.pt", "slow.pt"):
-        Path(name).touch()
+        model_file(Path(name), ["energy", "non_conservative_force"])
     words = ["input", "water", "--forces", "mts"]
     assert cli.main([*words, "--fast", "fast.pt", "--slow", "slow.pt", "--out", "x"]) == 0
     assert cli.main([*words, "--fast", "fast.pt", "--slow", "sevennet:7net-0", "--out", "y"]) == 0
