@@ -58,32 +58,28 @@ def index_frames(path: Path, file: BinaryIO) -> Index:
     if place != first:
         cuts.append(first.offset)
     numbered = step_in(place.comment) is not None
-    pitch, size = -1, -1  # from a frame to the next one, and of its text
+    body = -1  # bytes of the atoms of a frame whose rows have one width, so that others have too
     while place.head:
         if atoms_of(place.head) != search.n_atoms:
             _refuse_other_number(search, place, len(found) // 4)
             cuts.append(place.offset)
             place = search.next_whole(place.offset)
             continue
-        if (
-            pitch > 0
-            and place.head.count(b"\n") == 2
-            and len(steps := _alike(file, place.offset, place.head, pitch))
-        ):
-            own = steps if numbered else None
-            _add(found, own, place, pitch, size, len(steps))
-            place = search.place(place.offset + len(steps) * pitch)
-        end = place.offset + size
-        following = search.following(end) if size > 0 else None
-        if following is None or following.offset - place.offset != pitch:
+        size = len(place.head) + body
+        if body > 0 and len(steps := _alike(file, place.offset, place.head, size)):
+            _add(found, steps if numbered else None, place, size, len(steps))
+            place = search.place(place.offset + len(steps) * size)
+        end = place.after + body
+        following = search.following(end) if body > 0 else None
+        if following is None:
             whole = search.whole(place)  # the lines are counted
             if whole is None:
                 cuts.append(place.offset)
                 place = search.next_whole(place.offset)
                 continue
             end, following = whole
-            pitch, size = following.offset - place.offset, end - place.offset
-        _add(found, _own_step(search, place, numbered), place, pitch, size, 1)
+            body = end - place.after if search.even(place.after, end) else -1
+        _add(found, _own_step(search, place, numbered), place, end - place.offset, 1)
         place = following
     frames = np.array(found, dtype=np.int64).reshape(-1, 4)  # (frame, step|byte|head|size)
     return Index(frames[:, 0], frames[:, 1:], numbered, np.array(cuts, dtype=np.int64))
@@ -110,29 +106,29 @@ def _own_step(search: Search, place: Place, numbered: bool) -> NDArray[np.int64]
     return None if match is None else np.array([int(match[1])])
 
 
-def _add(
-    found: array[int], steps: NDArray | None, place: Place, pitch: int, size: int, n_frames: int
-) -> None:
+def _add(found: array[int], steps: NDArray | None, place: Place, size: int, n_frames: int) -> None:
     """Append frames of one length.  Without steps they count on."""
     rows = np.empty((n_frames, 4), dtype=np.int64)
     first = len(found) // 4
     rows[:, 0] = np.arange(first, first + n_frames) if steps is None else steps
-    rows[:, 1] = place.offset + pitch * np.arange(n_frames)
+    rows[:, 1] = place.offset + size * np.arange(n_frames)
     rows[:, 2:] = len(place.head), size
     found.frombytes(rows.tobytes())
 
 
-def _alike(file: BinaryIO, offset: int, head: bytes, pitch: int) -> NDArray[np.int64]:
+def _alike(file: BinaryIO, offset: int, head: bytes, size: int) -> NDArray[np.int64]:
     """Steps of the frames of this one's length from ``offset`` on, each followed by another.
 
     0 where the comment line says none.
     """
+    if head.count(b"\n") < 2:  # a cut one
+        return np.empty(0, dtype=np.int64)
     step = step_in(head)
     steps = [np.array([int(step[1]) if step else 0])]  # of heads that are there
     most = max(min(MOST_AHEAD, MOST_AHEAD_BYTES // len(head)), 1)
     n_ahead = min(FEWEST_AHEAD, most)
     while True:
-        places = range(offset + pitch, offset + pitch * (n_ahead + 1), pitch)
+        places = range(offset + size, offset + size * (n_ahead + 1), size)
         pieces = [os.pread(file.fileno(), len(head) + 1, place - 1) for place in places]
         n_read = sum(len(piece) == len(head) + 1 for piece in pieces)  # the last ones are shorter
         heads = np.frombuffer(b"".join(pieces[:n_read]), np.uint8).reshape(n_read, len(head) + 1)
@@ -141,7 +137,7 @@ def _alike(file: BinaryIO, offset: int, head: bytes, pitch: int) -> NDArray[np.i
         steps.append(numbers[:n_good])
         if n_good < n_ahead:
             return np.concatenate(steps)[:-1]
-        offset += n_good * pitch
+        offset += n_good * size
         n_ahead = min(4 * n_ahead, most)
 
 

@@ -22,6 +22,7 @@ BLOCK_BYTES = 1 << 20
 MOST_COMMENT_BYTES = 1 << 24
 _COUNT = re.compile(rb"[ \t]*(\d{1,18})[ \t]*\r?(?:\n|\Z)")
 _COUNT_LINE = re.compile(rb"\n[ \t]*\d{1,18}[ \t]*\r?\n")
+LINE_BYTES = 64
 MOST_COUNT_BYTES = 24  # of a line with a number of atoms
 USUAL_BYTES = 100  # of an atom's line, or less
 _ATOM_BYTES = 2  # of a line at the very least
@@ -73,8 +74,12 @@ class Search:
 
         Blank lines are passed over.
         """
-        if os.pread(self.file, 1, end - 1) != b"\n":
+        if end > self.n_bytes:
             return None
+        start = max(end - LINE_BYTES, 0)
+        before = os.pread(self.file, end - start, start)
+        if not before.endswith(b"\n") or not before[:-1].rpartition(b"\n")[2].strip():
+            return None  # within a line, or after blank ones
         offset = next_line(self.file, end)
         head = head_at(self.path, self.file, offset)
         if not head or atoms_of(head) == self.n_atoms:
@@ -102,6 +107,18 @@ class Search:
         at_end = end == self.n_bytes  # where a newline may be missing
         following = Place(end, b"") if at_end else self.following(end)
         return None if following is None else (end, following)
+
+    def even(self, start: int, end: int) -> bool:
+        """Whether the lines there, of which there are as many as atoms, have one width.
+
+        A single line doesn't tell.
+        """
+        width, rest = divmod(end - start, self.n_atoms)
+        if rest or self.n_atoms == 1:
+            return False
+        text = np.frombuffer(os.pread(self.file, min(end - start, BLOCK_BYTES), start), np.uint8)
+        newlines = np.flatnonzero(text == ord("\n"))
+        return bool((newlines == width * np.arange(1, len(newlines) + 1) - 1).all())
 
     def next_whole(self, offset: int) -> Place:
         """The next whole frame that begins after ``offset``, or the end of the file.
