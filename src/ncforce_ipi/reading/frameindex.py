@@ -22,6 +22,7 @@ from ncforce_ipi.reading.commentline import step_in
 from ncforce_ipi.reading.framesearch import Place, Search, atoms_of, first_frame
 
 FEWEST_AHEAD, MOST_AHEAD = 2, 512  # frames looked for at once
+BEFORE = 4  # bytes that are read before a frame: the end of a line that isn't blank
 MOST_AHEAD_BYTES = 1 << 22  # of their first two lines
 _NEWLINE, _BLANK, _ZERO, _NINE = b"\n 09"
 
@@ -129,10 +130,13 @@ def _alike(file: BinaryIO, offset: int, head: bytes, size: int) -> NDArray[np.in
     n_ahead = min(FEWEST_AHEAD, most)
     while True:
         places = range(offset + size, offset + size * (n_ahead + 1), size)
-        pieces = [os.pread(file.fileno(), len(head) + 1, place - 1) for place in places]
-        n_read = sum(len(piece) == len(head) + 1 for piece in pieces)  # the last ones are shorter
-        heads = np.frombuffer(b"".join(pieces[:n_read]), np.uint8).reshape(n_read, len(head) + 1)
+        n_bytes = BEFORE + len(head)
+        pieces = [os.pread(file.fileno(), n_bytes, place - BEFORE) for place in places]
+        n_read = sum(len(piece) == n_bytes for piece in pieces)  # the last ones are shorter
+        texts = np.frombuffer(b"".join(pieces[:n_read]), np.uint8).reshape(n_read, n_bytes)
+        before, heads = texts[:, : BEFORE - 1], texts[:, BEFORE - 1 :]
         numbers, good = _read_alike(head, heads, step)
+        good &= (before != _NEWLINE).all(axis=1) & (before > _BLANK).any(axis=1)  # no blank line
         n_good = n_read if good.all() else int(np.argmin(good))
         steps.append(numbers[:n_good])
         if n_good < n_ahead:
