@@ -133,6 +133,24 @@ class TestDirectory:
         with pytest.raises(InputError, match="is at work in"), files.locked(tmp_path):
             pass
 
+    def test_results_that_did_not_come_leave_no_directory(self, tmp_path):
+        folder = tmp_path / "a/analysis"
+        with files.results_in(folder):
+            assert folder.is_dir()
+        assert list(tmp_path.iterdir()) == []
+        with files.results_in(folder):
+            (folder / "rdf.csv").write_text("x")
+            refused = pytest.raises(InputError, match=r"another command is at work in .*analysis")
+            with refused, files.results_in(folder):
+                pass
+        assert [path.name for path in folder.iterdir()] == ["rdf.csv"]
+
+    def test_a_file_where_results_should_go(self, tmp_path):
+        (tmp_path / "x").write_text("")
+        refused = pytest.raises(InputError, match="analysis can't be made: Not a directory")
+        with refused, files.results_in(tmp_path / "x/analysis"):
+            pass
+
     def test_moved_files_get_the_next_number(self, tmp_path):
         (tmp_path / "previous-7").mkdir()
         (tmp_path / "previous-x").mkdir()  # a user's own
@@ -280,6 +298,15 @@ class TestClaim:
         with claim.claimed(tmp_path / "run", force, begin):
             second()
             assert tree(tmp_path / "run")["init.xyz"] == b"first"
+
+    def test_an_analysis_that_is_being_written(self, tmp_path):
+        before = write(tmp_path, OF_A_RUN)
+        with (
+            files.results_in(tmp_path / "analysis"),
+            pytest.raises(InputError, match=r"another command is at work in .*analysis"),
+        ):
+            claim_and_write(tmp_path, force=True)
+        assert tree(tmp_path) == before
 
     def test_a_file_in_the_way(self, tmp_path):
         (tmp_path / "x").write_text("")
