@@ -17,7 +17,7 @@ from ncforce_ipi.observables import comparison, diffusion, drift, power, rdf, te
 from ncforce_ipi.observables.analyse import Analysis, Settings, analyse
 from ncforce_ipi.observables.dataset import Dataset, open_dataset
 from ncforce_ipi.observables.options import Options
-from ncforce_ipi.observables.source import Replica
+from ncforce_ipi.observables.replica import Replica
 from ncforce_ipi.observables.velocities import LAG_PS, Transform
 from ncforce_ipi.provenance import Provenance
 from ncforce_ipi.reading.properties import Table

@@ -14,7 +14,8 @@ import numpy as np
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.options import Options
-from ncforce_ipi.observables.source import Replica, Source
+from ncforce_ipi.observables.replica import Replica
+from ncforce_ipi.observables.source import Source
 from ncforce_ipi.reading.directory import may_be_trajectory
 from ncforce_ipi.reading.properties import is_properties
 

@@ -19,7 +19,7 @@ from ncforce_ipi.analysis.displacement import FEWEST_LAGS, SHARE, Displacement, 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
 from ncforce_ipi.observables.places import Places
-from ncforce_ipi.observables.source import Replica
+from ncforce_ipi.observables.replica import Replica
 from ncforce_ipi.observables.velocities import Transform, dof_of_species, kinetics, spectrum
 from ncforce_ipi.reading.trajectory import open_trajectory
 from ncforce_ipi.result import Printed

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.paths import Follower, manner_of
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables.source import Replica
+from ncforce_ipi.observables.replica import Replica
 
 PAIRS = 32
 """Neighbouring frames, spread over the run, that show how atoms move."""

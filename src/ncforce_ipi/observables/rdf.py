@@ -27,7 +27,7 @@ from ncforce_ipi.analysis.vacuum import SMALLEST_A
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.freedom import sample_frames
-from ncforce_ipi.observables.source import Replica
+from ncforce_ipi.observables.replica import Replica
 from ncforce_ipi.result import Printed
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.beads import Bead
 from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
 from ncforce_ipi.observables.freedom import of_velocities
-from ncforce_ipi.observables.source import Replica
+from ncforce_ipi.observables.replica import Replica
 
 LAG_PS = 1.0
 FEWEST_LAGS = 16

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables.source import Replica, Source
+from ncforce_ipi.observables.replica import Replica
+from ncforce_ipi.observables.source import Source
 from ncforce_ipi.reading.directory import trajectories
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 from ncforce_ipi.species import SYMBOLS
