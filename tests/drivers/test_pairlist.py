@@ -46,7 +46,7 @@ def listed(pairs, structure):
     return {tuple(map(int, row)) for row in rows}
 
 
-@pytest.mark.parametrize("cell", [SKEWED, np.diag([5.0, 4.0, 0.0]), np.zeros((3, 3))])
+@pytest.mark.parametrize("cell", [SKEWED, 0.5 * SKEWED, np.diag([5.0, 4.0, 0.0]), np.zeros((3, 3))])
 def test_all_pairs_of_the_structure_itself(cell):
     structure = random_structure(1, cell)
     found = find_pairs(structure, CUTOFF, 0.0)
