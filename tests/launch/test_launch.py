@@ -479,7 +479,7 @@ class TestResume:
             resume.prepare(tmp_path, 99)
 
     def test_a_run_that_ended_before_its_first_checkpoint_begins_again(self, tmp_path):
-        """Its first one is due at step 4; from then on one is missed, and nothing is touched."""
+        """One is due at step 4: from then on it is missed, as that of the start is before."""
         write_outputs(tmp_path, 3)
         text = CHECKPOINT.format(0)
         before = write(tmp_path, {"input.xml": text, "simulation.checkpoint": text})
@@ -488,11 +488,13 @@ class TestResume:
         for name in (*(f"simulation.{name}" for name in STRIDES), "simulation.checkpoint"):
             assert found.pop(f"previous-1/{name}") == before[name]
         assert set(found) == {"input.xml", "resume.xml"}
-        write_outputs(tmp_path, 4)
-        before = write(tmp_path, {})
-        with pytest.raises(InputError, match="has no complete checkpoint of i-PI to go on from"):
-            resume.prepare(tmp_path, 99)
-        assert tree(tmp_path) == before
+        (tmp_path / "resume.xml").unlink()
+        for last, start in [(4, text), (3, text[:-9])]:  # i-PI died while it wrote
+            write_outputs(tmp_path, last)
+            before = write(tmp_path, {"simulation.checkpoint": start})
+            with pytest.raises(InputError, match="has no complete checkpoint of i-PI to go on"):
+                resume.prepare(tmp_path, 99)
+            assert tree(tmp_path) == before
 
     def test_superseded_checkpoints_are_kept(self, tmp_path):
         write_outputs(tmp_path, 9)

@@ -60,7 +60,7 @@ class Checkpoint:
 def best_checkpoint(directory: Path) -> Checkpoint | None:
     """The latest complete checkpoint that all outputs reach; None if the run must begin again.
 
-    It does where it ended before its first checkpoint, and then it becomes the same run.  A file
+    It does where only the checkpoint of its start was due, and then becomes the same run.  A file
     that i-PI was writing when it died isn't complete XML; an older one takes its place.
 
     Raises
@@ -68,18 +68,16 @@ def best_checkpoint(directory: Path) -> Checkpoint | None:
     InputError
         The run has done steps, but there is no such checkpoint.
     """
-    found = [
-        checkpoint
-        for name in (*WRITTEN_BY_IPI, RESUME_FILE)
-        if (checkpoint := _read(directory / name)) and checkpoint.step > 0
-    ]
-    found.sort(key=lambda checkpoint: checkpoint.step, reverse=True)
+    paths = (directory / name for name in (*WRITTEN_BY_IPI, RESUME_FILE))
+    whole = [checkpoint for path in paths if (checkpoint := _read(path))]
+    found = sorted((one for one in whole if one.step), key=lambda one: one.step, reverse=True)
     for checkpoint in found:
         if checkpoint.first_short() is None:
             return checkpoint
     if found:
         raise InputError(_too_short(found[-1]))
-    if has_begun(directory) and not _ended_early(directory):
+    start = any(one.path.name in WRITTEN_BY_IPI for one in whole)  # of step 0: no other is there
+    if has_begun(directory) and not (start and _ended_early(directory)):
         raise InputError(f"{directory} has no complete checkpoint of i-PI to go on from; {ANEW}")
     return None
 
