@@ -91,3 +91,43 @@ def test_checkpoint_tells_where_columns_dont(tmp_path, capsys, motion, dof):
     assert run["degrees_of_freedom"] == dof
     assert run["temperature_K"] == pytest.approx(KELVIN, rel=0.1)  # as above
     assert f"{dof}, as the checkpoint or run.json says" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("speed_m_per_s", [0.0, 500.0])
+def test_a_system_that_flies_is_not_hot(tmp_path, capsys, speed_m_per_s):
+    """Its properties file, its velocities and its spectrum have the temperature of a still one."""
+    rng = np.random.default_rng(5)
+    masses_u = np.array([15.999, 1.008, 1.008] * 4)
+    thermal = np.sqrt(8314.462618 * KELVIN / masses_u)  # m/s
+    velocities = rng.normal(size=(800, 12, 3)) * thermal[:, None]
+    velocities -= np.einsum("fac,a->fc", velocities, masses_u / masses_u.sum())[:, None]
+    velocities += np.array([speed_m_per_s, 0.0, 0.0])
+    kinetic_eV = 0.5 * 1.0364269e-8 * np.einsum("fac,fac,a->f", velocities, velocities, masses_u)
+    names = ["step", "time{picosecond}", "kinetic_md{electronvolt}"]
+    lines = [f"# column {k} --> {name} : x" for k, name in enumerate(names, start=1)]
+    lines += [f"{k:16.8e} {0.002 * k:16.8e} {one:16.8e}" for k, one in enumerate(kinetic_eV)]
+    (tmp_path / "md.out").write_text("\n".join(lines) + "\n")
+    with (tmp_path / "md.vel_0.xyz").open("w") as file:
+        for step, frame in enumerate(velocities):
+            cell = "# CELL(abcABC): 9.0 9.0 9.0 90.0 90.0 90.0"
+            file.write(f"12\n{cell} Step: {step} Bead: 0 velocities{{m/s}} cell{{angstrom}}\n")
+            rows = zip(["O", "H", "H"] * 4, frame, strict=True)
+            file.writelines(f"{s} {x:.5e} {y:.5e} {z:.5e}\n" for s, (x, y, z) in rows)
+    words = ["--masses-u", "H=1.008,O=15.999"]
+    target = tmp_path / "found.json"
+    found = {}
+    for verb in ("temperature", "vdos"):
+        assert main([verb, str(tmp_path), *words, "--json", str(target), "--force"]) == 0
+        found |= json.loads(target.read_text())
+        printed = capsys.readouterr().out
+        assert ("the whole system flies at a constant velocity along x" in printed) == bool(
+            speed_m_per_s
+        )
+    # 750 frames of 33 degrees of freedom: 4 sqrt(2 / 33 / 750)
+    close = {"all": 0.036, "H": 0.045, "O": 0.07}
+    for name, relative in close.items():
+        assert found[f"temperature_{name}_K"] == pytest.approx(KELVIN, rel=relative)
+    for name in "HO":
+        assert found[f"integral_{name}_K"] == pytest.approx(KELVIN, rel=close[name])
+    if speed_m_per_s:
+        assert "500 m/s on average), is not counted as heat" in printed

@@ -276,7 +276,7 @@ def _ipi_lines(found: Sequence[FromIpi]) -> list[tuple[str, str]]:
         else:
             lines.append((f"i-PI's temperature, {one.name}", f"{one.theirs_K:.2f} K"))
     if lines:
-        lines.append(("", "(i-PI adds 3/2 k_B T of the ensemble for the centre of mass at rest)"))
+        lines.append(("", "(i-PI adds k_B T / 2 of the ensemble for each degree of freedom that is held)"))
     return lines
 
 
