@@ -63,9 +63,11 @@ def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
         help=f"shipped model and start structure: {NAMES}; {several}".rstrip("; "),
     )  # fmt: skip
     add = parser.add_argument_group("system").add_argument
-    add("--structure", metavar="FILE", help="start structure instead of the shipped one (A)")
+    add("--structure", metavar="FILE",
+        help="start structure instead of the shipped one: last frame of FILE, or FILE@INDEX, of any "
+        "format that ASE reads")  # fmt: skip
     add("--velocities", metavar="FILE",
-        help="start velocities: last frame of i-PI's velocities, or of extxyz with momenta; "
+        help="start velocities of the same step: i-PI's velocities, or momenta as ASE writes them; "
         "default: those of the system if it has any (water), else random ones")  # fmt: skip
     add("--temperature-K", dest="temperature_K", type=float, metavar="X",
         help="of the start velocities and of the ensemble, default 300 K")  # fmt: skip
