@@ -276,7 +276,8 @@ def _ipi_lines(found: Sequence[FromIpi]) -> list[tuple[str, str]]:
         else:
             lines.append((f"i-PI's temperature, {one.name}", f"{one.theirs_K:.2f} K"))
     if lines:
-        lines.append(("", "(i-PI adds k_B T / 2 of the ensemble for each degree of freedom that is held)"))
+        words = "(i-PI adds k_B T / 2 of the ensemble for each degree of freedom that is held)"
+        lines.append(("", words))
     return lines
 
 
