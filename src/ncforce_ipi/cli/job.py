@@ -64,8 +64,8 @@ def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
     )  # fmt: skip
     add = parser.add_argument_group("system").add_argument
     add("--structure", metavar="FILE",
-        help="start structure instead of the shipped one: last frame of FILE, or FILE@INDEX, of any "
-        "format that ASE reads")  # fmt: skip
+        help="start structure instead of the shipped one: last frame of FILE, or FILE@INDEX, of "
+        "any format that ASE reads")  # fmt: skip
     add("--velocities", metavar="FILE",
         help="start velocities of the same step: i-PI's velocities, or momenta as ASE writes them; "
         "default: those of the system if it has any (water), else random ones")  # fmt: skip
