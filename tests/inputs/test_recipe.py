@@ -432,14 +432,16 @@ OTHER = ("ncforce", "driver", "sevennet", "--model", "7net-0")
     [
         (1, Service("water"), {"slow": None, "fast": None}),
         (8, Service("water"), {"slow": "8", "fast": "8"}),
-        (8, Service("water", drivers=3), {"slow": "3", "fast": "3"}),
-        (4, Service("water", drivers=4), {"slow": None, "fast": None}),
+        (8, Service("water", drivers=3), {"slow": None, "fast": None}),
+        (8, Service("water", drivers=3, device="cpu"), {"slow": None, "fast": None}),
+        (8, Service("water", drivers=3, device="cuda"), {"slow": "3", "fast": "3"}),
+        (2, Service("water", device="cuda:0,cuda:1"), {"slow": None, "fast": None}),
         (4, Service("water", device="cuda:0,cuda:1"), {"slow": "2", "fast": "2"}),
-        (4, Service("water", drivers=2, slow_driver=OTHER), {"slow": "4", "fast": "2"}),
+        (4, Service("water", drivers=2, slow_driver=OTHER), {"slow": "4", "fast": None}),
     ],
 )
 def test_beads_come_in_batches(beads, service, sizes, port):
-    """Those of a role in as many requests as it has drivers."""
+    """Those of a role in one, or in as many as it has GPUs; not for several drivers on a CPU."""
     ensemble = Ensemble("langevin", beads=beads)
     plan = Plan("mts", 4, 0.5, 10)
     recipe_ = Recipe(plan, ensemble, 300.0, 1, service=service, transport=Transport(port))

@@ -153,10 +153,16 @@ def _socket(recipe: Recipe, name: str) -> str:
 
 
 def _batch(recipe: Recipe, name: str) -> str:
-    """All beads in one request, or as many requests as there are drivers; empty for one bead."""
+    """All beads in one request, or as many requests as there are GPUs; empty for one bead.
+
+    Several drivers on a CPU get one bead after the other: who is free first takes the next.
+    """
     service = recipe.service
     other = name == "slow" and service.slow_driver
-    size = math.ceil(recipe.ensemble.beads / (1 if other else service.n_drivers))
+    n_drivers = 1 if other else service.n_drivers
+    if n_drivers > 1 and set(service.devices) <= {"cpu"}:
+        return ""
+    size = math.ceil(recipe.ensemble.beads / n_drivers)
     return f"<batch_size> {size} </batch_size>" if size > 1 else ""
 
 
