@@ -84,13 +84,15 @@ class Memory:
         self._before = 0  # those of earlier requests
         self._claimed: deque[bool] = deque(maxlen=JUDGED)
         self._withheld = 0
-        self._paying: bool | None = None  # whether predictions are made for this request
+        # of this request: whether predictions are made, which points may have successors in it
+        self._paying: bool | None = None
+        self._lacking: dict[tuple[int, ...], tuple[list[Point], NDArray[np.float64]]] = {}
         self._slow_leads = True
         self._kept_bytes = 0
 
     def visit(self, structures: Sequence[Structure], role: Role) -> list[Visit]:
         """A request: for each structure its point, and the kinds to evaluate now."""
-        self._before, self._paying = self._requests, None
+        self._before, self._paying, self._lacking = self._requests, None, {}
         visits: list[Visit] = []
         here: dict[int, list[Visit]] = {}  # by point: structures that differ may have equal marks
         for structure in structures:
@@ -183,10 +185,9 @@ class Memory:
     def _nearest(self, marks: NDArray[np.float64]) -> Point | None:
         alike = [point for point in self._open.values() if point.marks.shape == marks.shape]
         newest = max((point.generation for point in alike), default=0)
-        same_size = [point for point in alike if point.seen <= self._before]
+        same_size, places = self._candidates(marks.shape)
         if len(same_size) < 2:
             return same_size[0] if same_size else None
-        places = np.stack([(point.marks, point.expected) for point in same_size])
         away = np.minimum(np.abs(places - marks), FAR_A).sum(axis=(2, 3)).min(axis=1)
         first, second = np.partition(away, 1)[:2]
         generations = np.array([point.generation for point in same_size])
@@ -194,6 +195,22 @@ class Memory:
         if first > CLEAR * second and behind.any():
             away[~behind] = np.inf
         return same_size[int(np.argmin(away))]
+
+    def _candidates(self, shape: tuple[int, ...]) -> tuple[list[Point], NDArray[np.float64]]:
+        """Points that lacked a successor before this request, and still do.
+
+        With their marks as they are and as expected, ``(n_points, 2, n_marked, 3)``, A, put
+        together once for all structures of a request: that takes longer than to look at them.
+        """
+        if shape not in self._lacking:
+            points = [p for p in self._open.values() if p.marks.shape == shape]
+            places = np.array([(p.marks, p.expected) for p in points])
+            self._lacking[shape] = points, places
+        points, places = self._lacking[shape]
+        kept = [k for k, p in enumerate(points) if id(p) in self._open and p.seen <= self._before]
+        if len(kept) == len(points):
+            return points, places
+        return [points[k] for k in kept], places[kept]
 
     def _plan(self, point: Point, role: Role, new: bool) -> frozenset[Kind]:
         """The kinds to evaluate for this request."""
