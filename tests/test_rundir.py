@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch.job import from_record
 from ncforce_ipi.rundir import RECORD_FILE, find_record, read_record
 
 OURS = {"plan": {"forces": "mts"}, "driver": {"family": "metatomic"}, "limits": {}}
@@ -59,3 +60,27 @@ def test_a_value_of_another_kind_is_refused(tmp_path, key, value):
     for read in (find_record, read_record):
         with pytest.raises(InputError, match=rf"run\.json is damaged: {key} is .*move it away"):
             read(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["x", -1, [1], None])
+def test_seconds_in_a_model_are_numbers(tmp_path, value):
+    record = OURS | {"timings": {"model_s": {"slow": value}}}
+    (tmp_path / RECORD_FILE).write_text(json.dumps(record))
+    if value == -1:
+        assert find_record(tmp_path) == record
+        return
+    with pytest.raises(InputError, match=r"run\.json is damaged: timings\.model_s\.slow is"):
+        find_record(tmp_path)
+
+
+@pytest.mark.parametrize("lost", ["model", "threads", "options", "port"])
+def test_a_run_does_not_go_on_by_half_a_record(tmp_path, lost):
+    driver = {"model": "water", "family": "metatomic", "device": None, "threads": 1,
+              "options": [], "port": None}  # fmt: skip
+    plan = {"forces": "mts", "mts": 8, "inner_step_fs": 0.5, "n_outer": 10}
+    record = {"plan": plan, "driver": driver, "ensemble": {"name": "nve"}, "temperature_K": 300.0,
+              "seed": 1, "structure": "water", "limits": {}}  # fmt: skip
+    assert from_record(tmp_path, record).recipe.plan.mts == 8
+    del driver[lost]
+    with pytest.raises(InputError, match=rf"run\.json of .* is damaged \(KeyError: '{lost}'\)"):
+        from_record(tmp_path, record)

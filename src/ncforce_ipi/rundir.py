@@ -91,10 +91,18 @@ def find_record(directory: Path) -> Record | None:
 
 def _require_types(path: Path, record: Record) -> None:
     for key, kind in _TYPES.items():
-        part, _, name = key.rpartition(".")
-        value = ((record.get(part) or {}) if part else record).get(name)
+        value: Any = record
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise InputError(
-                f"{path} is damaged: {key} is {str(value)[:40]!r}; expected it as 'ncforce run' "
-                "writes it: restore the file, or move it away"
-            )
+            raise _damaged(path, key, value)
+    for role, value in ((record.get("timings") or {}).get("model_s") or {}).items():
+        if not isinstance(value, _NUMBER):
+            raise _damaged(path, f"timings.model_s.{role}", value)
+
+
+def _damaged(path: Path, key: str, value: Any) -> InputError:
+    return InputError(
+        f"{path} is damaged: {key} is {str(value)[:40]!r}; expected it as 'ncforce run' writes it: "
+        "restore the file, or move it away"
+    )

@@ -244,7 +244,23 @@ def to_record(job: Job) -> dict[str, Any]:
 
 
 def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
-    """The job of an earlier run, from its ``run.json``."""
+    """The job of an earlier run, from its ``run.json``.
+
+    Raises
+    ------
+    InputError
+        The record lacks something, or has it in another form.
+    """
+    try:
+        return _from_record(directory, record)
+    except (KeyError, TypeError, ValueError, AttributeError) as err:
+        raise InputError(
+            f"run.json of {directory} is damaged ({type(err).__name__}: {err}); restore it: a run "
+            "goes on by what stands there"
+        ) from err
+
+
+def _from_record(directory: Path, record: Mapping[str, Any]) -> Job:
     plan, driver = record["plan"], record["driver"]
     service = Service(
         driver["model"],

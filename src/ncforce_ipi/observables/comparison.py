@@ -80,7 +80,7 @@ class Entry:
     @property
     def mts(self) -> int:
         """M; 1 for a single force, 0 where nothing says it."""
-        return int((self.record.get("plan") or {}).get("mts", 0))
+        return int((self.record.get("plan") or {}).get("mts") or 0)
 
     @property
     def kind(self) -> str:
@@ -111,7 +111,7 @@ class Entry:
         model_s, wall_s, total = (
             timings.get(key) for key in ("model_s", "wall_s", "ms_per_inner_step")
         )
-        return sum(model_s.values()) * total / wall_s if model_s and total else None
+        return sum(model_s.values()) * total / wall_s if model_s and total and wall_s else None
 
 
 @dataclass(frozen=True)

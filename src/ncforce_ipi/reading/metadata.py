@@ -74,7 +74,7 @@ class RunMetadata:
     @property
     def mts(self) -> int:
         """M; 1 for a single force, 0 where nothing says it."""
-        return int((self.record.get("plan") or {}).get("mts", 0))
+        return int((self.record.get("plan") or {}).get("mts") or 0)
 
 
 def read_metadata(path: Path) -> RunMetadata:
