@@ -131,3 +131,14 @@ def test_bead_is_said_to_be_one(tmp_path, capsys):
         (tmp_path / f"run.pos_{bead}.extxyz").write_text("")
     diffusion(path, tmp_path)
     assert "positions of bead 1 of a path integral of 4" in capsys.readouterr().out
+
+
+def test_beads_are_no_replicas(tmp_path, capsys):
+    paths = [
+        extxyz(tmp_path / f"run.pos_{bead}.extxyz", walkers(bead)[:20],
+               words=f" Step: {{step}} Bead: {bead}")
+        for bead in (0, 1)
+    ]  # fmt: skip
+    assert main(["rdf", *map(str, paths)]) == 0
+    words = "averaged as if they were replicas: beads move together"
+    assert words in capsys.readouterr().err

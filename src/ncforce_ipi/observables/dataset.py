@@ -5,6 +5,7 @@ Owns what replicas must have in common, and that nothing is computed twice.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from ncforce_ipi.observables.source import Source
 from ncforce_ipi.reading.directory import may_be_trajectory
 from ncforce_ipi.reading.properties import is_properties
 
+log = logging.getLogger(__name__)
 Kept = TypeVar("Kept")
 
 
@@ -54,6 +56,7 @@ class Dataset:
                     f"{replica.trajectory.path} has other atoms than {found[0].trajectory.path}; "
                     "expected replicas of one system"
                 )
+        self.remember("beads", lambda: _say_beads(found))
         return found
 
     def remember(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
@@ -76,6 +79,16 @@ class Dataset:
         """Of the models of all runs, with commas; empty where nothing says them."""
         every = dict.fromkeys(source.metadata.model_sha256 for source in self.sources)
         return ", ".join(filter(None, every))
+
+
+def _say_beads(replicas: Sequence[Replica]) -> None:
+    """Beads of one path integral are no replicas."""
+    if sum(replica.bead is not None for replica in replicas) > 1:
+        log.warning(
+            "%s and others are beads of a path integral, averaged as if they were replicas: beads "
+            "move together, and error bars are too small",
+            replicas[0].trajectory.path,
+        )
 
 
 def open_dataset(

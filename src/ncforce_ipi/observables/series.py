@@ -106,7 +106,9 @@ def series_of(
             "two atoms or more, or a centre of mass that isn't held (--free-com)"
         )
     if metadata.n_beads > 1:
-        notes.append(f"path integral of {metadata.n_beads} beads: T is that of its beads")
+        notes.append(
+            f"path integral of {metadata.n_beads} beads: T is theirs over {metadata.n_beads}"
+        )
     kinetic_eV = _of_beads(table, "kinetic_md", "electronvolt")
     theirs_K = _of_beads(table, "temperature", "kelvin")
     if kinetic_eV is not None:
