@@ -97,6 +97,26 @@ def test_resumed_run_repeats_header_and_steps_and_the_later_counts(tmp_path):
     assert table.column("temperature", "kelvin").tolist() == [300.0, 301.0, 302.0, 77.0, 77.0]
 
 
+@pytest.mark.parametrize("begin", [0, 3])
+def test_another_run_appended_is_refused(tmp_path, begin):
+    path = tmp_path / "simulation.out"
+    write_properties(path, rows(range(begin, begin + 6)))
+    write_properties(path, rows(range(begin, begin + 4)), mode="a")
+    with pytest.raises(
+        InputError, match=rf"step {begin} comes after step {begin + 5} \(row 6 from"
+    ):
+        read_properties(path)
+
+
+def test_rows_that_a_resumed_run_undid_are_said(tmp_path, caplog):
+    path = tmp_path / "simulation.out"
+    write_properties(path, rows(range(6)))
+    write_properties(path, rows(range(3, 5)), mode="a")
+    with caplog.at_level(logging.WARNING):
+        assert read_properties(path).column("step").tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert "1 rows of steps 5 to 5 left out" in caplog.text
+
+
 def test_another_header_is_refused(tmp_path):
     path = tmp_path / "simulation.out"
     write_properties(path, rows(range(2)))

@@ -108,8 +108,27 @@ def read_properties(path: Path) -> Table:
         raise InputError(f"{path} has a header but no complete row: has the run made a step?")
     names, column_units = zip(*(header[number] for number in sorted(header)), strict=True)
     if "step" in names:
-        values = values[last_of_each(values[:, names.index("step")])]
+        values = values[_of_one_run(path, values[:, names.index("step")])]
     return Table(path, names, column_units, values)
+
+
+def _of_one_run(path: Path, steps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Rows that count; InputError where the steps begin again, as those of frames."""
+    again = np.flatnonzero((np.diff(steps) < 0) & (steps[1:] <= steps[0]))
+    if len(again):
+        first = int(again[0]) + 1
+        raise InputError(
+            f"{path}: step {steps[first]:.0f} comes after step {steps[first - 1]:.0f} (row {first} "
+            "from 0), so that the steps begin again: two runs in one file; split it there"
+        )
+    kept = last_of_each(steps)
+    lost = np.setdiff1d(steps[~kept], steps[kept])
+    if len(lost):
+        log.warning(
+            "%s: %d rows of steps %.0f to %.0f left out: later ones in the file go on from an "
+            "earlier step, as a resumed run does", path, len(lost), lost[0], lost[-1],
+        )  # fmt: skip
+    return kept
 
 
 def _complete_rows(path: Path, file: TextIO, header: dict[int, tuple[str, str]]) -> Iterator[str]:
