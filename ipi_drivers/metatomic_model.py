@@ -159,7 +159,7 @@ class MetatomicBackend(BatchedBackend):
         """F = -dE/dr, W = -dE/dstrain at no strain: r and the cell's rows are times 1 + strain."""
         total, n = outputs[self.energy_name].block().values.sum(), len(positions)
         found = self._torch.autograd.grad(-total, [*positions, *strains])
-        energies = _rows(outputs, self.energy_name, n).ravel().tolist()
+        energies = _rows(outputs, self.energy_name, n, 1).ravel().tolist()
         return [
             Evaluation(energy, _numpy(forces), conversion.symmetric(_numpy(virial)))
             for energy, forces, virial in zip(energies, found[:n], found[n:], strict=True)
@@ -170,12 +170,12 @@ class MetatomicBackend(BatchedBackend):
     ) -> list[Evaluation]:
         """The model's own force, energy and stress; W = -stress x volume."""
         n, n_atoms = len(structures), sum(len(structure.numbers) for structure in structures)
-        forces = divided(_rows(outputs, self.force_name, n_atoms).reshape(-1, 3), structures)
+        forces = divided(_rows(outputs, self.force_name, n_atoms, 3), structures)
         energies, virials = [np.nan] * n, [np.full((3, 3), np.nan) for _ in structures]
         if wanted.direct_energy:
-            energies = _rows(outputs, self.energy_name, n).ravel().tolist()
+            energies = _rows(outputs, self.energy_name, n, 1).ravel().tolist()
         if wanted.direct_virial:
-            stresses = _rows(outputs, self.stress_name, n)
+            stresses = _rows(outputs, self.stress_name, n, 9)
             virials = [
                 conversion.virial(stress, structure.cell)
                 for stress, structure in zip(stresses, structures, strict=True)
@@ -183,13 +183,17 @@ class MetatomicBackend(BatchedBackend):
         return [Evaluation(*each) for each in zip(energies, forces, virials, strict=True)]
 
 
-def _rows(outputs: Mapping[str, Any], name: str, n_rows: int) -> np.ndarray:
-    """Values of an output, in the order of systems and atoms, whatever order the model gives."""
+def _rows(outputs: Mapping[str, Any], name: str, n_rows: int, n_columns: int) -> np.ndarray:
+    """An output ``(n_rows, n_columns)``, in the order of systems and atoms whatever the model's."""
     block = outputs[name].block()
-    rows, samples = _numpy(block.values), block.samples.values.cpu().numpy()
-    if len(rows) != n_rows:
-        raise ValueError(f"{name} has {len(rows)} rows, expected {n_rows}")
+    values, samples = _numpy(block.values), block.samples.values.cpu().numpy()
+    if len(values) != n_rows or values.size != n_rows * n_columns:
+        numbers = "numbers" if n_columns > 1 else "number"
+        raise ValueError(
+            f"{name} has shape {values.shape}, expected {n_rows} times {n_columns} {numbers}"
+        )
     order = np.lexsort(samples.T[::-1])  # the last key counts first
+    rows = values.reshape(n_rows, n_columns)
     return rows if np.array_equal(order, np.arange(n_rows)) else rows[order]
 
 

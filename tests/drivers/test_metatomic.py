@@ -25,7 +25,7 @@ from metatomic.torch import (  # noqa: E402
     System,
 )
 
-from ncforce_ipi.drivers import metatomic  # noqa: E402
+from ncforce_ipi.drivers import metatomic, metatomic_model  # noqa: E402
 
 STRUCTURE = Structure(np.array([8, 1], np.int32), np.eye(3)[:2], np.zeros((3, 3)))
 
@@ -282,3 +282,28 @@ def test_both_forces_of_a_shipped_model_at_once_have_the_bits_of_each_alone(name
         energy = backend.evaluate(structure, Wanted(frozenset(["conservative"])))["conservative"]
         assert joint["conservative"].energy == energy.energy
         np.testing.assert_array_equal(joint["conservative"].virial, energy.virial)
+
+
+def output(values, samples):
+    """As a model returns it."""
+    properties = Labels(["_"], torch.arange(values.shape[-1], dtype=torch.int32)[:, None])
+    components = [
+        Labels([f"c{k}"], torch.arange(n, dtype=torch.int32)[:, None])
+        for k, n in enumerate(values.shape[1:-1])
+    ]
+    labels = Labels(["system", "atom"], torch.tensor(samples, dtype=torch.int32))
+    block = TensorBlock(values, labels, components, properties)
+    return {"force": TensorMap(Labels(["_"], torch.tensor([[0]], dtype=torch.int32)), [block])}
+
+
+def test_rows_are_in_the_order_of_systems_and_atoms_whatever_the_models():
+    values = torch.arange(9.0).reshape(3, 3, 1)
+    found = metatomic_model._rows(output(values, [(1, 0), (0, 1), (0, 0)]), "force", 3, 3)
+    np.testing.assert_array_equal(found, [[6, 7, 8], [3, 4, 5], [0, 1, 2]])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1), (3, 3, 2), (3, 1)])
+def test_an_output_of_another_shape_is_named(shape):
+    samples = [(0, k) for k in range(shape[0])]
+    with pytest.raises(ValueError, match=r"^force has shape \(.*\), expected 3 times 3 numbers$"):
+        metatomic_model._rows(output(torch.zeros(shape), samples), "force", 3, 3)

@@ -230,6 +230,12 @@ def test_direct_energy_and_virial_are_sent_when_asked_for():
             Evaluation(np.nan, np.eye(3), np.zeros((3, 3))),
             "conservative energy is not finite",
         ),
+        (
+            "slow",
+            {},
+            Evaluation(0.0, np.eye(3)[:2], np.zeros((3, 3))),
+            r"springs: the conservative force is float64 \(2, 3\), expected .*\(3, 3\) \(role slow",
+        ),
         ("fast", {"direct_energy": True}, None, "the direct energy is not finite"),
         (
             "fast",
