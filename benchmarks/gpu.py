@@ -197,6 +197,13 @@ def machine(device: str) -> dict[str, str]:
     return {"device": torch.cuda.get_device_name(device), **found}
 
 
+def has_gpu() -> bool:
+    """Whether torch finds one."""
+    import torch
+
+    return bool(torch.cuda.is_available())
+
+
 def write(path: Path, text: str) -> None:
     """All of it or nothing: the machine may go while we write."""
     partial = path.with_suffix(path.suffix + ".partial")
@@ -232,6 +239,10 @@ def main() -> None:
     names = args.parts.split(",") if args.parts else default
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; parts: {', '.join(PARTS)}")
+    if not (on_cpu or has_gpu()):
+        parser.error(
+            f"--device {args.device}: torch finds no GPU here; --small --device cpu tries all"
+        )
     args.out.mkdir(parents=True, exist_ok=True)
     known = states(args.out)
     for name in order(names, known, args.small):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -89,10 +90,68 @@ def test_every_part_writes_what_it_should(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.fixture
+def bare(tmp_path):
+    """A tree on a machine whose Python lacks everything, and the way to call its gpu.sh."""
+    files = ("src/ncforce_ipi/__init__.py", "ipi_drivers/family.py", "xml_inputs/water.xyz")
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "benchmarks").mkdir()
+    shutil.copy(BENCHMARKS / "gpu.sh", tmp_path / "benchmarks")
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/called\n[ "$1" != -c ]\n')
+    python.chmod(0o755)
+    site = tmp_path / "site"
+    words = ["bash", tmp_path / "benchmarks" / "gpu.sh", "OUT", "--small"]
+    more = {"PYTHON": str(python), "NCFORCE_GPU_SITE": str(site)}
+
+    def run():
+        return subprocess.run(
+            words, capture_output=True, text=True, timeout=60, check=False,
+            env={**os.environ, **more},
+        )  # fmt: skip
+
+    return run
+
+
+def test_without_wheels_a_bare_machine_is_told_where_they_come_from(bare, tmp_path):
+    done = bare()
+    assert done.returncode == 1
+    assert "make them with benchmarks/gpu_wheels.sh where there is a network" in done.stderr
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_bare_machine_installs_wheels_and_this_tree(bare, tmp_path):
+    wheels = tmp_path / ".wheels"
+    (wheels / "ncforce_ipi-0.1.0.dist-info").mkdir(parents=True)
+    (wheels / "ipi-1-py3-none-any.whl").touch()
+    done = bare()
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "called").read_text().splitlines()
+    (pip,) = [line for line in calls if line.startswith("-m pip install")]
+    assert {"--no-index", "--no-deps", str(wheels / "ipi-1-py3-none-any.whl")} <= set(pip.split())
+    assert calls[-1] == f"{tmp_path}/benchmarks/gpu.py OUT --small"
+    site = tmp_path / "site"
+    there = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()}
+    ours = ("__init__.py", "drivers/family.py", "xml_inputs/water.xyz")
+    assert there == {f"ncforce_ipi/{name}" for name in ours}
+    assert (site / "ncforce_ipi-0.1.0.dist-info").is_dir()
+
+
 def test_a_part_that_does_not_exist_is_refused(tmp_path):
     done = call(tmp_path, "--parts", "runs,walks")
     assert done.returncode == 2
     assert "no part walks; parts: " in done.stderr
+
+
+def test_without_a_gpu_nothing_begins(gpu, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path / "out")])
+    monkeypatch.setattr(gpu, "has_gpu", lambda: False)
+    with pytest.raises(SystemExit, match="2"):
+        gpu.main()
+    assert "--device cuda: torch finds no GPU here" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def python(code):
@@ -135,6 +194,7 @@ def test_a_part_that_fails_or_hangs_does_not_stop_the_rest(gpu, tmp_path, monkey
 
 def test_no_part_begins_without_time(gpu, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--minutes", "0"])
+    monkeypatch.setattr(gpu, "has_gpu", lambda: True)
     with pytest.raises(SystemExit, match="0"):
         gpu.main()
     assert "runs: no time left; give the same command again" in capsys.readouterr().out
