@@ -102,3 +102,16 @@ def test_refusals(water, tmp_path):
     given = read_structure(str(start), ipi_file(tmp_path / "w.xyz", [velocities]))
     with pytest.raises(InputError, match="leave --velocities out"):
         input_xml(Recipe(PLAN, Ensemble(beads=4), 300.0, 1), given)
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "index", "said"), [(3, "", True), (1, "", False), (3, "@0", False)]
+)
+def test_which_of_several_frames_is_taken_is_said(tmp_path, caplog, n_frames, index, said):
+    frames = [ase.Atoms("Ar", [[0.1 * k, 0, 0]], cell=[9, 9, 9], pbc=True) for k in range(n_frames)]
+    ase.io.write(tmp_path / "start.xyz", frames)
+    with caplog.at_level("INFO"):
+        found = read_structure(f"{tmp_path / 'start.xyz'}{index}")
+    taken = 0 if index else n_frames - 1
+    assert found.positions[0, 0] == pytest.approx(0.1 * taken, abs=1e-8)  # as ASE writes them
+    assert ("start.xyz has several frames: the last one is taken" in caplog.text) is said

@@ -82,7 +82,17 @@ def structure_path(name_or_path: str) -> Path:
 def _read(name_or_path: str) -> Image:
     path = structure_path(name_or_path)
     source = str(path) if name_or_path in SYSTEMS else name_or_path
+    if name_or_path not in SYSTEMS and not file_and_index(source)[1] and _has_another(source):
+        log.info("%s has several frames: the last one is taken; FILE@INDEX takes another", path)
     return read_images(source, default="-1")[-1]
+
+
+def _has_another(source: str) -> bool:
+    """Whether there is a frame after the first one."""
+    try:
+        return bool(read_images(source, default="1"))
+    except InputError:
+        return False
 
 
 def _bare(image: Image) -> Atoms:
