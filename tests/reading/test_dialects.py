@@ -41,9 +41,7 @@ def opened(folder: str, text: bytes, written: Written) -> Trajectory:
     return open_trajectory(path, written.quantity)
 
 
-def require_same(
-    trajectory: Trajectory, written: Written, kept: slice | list = slice(None)
-) -> None:
+def require_same(trajectory: Trajectory, written: Written) -> None:
     (block,) = trajectory.blocks(10**6)
     assert trajectory.species.tolist() == written.species
     assert trajectory.numbered == written.numbered
