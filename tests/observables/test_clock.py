@@ -56,3 +56,12 @@ def test_without_times_those_of_another_file_count(tmp_path):
     assert clock.times_ps(one, 0.5).tolist() == [0.0, 0.005]
     with pytest.raises(InputError, match="no column 'time'"):
         clock.times_ps(one)
+
+
+@pytest.mark.parametrize(("given_fs", "theirs_fs", "said"), [
+    (4.0, 4.0, False), (4.0, 4.0004, False), (4.0, 2.0, True), (None, 2.0, False),
+    (4.0, None, False),
+])  # fmt: skip
+def test_another_step_than_beside_the_file_is_said(tmp_path, caplog, given_fs, theirs_fs, said):
+    clock.say_other(tmp_path / "md.vel_0.xyz", given_fs, theirs_fs)
+    assert ("files beside it say steps of 2 fs; took --timestep-fs 4" in caplog.text) is said

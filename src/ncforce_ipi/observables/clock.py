@@ -6,6 +6,9 @@ rows, and a row's time is that of its step.
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +16,8 @@ from ncforce_ipi.analysis.statistics import require_finite
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.properties import Table
 
+log = logging.getLogger(__name__)
+SAME = 1e-3  # a person gives three or four digits
 DIGITS = 2e-8  # twice the last digit of %16.8e, relative
 
 
@@ -57,6 +62,15 @@ def times_ps(table: Table, otherwise_fs: float | None = None) -> NDArray[np.floa
         return time_ps
     steps = table.column("step")
     return time_ps.mean() + 1e-3 * own_fs * (steps - steps.mean())
+
+
+def say_other(path: Path, given_fs: float | None, theirs_fs: float | None) -> None:
+    """Warn where --timestep-fs overrules what lies beside a file, both in fs."""
+    if given_fs and theirs_fs and abs(given_fs / theirs_fs - 1.0) > SAME:
+        log.warning(
+            "%s: files beside it say steps of %.6g fs; took --timestep-fs %g",
+            path, theirs_fs, given_fs,
+        )  # fmt: skip
 
 
 def _require_one(

@@ -268,7 +268,9 @@ def _open_all(source: Source, quantity: str) -> Trajectory:
             f"{path} has {len(trajectory.species)} atoms; expected the {n_atoms} that the run's "
             "run.json or checkpoint says: are these files of one run?"
         )
-    _say_other_step(source, trajectory)
+    if trajectory.numbered:
+        theirs_fs = None if source.table is None else clock.step_fs(source.table)
+        clock.say_other(path, source.options.timestep_fs, theirs_fs or source.metadata.step_fs)
     return trajectory
 
 
@@ -284,18 +286,6 @@ def _open(source: Source, quantity: str) -> Replica:
             "give a smaller --discard-ps"
         )
     return Replica(inside, source)
-
-
-def _say_other_step(source: Source, trajectory: Trajectory) -> None:
-    """Warn where --timestep-fs overrules what lies beside numbered frames."""
-    given_fs = source.options.timestep_fs
-    theirs_fs = None if source.table is None else clock.step_fs(source.table)
-    theirs_fs = theirs_fs or source.metadata.step_fs
-    if given_fs and theirs_fs and trajectory.numbered and abs(given_fs / theirs_fs - 1) > 1e-3:
-        log.warning(
-            "%s: files beside it say steps of %.6g fs; took --timestep-fs %g",
-            trajectory.path, theirs_fs, given_fs,
-        )  # fmt: skip
 
 
 def _of_trajectory(source: Source, trajectory: Trajectory) -> Window:
