@@ -30,7 +30,7 @@ class Options:
     discard_ps : time left out at the start of everything, ps; None for a tenth of the run, at most
         0.1 ps (nothing where no file says how long a step is)
     unit : of velocities where the file states none
-    fixed_com : whether the centre of mass is held at rest
+    fixed_com : False counts the motion of the centre of mass as heat; True lets the data decide
     """
 
     timestep_fs: float | None = None
