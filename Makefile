@@ -3,9 +3,11 @@
 # make test-floors: the side of runs and analyses at the lowest declared versions, without torch.
 # make test-families: every model family that goes together in one environment, and MACE in another.
 # make docs: the manual as HTML, docs/_build/html.
+# TEST_PROCESSES=2: how many processes share the tests; a file stays in one of them.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+TEST_PROCESSES ?= 2
 FLOORS_VENV ?= .venv-floors
 FAMILIES_VENV ?= .venv-families
 MACE_VENV ?= .venv-mace
@@ -28,7 +30,7 @@ demo: $(VENV)/.run
 	$(BIN)/ncforce analyze demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 test-matrix: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
