@@ -285,6 +285,22 @@ def test_a_batch_is_answered_in_its_order_and_its_filling_is_not_evaluated():
     assert len(backend.asked) == 3
 
 
+def test_copies_that_fill_a_batch_up_are_not_counted_and_beads_at_one_place_are():
+    def structures(*shifts):
+        return [Structure(np.ones(3, np.int32), POSITIONS + shift, CELL) for shift in shifts]
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = client.Connection("slow", ours, batch_size=4)
+        connection.first = structures(0.0)[0]
+        asked = [(0.0,) * 4, (1.0, 2.0, 2.0, 2.0), (1.0, 2.0, 3.0, 4.0), (5.0,) * 4]
+        found = []
+        for shifts in asked:
+            connection.structures = structures(*shifts)
+            found.append(connection.n_asked)
+    assert found == [4, 2, 4, 1]
+
+
 def test_a_batch_of_one_is_no_batch():
     with serving() as (server, _):
         server.init("batch_size:1")

@@ -32,7 +32,7 @@ def test_the_longest_call_is_that_of_all_beads_where_few_were_evaluated(tmp_path
     monkeypatch.setattr(pulse.time, "monotonic", lambda: now[0])
     it = Pulse(tmp_path / "x")
     for took_s, n_evaluated, longest_s in [(2.0, 1, 128.0), (0.1, 0, 128.0), (150.0, 64, 150.0)]:
-        with it.answering("fast", 64, lambda: evaluated[0]):
+        with it.answering("fast", 64, lambda: evaluated[0], at_most=64):
             now[0] += took_s
             evaluated[0] += n_evaluated
         assert read(tmp_path / "x").longest_s == pytest.approx(longest_s, rel=1e-12)  # of doubles

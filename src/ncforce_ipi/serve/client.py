@@ -27,6 +27,7 @@ from ncforce_ipi.errors import ProtocolError
 from ncforce_ipi.serve import protocol
 from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.evaluator import Evaluator
+from ncforce_ipi.serve.points import n_without_copies, same
 from ncforce_ipi.serve.pulse import Pulse
 from ncforce_ipi.serve.sharedmemory import Segments
 from ncforce_ipi.serve.stream import LeftError, Stream
@@ -48,7 +49,8 @@ class Connection:
     """One socket, and what was received on it but not yet answered.
 
     ``segments`` is shared memory, if structures and forces go through that and not the socket;
-    ``claims`` is compared with what the server says in INIT; ``pulse`` is told of every answer.
+    ``claims`` is compared with what the server says in INIT; ``pulse`` is told of every answer;
+    ``first`` is the first structure that ever came.
     """
 
     role: Role
@@ -59,6 +61,7 @@ class Connection:
     initialised: bool = False
     batch_size: int = 1
     structures: list[Structure] = field(default_factory=list)
+    first: Structure | None = None
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -70,6 +73,16 @@ class Connection:
         if self.structures:
             return "HAVEDATA"
         return "READY" if self.initialised else "NEEDINIT"
+
+    @property
+    def n_asked(self) -> int:
+        """How many of the structures are asked for: all but copies that fill the batch up.
+
+        Beads that begin at one place are alike too, but are those of the first request.
+        """
+        if self.first is None or same(self.first, self.structures[-1]):
+            return len(self.structures)
+        return n_without_copies(self.structures)
 
     def receive(self, numbers: NDArray[np.int32]) -> list[Structure]:
         """Body of POSDATA."""
@@ -186,10 +199,11 @@ def _handle(
         connection.initialised = True
     elif header == "POSDATA":
         connection.structures = connection.receive(numbers)
+        connection.first = connection.first or connection.structures[0]
         connection.initialised = True  # servers that never send INIT are content with that
     elif header == "GETFORCE" and connection.structures:
-        n, evaluated = len(connection.structures), lambda: evaluator.n_evaluated
-        with connection.pulse.answering(connection.role, n, evaluated):
+        n, evaluated = connection.n_asked, lambda: evaluator.n_evaluated
+        with connection.pulse.answering(connection.role, n, evaluated, connection.batch_size):
             evaluations = _evaluate(connection, evaluator)
         connection.send(evaluations)
         connection.structures = []
@@ -204,7 +218,7 @@ def _evaluate(connection: Connection, evaluator: Evaluator) -> list[Evaluation]:
     start = time.perf_counter()
     evaluations = evaluator.evaluate_batch(connection.structures, connection.role)
     connection.tally.model_s += time.perf_counter() - start
-    connection.tally.evaluations += len(evaluations)
+    connection.tally.evaluations += connection.n_asked
     return evaluations
 
 

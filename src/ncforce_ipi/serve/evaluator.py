@@ -16,7 +16,7 @@ from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Want
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.evaluations import Results, evaluate_all
 from ncforce_ipi.serve.joint import Counts, Memory
-from ncforce_ipi.serve.points import Visit, same
+from ncforce_ipi.serve.points import Visit, n_without_copies
 from ncforce_ipi.species import SYMBOLS
 
 
@@ -159,9 +159,7 @@ class Evaluator:
 
     def _each_once(self, structures: Sequence[Structure], kind: Kind) -> list[Evaluation]:
         """i-PI fills a batch up with copies of its last structure."""
-        n = len(structures)
-        while n > 1 and same(structures[n - 2], structures[n - 1]):
-            n -= 1
+        n = n_without_copies(structures)
         found = [results[kind] for results in self._call(structures[:n], frozenset([kind]))]
         return found + found[-1:] * (len(structures) - n)
 

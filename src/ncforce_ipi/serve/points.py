@@ -6,6 +6,7 @@ Owns what is kept of either, and when two structures are the same.  Which reques
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -82,3 +83,11 @@ def same(one: Structure, other: Structure) -> bool:
             (one.numbers, other.numbers),
         )
     )
+
+
+def n_without_copies(structures: Sequence[Structure]) -> int:
+    """How many there are before the copies of the last, with which i-PI fills a batch up."""
+    n = len(structures)
+    while n > 1 and same(structures[n - 2], structures[n - 1]):
+        n -= 1
+    return n

@@ -57,20 +57,20 @@ class Pulse:
 
     @contextmanager
     def answering(
-        self, role: Role, n: int, evaluated: Callable[[], int] | None = None
+        self, role: Role, n: int, evaluated: Callable[[], int] | None = None, at_most: int = 1
     ) -> Iterator[None]:
         """Around the calls of the model for ``n`` answers of a role.
 
         ``evaluated`` says how many structures the model has evaluated so far.  They are fewer than
-        the answers where beads are at one place, as at the start of a path integral, or remembered.
-        The longest call is then counted as that of all, for the next one may be.
+        a request may have (``at_most``) where beads are at one place, as at the start of a path
+        integral, or remembered, or not all there.  The time is then counted as that of so many.
         """
         start, before = time.monotonic(), evaluated() if evaluated else 0
         self._beat = replace(self._beat, busy_since_s=start)
         self._write()
         yield
-        n_evaluated = evaluated() - before if evaluated else n
-        took_s = (time.monotonic() - start) * n / max(1, n_evaluated)
+        n_evaluated = evaluated() - before if evaluated else at_most
+        took_s = (time.monotonic() - start) * max(1.0, at_most / max(1, n_evaluated))
         longest_s = max(self._beat.longest_s, took_s)
         self._beat = replace(
             self._beat,
