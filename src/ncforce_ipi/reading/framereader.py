@@ -134,7 +134,8 @@ class Reader:
         known = self._known.get((width, header.labels))
         if known is None:
             lines = first.split(b"\n")[:-1]
-            self._require_same_atoms([line.split() for line in lines], header, part[0])
+            n_words = max(header.labels) + 1
+            self._require_same_atoms([line.split(None, n_words) for line in lines], header, part[0])
             known = [
                 (region, words_between(text[:1], width, region))
                 for region in columns_of_words(lines, header.labels)

@@ -113,12 +113,12 @@ def columns_of_words(lines: Sequence[bytes], words: Sequence[int]) -> list[range
     lines : rows of one width
     words : which, from 0
     """
-    places = [[match.span() for match in re.finditer(rb"\S+", line)] for line in lines]
-    regions = []
+    width, regions = len(lines[0]), []
     for word in words:
-        first = min(spans[word][0] for spans in places)
-        end = max(spans[word][1] for spans in places)
-        regions.append(range(max(first - 1, 0), min(end + 1, len(lines[0]))))
+        rests = [line.split(None, word)[word] for line in lines]  # from that word on
+        first = width - max(map(len, rests))
+        end = max(width - len(rest) + len(rest.split(None, 1)[0]) for rest in rests)
+        regions.append(range(max(first - 1, 0), min(end + 1, width)))
     return regions
 
 

@@ -221,7 +221,8 @@ def _say_cuts(path: Path, index: Index) -> None:
 
 def _labels(path: Path, body: bytes, header: Header) -> NDArray[np.bytes_]:
     """``(n_atoms, n_labels)``, words of the first frame that say which atom it is."""
-    rows = [line.split() for line in body.rstrip(b"\n").split(b"\n")]
+    n_words = max(header.labels) + 1
+    rows = [line.split(None, n_words) for line in body.rstrip(b"\n").split(b"\n")]
     for atom, words in enumerate(rows):
         if len(words) <= max(header.labels):
             raise InputError(
