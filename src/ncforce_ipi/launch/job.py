@@ -22,7 +22,7 @@ from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.launch.ending import Limits
-from ncforce_ipi.launch.surroundings import python_module
+from ncforce_ipi.launch.interpreter import python_module
 from ncforce_ipi.rundir import INPUT_FILE, LOGS
 
 log = logging.getLogger(__name__)

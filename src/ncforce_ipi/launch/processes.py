@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ncforce_ipi.errors import RunError
-from ncforce_ipi.launch import surroundings
+from ncforce_ipi.launch import interpreter
 from ncforce_ipi.launch.stops import shielded
 
 TICK_S = 0.1
@@ -54,7 +54,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=subprocess.STDOUT,
-                    env=surroundings.environment(environment or {}),
+                    env=interpreter.environment(environment or {}),
                     start_new_session=True,
                     pass_fds=keep,
                 )

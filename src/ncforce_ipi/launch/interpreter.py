@@ -1,4 +1,4 @@
-"""What a child process finds around it: a Python that imports nothing from where it runs."""
+"""The Python of child processes, which imports nothing from where it runs."""
 
 from __future__ import annotations
 
