@@ -108,7 +108,7 @@ def spectra(directory: Path) -> Spectrum:
     trajectory, run_ = open_trajectory(velocities), read_record(directory)
     frame_fs = trajectory.stride() * run_["plan"]["outer_step_fs"]
     return velocity_spectra(
-        (frames.values for frames in trajectory.blocks(len(trajectory.steps))),
+        [(slice(None), (one.values for one in trajectory.blocks(len(trajectory.steps))))],
         trajectory.species,
         atom_masses(trajectory.species, run_["masses_u"]),
         time_step_fs=frame_fs,

@@ -22,6 +22,11 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
 
+def one_group(blocks):
+    """All atoms followed together."""
+    return [(slice(None), blocks)]
+
+
 def test_squared_displacement_is_its_definition():
     positions = np.random.default_rng(0).normal(size=(40, 5, 3)).cumsum(axis=0) + 1e3
     expected = [
@@ -47,7 +52,7 @@ def test_crystal_of_oscillators_swings_and_does_not_diffuse():
     positions = 0.1 * np.sqrt(2.0) * np.cos(omega_per_fs * time_fs + phases)  # <u^2> = 0.01 A^2
     positions += 5.0 * np.arange(n_atoms)[:, None]
     moved = displacements(
-        [np.split(positions, 4)], np.array(["Al"] * n_atoms),
+        one_group([np.split(positions, 4)]), np.array(["Al"] * n_atoms),
         time_step_fs=step_fs, n_lags=300, from_ps=0.0,
     )  # fmt: skip
     swing = 6.0 * 0.01 * (1.0 - np.cos(omega_per_fs * 1e3 * moved.lag_ps))
@@ -75,7 +80,7 @@ def test_walkers_have_their_diffusion_coefficient():
     positions = np.concatenate([fast, slow], axis=1)
     species = np.array(["H"] * 40 + ["O"] * 20)
     moved = displacements(
-        [np.split(positions, 8)], species, time_step_fs=20.0, n_lags=50, from_ps=0.2
+        one_group([np.split(positions, 8)]), species, time_step_fs=20.0, n_lags=50, from_ps=0.2
     )
     found = einstein(moved)
     for symbol, truth in (("H", 0.5), ("O", 0.1)):
@@ -89,7 +94,11 @@ def test_all_origins_of_a_run_count_whatever_the_blocks():
     every = []
     for cuts in ([], [150], [39, 41, 299], list(range(7, 300, 7))):
         moved = displacements(
-            [np.split(positions, cuts)], species, time_step_fs=20.0, n_lags=40, from_ps=0.2
+            one_group([np.split(positions, cuts)]),
+            species,
+            time_step_fs=20.0,
+            n_lags=40,
+            from_ps=0.2,
         )
         np.testing.assert_allclose(moved.squared_A2["H"], whole, rtol=1e-9, atol=1e-12)
         assert moved.weights.sum(axis=0)[39] == 300 - 39
@@ -110,7 +119,7 @@ def test_replicas_are_averaged_over_their_pairs():
     runs = [walkers(0.5, n_frames, 5, 20.0, seed) for seed, n_frames in ((1, 300), (2, 100))]
     species = np.array(["H"] * 5)
     moved = displacements(
-        [[run] for run in runs], species, time_step_fs=20.0, n_lags=40, from_ps=0.2
+        one_group([[run] for run in runs]), species, time_step_fs=20.0, n_lags=40, from_ps=0.2
     )
     one, other = (squared_displacement(run, 40)[39] for run in runs)
     expected = (261 * one + 61 * other) / 322
@@ -132,7 +141,7 @@ def test_intervals_of_walkers_hold_the_truth():
     missed, errors, values = 0, [], []
     for seed in range(120):
         moved = displacements(
-            [[walkers(0.1, 600, 8, 100.0, seed)]], np.array(["Ar"] * 8),
+            one_group([[walkers(0.1, 600, 8, 100.0, seed)]]), np.array(["Ar"] * 8),
             time_step_fs=100.0, n_lags=31, from_ps=0.5,
         )  # fmt: skip
         found, series = einstein(moved)["Ar"], mean_of(moved.slopes["Ar"][0])
@@ -150,7 +159,9 @@ def test_intervals_of_walkers_hold_the_truth():
 @pytest.mark.parametrize(("n_frames", "enough"), [(150, False), (4000, True)])
 def test_short_runs_have_no_error(n_frames, enough):
     positions, species = walkers(0.5, n_frames, 5, 20.0, 4), np.array(["H"] * 5)
-    moved = displacements([[positions]], species, time_step_fs=20.0, n_lags=50, from_ps=0.2)
+    moved = displacements(
+        one_group([[positions]]), species, time_step_fs=20.0, n_lags=50, from_ps=0.2
+    )
     found = einstein(moved)["H"]
     assert np.isfinite(found.error) == enough
     assert ("shorter than about 25 correlation times" in found.text()) != enough
@@ -172,13 +183,13 @@ def test_langevin_particles_by_both_ways():
     assert truth == pytest.approx(1e3 * sigma**2 * tau_fs, rel=1e-3)  # k_B T tau / m
     species, masses_u = np.array(["Ar"] * n_atoms), np.full(n_atoms, mass_u)
     moved = displacements(
-        [np.split(positions, 8)], species, time_step_fs=step_fs, n_lags=400, from_ps=1.0
+        one_group([np.split(positions, 8)]), species, time_step_fs=step_fs, n_lags=400, from_ps=1.0
     )
     by_place = einstein(moved)["Ar"]
     assert by_place.value == pytest.approx(truth, abs=4 * by_place.error)
     assert by_place.error < 0.1 * truth
     spectrum = velocity_spectra(
-        np.split(velocities, 8), species, masses_u,
+        one_group(np.split(velocities, 8)), species, masses_u,
         time_step_fs=step_fs, n_lags=400, fixed_com=False,
     )  # fmt: skip
     by_velocity = from_spectrum(spectrum, species, masses_u, {"Ar": 3.0 * n_atoms})["Ar"]
@@ -198,7 +209,7 @@ def test_finite_size_of_water():
 
 def still(n_frames, n_lags, from_ps=0.0):
     return displacements(
-        [[np.zeros((n_frames, 1, 3))]], np.array(["H"]),
+        one_group([[np.zeros((n_frames, 1, 3))]]), np.array(["H"]),
         time_step_fs=1.0, n_lags=n_lags, from_ps=from_ps,
     )  # fmt: skip
 

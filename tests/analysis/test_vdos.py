@@ -44,8 +44,9 @@ def oscillators(n_frames: int, wavenumber_per_cm: float, seed: int = 1) -> np.nd
 def spectra(velocities, *, n_lags=250, block=500, step_fs=STEP_FS, species=SPECIES,
             masses_u=MASSES_U, **options):  # fmt: skip
     blocks = (velocities[i : i + block] for i in range(0, len(velocities), block))
+    every = [(slice(None), blocks)]
     return velocity_spectra(
-        blocks, species, masses_u, time_step_fs=step_fs, n_lags=n_lags, fixed_com=False, **options
+        every, species, masses_u, time_step_fs=step_fs, n_lags=n_lags, fixed_com=False, **options
     )
 
 

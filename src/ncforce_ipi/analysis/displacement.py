@@ -6,7 +6,7 @@ Positions come continuous and about the centre of mass (`paths`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,7 +142,7 @@ def _windows(n_lags: int) -> NDArray[np.float64]:
 
 
 def displacements(
-    runs: Iterable[Iterable[NDArray[np.float64]]],
+    groups: Iterable[tuple[slice, Iterable[Iterable[NDArray[np.float64]]]]],
     species: NDArray[np.str_],
     *,
     time_step_fs: float,
@@ -153,8 +153,9 @@ def displacements(
 
     Parameters
     ----------
-    runs : of each run blocks of continuous positions ``(n_frames, n_atoms, 3)``, A, one after the
-        other; memory is that of one block and of ``n_lags`` frames
+    groups : of atoms that are followed together: which of them, and of each run blocks of their
+        continuous positions ``(n_frames, n_group, 3)``, A, one after the other; memory is that of
+        one block and of ``n_lags`` frames.  The result is that of all atoms in one group
     species : ``(n_atoms,)``, element symbols
     time_step_fs : fs, between frames
     n_lags : lags, at least 8
@@ -169,7 +170,7 @@ def displacements(
     line = line_weights(n_lags, time_step_ps, from_ps)
     few = line_weights(n_lags, time_step_ps, from_ps, MOST_IN_SERIES)
     members = {str(symbol): species == symbol for symbol in np.unique(species)}
-    found = [_Sums(members, n_lags, few).of(run) for run in runs]
+    found = _summed(groups, members, n_lags, few)
     counts = np.array([count for one in found for count in one.pairs])
     if n_lags < FEWEST_LAGS or not counts.size or not counts.sum(axis=0)[-1] > 0.0:
         raise InputError(
@@ -188,16 +189,52 @@ def displacements(
     )
 
 
+def _summed(
+    groups: Iterable[tuple[slice, Iterable[Iterable[NDArray[np.float64]]]]],
+    members: Mapping[str, NDArray[np.bool_]],
+    n_lags: int,
+    line: tuple[NDArray, NDArray],
+) -> list[_Sums]:
+    """Of each run, over all groups."""
+    every: list[list[_Sums]] = []
+    for atoms, runs in groups:
+        own = {symbol: at[atoms] for symbol, at in members.items() if at[atoms].any()}
+        shares = {
+            symbol: np.count_nonzero(at) / members[symbol].sum() for symbol, at in own.items()
+        }
+        every.append([_Sums(own, shares, n_lags, line).of(run) for run in runs])
+    return [_Sums.together(parts) for parts in zip(*every, strict=True)]
+
+
 class _Sums:
-    """Sums over pairs of frames of one run, of the pairs that end in each block."""
+    """Sums over pairs of frames of one run, of the pairs that end in each block.
+
+    ``members`` says which atoms of a group are of a species, ``shares`` how large a part of the
+    species they are.
+    """
 
     def __init__(
-        self, members: Mapping[str, NDArray[np.bool_]], n_lags: int, line: tuple[NDArray, NDArray]
+        self,
+        members: Mapping[str, NDArray[np.bool_]],
+        shares: Mapping[str, float],
+        n_lags: int,
+        line: tuple[NDArray, NDArray],
     ) -> None:
-        self._members, self._n_lags, self._line = members, n_lags, line
+        self._members, self._shares, self._n_lags, self._line = members, shares, n_lags, line
         self.pairs: list[NDArray[np.float64]] = []
         self.sums: dict[str, list[NDArray]] = {symbol: [] for symbol in members}
         self._slopes: dict[str, list[NDArray]] = {symbol: [] for symbol in members}
+
+    @classmethod
+    def together(cls, parts: Sequence[_Sums]) -> _Sums:
+        """Of the same frames of several groups of atoms, as if they were one."""
+        first, *others = parts
+        for other in others:
+            for mine, theirs in ((first.sums, other.sums), (first._slopes, other._slopes)):
+                for symbol, series in theirs.items():
+                    known = mine.get(symbol, [np.zeros(())] * len(series))
+                    mine[symbol] = [a + b for a, b in zip(known, series, strict=True)]
+        return first
 
     def of(self, run: Iterable[NDArray[np.float64]]) -> _Sums:
         """Itself, after a run."""
@@ -220,8 +257,9 @@ class _Sums:
         for symbol, at in self._members.items():
             chosen = frames[:, at]
             new = _pair_sums(chosen, n_lags) - _pair_sums(chosen[:n_before], n_lags)
-            self.sums[symbol].append(new)
-            self._slopes[symbol].append(_ending(chosen, *self._line, first))
+            self.sums[symbol].append(self._shares[symbol] * new)
+            ending = _ending(chosen, *self._line, first)
+            self._slopes[symbol].append(self._shares[symbol] * ending)
 
 
 def _n_pairs(n_frames: int, n_lags: int) -> NDArray[np.float64]:

@@ -157,8 +157,8 @@ def freedom_of(
     if not moving.any():
         moving = np.ones_like(moving)  # nothing moves: there is nothing to tell apart
     centre = _centre(velocities, masses_u, moving)[:, 0]  # (frame, axis)
-    momentum = masses_u[:, None] * velocities
-    alone = (momentum**2).sum(axis=1).mean(axis=0)  # <P^2> of independent atoms
+    squares = np.einsum("a,fac,fac->c", masses_u**2, velocities, velocities)
+    alone = squares / len(velocities)  # <P^2> of independent atoms
     total_u = (masses_u[:, None] * moving).sum(axis=0)
     motions: list[Motion] = []
     for axis in range(3):
@@ -223,10 +223,12 @@ def _is_heat(
 ) -> bool:  # fmt: skip
     """Whether the centre of mass has k_B T / 2 along the axes where it varies."""
     axes = [axis for axis, motion in enumerate(motions) if motion == "moving"]
-    about = velocities - moving * centre[:, None]
     weights = masses_u[:, None] * moving
     n_inner = np.count_nonzero(moving, axis=0) - 1
-    thermal = (weights * about**2).sum(axis=1).mean(axis=0) / np.maximum(n_inner, 1)  # k_B T, axis
+    thermal = np.zeros(3)  # k_B T along each axis
+    for frame, middle in zip(velocities, centre, strict=True):  # one by one: many atoms are large
+        thermal += (weights * (frame - middle) ** 2).sum(axis=0)
+    thermal /= len(velocities) * np.maximum(n_inner, 1)
     total = weights.sum(axis=0)
     if not thermal[axes].all():
         return said_free

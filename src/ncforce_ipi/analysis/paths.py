@@ -105,6 +105,10 @@ class Follower:
         self._farthest, self._squares, self._n_moves = 0.0, np.zeros(3), 0
         self._centre: list[NDArray[np.float64]] = []
 
+    def anew(self) -> Follower:
+        """One that has seen no frame yet."""
+        return Follower(self.manner, self._name)
+
     def follow(
         self, positions: NDArray[np.float64], cells: NDArray[np.float64]
     ) -> NDArray[np.float64]:

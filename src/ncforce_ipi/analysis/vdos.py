@@ -115,7 +115,7 @@ def velocity_autocorrelation(
 
 
 def velocity_spectra(
-    blocks: Iterable[NDArray[np.float64]],
+    groups: Iterable[tuple[slice, Iterable[NDArray[np.float64]]]],
     species: NDArray[np.str_],
     masses_u: NDArray[np.float64],
     *,
@@ -141,7 +141,9 @@ def velocity_spectra(
 
     Parameters
     ----------
-    blocks : velocities ``(n_frames, n_atoms, 3)``, A/fs, each of at least ``n_lags`` frames
+    groups : of atoms that are followed together: which of them, and their velocities in blocks
+        ``(n_frames, n_group, 3)``, A/fs, each of at least ``n_lags`` frames; all groups have the
+        same frames, and the result is that of all atoms in one
     species : ``(n_atoms,)``, element symbols
     masses_u : ``(n_atoms,)``, u
     time_step_fs : fs, between frames
@@ -163,13 +165,8 @@ def velocity_spectra(
         )
     symbols = [str(symbol) for symbol in np.unique(species)]
     weights = np.array([masses_u * (species == symbol) for symbol in symbols])
-    correlations, n_frames = [], []
-    for velocities in blocks:
-        if len(velocities) < max(n_lags, 2):  # the remainder at the end
-            continue
-        correlations.append(velocity_autocorrelation(velocities, weights, n_lags))
-        n_frames.append(float(len(velocities)))
-    if not correlations or n_lags < 2:
+    correlations, n_frames = _correlations(groups, weights, n_lags)
+    if not n_frames or n_lags < 2:
         raise InputError(
             f"c_vv: no block of {max(n_lags, 2)} frames of velocities; run longer, "
             "or write velocities more often"
@@ -178,7 +175,7 @@ def velocity_spectra(
         dof = {s: degrees_of_freedom(masses_u, species == s, fixed_com=fixed_com) for s in symbols}
     dofs = np.array([dof[symbol] for symbol in symbols])
     kelvin = U_A2_PER_FS2_EV / (BOLTZMANN_EV_PER_K * dofs)
-    lags = np.array(correlations) * kelvin[:, None] * _window(window, n_lags)
+    lags = correlations * kelvin[:, None] * _window(window, n_lags)
     spectra = _cosine_transform(lags, time_step_fs, padding)  # (block, species, frequency)
     total = np.tensordot(dofs / dofs.sum(), spectra, axes=(0, 1))
     mean, error = _average(spectra, np.array(n_frames))
@@ -198,6 +195,23 @@ def velocity_spectra(
             {symbol: float(masses_u[species == symbol].mean()) for symbol in symbols},
         ),
     )
+
+
+def _correlations(
+    groups: Iterable[tuple[slice, Iterable[NDArray[np.float64]]]], weights: NDArray, n_lags: int
+) -> tuple[NDArray[np.float64], list[float]]:
+    """``(n_blocks, n_species, n_lags)``, summed over the groups, and the frames of each block."""
+    total: NDArray[np.float64] = np.zeros(())
+    n_frames: list[float] = []
+    for atoms, blocks in groups:
+        found, n_frames = [], []
+        for velocities in blocks:
+            if len(velocities) < max(n_lags, 2):  # the remainder at the end
+                continue
+            found.append(velocity_autocorrelation(velocities, weights[:, atoms], n_lags))
+            n_frames.append(float(len(velocities)))
+        total = total + np.array(found)
+    return total, n_frames
 
 
 def frames_per_block(n_frames: int, n_lags: int) -> int:

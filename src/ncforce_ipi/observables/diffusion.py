@@ -27,6 +27,8 @@ from ncforce_ipi.result import Printed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+KEPT = 4
+"""Times a block that its frames are in memory: with those before, and once more of a species."""
 WAYS = {"einstein": "Einstein's slope", "green_kubo": "velocity spectrum at zero"}
 
 
@@ -255,7 +257,7 @@ def _displacement(replicas: Sequence[Replica], fit: Fit) -> tuple[Displacement, 
     places = Places(replicas)
     per_block = shortest // max(shortest // (2 * n_lags), 1)
     found = displacements(
-        places.runs(per_block), places.species,
+        places.groups(per_block, KEPT * per_block), places.species,
         time_step_fs=frame_fs, n_lags=n_lags, from_ps=fit.from_ps,
     )  # fmt: skip
     return found, places.notes()

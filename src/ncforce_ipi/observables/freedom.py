@@ -68,9 +68,12 @@ def of_velocities(source: Source, trajectory: Trajectory) -> Freedom:
         No masses, or not one frame that can be read.
     """
     masses_u = source.masses_u(trajectory)
-    values = np.concatenate([one.values for one in sample_frames(trajectory)])
+    frames = sample_frames(trajectory)[::-1]
+    values = np.empty((len(frames), len(masses_u), 3))
+    for place in values:
+        place[:] = frames.pop().values[0]  # of many atoms they are large: not twice in memory
     if trajectory.quantity == "momenta":
-        values = values / masses_u[:, None]
+        values /= masses_u[:, None]
     metadata = source.metadata
     thermostatted = not metadata.fixed_com and not metadata.isolated
     found = replace(

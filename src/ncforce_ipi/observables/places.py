@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.paths import Follower, manner_of
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables.passes import blocks_of, frames_at_once, groups
 from ncforce_ipi.observables.replica import Replica
 
 PAIRS = 32
@@ -48,10 +49,24 @@ class Places:
         """``(n_moving,)``."""
         return self._replicas[0].species[self.moving]
 
-    def runs(self, per_block: int) -> Iterator[Iterator[NDArray[np.float64]]]:
-        """Of each replica blocks of ``(n_frames, n_moving, 3)``, A."""
+    def groups(
+        self, per_block: int, n_kept: int
+    ) -> Iterator[tuple[slice, Iterator[Iterator[NDArray[np.float64]]]]]:
+        """Atoms that are followed together, and of each replica blocks of their places.
+
+        Blocks are ``(per_block, n_group, 3)``, A; all atoms that move are in one group, unless
+        ``n_kept`` of their frames are too many to be kept.
+        """
+        for atoms in groups(len(self.species), n_kept):
+            self._followers = [follower.anew() for follower in self._followers]
+            yield atoms, self._runs(per_block, atoms)
+
+    def _runs(self, per_block: int, atoms: slice) -> Iterator[Iterator[NDArray[np.float64]]]:
+        at_once = frames_at_once(len(self.moving), per_block)
         for replica, follower in zip(self._replicas, self._followers, strict=True):
-            yield (follower.follow(one.values, one.cells) for one in replica.blocks(per_block))
+            frames = replica.blocks(at_once)
+            places = (follower.follow(one.values, one.cells) for one in frames)
+            yield blocks_of(places, per_block, atoms)
 
     def notes(self) -> list[str]:
         """What was done, once all blocks have passed.

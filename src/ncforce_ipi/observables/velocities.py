@@ -25,6 +25,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.beads import Bead
 from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
 from ncforce_ipi.observables.freedom import of_velocities
+from ncforce_ipi.observables.passes import blocks_of, frames_at_once, groups
 from ncforce_ipi.observables.replica import Replica
 
 LAG_PS = 1.0
@@ -83,7 +84,9 @@ def kinetics(data: Dataset) -> list[Kinetics]:
     def make() -> list[Kinetics]:
         gathered = _gatherers(data.replicas("velocities"))
         for one in gathered:
-            for _ in one.watch(min(max(len(one.replica.steps) // BLOCKS, 1), MOST_FRAMES)):
+            replica = one.replica
+            per_block = min(max(len(replica.steps) // BLOCKS, 1), MOST_FRAMES)
+            for _ in one.watch(frames_at_once(len(replica.species), per_block)):
                 pass
         return [one.result() for one in gathered]
 
@@ -115,7 +118,7 @@ def _spectrum(data: Dataset, how: Transform) -> Spectrum:
     freedom, first = gathered[0].freedom, replicas[0]
     mobile = freedom.mobile
     found = velocity_spectra(
-        _all_blocks(gathered, n_lags, mobile),
+        _groups(gathered, n_lags, mobile),
         first.species[mobile],
         first.masses_u()[mobile],
         time_step_fs=frame_fs,
@@ -149,12 +152,29 @@ def dof_of_species(replica: Replica, freedom: Freedom) -> dict[str, float]:
     return found
 
 
-def _all_blocks(
+def _groups(
     gathered: Sequence[_Gatherer], n_lags: int, mobile: NDArray[np.bool_]
+) -> Iterator[tuple[slice, Iterator[NDArray[np.float64]]]]:
+    """Atoms that are followed together, and their blocks; all in one unless they are too many."""
+    longest = max(frames_per_block(len(one.replica.steps), n_lags) for one in gathered)
+    n_mobile = int(np.count_nonzero(mobile))
+    for number, atoms in enumerate(groups(n_mobile, longest)):
+        yield atoms, _blocks(gathered, n_lags, mobile, atoms, again=number > 0)
+
+
+def _blocks(
+    gathered: Sequence[_Gatherer],
+    n_lags: int,
+    mobile: NDArray[np.bool_],
+    atoms: slice,
+    *,
+    again: bool,
 ) -> Iterator[NDArray[np.float64]]:
     for one in gathered:
-        for heat in one.watch(frames_per_block(len(one.replica.steps), n_lags)):
-            yield heat if mobile.all() else heat[:, mobile]
+        per_block = frames_per_block(len(one.replica.steps), n_lags)
+        heats = one.watch(frames_at_once(len(mobile), per_block), again=again)
+        pieces = heats if mobile.all() else (heat[:, mobile] for heat in heats)
+        yield from blocks_of(pieces, per_block, atoms)
 
 
 def _gatherers(replicas: Sequence[Replica]) -> list[_Gatherer]:
@@ -179,10 +199,16 @@ class _Gatherer:
             species, self._masses_u, hotter * temperature_K, shares=freedom.shares()
         )
 
-    def watch(self, per_block: int) -> Iterator[NDArray[np.float64]]:
-        """Blocks of velocities, ``(n_frames, n_atoms, 3)``, A/fs, of what is heat."""
+    def watch(self, per_block: int, *, again: bool = False) -> Iterator[NDArray[np.float64]]:
+        """Blocks of velocities, ``(n_frames, n_atoms, 3)``, A/fs, of what is heat.
+
+        Not summed up ``again``.
+        """
         for block in self.replica.blocks(per_block):
             heat = self.freedom.heat(block.values)
+            if again:
+                yield heat
+                continue
             for name, members in self._groups.items():
                 masses_u = self._masses_u[members]
                 kinetic_eV = kinetic_energy(block.values[:, members], masses_u)
