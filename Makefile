@@ -77,7 +77,7 @@ $(VENV)/.docs: $(VENV)/.run
 $(FLOORS_VENV)/.test: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(FLOORS_VENV)
 	$(FLOORS_VENV)/bin/pip install -q -c constraints-lowest.txt -e ".[run]" \
-	    pytest pytest-timeout tidynamics emcee
+	    pytest pytest-timeout hypothesis tidynamics emcee
 	touch $@
 
 REQUIREMENTS = ipi_drivers/requirements
