@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ISOTOPES_U = {"D": 2.01410177812, "T": 3.01604927791}  # of H; AME 2020
 FULL = 0.999  # of an occupancy, which has three digits
+DUMP = "ncforce_lammps_dump"  # among the words of a frame: it comes from one
 _IPI_TITLE = re.compile(r"(\w+)\{(\w*)\}")
 _STEP = re.compile(r"\bStep:\s*(\d+)")
 
@@ -147,6 +148,9 @@ def _ipi_frame(trajectory: Trajectory, place: int) -> tuple[Atoms, int | None]:
 def _of_ase(path: Path, index: str) -> list[tuple[Atoms, int | None]]:
     images = _images(path, index)
     images = images if isinstance(images, list) else [images]
+    if _is_dump(path):
+        for atoms in images:
+            atoms.info[DUMP] = True
     return [(_positions_of(atoms, path), _step_of(atoms)) for atoms in images]
 
 
@@ -197,14 +201,16 @@ def _step_of(atoms: Atoms) -> int | None:
 
 def is_lammps(atoms: Atoms) -> bool:
     """Whether they come from a file of LAMMPS, which states no units."""
-    return "type" in atoms.arrays and ("timestep" in atoms.info or "id" in atoms.arrays)
+    return DUMP in atoms.info or (
+        "type" in atoms.arrays and ("timestep" in atoms.info or "id" in atoms.arrays)
+    )
 
 
 def _check_elements(atoms: Atoms, path: Path) -> None:
     """Refuse elements that ASE has made up, and sites that may be of several."""
+    types = atoms.arrays.get("type", atoms.numbers)  # ASE drops those of dumps in some versions
     numbered = is_lammps(atoms) and "masses" not in atoms.arrays
-    same = numbered and np.array_equal(atoms.arrays["type"], atoms.numbers)
-    if same and not _has_elements(path):
+    if numbered and np.array_equal(types, atoms.numbers) and not _has_elements(path):
         raise InputError(
             f"{path} has types of atoms, no elements (ASE takes type 1 for H, 2 for He, ...); "
             "write the dump with a column element (dump_modify ... element)"
@@ -217,6 +223,12 @@ def _check_elements(atoms: Atoms, path: Path) -> None:
                 f"{path} has a partly occupied site ({names}); expected one atom on each site: "
                 "make an ordered cell first"
             )
+
+
+def _is_dump(path: Path) -> bool:
+    """Whether a file is a dump of LAMMPS."""
+    with path.open("rb") as file:
+        return file.read(5) == b"ITEM:"
 
 
 def _has_elements(path: Path) -> bool:
