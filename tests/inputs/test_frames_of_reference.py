@@ -67,12 +67,7 @@ def scalars(atoms):
 
 
 @given(frames())
-@settings(
-    max_examples=300,
-    deadline=None,  # the machine may be busy
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_gate_makes_the_same_structure_of_every_frame(tmp_path, how):
     file = str(tmp_path / "frame.traj")  # all digits
     ase.io.write(file, written(how))
