@@ -85,3 +85,18 @@ def test_a_step_that_is_no_number_is_not_taken_for_one(tmp_path):
 
 def test_last_of_each():
     assert last_of_each(np.array([0, 1, 2, 3, 2, 3, 4])).tolist() == [1, 1, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("n_atoms", [2, 1000])
+def test_a_count_without_its_frame_is_no_line_of_the_frame_before(tmp_path, n_atoms):
+    """A crash right after the number of atoms, and a frame as many bytes shorter than usual."""
+    rows = [f"Ar {0.5 * k:12.6f} 0 0\n" for k in range(n_atoms)]
+    count = f"{n_atoms}\n"
+    shorter = ["Ar 7 0 0\n".rjust(len(rows[0]) - len(count)), *rows[1:]]
+    frame, short = (f"{count}x=1\n{''.join(lines)}" for lines in (rows, shorter))
+    (tmp_path / "cut.xyz").write_text(4 * frame + short + count + 3 * frame)
+    with (tmp_path / "cut.xyz").open("rb") as file:
+        found = index_frames(tmp_path / "cut.xyz", file)
+    assert len(found.steps) == 8
+    assert found.cuts.tolist() == [4 * len(frame) + len(short)]
+    assert found.spans[4].tolist() == [4 * len(frame), len(count) + 4, len(short)]

@@ -124,17 +124,18 @@ def _alike(file: BinaryIO, offset: int, head: bytes, size: int) -> NDArray[np.in
     """
     if head.count(b"\n") < 2:  # a cut one
         return np.empty(0, dtype=np.int64)
+    n_before = max(BEFORE, head.index(b"\n") + 2)  # the start of a cut frame would be seen
     step = step_in(head)
     steps = [np.array([int(step[1]) if step else 0])]  # of heads that are there
     most = max(min(MOST_AHEAD, MOST_AHEAD_BYTES // len(head)), 1)
     n_ahead = min(FEWEST_AHEAD, most)
     while True:
         places = range(offset + size, offset + size * (n_ahead + 1), size)
-        n_bytes = BEFORE + len(head)
-        pieces = [os.pread(file.fileno(), n_bytes, place - BEFORE) for place in places]
+        n_bytes = n_before + len(head)
+        pieces = [os.pread(file.fileno(), n_bytes, place - n_before) for place in places]
         n_read = sum(len(piece) == n_bytes for piece in pieces)  # the last ones are shorter
         texts = np.frombuffer(b"".join(pieces[:n_read]), np.uint8).reshape(n_read, n_bytes)
-        before, heads = texts[:, : BEFORE - 1], texts[:, BEFORE - 1 :]
+        before, heads = texts[:, : n_before - 1], texts[:, n_before - 1 :]
         numbers, good = _read_alike(head, heads, step)
         good &= (before != _NEWLINE).all(axis=1) & (before > _BLANK).any(axis=1)  # no blank line
         n_good = n_read if good.all() else int(np.argmin(good))

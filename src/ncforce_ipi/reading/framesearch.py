@@ -78,8 +78,9 @@ class Search:
             return None
         start = max(end - LINE_BYTES, 0)
         before = os.pread(self.file, end - start, start)
-        if not before.endswith(b"\n") or not before[:-1].rpartition(b"\n")[2].strip():
-            return None  # within a line, or after blank ones
+        last = before[:-1].rpartition(b"\n")[2].strip()
+        if not before.endswith(b"\n") or not last or last.isdigit():
+            return None  # within a line, after blank ones, or after the start of a cut frame
         offset = next_line(self.file, end)
         head = head_at(self.path, self.file, offset)
         if not head or atoms_of(head) == self.n_atoms:
