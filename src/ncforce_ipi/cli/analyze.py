@@ -10,7 +10,6 @@ from pathlib import Path
 from ncforce_ipi.cli import measure
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch import holder
 from ncforce_ipi.launch.directory import results_in
 from ncforce_ipi.observables.analyse import Settings, analyse
 from ncforce_ipi.observables.dataset import open_dataset
@@ -63,9 +62,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(r_max_A=args.r_max_A, transform=Transform(args.lag_ps))
     options = measure.options(args)
     data = open_dataset(args.runs, options, whole=True)
-    for source in data.sources:
-        if note := holder.not_ended(source.directory, source.metadata.record):
-            log.warning("%s", note)
+    measure.say_what_goes_on(data)
     folder = args.out or _folder(data.first)
     if folder.exists() and not args.force:
         raise InputError(f"{folder} exists; expected none: give --force to replace its files")

@@ -171,13 +171,11 @@ def _compare_runs(
             f"{folder / there[0]} exists, and no comparison of ncforce is in {folder}; "
             "choose another --out"
         )
+    runs = [open_dataset([run], options, whole=True) for run in paths]
+    for data in runs:
+        measure.say_what_goes_on(data)
     with results_in(folder):
-        found = comparison.compare(
-            {
-                name: open_dataset([run], options, whole=True)
-                for name, run in zip(names_of(paths), paths, strict=True)
-            }
-        )
+        found = comparison.compare(dict(zip(names_of(paths), runs, strict=True)))
         provenance = Provenance.of(found.files(), found.model_sha256)
         set_aside(folder, [folder / name for name in there])
         written = report.write_files(

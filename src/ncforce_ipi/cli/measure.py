@@ -9,9 +9,11 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch import holder
 from ncforce_ipi.observables.dataset import Dataset, open_dataset
 from ncforce_ipi.observables.options import DISCARD_PS, Options
 from ncforce_ipi.provenance import Provenance
@@ -127,11 +129,20 @@ def positive(args: argparse.Namespace, *names: str) -> None:
             raise InputError(f"{_option(name)} {value:g}; expected a positive number")
 
 
+def say_what_goes_on(data: Dataset) -> None:
+    """Warn of runs that haven't ended: their files grow, or their launcher was killed."""
+    for source in data.sources:
+        with suppress(InputError):  # whoever needs what lies beside the file says what is wrong
+            if note := holder.not_ended(source.directory, source.metadata.record):
+                log.warning("%s", note)
+
+
 def publish(args: argparse.Namespace, measure: Callable[[Dataset], Result]) -> int:
     """Check the targets, open the files, measure, print the table, write the files."""
     targets = Targets(args.json, args.csv, args.plot, args.force)
     targets.check()
     data = open_dataset(args.files, options(args))
+    say_what_goes_on(data)
     found = measure(data)
     sys.stdout.write(table(found.lines()))
     if targets.paths:

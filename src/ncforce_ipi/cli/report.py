@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure everything, write the page."""
     options = measure.options(args)
     runs = [Run(open_dataset([run], options, whole=True)) for run in args.runs]
+    for one in runs:
+        measure.say_what_goes_on(one.data)
     write_report(runs, args.out, title=args.title, view=not args.no_view, force=args.force)
     sys.stdout.write(f"{args.out}\n")
     return 0
