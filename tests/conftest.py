@@ -11,7 +11,7 @@ from ncforce_ipi.species import read_species
 
 try:
     import hypothesis
-except ImportError:  # the tests of the lowest versions do without it
+except ImportError:  # an environment of a model family may lack it
     pass
 else:  # NCFORCE_TEST_PROFILE=long: what is run before a release, in minutes
     for name, n in (("short", 100), ("long", 10_000)):
