@@ -6,7 +6,13 @@ import pytest
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.job import from_record
-from ncforce_ipi.rundir import RECORD_FILE, find_record, read_record
+from ncforce_ipi.rundir import (
+    RECORD_FILE,
+    find_record,
+    read_record,
+    replica_directories,
+    replica_names,
+)
 
 OURS = {"plan": {"forces": "mts"}, "driver": {"family": "metatomic"}, "limits": {}}
 
@@ -60,6 +66,37 @@ def test_a_value_of_another_kind_is_refused(tmp_path, key, value):
     for read in (find_record, read_record):
         with pytest.raises(InputError, match=rf"run\.json is damaged: {key} is .*move it away"):
             read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("n", "first", "last"),
+    [
+        (1, "replica-0", "replica-0"),
+        (10, "replica-0", "replica-9"),
+        (11, "replica-00", "replica-10"),
+        (101, "replica-000", "replica-100"),
+    ],
+)
+def test_names_of_replicas_sort_as_their_numbers(n, first, last):
+    names = replica_names(n)
+    assert (names[0], names[-1], len(set(names))) == (first, last, n)
+    assert names == sorted(names)
+
+
+def test_directories_of_replicas(tmp_path):
+    assert replica_directories(tmp_path) == []
+    (tmp_path / RECORD_FILE).write_text(json.dumps(OURS))
+    assert replica_directories(tmp_path) == []
+    replicas = [{"directory": name, "seed": 1} for name in replica_names(2)]
+    (tmp_path / RECORD_FILE).write_text(json.dumps(OURS | {"replicas": replicas}))
+    assert replica_directories(tmp_path) == [tmp_path / "replica-0", tmp_path / "replica-1"]
+
+
+@pytest.mark.parametrize("replica", ["replica-0", {"seed": 1}, {"directory": 0}])
+def test_a_replica_has_a_directory(tmp_path, replica):
+    (tmp_path / RECORD_FILE).write_text(json.dumps(OURS | {"replicas": [replica]}))
+    with pytest.raises(InputError, match=r"run\.json is damaged: replicas is"):
+        find_record(tmp_path)
 
 
 @pytest.mark.parametrize("value", ["x", -1, [1], None])

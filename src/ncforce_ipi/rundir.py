@@ -25,7 +25,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("timings.ms_per_inner_step", "timings.wall_s", "temperature_K"), _NUMBER),
     **dict.fromkeys(("plan.forces", "ensemble.name", "model.sha256", "model.name"), str),
     "timings.model_s": dict,
-    "segments": list,
+    **dict.fromkeys(("segments", "replicas"), list),
 }
 """What stands in a record; keys of older versions may be missing."""
 INPUT_FILE = "input.xml"
@@ -45,6 +45,24 @@ RESTART_FILE = "RESTART"
 WRITTEN_BY_IPI = (RESTART_FILE, f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
 RESUME_FILE = "resume.xml"
 EXIT_FILE = "EXIT"  # where it appears, i-PI stops and leaves a checkpoint
+REPLICAS = "replicas"  # key in the record of a set of replicas: directory, seed ... of each
+
+
+def replica_names(n: int) -> list[str]:
+    """Names of the directories of n replicas in that of their set: replica-0, or replica-00 ..."""
+    return [f"replica-{index:0{len(str(n - 1))}d}" for index in range(n)]
+
+
+def replica_directories(directory: Path) -> list[Path]:
+    """Those of a set of replicas, each an ordinary run directory; none where no set is.
+
+    Raises
+    ------
+    InputError
+        The record of the set is damaged.
+    """
+    record = find_record(directory) or {}
+    return [directory / replica["directory"] for replica in record.get(REPLICAS) or ()]
 
 
 def read_record(directory: Path) -> Record:
@@ -96,6 +114,9 @@ def _require_types(path: Path, record: Record) -> None:
             value = value.get(name) if isinstance(value, dict) else None
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise _damaged(path, key, value)
+    for replica in record.get(REPLICAS) or ():
+        if not (isinstance(replica, dict) and isinstance(replica.get("directory"), str)):
+            raise _damaged(path, REPLICAS, replica)
     for role, value in ((record.get("timings") or {}).get("model_s") or {}).items():
         if not isinstance(value, _NUMBER):
             raise _damaged(path, f"timings.model_s.{role}", value)

@@ -114,6 +114,27 @@ def by_hand(
     return [own("fast"), slow] if plan.forces == "mts" else [slow]
 
 
+def several_servers(
+    sockets: Sequence[str], structures: Sequence[str], reports: Sequence[str]
+) -> list[str]:
+    """Options of a driver that serves several i-PIs: one entry of each list for each of them.
+
+    A report, and the pulse beside it while the driver runs, is of what was answered to that i-PI
+    alone, counted as if it were served alone.  It is written when that one has left, whoever else
+    is still served; ``end`` says the error if the driver gave it up (forces that aren't finite, a
+    broken protocol, an input of another model) and went on with the others.  The driver ends when
+    all have left.
+
+    Parameters
+    ----------
+    sockets : directories, with the sockets named as for one
+    structures : start structures
+    reports : files
+    """
+    lists = {"--socket-dir": sockets, "--structure": structures, "--report": reports}
+    return [word for option, values in lists.items() for word in (option, *values)]
+
+
 def _role(role: str, addresses: Sequence[str]) -> list[str]:
     """What is the same in all families."""
     return ["--role", role, "--structure", STRUCTURE_FILE, *addresses]
