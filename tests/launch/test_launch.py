@@ -364,7 +364,7 @@ class TestProgress:
         follower.fresh_s, follower.last_s = 0.0, 4.0
         words = facts(follower, Plan("mts", 8, 0.5, 10), n_atoms=10)
         assert words == {
-            "speed": "4.0 inner steps/s",
+            "speed": "4.0 inner steps/s, 0.173 ns/day",  # 86400 s / 2 s x 4 fs
             "temperature": "T 302 K",
             "drift": "drift +250.00 meV/atom/ps",
             "eta": "0:16 to go",

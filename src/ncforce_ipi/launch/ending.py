@@ -11,6 +11,7 @@ from ncforce_ipi.launch.progress import Row
 
 State = Literal["finished", "stopped", "failed"]
 NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave
+OUT_OF_TIME = 75  # sysexits' EX_TEMPFAIL: the same again, later
 ADVICE = "check the start structure for close atoms, or take a smaller time step"
 
 
@@ -43,6 +44,7 @@ class Ending:
     recoverable : i-PI can go on from a checkpoint in a new process
     unphysical : energy, temperature or forces ran away; there is nothing to go on with
     foreign : forces came from another program than our drivers; likewise
+    out_of_time : stopped for its time limit
     """
 
     state: State
@@ -51,6 +53,7 @@ class Ending:
     recoverable: bool = False
     unphysical: bool = False
     foreign: bool = False
+    out_of_time: bool = False
 
     @property
     def on_request(self) -> bool:
@@ -59,7 +62,9 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        """0 only for the last step; as a shell says it for a signal."""
+        """0 only for the last step; as a shell says it for a signal; 75 where it may go on."""
+        if self.out_of_time and self.on_request:
+            return OUT_OF_TIME
         if self.signal is not None:
             return 128 + self.signal
         return 0 if self.state == "finished" else 1

@@ -38,6 +38,7 @@ from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.launch.stops import StopRequest, stop_requests
 from ncforce_ipi.launch.supervise import Watch, wind_down
+from ncforce_ipi.launch.timelimit import TimeLimit
 from ncforce_ipi.provenance import command_line
 from ncforce_ipi.rundir import EXIT_FILE, INPUT_FILE, LOGS, PROPERTIES_FILE, Record, read_record
 
@@ -95,13 +96,18 @@ def check(job: Job, atoms: Atoms | None = None) -> Checked:
     return Checked(job, atoms, record)
 
 
-def start(job: Job, force: bool = False) -> Outcome:
-    """Run a job in a new directory, or with ``force`` where an earlier run is moved aside."""
+def start(job: Job, force: bool = False, limit: TimeLimit | None = None) -> Outcome:
+    """Run a job in a new directory, or with ``force`` where an earlier run is moved aside.
+
+    Parameters
+    ----------
+    limit : of wall time, before whose end it stops
+    """
     claim.check(job.directory, force)  # first, before many warnings
-    return begin(check(job), force)
+    return begin(check(job), force, limit)
 
 
-def begin(checked: Checked, force: bool = False) -> Outcome:
+def begin(checked: Checked, force: bool = False, limit: TimeLimit | None = None) -> Outcome:
     """Run a job that was checked."""
     job, record = checked.job, checked.record
 
@@ -110,10 +116,10 @@ def begin(checked: Checked, force: bool = False) -> Outcome:
         write_input(job.directory, job.recipe, checked.atoms)
 
     with claim.claimed(job.directory, force, first_files) as lock:
-        return _run(job, record, INPUT_FILE, lock)
+        return _run(job, record, INPUT_FILE, lock, limit)
 
 
-def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
+def go_on(directory: Path, time_ps: float | None = None, limit: TimeLimit | None = None) -> Outcome:
     """Continue the run in a directory, bitwise; ``time_ps`` is its new total time, if given."""
     read_record(directory)  # where no run is, no lock is made
     check_name(directory)
@@ -137,7 +143,7 @@ def go_on(directory: Path, time_ps: float | None = None) -> Outcome:
             log.warning("%s", warning)
         input_file = resume.prepare(directory, n_outer)
         record |= {"command": command_line(), "plan": to_record(job)["plan"]}
-        return _run(job, record, input_file, lock)
+        return _run(job, record, input_file, lock, limit)
 
 
 def _unwatched(job: Job, record: Record) -> Ending | None:
@@ -173,10 +179,12 @@ def _check_models(job: Job, record: Record) -> None:
         )
 
 
-def _run(job: Job, record: Record, input_file: str, lock: int) -> Outcome:
+def _run(
+    job: Job, record: Record, input_file: str, lock: int, limit: TimeLimit | None = None
+) -> Outcome:
     """Run to the end, and leave a true ``run.json`` however that comes."""
     try:
-        with stop_requests() as request:
+        with stop_requests(limit) as request:
             ending = _segments(job, record, input_file, lock, request)
     except BaseException as err:
         _close(job, record, Ending("failed", f"{type(err).__name__}: {err}"))
@@ -187,12 +195,13 @@ def _run(job: Job, record: Record, input_file: str, lock: int) -> Outcome:
 def _segments(job: Job, record: Record, input_file: str, lock: int, request: StopRequest) -> Ending:
     """One i-PI process after another until one needs no successor; how that ended."""
     (job.directory / LOGS).mkdir(exist_ok=True)
-    recoveries = 0
+    recoveries, first_step = 0, None
     while True:
         record |= {"state": "running", "reason": "", "processes": holder.of_this_launcher()}
         records.save(job.directory, record)
         with private_directory(job.recipe.plan.components) as sockets:
             watch, ending = _segment(job, input_file, sockets, lock, request, record)
+        first_step = watch.from_step if first_step is None else first_step
         progressed = watch.follower.fresh_step is not None
         if watch.follower.step - watch.from_step >= REFILL_STEPS:
             recoveries = 0
@@ -203,6 +212,8 @@ def _segments(job: Job, record: Record, input_file: str, lock: int, request: Sto
             input_file = resume.prepare(job.directory, job.recipe.plan.n_outer)
         except InputError as err:
             raise RunError(f"{ending.reason}; {err}") from err
+    if ending.out_of_time and watch.follower.step == first_step:
+        return Ending("failed", f"no step was done in {request.limit}; give a longer --time-limit")
     return ending
 
 
@@ -234,7 +245,7 @@ def _segment(
             demand=Demand.of(plan, job.recipe.ensemble.beads, directory / input_file),
         )  # fmt: skip
         try:
-            with display(plan, record["n_atoms"], job.name) as shown:
+            with display(plan, record["n_atoms"], job.name, request.limit) as shown:
                 ending = watch.until_the_end(shown)
         finally:
             wind_down(watch)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
+from ncforce_ipi.launch.timelimit import TimeLimit
+
 # of users, terminals and the schedulers' warnings before a time limit
 SIGNALS = (
     signal.SIGINT,
@@ -33,10 +35,12 @@ class StopRequest:
     ----------
     signum : the first signal; None as long as there was none
     at_once : another one came later: don't wait for i-PI to end by itself
+    limit : of wall time, before whose end the run stops by itself; None for no limit
     """
 
     signum: int | None = None
     at_once: bool = False
+    limit: TimeLimit | None = None
     _asked_s: float = 0.0
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
@@ -54,13 +58,13 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
     """Note signals instead of dying of them.
 
     What was ignored when we were started (``nohup``) stays ignored.  In a thread of a larger
     program signals are that program's business.
     """
-    request = StopRequest()
+    request = StopRequest(limit=limit)
     mine = threading.current_thread() is threading.main_thread()
     left_alone = (signal.SIG_IGN, None)  # None: another language's handler, unknown to Python
     noted = [number for number in SIGNALS if mine and signal.getsignal(number) not in left_alone]

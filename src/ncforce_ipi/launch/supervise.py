@@ -81,9 +81,13 @@ class Watch:
         )
 
     def _asked(self) -> Ending | None:
-        if self.request.signum is None:
-            return None
-        return Ending("stopped", f"stopped by {self.request.name}", signal=self.request.signum)
+        if self.request.signum is not None:
+            return Ending("stopped", f"stopped by {self.request.name}", signal=self.request.signum)
+        limit = self.request.limit
+        if limit and limit.is_near(seconds_of_a_step(self.follower)):
+            why = f"stopped for the time limit of {limit}"
+            return Ending("stopped", why, out_of_time=True)
+        return None
 
     def _foreign(self) -> Ending | None:
         """Whether somebody else has computed forces.  Rows were read before counts are."""
@@ -202,7 +206,7 @@ def wind_down(watch: Watch) -> None:
     if watch.follower.fresh_step is None:
         server.kill()  # nothing to save, and while i-PI awaits its first forces it can't stop
     _ask_to_leave(server, watch.follower.path.parent)
-    step_s = _seconds_of_a_step(watch.follower)
+    step_s = seconds_of_a_step(watch.follower)
     if not _wait([server], STOP_S + 3 * step_s, request):
         for driver in watch.drivers:  # i-PI waits for an answer that doesn't come
             driver.child.kill()
@@ -235,6 +239,6 @@ def _wait(children: Sequence[Child], seconds: float, request: StopRequest) -> bo
     return True
 
 
-def _seconds_of_a_step(follower: Follower) -> float:
+def seconds_of_a_step(follower: Follower) -> float:
     done = follower.step - (follower.fresh_step or 0)
     return (follower.last_s - follower.fresh_s) / done if done > 0 else 0.0
