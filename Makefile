@@ -1,5 +1,6 @@
 # make demo: a picosecond of liquid water with MTS forces, analysed.   make test: the test suite.
 # make test-matrix: the slow tests: every system, ensemble and choice of forces; thermostats.  12 minutes.
+# make test-slurm: jobs of a real Slurm, which Debian's packages make of this machine; as root.
 # make test-floors: the side of runs and analyses at the lowest declared versions, without torch.
 # make test-families: every model family that goes together in one environment, and MACE in another.
 # make docs: the manual as HTML, docs/_build/html.
@@ -23,7 +24,7 @@ FLOOR_TESTS = tests/test_units.py tests/analysis tests/reading tests/inputs \
     tests/launch/test_run_e2e.py::test_atoms_too_close_stop_a_run_that_keeps_what_it_wrote \
     --ignore tests/analysis/test_rdf.py --ignore tests/analysis/test_temperature.py
 
-.PHONY: demo test test-matrix test-floors test-families lint docs clean
+.PHONY: demo test test-matrix test-slurm test-floors test-families lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/ncforce run water --ensemble nve --forces mts --mts 8 --time-ps 1 --out demo
@@ -34,6 +35,10 @@ test: $(VENV)/.test
 
 test-matrix: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow
+
+test-slurm: $(VENV)/.test
+	tests/slurm/cluster.sh install
+	$(BIN)/python -m pytest -m slurm tests/slurm
 
 test-floors: $(FLOORS_VENV)/.test
 	$(FLOORS_VENV)/bin/python -m pytest $(FLOOR_TESTS)

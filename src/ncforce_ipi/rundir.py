@@ -44,6 +44,7 @@ FORCE_FILES = f"{PREFIX}.forces_*.xyz"
 RESTART_FILE = "RESTART"
 WRITTEN_BY_IPI = (RESTART_FILE, f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
 RESUME_FILE = "resume.xml"
+JOB_FILE, JOB_LOGS = "job.sh", "slurm-*.out"  # the script that a scheduler runs, what it says
 EXIT_FILE = "EXIT"  # where it appears, i-PI stops and leaves a checkpoint
 REPLICAS = "replicas"  # key in the record of a set of replicas: directory, seed ... of each
 

@@ -26,6 +26,7 @@ GROUPS = {
         "compare": "the same start with slow, fast and MTS forces, or finished runs, side by side",
         "tune": "run a scan over M and say which M to take",
         "input": "write the i-PI input and start structure without running them",
+        "slurm": "write a job script that goes on until the run is done",
         "driver": "serve a model's forces to an i-PI server",
     },
     "results": {

@@ -11,6 +11,7 @@ from typing import Any
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.service import idle_drivers
 from ncforce_ipi.inputs.systems import NAMES
 from ncforce_ipi.launch.ending import Limits
 from ncforce_ipi.launch.job import DEFAULT_M, Job, new_job
@@ -191,7 +192,15 @@ def ensemble(args: argparse.Namespace) -> Ensemble:
 
 
 def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
-    """The whole job."""
+    """The whole job; says which of its drivers would be idle."""
+    made = _job(args, steps, directory)
+    structures = made.recipe.ensemble.beads * (getattr(args, "replicas", None) or 1)
+    if idle := idle_drivers(made.service, structures):
+        log.warning("%s", idle)
+    return made
+
+
+def _job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
     return new_job(
         directory,
         steps,

@@ -12,6 +12,7 @@ from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch import run as runs
 from ncforce_ipi.launch.estimate import ns_per_day, of_what_is_left
+from ncforce_ipi.launch.job import Job
 from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of
 
 EXAMPLES = (
@@ -79,10 +80,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome:
+    return runs.start(job_of(args), args.force, limit)
+
+
+def job_of(args: argparse.Namespace) -> Job:
+    """The job of a new run; fills in defaults."""
     jobs.fill(args)
     args.forces = args.forces or "mts"
     args.time_ps = 1.0 if args.time_ps is None else args.time_ps
-    return runs.start(jobs.job(args, jobs.plan(args), args.out), args.force, limit)
+    return jobs.job(args, jobs.plan(args), args.out)
 
 
 def _resume(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import shutil
@@ -193,6 +194,37 @@ def service_of(
         more += ["--threads", str(threads)] if threads != 1 else []
         more = [] if {"--device", "--threads"} & set(other.options) else more
     return replace(service, slow_driver=other.driver(more))
+
+
+def at_work(n: int, structures: int, *, one_by_one: bool = False) -> int:
+    """How many of n drivers work at once.
+
+    Parameters
+    ----------
+    structures : for which forces are asked at once: beads of all replicas
+    one_by_one : each driver takes the next structure; else all go in n requests of equal size
+    """
+    size = 1 if one_by_one else math.ceil(structures / n)
+    return min(n, math.ceil(structures / size))
+
+
+def what_at_once(structures: int) -> str:
+    """For how many structures forces are asked at once, in words."""
+    if structures == 1:
+        return "a classical trajectory has one structure"
+    return f"beads and replicas are {structures} structures"
+
+
+def idle_drivers(service: Service, structures: int) -> str | None:
+    """What to know of drivers that will have nothing to do; None if there are none."""
+    n, on_cpus = service.n_drivers, set(service.devices) <= {"cpu"}
+    idle = n - at_work(n, structures, one_by_one=on_cpus)
+    if not idle:
+        return None
+    return (
+        f"{n} drivers, but {what_at_once(structures)} at a time: {idle} will only stand by; beads "
+        "of a path integral, replicas or several runs side by side would use them"
+    )
 
 
 def absolute(name_or_path: str, family: str = "metatomic") -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch import holder
+from ncforce_ipi.rundir import JOB_FILE, JOB_LOGS
 
 log = logging.getLogger(__name__)
 
@@ -119,10 +120,18 @@ def check_name(directory: Path) -> None:
 
 
 def contents(directory: Path) -> list[Path]:
-    """What is in a directory besides the lock and what was moved aside; none if it isn't there."""
+    """What is in a directory besides the lock, what was moved aside and what a scheduler's job is.
+
+    None if it isn't there.
+    """
     if not directory.exists():
         return []
-    return [path for path in directory.iterdir() if path.name != LOCK and _number(path) is None]
+    return [path for path in directory.iterdir() if not _is_beside(path)]
+
+
+def _is_beside(path: Path) -> bool:
+    """Whether a file says nothing of a run."""
+    return path.name in (LOCK, JOB_FILE) or _number(path) is not None or path.match(JOB_LOGS)
 
 
 def previous(directory: Path) -> list[Path]:

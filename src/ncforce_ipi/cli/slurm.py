@@ -1,0 +1,168 @@
+"""``ncforce slurm``: a job script for a run, from the words of ``ncforce run``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import sys
+from pathlib import Path
+
+from ncforce_ipi.cli import run as runs
+from ncforce_ipi.cli.paths import path
+from ncforce_ipi.cli.spelling import words_of
+from ncforce_ipi.cluster import script, writing
+from ncforce_ipi.cluster.layout import Gpus, Layout, lay_out
+from ncforce_ipi.cluster.settings import Settings, default_file, read_settings
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.structure import read_structure
+from ncforce_ipi.inputs.systems import system
+from ncforce_ipi.launch import claim
+from ncforce_ipi.launch import run as launcher
+from ncforce_ipi.launch.estimate import of_what_is_left
+from ncforce_ipi.launch.job import Job, from_record
+from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of
+from ncforce_ipi.rundir import read_record
+
+log = logging.getLogger(__name__)
+
+OURS = {"out", "force", "resume", "device", "drivers"}  # the script says these in its own way
+EXAMPLES = (
+    (
+        "ten ns of water in jobs of a day, one after the other until it is done",
+        "slurm water --mts 8 --time-ps 10000 --gpus 1 --time 24:00:00 --out prod",
+    ),
+    (
+        "a path integral on four GPUs",
+        "slurm water --ensemble langevin --beads 32 --gpus 4 --time 24:00:00 --out pimd",
+    ),
+    (
+        "four runs with the seeds 1 to 4",
+        "slurm water --ensemble svr --array 1-4 --gpus 1 --time 12:00:00 --out four",
+    ),
+    (
+        "i-PI on a node of the partition cpu, drivers on eight GPUs of two nodes",
+        "slurm water --beads 32 --gpus 8 --nodes 2 --ipi-partition cpu --time 4:00:00 --out two",
+    ),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``ncforce run``, and those of the job."""
+    add = parser.add_argument_group(
+        "job", f"Defaults of the site stand in {default_file()} (TOML, the same names)."
+    ).add_argument
+    add("--gpus", metavar="[TYPE:]N", help="GPUs on all nodes together; a driver on each")
+    add("--nodes", type=int, default=1, metavar="N", help="nodes of the drivers, default 1")
+    add("--ipi-partition", metavar="NAME",
+        help="i-PI on a CPU node of this partition, the drivers elsewhere (heterogeneous job)",
+        )  # fmt: skip
+    add("--time", metavar="TIME", help="wall time of a job, as Slurm writes it: 24:00:00")
+    add("--partition", metavar="NAME", help="default: the cluster's own")
+    add("--account", metavar="NAME", help="who pays")
+    add("--qos", metavar="NAME", help="quality of service")
+    add("--array", metavar="I-J", help="runs with the seeds I to J, each in its own directory")
+    add("--sbatch", metavar="WORDS", help="more options of sbatch, in quotes: '--mem=32G'")
+    add("--site", type=path, metavar="FILE", help="settings from FILE instead")
+    add("--dry-run", action="store_true", help="show the script, write nothing")
+    add("--submit", action="store_true", help="hand it to Slurm")
+    runs.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write or show the script; submit it if that is asked for."""
+    settings = read_settings(args.site).with_options(
+        partition=args.partition, account=args.account, qos=args.qos, time=args.time,
+        ipi_partition=args.ipi_partition, sbatch=tuple(shlex.split(args.sbatch or "")),
+    )  # fmt: skip
+    _check(args, settings)
+    words = [] if args.resume else words_of(_parser_of_run(), args, OURS)
+    job = _begun(args, settings) if args.resume else _new(args)
+    ask = _ask(args, settings, job, words)
+    text = script.job_script(ask)
+    if args.dry_run:
+        sys.stdout.write(text)
+        return 0
+    where = writing.write_script(args.out, text, args.force)
+    if args.submit:
+        sys.stdout.write(f"{where}: {writing.submit(where)}\n")
+    else:
+        sys.stdout.write(f"{where}; submit it with: sbatch {shlex.quote(str(where))}\n")
+    return 0
+
+
+def _check(args: argparse.Namespace, settings: Settings) -> None:
+    if args.time_limit is not None:
+        raise InputError("the script gives --time-limit itself; say --time, the wall time of a job")
+    if settings.time is None:
+        log.warning("no --time: the cluster's default; the number of jobs can't be estimated then")
+    if args.array and (args.seed is not None or args.resume):
+        raise InputError("--array gives each run its index as seed; leave --seed and --resume out")
+    if args.dry_run and args.submit:
+        raise InputError("--dry-run shows a script that --submit would submit; leave one out")
+
+
+def _parser_of_run() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ncforce run")
+    runs.add_arguments(parser)
+    return parser
+
+
+def _new(args: argparse.Namespace) -> Job:
+    """The job of these words, checked as ``ncforce run`` would."""
+    if not args.array:
+        claim.check(args.out, force=False)
+    filled = argparse.Namespace(**vars(args))
+    job = runs.job_of(filled)
+    launcher.check(job, read_structure(job.structure, job.velocities))
+    return job
+
+
+def _begun(args: argparse.Namespace, settings: Settings) -> Job:
+    """The job of a run that has begun; says how long the rest of it takes."""
+    record = read_record(args.out)
+    job = from_record(args.out, record)
+    limit = TimeLimit(seconds_of(settings.time or "UNLIMITED"))
+    if left := of_what_is_left(record, job.recipe.plan, limit):
+        log.info("%s: %s", args.out, left)
+    return job
+
+
+def _ask(args: argparse.Namespace, settings: Settings, job: Job, words: list[str]) -> script.Ask:
+    gpus = Gpus.parse(args.gpus) if args.gpus else None
+    structures = job.recipe.ensemble.beads * (getattr(args, "replicas", None) or 1)
+    apart = settings.ipi_partition is not None
+    layout, said = lay_out(job.service, structures, gpus, args.nodes, apart)
+    for text in said:
+        log.warning("%s", text)
+    remote = layout.nodes > 1 or apart
+    if words and not remote:
+        words = [*_with_other_device(words, args, layout), *_of_drivers(args, layout)]
+    return script.Ask(
+        args.out.absolute(), words, layout, settings, Path.cwd(),
+        _remote(job, settings, layout) if remote else (), args.array or "",
+    )  # fmt: skip
+
+
+def _of_drivers(args: argparse.Namespace, layout: Layout) -> list[str]:
+    """Devices and number of the drivers that the run starts itself."""
+    device = args.device or layout.devices
+    words = ["--device", device] if device else []
+    if args.drivers is not None and not args.gpus:
+        words += ["--drivers", str(args.drivers)]
+    return words
+
+
+def _with_other_device(words: list[str], args: argparse.Namespace, layout: Layout) -> list[str]:
+    """The same words with a GPU of its own for the other model, if there is one."""
+    if layout.other_device is None or "--device" in shlex.split(args.slow or ""):
+        return words
+    named = args.slow or args.model or system(args.system).model
+    spec = (
+        f"{shlex.quote(named) if Path(named).is_file() else named} --device {layout.other_device}"
+    )
+    return [*words_of(_parser_of_run(), args, {*OURS, "slow"}), "--slow", spec]
+
+
+def _remote(job: Job, settings: Settings, layout: Layout) -> list[list[str]]:
+    return script.remote_drivers(job, script.program(settings), layout.gpus)

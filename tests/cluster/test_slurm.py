@@ -1,0 +1,321 @@
+"""``ncforce slurm``: what a script asks for and does, settings of a site; without Slurm.
+
+Jobs of a real Slurm are in ``tests/slurm``.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from ncforce_ipi import cli
+from ncforce_ipi.cli import run as runs
+from ncforce_ipi.cli.slurm import OURS, _parser_of_run
+from ncforce_ipi.cli.spelling import words_of
+from ncforce_ipi.launch.directory import contents
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A directory of its own without any settings, and no Slurm."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def show(capfd):
+    """``show(...)``: the script of these words for a day."""
+
+    def call(*words, out="prod", time=("--time", "24:00:00")):
+        code = cli.main(["slurm", "water", *time, "--out", out, "--dry-run", *words])
+        said, err = capfd.readouterr()
+        assert code == 0, err
+        return said, err
+
+    return call
+
+
+def options(text):
+    """What is asked of sbatch, of each component."""
+    parts = [[]]
+    for line in text.splitlines():
+        if line == "#SBATCH hetjob":
+            parts.append([])
+        elif line.startswith("#SBATCH "):
+            parts[-1] += shlex.split(line.removeprefix("#SBATCH "))
+    return parts if len(parts) > 1 else parts[0]
+
+
+def start(text):
+    """The words of the run."""
+    line = next(line for line in text.splitlines() if line.startswith("start=("))
+    return shlex.split(line.removeprefix("start=(").removesuffix(")"))[1:]
+
+
+def test_one_run_on_one_gpu(show, tmp_path):
+    text, _ = show("--mts", "4", "--time-ps", "10", "--gpus", "1", "--partition", "gpu")
+    assert options(text) == [
+        "--job-name=prod",
+        f"--output={tmp_path}/prod/slurm-%j.out",
+        "--open-mode=append",
+        f"--chdir={tmp_path}",
+        "--requeue",
+        "--signal=B:USR1@60",
+        "--time=24:00:00",
+        "--partition=gpu",
+        "--nodes=1",
+        "--ntasks=1",
+        "--cpus-per-task=2",
+        "--gres=gpu:1",
+    ]
+    assert start(text) == [
+        "run", "water", "--mts", "4", "--time-ps", "10.0", "--device", "cuda:0", "--out", "$out",
+    ]  # fmt: skip
+    assert not (tmp_path / "prod").exists()
+
+
+def test_idle_gpus_are_neither_asked_for_nor_hidden(show):
+    text, err = show("--gpus", "a100:4")
+    assert "--gres=gpu:a100:1" in options(text)
+    assert "4 GPUs, but a classical trajectory has one structure at a time" in err
+    text, err = show("--gpus", "a100:4", "--beads", "8", "--ensemble", "langevin")
+    assert "--gres=gpu:a100:4" in options(text)
+    assert "GPUs, but" not in err
+    assert "cuda:0,cuda:1,cuda:2,cuda:3" in start(text)
+
+
+def test_two_models_have_a_gpu_each(show):
+    text, _ = show("--slow", "analytic:lennard-jones", "--gpus", "2")
+    words = start(text)
+    assert words[words.index("--slow") + 1] == "analytic:lennard-jones --device cuda:1"
+    assert words[words.index("--device") + 1] == "cuda:0"
+    text, _ = show("--slow", "analytic:lennard-jones --device cpu", "--gpus", "2")
+    assert "analytic:lennard-jones --device cpu" in start(text)
+
+
+def test_a_heterogeneous_job(show):
+    words = ("--beads", "32", "--ensemble", "langevin", "--gpus", "8", "--nodes", "2")
+    text, _ = show(*words, "--ipi-partition", "cpu", "--partition", "gpu", "--account", "me")
+    first, second = options(text)
+    assert {"--partition=cpu", "--ntasks=1", "--nodes=1", "--account=me"} <= set(first)
+    assert {
+        "--partition=gpu", "--nodes=2", "--ntasks-per-node=4", "--gres=gpu:4", "--account=me",
+        "--time=24:00:00",
+    } <= set(second)  # fmt: skip
+    assert start(text)[-4:] == ["--remote", "0", "--out", "$out"]
+    assert "--device" not in start(text)
+    assert "step=(srun --het-group=1 --exact --nodes=1 --ntasks=1 " in text
+    assert "for _ in $(seq 8); do" in text
+    text, _ = show(*words)
+    assert "--cpus-per-task=2" in options(text)  # one for i-PI where a driver is
+    assert "step=(srun --exact" in text
+
+
+def test_an_array_has_its_index_as_seed(show, tmp_path):
+    text, _ = show("--array", "1-20%5", out="many")
+    assert "--array=1-20%5" in options(text)
+    assert f"--output={tmp_path}/many/slurm-%A_%a.out" in options(text)
+    assert start(text)[-4:] == ["--seed", "$SLURM_ARRAY_TASK_ID", "--out", "$out"]
+    assert f"\nout={tmp_path}/many/$SLURM_ARRAY_TASK_ID\n" in text
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck isn't here")
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("--array", "1-4"),
+        ("--beads", "4", "--gpus", "4", "--nodes", "2"),
+        ("--driver-options", "--joint 'a \"b\"'"),
+    ],
+)
+def test_shellcheck_finds_nothing(show, tmp_path, words):
+    text, _ = show(*words, out="a b")
+    done = subprocess.run(
+        ["shellcheck", "-"], input=text, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+    done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+
+
+FAKE = """#!/bin/sh
+echo "$(basename $0) $*" >>calls
+case $(basename $0) in
+squeue) echo 1:00:00; echo 1:00:00 ;;
+scontrol) exit $REQUEUE ;;
+ncforce) exit $CODE ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "requeue", "last"),
+    [
+        (0, 0, "ncforce"),
+        (75, 0, "scontrol requeue 7"),
+        (138, 0, "scontrol requeue 7"),
+        (75, 1, "sbatch --dependency=afterany:7 {}/prod/job.sh"),
+        (143, 0, "ncforce"),  # scancel
+        (1, 0, "ncforce"),
+    ],
+)
+def test_what_a_script_does_with_an_exit_code(show, tmp_path, code, requeue, last):
+    """With programs that only note how they were called."""
+    for name in ("squeue", "scontrol", "sbatch", "ncforce"):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(FAKE)
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "site.toml").write_text(f'setup = ["export PATH={tmp_path}/bin:$PATH"]\n')
+    text, _ = show("--mts", "4", "--site", "site.toml")
+    environment = os.environ | {"CODE": str(code), "REQUEUE": str(requeue), "SLURM_JOB_ID": "7"}
+    for begun in (False, True):
+        (tmp_path / "calls").unlink(missing_ok=True)
+        if begun:
+            (tmp_path / "prod").mkdir()
+            (tmp_path / "prod/run.json").touch()
+        done = subprocess.run(["bash"], input=text, env=environment, text=True, check=False)
+        assert done.returncode == code
+        calls = (tmp_path / "calls").read_text().splitlines()
+        assert calls[0] == "squeue --noheader --jobs 7 --format %L"
+        words = "--resume" if begun else "water --mts 4"
+        assert calls[1] == f"ncforce run {words} --out {tmp_path}/prod --time-limit 1:00:00"
+        assert calls[-1].startswith(last.format(tmp_path))
+
+
+def test_words_come_back_as_they_were_given():
+    line = (
+        "water --model 'a b.pt' --mts 4 --write-forces --driver-options='--trust --x 1' "
+        "--temperature-K 310.5 --seed 0 --ensemble svr --tau-fs 50.0 --out o"
+    )
+    parser = _parser_of_run()
+    args = parser.parse_args(shlex.split(line))
+    again = parser.parse_args([*words_of(parser, args, OURS), "--out", str(args.out)])
+    assert vars(again) == vars(args)
+
+
+def test_every_option_of_run_comes_back():
+    """Whatever is added to it: no option is of a kind that isn't spelled."""
+    parser = _parser_of_run()
+    for action in parser._actions:
+        if not action.option_strings or action.dest in {*OURS, "help"}:
+            continue
+        value = [] if action.nargs == 0 else [next(iter(action.choices or ["1"]))]
+        args = parser.parse_args([action.option_strings[0], *value, "--out", "o"])
+        words = words_of(parser, args, OURS)
+        assert vars(parser.parse_args([*words, "--out", "o"])) == vars(args), action.dest
+        assert words, action.dest
+
+
+SITE = """\
+partition = "gpu"
+account = "chem042"
+time = "12:00:00"
+sbatch = ["--constraint=a100", "--mem=32G"]
+setup = ["module load python", "source ~/venv/bin/activate"]
+"""
+
+
+def test_settings_of_a_site(show, tmp_path):
+    (tmp_path / "config/ncforce").mkdir(parents=True)
+    (tmp_path / "config/ncforce/slurm.toml").write_text(SITE)
+    text, _ = show(time=())
+    found = options(text)
+    assert {"--partition=gpu", "--account=chem042", "--time=12:00:00"} <= set(found)
+    assert found[-2:] == ["--constraint=a100", "--mem=32G"]
+    assert "\nmodule load python\nsource ~/venv/bin/activate\n" in text
+    assert "start=(ncforce run water " in text
+    text, _ = show("--partition", "debug", "--sbatch", "--nice --exclude='n1'")
+    found = options(text)
+    assert "--partition=debug" in found
+    assert "--partition=gpu" not in found
+    assert found[-4:] == ["--constraint=a100", "--mem=32G", "--nice", "--exclude=n1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('partion = "gpu"', "partion is no setting; there are partition, account"),
+        ("account = 42", 'account: expected text: "...", got 42'),
+        ('setup = "module load x"', 'setup: expected a list: ["...", "..."]'),
+        ("sbatch = [1]", "sbatch: expected a list"),
+        ('sbatch = ["mem=3"]', "sbatch: expected options such as --mem=32G, got 'mem=3'"),
+        ('time = "1 day"', "time limit: expected MINUTES"),
+        ("partition = gpu", "expected settings in TOML"),
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path, capfd, text, said):
+    (tmp_path / "site.toml").write_text(text)
+    assert cli.main(["slurm", "water", "--out", "a", "--site", "site.toml", "--dry-run"]) == 2
+    assert said in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--time-limit", "1:00:00"), "the script gives --time-limit itself"),
+        (("--array", "1-4", "--seed", "3"), "--array gives each run its index as seed"),
+        (("--array", "one"), "--array: expected indices such as 1-4"),
+        (("--array", "1-4", "--beads", "4", "--gpus", "4", "--ipi-partition", "cpu"),
+         "Slurm has no arrays of heterogeneous jobs"),
+        (("--dry-run", "--submit"), "leave one out"),
+        (("--gpus", "3", "--nodes", "2"), "3 GPUs on 2 nodes"),
+        (("--site", "nowhere.toml"), "nowhere.toml"),
+        (("--mts", "0"), "MTS ratio M must be 1 or more"),
+        (("--out", "50%"), "which Slurm would read in its own way"),
+        (("--resume",), "run.json is missing"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(tmp_path, capfd, words, said):
+    assert cli.main(["slurm", "water", "--time", "1:00:00", "--out", "a", *words]) == 2
+    assert said in capfd.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_script_lies_with_its_run_and_is_no_run(tmp_path, capfd):
+    """It doesn't keep a run out of the directory, and isn't overwritten unasked."""
+    words = ["slurm", "water", "--time", "1:00:00", "--out", "a"]
+    assert cli.main(words) == 0
+    assert capfd.readouterr().out == "a/job.sh; submit it with: sbatch a/job.sh\n"
+    (tmp_path / "a/slurm-12_3.out").touch()
+    assert contents(tmp_path / "a") == []
+    assert cli.main(words) == 0  # the same again
+    assert cli.main([*words, "--mts", "4"]) == 2
+    assert "a/job.sh exists and is another script; --force replaces it" in capfd.readouterr().err
+    assert cli.main([*words, "--mts", "4", "--force"]) == 0
+    assert "--mts 4" in (tmp_path / "a/job.sh").read_text()
+
+
+def test_without_slurm_nothing_is_submitted(tmp_path, capfd, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    words = ["slurm", "water", "--time", "1:00:00", "--out", "a", "--submit"]
+    assert cli.main(words) == 1
+    assert "sbatch isn't here; submit a/job.sh where Slurm is" in capfd.readouterr().err
+
+
+def test_what_slurm_says_is_handed_on(tmp_path, capfd, monkeypatch):
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text(
+        "#!/bin/sh\necho first >&2\necho 'sbatch: error: no such partition' >&2\nexit 1\n"
+    )
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    words = ["slurm", "water", "--time", "1:00:00", "--out", "a", "--submit"]
+    assert cli.main(words) == 1
+    assert "sbatch didn't take a/job.sh: sbatch: error: no such part" in capfd.readouterr().err
+
+
+def test_the_verb_has_all_words_of_run(capfd):
+    with pytest.raises(SystemExit):
+        cli.main(["slurm", "--help"])
+    shown = capfd.readouterr().out
+    missing = [
+        name
+        for action in _parser_of_run()._actions
+        for name in action.option_strings[:1]
+        if action.help != "==SUPPRESS==" and name not in shown
+    ]
+    assert missing == []
+    assert runs.EXAMPLES

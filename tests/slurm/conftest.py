@@ -1,0 +1,146 @@
+"""A Slurm of four nodes for the tests here (``make test-slurm``), and jobs that ``ncforce`` writes.
+
+The model is a formula that takes its time, so that there is something to interrupt.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.ipi_host import ANALYTIC, molecules
+
+HERE = Path(__file__).parent
+WAIT_S = float(os.environ.get("NCFORCE_TEST_SLURM_WAIT_S", "240"))  # ten times what it takes
+TIME_PS, N_OUTER = "0.5", 250  # outer steps of 2 fs; checkpoints after 100 and 200
+DONE = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE"}
+OUTPUTS = ("simulation.out", "simulation.pos_0.extxyz", "simulation.vel_0.xyz")
+
+
+def pytest_collection_modifyitems(items):
+    """All that is here needs the cluster."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.slurm)
+
+
+def call(*words, cwd=None):
+    """What a command says; it must succeed."""
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """The daemons, in a directory with a short name, until the last test has ended."""
+    directory = Path(tempfile.mkdtemp(prefix="ncfs", dir="/tmp"))
+    try:
+        call(str(HERE / "cluster.sh"), "start", str(directory))
+        os.environ["SLURM_CONF"] = str(directory / "slurm.conf")
+        yield directory
+    finally:
+        subprocess.run([HERE / "cluster.sh", "stop", directory], check=False, timeout=120)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Cluster:
+    """A directory from which jobs are submitted."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        (directory / "start.xyz").write_text(molecules())
+        (directory / "model.txt").write_text("any file")
+        program = directory / "slow-formula"
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} {ANALYTIC} "$@"\n')
+        program.chmod(0o755)
+        self.model = f"{program} driver analytic --model model.txt"
+
+    def site(self, sleep_s, fault=""):
+        """Settings in which each evaluation takes this long, with a fault on order."""
+        path = self.directory / f"site-{sleep_s}-{fault.replace(' ', '-')}.toml"
+        lines = [
+            f"export PATH={sysconfig.get_path('scripts')}:$PATH OMP_NUM_THREADS=1",
+            f"export NCFORCE_TEST_SLEEP_S={sleep_s}",
+        ]
+        if fault:
+            order = self.directory / f"fault-{fault.replace(' ', '-')}"
+            order.write_text(fault)
+            lines.append(f"export NCFORCE_TEST_FAULT={order}")
+        path.write_text(f"setup = {json.dumps(lines)}\n")
+        return path
+
+    def submit(self, out, *words, sleep_s=0.02, time="10", fault=""):
+        """``ncforce slurm --submit``; the number of the job."""
+        said = call(
+            sys.executable, "-m", "ncforce_ipi", "slurm", "--model", self.model,
+            "--structure", "start.xyz", "--mts", "4", "--time-ps", TIME_PS, "--out", out,
+            "--time", time, "--site", str(self.site(sleep_s, fault)), "--submit", *words,
+            cwd=self.directory,
+        )  # fmt: skip
+        return said.split()[-1]
+
+    def again(self, out):
+        """Submit the same script once more."""
+        return call("sbatch", str(self.directory / out / "job.sh")).split()[-1]
+
+    def state(self, job):
+        """Of all its parts or tasks."""
+        return set(call("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").split())
+
+    def ends(self, job, out=None):
+        """Wait for its end; its states."""
+        deadline = time.monotonic() + WAIT_S
+        while not (found := self.state(job)) <= DONE:
+            assert time.monotonic() < deadline, f"{found}: {self.log(out) if out else ''}"
+            time.sleep(0.5)
+        return found
+
+    def log(self, out):
+        """What jobs in a directory said."""
+        return "".join(path.read_text() for path in self.path(out).glob("slurm-*.out"))
+
+    def path(self, out):
+        return self.directory / out
+
+    def record(self, out):
+        return json.loads((self.path(out) / "run.json").read_text())
+
+    def steps(self, out):
+        """Those of the whole rows that are on the disk."""
+        path = self.path(out) / "simulation.out"
+        text = path.read_text() if path.exists() else ""
+        lines = text[: text.rfind("\n") + 1].splitlines()
+        return [int(float(line.split()[0])) for line in lines if not line.startswith("#")]
+
+    def at(self, out, step):
+        """Wait until this step is on the disk."""
+        deadline = time.monotonic() + WAIT_S
+        while max(self.steps(out), default=-1) < step:
+            assert time.monotonic() < deadline, f"not at {step}: {self.log(out)}"
+            time.sleep(0.1)
+
+    def kill(self, out, name):
+        """End a process of a run without a word."""
+        os.kill(self.record(out)["processes"][name], signal.SIGKILL)
+
+    def same(self, out, other):
+        """Whether both went the same way, to the last bit and the last step."""
+        assert self.steps(out) == list(range(N_OUTER + 1))
+        for name in OUTPUTS:
+            mine, theirs = self.path(out) / name, self.path(other) / name
+            assert mine.read_bytes() == theirs.read_bytes(), name
+
+
+@pytest.fixture(scope="session")
+def jobs(cluster, tmp_path_factory):
+    """Where all jobs come from; ``plain`` is a run that nothing has interrupted."""
+    return Cluster(tmp_path_factory.mktemp("jobs"))
