@@ -3,6 +3,7 @@
 Jobs of a real Slurm are in ``tests/slurm``.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -14,7 +15,17 @@ from ncforce_ipi import cli
 from ncforce_ipi.cli import run as runs
 from ncforce_ipi.cli.slurm import OURS, _parser_of_run
 from ncforce_ipi.cli.spelling import words_of
+from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch.directory import contents
+from ncforce_ipi.launch.job import new_job, to_record
+
+ARGON = """4
+Lattice="5.3 0 0 0 5.3 0 0 0 5.3" Properties=species:S:1:pos:R:3 pbc="T T T"
+Ar 0 0 0
+Ar 0 2.65 2.65
+Ar 2.65 0 2.65
+Ar 2.65 2.65 0
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -272,6 +283,31 @@ def test_what_is_refused(tmp_path, capfd, words, said):
     assert cli.main(["slurm", "water", "--time", "1:00:00", "--out", "a", *words]) == 2
     assert said in capfd.readouterr().err
     assert not (tmp_path / "a").exists()
+
+
+def test_a_run_that_has_begun_goes_on(tmp_path, capfd):
+    """Its words aren't asked for again; how long the rest takes is known."""
+    (tmp_path / "argon.xyz").write_text(ARGON)
+    job = new_job(
+        tmp_path / "a", Plan.from_time("slow", 1, 1.0, 100.0), model="analytic:lennard-jones",
+        structure="argon.xyz",
+    )  # fmt: skip
+    record = {"steps_done": 40_000, "state": "stopped", "timings": {"ms_per_inner_step": 60.0}}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/run.json").write_text(json.dumps(to_record(job) | record))
+    words = ["slurm", "--resume", "--time", "1:00:00", "--out", "a", "--dry-run"]
+    assert cli.main(words) == 0
+    out, err = capfd.readouterr()
+    assert "ncforce: a: 1.44 ns/day, 1:00:00 to go, about 2 more jobs of 01:00:00" in err
+    assert start(out) == ["run", "--resume", "--out", "$out"]
+    assert cli.main([*words, "--time-ps", "200"]) == 0
+    assert start(capfd.readouterr().out) == [
+        "run", "--resume", "--time-ps", "200.0", "--out", "$out",
+    ]  # fmt: skip
+    assert cli.main([*words, "--time-ps", "40"]) == 2
+    assert "a is done (40 ps); give a longer --time-ps" in capfd.readouterr().err
+    assert cli.main([*words, "--mts", "4"]) == 2
+    assert "leave out --mts" in capfd.readouterr().err
 
 
 def test_a_script_lies_with_its_run_and_is_no_run(tmp_path, capfd):

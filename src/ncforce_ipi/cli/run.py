@@ -92,12 +92,17 @@ def job_of(args: argparse.Namespace) -> Job:
 
 
 def _resume(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome:
+    check_resume(args)
+    return runs.go_on(args.out, args.time_ps, limit)
+
+
+def check_resume(args: argparse.Namespace) -> None:
+    """Refuse options of a start where a run goes on."""
     fixed = [*jobs.given(args), *(name for name in ("forces", "mts") if getattr(args, name))]
     fixed = [name for name in fixed if name != "system"]
     if args.force or fixed:
         names = ", ".join("--" + name.replace("_", "-") for name in (fixed or ["force"]))
         raise InputError(f"--resume continues the run as it was begun; leave out {names}")
-    return runs.go_on(args.out, args.time_ps, limit)
 
 
 def _summary(directory: Path, outcome: runs.Outcome) -> str:

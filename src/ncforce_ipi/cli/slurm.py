@@ -6,6 +6,7 @@ import argparse
 import logging
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from ncforce_ipi.cli import run as runs
@@ -77,8 +78,9 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     _check(args, settings)
     words = [] if args.resume else words_of(_parser_of_run(), args, OURS)
+    longer = ["--time-ps", str(args.time_ps)] if args.resume and args.time_ps else []
     job = _begun(args, settings) if args.resume else _new(args)
-    ask = _ask(args, settings, job, words)
+    ask = replace(_ask(args, settings, job, words), longer=longer)
     text = script.job_script(ask)
     if args.dry_run:
         sys.stdout.write(text)
@@ -120,10 +122,13 @@ def _new(args: argparse.Namespace) -> Job:
 
 def _begun(args: argparse.Namespace, settings: Settings) -> Job:
     """The job of a run that has begun; says how long the rest of it takes."""
+    runs.check_resume(argparse.Namespace(**vars(args) | {"force": False}))
     record = read_record(args.out)
-    job = from_record(args.out, record)
-    limit = TimeLimit(seconds_of(settings.time or "UNLIMITED"))
-    if left := of_what_is_left(record, job.recipe.plan, limit):
+    job = launcher.extended(from_record(args.out, record), args.time_ps)
+    plan, limit = job.recipe.plan, TimeLimit(seconds_of(settings.time or "UNLIMITED"))
+    if record["steps_done"] >= plan.n_outer:
+        raise InputError(f"{args.out} is done ({plan.time_ps:g} ps); give a longer --time-ps")
+    if left := of_what_is_left(record, plan, limit):
         log.info("%s: %s", args.out, left)
     return job
 

@@ -47,6 +47,7 @@ class Ask:
     settings : of the site, and of this script
     directory : where it is submitted, from which files are named
     drivers : the commands of drivers on other nodes; none where the run starts its own
+    longer : words with which a run that has begun becomes a longer one
     array : indices of an array of runs, which are their seeds; empty for one run
     """
 
@@ -57,6 +58,7 @@ class Ask:
     directory: Path
     drivers: Sequence[Sequence[str]] = ()
     array: str = ""
+    longer: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.array and not ARRAY.fullmatch(self.array):
@@ -81,7 +83,7 @@ def program(settings: Settings) -> str:
 def job_script(ask: Ask) -> str:
     """The whole script."""
     out = f"{shlex.quote(str(ask.out))}/{TASK}" if ask.array else shlex.quote(str(ask.out))
-    go_on = ["run", "--resume"]
+    go_on = ["run", "--resume", *ask.longer]
     words = ["run", *ask.words] if ask.words else go_on
     seed = ["--seed", TASK] if ask.array else []
     remote = ["--remote", "0"] if ask.drivers else []

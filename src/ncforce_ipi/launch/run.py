@@ -126,7 +126,7 @@ def go_on(directory: Path, time_ps: float | None = None, limit: TimeLimit | None
     with locked(directory) as lock:
         record = read_record(directory)
         _check_forces(record)
-        job = _extended(from_record(directory, record), time_ps)
+        job = extended(from_record(directory, record), time_ps)
         if record["state"] == "running":
             log.info(
                 "the launcher of the run in %s was killed; looking at what is there", directory
@@ -155,7 +155,8 @@ def _unwatched(job: Job, record: Record) -> Ending | None:
     return judged(rows, follower.first, reference_K, record["n_atoms"], job.limits)
 
 
-def _extended(job: Job, time_ps: float | None) -> Job:
+def extended(job: Job, time_ps: float | None) -> Job:
+    """The job with another total time, ps; the same where none is given."""
     if time_ps is None:
         return job
     old = job.recipe.plan
