@@ -3,6 +3,7 @@
 Jobs of a real Slurm are in ``tests/slurm``.
 """
 
+import argparse
 import json
 import os
 import shlex
@@ -205,6 +206,18 @@ def test_words_come_back_as_they_were_given():
     args = parser.parse_args(shlex.split(line))
     again = parser.parse_args([*words_of(parser, args, OURS), "--out", str(args.out)])
     assert vars(again) == vars(args)
+
+
+def test_lists_come_back():
+    """Given again and again, with commas, or several words."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--file", action="append")
+    parser.add_argument("--heat-K", type=lambda text: [float(x) for x in text.split(",")])
+    parser.add_argument("--pair", nargs=2)
+    parser.add_argument("--joint", action=argparse.BooleanOptionalAction)
+    line = "a b --file x --file y --heat-K 280.0,300.0 --pair 1 2 --no-joint"
+    assert words_of(parser, parser.parse_args(line.split())) == line.split()
 
 
 def test_every_option_of_run_comes_back():

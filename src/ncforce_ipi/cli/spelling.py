@@ -36,6 +36,10 @@ def _spelled(action: argparse.Action, value: object) -> list[str]:
         return [action.option_strings[-1]]
     if value is True or action.nargs == 0:
         return [name]
+    if isinstance(action, argparse._AppendAction):
+        return [word for one in values for word in (name, one)]
+    if action.nargs is None:  # its type has read a list
+        values = [",".join(values)]
     if len(values) == 1 and values[0].startswith("-"):
         return [f"{name}={values[0]}"]
     return [name, *values]
