@@ -57,12 +57,53 @@ def test_slope_is_found_within_its_interval_and_called_significant():
     assert not fit_drift(TIME_PS, 300.0 + noise).significant
 
 
+@pytest.mark.parametrize("memory", [7.0, 70.0, 350.0, math.inf])  # samples; of 700
+def test_interval_of_a_short_run_holds_the_slope(memory):
+    """Noise that remembers a hundredth of the run to all of it, and a random walk."""
+    rng = np.random.default_rng(15)
+    time_ps = 0.004 * np.arange(700)
+    inside = n_found = 0
+    for _ in range(300):
+        noise = (
+            np.cumsum(rng.normal(size=700)) if math.isinf(memory) else ar1(rng, 700, 2.0 * memory)
+        )
+        found = fit_drift(time_ps, 3.0 * time_ps + noise, always=True)
+        n_found += math.isfinite(found.ci95)
+        inside += abs(found.slope - 3.0) <= found.ci95
+    assert n_found == 300
+    # 95 % of 300 are 285 +- 4; the interval of parts is wider
+    assert inside >= 285 - 3 * 4
+
+
+def test_a_swing_that_fits_into_the_parts_is_no_certain_slope():
+    """Ten periods in the run, two in each fifth: their slopes alone would all be the same."""
+    swing = np.sin(np.linspace(0.0, 20.0 * np.pi, 700))
+    found = fit_drift(0.004 * np.arange(700), swing, always=True)
+    assert abs(found.slope) < 0.5 * found.ci95
+
+
 def test_curve_has_a_slope_but_no_interval():
     drift = fit_drift(TIME_PS, np.exp(0.3 * TIME_PS))
     assert drift.slope > 0.0
     assert math.isnan(drift.ci95)
     assert not drift.significant
     assert drift.text("K/ps") == f"{drift.slope:.3g} K/ps (no error bar: {TOO_SHORT})"
+
+
+def test_curve_has_a_wide_interval_if_one_is_asked_for():
+    drift = fit_drift(TIME_PS, np.exp(0.3 * TIME_PS), always=True)
+    # slopes at the two ends
+    assert drift.slope - drift.ci95 < 0.3 * math.exp(0.3) * 2.0
+    assert drift.slope + drift.ci95 > 0.2 * math.exp(0.3 * 8.0)
+    assert drift.reason == ""
+
+
+def test_few_samples_have_no_interval():
+    noise = ar1(np.random.default_rng(16), 28, 40.0)
+    drift = fit_drift(TIME_PS[:27], noise[:27], always=True)
+    assert math.isnan(drift.ci95)
+    assert drift.text("K/ps") == f"{drift.slope:.3g} K/ps (no error bar: {TOO_SHORT})"
+    assert math.isfinite(fit_drift(TIME_PS[:28], noise, always=True).ci95)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, 300.1, -4682.123])

@@ -72,4 +72,6 @@ def nonconservative_power(
     series = conserved_meV
     if not with_potential and potential_meV is not None:
         series = conserved_meV - potential_meV
-    return Power(fit_drift(time_ps, series), fit_drift(time_ps, temperature_K), with_potential)
+    return Power(
+        fit_drift(time_ps, series, always=True), fit_drift(time_ps, temperature_K), with_potential
+    )

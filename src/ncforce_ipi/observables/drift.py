@@ -172,7 +172,7 @@ def _of_run(source: Source) -> RunDrift:
         whole=whole,
         window=window,
         temperature=fit_drift(part.time_ps, part.temperature_K),
-        conserved=None if conserved is None else fit_drift(part.time_ps, conserved),
+        conserved=None if conserved is None else fit_drift(part.time_ps, conserved, always=True),
         mean_temperature=mean_of(part.temperature_K),
     )
 
