@@ -47,6 +47,7 @@ GROUPS = {
         "gle": "what a thermostat does to each frequency and to diffusion",
     },
     "models": {
+        "distil": "make and test a fast partner for a slow model",
         "train": "train a compact model with both kinds of force",
     },
 }

@@ -135,7 +135,7 @@ def load_pools(recipe: Recipe, folder: Path) -> list[tuple[list[Frame], float]]:
         stem, _, kind = name.partition(":")
         if stem not in files:
             stress = max(recipe.weights.get("stress", [0.0])) > 0
-            path = folder / f"{stem}.xyz.xz"
+            path = data_file(folder, stem)
             files[stem] = read_frames(path, recipe.cutoff_A, recipe.species, stress)
         frames = [f for f in files[stem] if kind in ("", f.kind)]
         if not frames:
@@ -144,10 +144,16 @@ def load_pools(recipe: Recipe, folder: Path) -> list[tuple[list[Frame], float]]:
     return pools
 
 
+def data_file(folder: Path, stem: str) -> Path:
+    """The data file of a pool: compressed, or else plain extended xyz."""
+    plain = folder / f"{stem}.extxyz"
+    return plain if plain.is_file() else folder / f"{stem}.xyz.xz"
+
+
 def data_files(recipe: Recipe, folder: Path) -> list[Path]:
     """The files that a recipe reads, in order, without repeats."""
     stems = [name.partition(":")[0] for name in [*recipe.pools, recipe.validation]]
-    files = [folder / f"{stem}.xyz.xz" for stem in dict.fromkeys(stems)]
+    files = [data_file(folder, stem) for stem in dict.fromkeys(stems)]
     for file in files:
         if not file.is_file():
             raise InputError(

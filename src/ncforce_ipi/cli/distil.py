@@ -1,0 +1,147 @@
+"""``ncforce distil``: a fast partner for a slow model, tested, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ncforce_ipi.cli.paths import path
+from ncforce_ipi.errors import InputError
+
+if TYPE_CHECKING:
+    from ncforce_ipi.distil.card import Card
+    from ncforce_ipi.distil.request import Request
+    from ncforce_ipi.distil.teacher import Known
+
+EXAMPLES = (
+    (
+        "a partner of SevenNet-0 for a molten salt",
+        "distil sevennet:7net-0 --structure nacl.xyz --temperature-K 1300 --minutes 90 --out pair",
+    ),
+    (
+        "what would be chosen, and why",
+        "distil sevennet:7net-0 --structure nacl.xyz --temperature-K 1300 --out pair --recipe",
+    ),
+    (
+        "go on after Ctrl-C, or learn the frames that a run was stopped at",
+        "distil --resume --out pair --add run",
+    ),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``ncforce distil``."""
+    from ncforce_ipi.cli.job import SPEC
+
+    parser.add_argument("teacher", nargs="?", metavar="TEACHER", help="the slow model; see below")
+    add = parser.add_argument_group("what for", SPEC).add_argument
+    add("--structure", nargs="+", metavar="FILE",
+        help="one or more start structures: last frame of FILE, or FILE@INDEX")  # fmt: skip
+    add("--temperature-K", dest="temperatures_K", type=_temperatures, metavar="X[,X]",
+        help="one or several, default 300 K")  # fmt: skip
+    add("--npt", action="store_true", help="sample and test at constant pressure")
+    add("--mts", type=int, metavar="M", help="that the pair is to pass at, default 8")
+    add("--timestep-fs", type=float, metavar="X",
+        help="inner time step; default by the lightest atom")  # fmt: skip
+    add = parser.add_argument_group("how much").add_argument
+    add("--minutes", type=float, metavar="X", help="wall time that may be spent")
+    add("--teacher-calls", type=int, metavar="N", help="evaluations of TEACHER that may be spent")
+    add("--device", metavar="NAME", help="cpu or cuda, for models and training")
+    add("--threads", type=int, metavar="N", help="CPU threads of each, default 1")
+    add("--seed", type=int, metavar="N", help="default 1")
+    add("--set", action="append", metavar="NAME=VALUE", dest="changes",
+        help="another value than the program's own; names as --recipe prints them")  # fmt: skip
+    add = parser.add_argument_group("where, and going on").add_argument
+    add("--out", type=path, required=True, metavar="DIR", help="directory of the pair")
+    add("--recipe", action="store_true", help="print what is chosen and why, and do nothing")
+    add("--resume", action="store_true",
+        help="go on with what is in DIR; --minutes and --teacher-calls are new totals",
+        )  # fmt: skip
+    add("--add", type=path, nargs="+", metavar="RUN_DIR",
+        help="with --resume: learn the frames that runs kept (disagreeing.extxyz, or those of "
+        "--write-forces), and test again")  # fmt: skip
+    add("--force", action="store_true", help="move an earlier distillation in DIR aside")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Distil; 0 if an M passes."""
+    if args.add and not args.resume:
+        raise InputError("--add needs --resume: frames are added to a distillation that is there")
+    if args.resume:
+        return _resume(args)
+    if not args.teacher or not args.structure:
+        missing = "TEACHER" if not args.teacher else "--structure"
+        raise InputError(f"{missing} is missing; expected: ncforce distil TEACHER --structure FILE")
+    from ncforce_ipi.distil import flow
+
+    request = _request(args)
+    if args.recipe:
+        known, choices = flow.preview(request)
+        _print_recipe(known, choices.lines(request.changes))
+        return 0
+    return _finish(flow.begin(request, args.out, force=args.force))
+
+
+def _resume(args: argparse.Namespace) -> int:
+    fixed = ("teacher", "structure", "temperatures_K", "mts", "timestep_fs", "device", "threads",
+             "seed", "changes")  # fmt: skip
+    given = [name for name in fixed if getattr(args, name) is not None]
+    given += [name for name in ("npt", "force", "recipe") if getattr(args, name)]
+    if given:
+        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise InputError(f"--resume goes on as it was begun; leave out {names}")
+    from ncforce_ipi.distil import flow
+
+    return _finish(
+        flow.go_on(args.out, args.add or [], minutes=args.minutes, teacher_calls=args.teacher_calls)
+    )
+
+
+def _request(args: argparse.Namespace) -> Request:
+    from ncforce_ipi.distil.request import Request
+
+    changes = dict(_pair(text) for text in args.changes or [])
+    if args.timestep_fs is not None:
+        changes["timestep_fs"] = str(args.timestep_fs)
+    return Request(
+        teacher=args.teacher,
+        structures=tuple(args.structure),
+        temperatures_K=args.temperatures_K or (300.0,),
+        mts=8 if args.mts is None else args.mts,
+        minutes=args.minutes,
+        teacher_calls=args.teacher_calls,
+        npt=args.npt,
+        device=args.device,
+        threads=1 if args.threads is None else args.threads,
+        seed=1 if args.seed is None else args.seed,
+        changes=changes,
+    )
+
+
+def _temperatures(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected X, or X,Y, in K") from err
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InputError(f"--set {text}: expected NAME=VALUE; --recipe prints the names")
+    return name, value
+
+
+def _print_recipe(known: Known, lines: Sequence[tuple[str, str, str]]) -> None:
+    sys.stdout.write(f"teacher: {known.description}, {1e3 * known.seconds:.0f} ms a call\n")
+    width = max(len(name) for name, *_ in lines)
+    for name, value, reason in lines:
+        sys.stdout.write(f"{name:<{width}}  {value:<8}  {reason}\n")
+
+
+def _finish(card: Card) -> int:
+    gain = f", {card.speed_up:.1f} times as fast as slow forces alone" * (card.speed_up > 0)
+    sys.stdout.write(f"{card.path}: passes at M = {card.mts}{gain}; next:\n{card.command}\n")
+    return 0

@@ -1,0 +1,122 @@
+"""A distillation from end to end: sample, train, test, learn from the test, until a pair passes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ncforce_ipi.distil import card, sampling
+from ncforce_ipi.distil.choices import Choices, choose
+from ncforce_ipi.distil.points import of_run, save
+from ncforce_ipi.distil.request import Request, conditions
+from ncforce_ipi.distil.rounds import allowed, last_trained, rounds
+from ncforce_ipi.distil.session import Session
+from ncforce_ipi.distil.state import FILE, State
+from ncforce_ipi.distil.teacher import Known, Teacher
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch.directory import check_name, contents, locked, make, set_aside
+
+MORE = 0.5  # of the first budget, for frames that are added later
+
+
+def preview(request: Request) -> tuple[Known, Choices]:
+    """What would be chosen; nothing is written."""
+    with tempfile.TemporaryDirectory() as folder:
+        systems = conditions(request, Path(folder))
+        with Teacher(request.teacher, request.device, request.threads) as teacher:
+            known = teacher.check([one.atoms for one in systems], npt=request.npt)
+    return known, choose(request, systems, known.seconds)
+
+
+def begin(request: Request, out: Path, *, force: bool = False) -> card.Card:
+    """A new distillation in a directory.
+
+    Raises
+    ------
+    InputError
+        Something is missing or makes no sense; nothing was written but the directory.
+    RunError
+        No M passes; the data and the students stay, and ``--resume`` goes on.
+    """
+    check_name(out)
+    there = contents(out)
+    if there and not (force and (out / FILE).is_file()):
+        what = "--resume the distillation in it, or --force to move it aside and begin anew"
+        raise InputError(
+            f"{out} is not empty; choose another --out" + f", {what}" * (out / FILE).is_file()
+        )
+    make(out)
+    with locked(out):
+        set_aside(out, there)
+        state = State.new(out, request.to_dict())
+        with Teacher(request.teacher, request.device, request.threads) as teacher:
+            systems = conditions(request, out / "start")
+            known = teacher.check([one.atoms for one in systems], npt=request.npt)
+            choices = choose(request, systems, known.seconds)
+            state.record |= {"teacher": vars(known), "choices": choices.to_dict()}
+            state.record["calls"] = teacher.calls
+            state.save()
+            return _distil(Session(out, request, systems, choices, state, known, teacher))
+
+
+def go_on(
+    out: Path, added: Sequence[Path], *, minutes: float | None, teacher_calls: int | None
+) -> card.Card:
+    """Go on with a distillation, with frames of runs added if any are given.
+
+    Parameters
+    ----------
+    minutes, teacher_calls : new totals; None: as they were, and with ``added`` half as much again
+    """
+    State.read(out)
+    with locked(out):
+        state = State.read(out)
+        request = Request.of(state.record["request"])
+        choices, known = Choices(**state.record["choices"]), Known(**state.record["teacher"])
+        more = 1.0 + MORE * bool(added)
+        minutes = minutes or (more * request.minutes if request.minutes else None)
+        choices = replace(choices, calls=teacher_calls or int(more * choices.calls))
+        request = replace(request, minutes=minutes)
+        with Teacher(request.teacher, request.device, request.threads) as teacher:
+            systems = conditions(request, out / "start")
+            session = Session(out, request, systems, choices, state, known, teacher)
+            _add(session, added)
+            state.record |= {"request": request.to_dict(), "choices": choices.to_dict()}
+            state.save()
+            return _distil(session)
+
+
+def _add(session: Session, runs: Sequence[Path]) -> None:
+    """Data from runs of the pair; the rounds go on with them."""
+    stages = session.state.stages
+    for path in runs:
+        name = f"added-{sum(key.startswith('added-') for key in stages) + 1}"
+        frames = sampling.small(of_run(path, session.species), session.choices.force_limit_eV_per_A)
+        if not frames:
+            raise InputError(f"{path} has no frame with forces below the limit; nothing to learn")
+        save(frames, sampling.file_of(session, name))
+        stages[name] = {
+            "n_frames": len(frames),
+            "from": str(path),
+            "after_round": last_trained(session),
+        }
+        session.say(name, f"{len(frames)} frames of {path}")
+
+
+def _distil(session: Session) -> card.Card:
+    _sample(session)
+    tried = rounds(session)
+    best, scan = allowed(session, tried)
+    return card.publish(session, tried, best, scan)
+
+
+def _sample(session: Session) -> None:
+    once = session.state.once
+    found = once("displaced", lambda: sampling.displace(session))
+    session.say("displaced copies", f"{found['n_frames']} frames")
+    for system in session.systems:
+        found = once(f"teacher-{system.name}", lambda one=system: sampling.teach(session, one))  # type: ignore[misc]
+        session.say(f"teacher's own run, {system.name}", f"{found['n_frames']} frames")
+    once("held-out", lambda: sampling.hold_out(session))

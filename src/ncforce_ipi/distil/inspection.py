@@ -1,0 +1,75 @@
+"""What `inspect-pair` says of teacher and student at one frame, for what the budget allows."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ncforce_ipi.diagnostics.inspection import Inspection
+from ncforce_ipi.diagnostics.pair import MOST_ATOMS, MOST_BONDS, ModesOf, inspect_pair
+from ncforce_ipi.diagnostics.sides import Cost, Side
+from ncforce_ipi.distil.points import load
+from ncforce_ipi.distil.session import Session
+from ncforce_ipi.distil.state import Result
+from ncforce_ipi.distil.student import HELD_OUT, open_student
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import to_structure
+
+log = logging.getLogger(__name__)
+SHARE = 0.12  # of the calls
+FIXED = 108 + 10  # calls of the search for a step, and of the timing
+TOO_FAST_PER_PS = 1.0  # a mode that grows by e in a picosecond outpaces what a liquid carries off
+
+
+def inspect(session: Session, student: Path) -> tuple[Result, int]:
+    """Modes, margins and growth up to twice the M asked for; empty where it costs too much.
+
+    The frame is the same in each round, so that the teacher is asked only in the first.
+    """
+    frame = load(session.data / f"{HELD_OUT}.extxyz")[0]
+    modes = _affordable(session, len(frame))
+    if modes is None:
+        return {"why_not": "too many calls of the teacher for this budget"}, 0
+    before = session.teacher.calls
+    with open_student(student, session.request.device, session.request.threads) as backend:
+        try:
+            found = inspect_pair(
+                Side(session.teacher, "conservative"), Side(backend, "direct"),
+                [to_structure(frame)], step_fs=session.choices.timestep_fs,
+                most_mts=2 * session.request.mts, modes=modes,
+            )  # fmt: skip
+        except InputError as err:  # no bonds
+            return {"why_not": str(err)}, session.teacher.calls - before
+    # of the teacher, later rounds know the answers: what a call takes was measured before
+    cost = Cost(1e3 * session.known.seconds, found.cost.fast_ms, None)
+    return _record(replace(found, cost=cost), session.request.mts), session.teacher.calls - before
+
+
+def _affordable(session: Session, n_atoms: int) -> ModesOf | None:
+    """The better way that keeps within a share of the calls."""
+    most = SHARE * session.choices.calls
+    if n_atoms <= MOST_ATOMS and 6 * n_atoms + FIXED <= most:
+        return "normal"
+    return "bonds" if most >= 2 * MOST_BONDS + 10 else None
+
+
+def _record(found: Inspection, mts: int) -> dict[str, Any]:
+    row = found.rows[mts - 1]
+    return {
+        "modes": len(found.modes[0].omega),
+        "largest_M_without_growth": found.largest,
+        "margin": row.margin,
+        "stability": row.stability,
+        "fastest_growth_per_ps": row.worst_per_ps,
+        "slow_ms": found.cost.slow_ms,
+        "fast_ms": found.cost.fast_ms,
+        "predicted_speed_up": found.cost.slow_ms / found.cost.step_ms(mts),
+        "largest_delta": float(abs(found.modes[0].delta).max()),
+    }
+
+
+def forbids(record: Result) -> bool:
+    """Whether a mode grows faster than anything could make up for."""
+    return record.get("stability") == "grows" and record["fastest_growth_per_ps"] > TOO_FAST_PER_PS

@@ -1,0 +1,196 @@
+"""Rounds: a student is trained, tested, and learns from its tests; and the M that are allowed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncforce_ipi.distil import sampling
+from ncforce_ipi.distil.inspection import forbids, inspect
+from ncforce_ipi.distil.points import load
+from ncforce_ipi.distil.request import Condition
+from ncforce_ipi.distil.session import Session, longer, slow_calls
+from ncforce_ipi.distil.state import Result
+from ncforce_ipi.distil.student import (
+    CHECKPOINT,
+    HELD_OUT,
+    MODEL,
+    errors,
+    forces,
+    open_student,
+    recipe,
+    train,
+)
+from ncforce_ipi.distil.trial import Trial, judge
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one student is worth.
+
+    Attributes
+    ----------
+    number : from 1
+    errors : on held-out frames, see `student.Errors`
+    inspection : see `inspection.inspect`
+    trials : by the name of the system, at the M asked for
+    """
+
+    number: int
+    errors: Result
+    inspection: Result
+    trials: dict[str, Trial]
+
+    @property
+    def passes(self) -> bool:
+        """Whether the pair passes everywhere."""
+        return all(one.passes for one in self.trials.values()) and not forbids(self.inspection)
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it doesn't."""
+        found = [f"{name}, {why}" for name, one in self.trials.items() for why in one.reasons]
+        if forbids(self.inspection):
+            rate = self.inspection["fastest_growth_per_ps"]
+            found.append(f"a mode grows by {rate:.2g}/ps (inspect-pair)")
+        return found
+
+
+def rounds(session: Session) -> list[Round]:
+    """Students one after the other, until one passes or the budget is spent."""
+    tried: list[Round] = []
+    first_free = _last_added(session) + 1
+    while True:
+        number = len(tried) + 1
+        tried.append(_round(session, number))
+        verdict = "passes" if tried[-1].passes else "; ".join(tried[-1].reasons)
+        session.say(f"round {number}", f"M = {session.request.mts}: {verdict}")
+        enough = tried[-1].passes and number >= first_free
+        known = f"round-{number:02d}/learn" in session.state.stages
+        if enough or not (known or _another(session, number, first_free)):
+            return tried
+        _learn(session, number)
+
+
+def _last_added(session: Session) -> int:
+    """The round after which frames were added last: at least one more is trained."""
+    stages = session.state.stages
+    return max((s["after_round"] for k, s in stages.items() if k.startswith("added-")), default=0)
+
+
+def _another(session: Session, number: int, first_free: int) -> bool:
+    """Whether the budget has room for another round."""
+    if number < first_free:
+        return True
+    calls = session.choices.test_steps + session.choices.hot_steps
+    return number < session.choices.rounds and session.affords(calls * len(session.systems))
+
+
+def _round(session: Session, number: int) -> Round:
+    once, name = session.state.once, f"round-{number:02d}"
+    found = once(f"{name}/train", lambda: _train(session, number))
+    direct = found["errors"]["direct_meV_per_A"]["all"]
+    session.say(f"round {number} trained", f"direct forces {direct:.1f} meV/A off, held out")
+    student = session.training(number) / MODEL
+    inspection = once(f"{name}/inspect", lambda: inspect(session, student))
+    trials = {
+        system.name: _trial(session, name, system, student, session.request.mts)
+        for system in session.systems
+    }
+    return Round(number, found["errors"], inspection, trials)
+
+
+def _train(session: Session, number: int) -> tuple[Result, int]:
+    request, out = session.request, session.training(number)
+    initial = session.training(number - 1) / CHECKPOINT if number > 1 else None
+    how = recipe(
+        session.choices, session.species, session.data, seed=request.seed + number,
+        again=initial is not None, teacher=session.known.description,
+    )  # fmt: skip
+    student = train(
+        how, session.data, out, initial=initial, choices=session.choices,
+        device=request.device, threads=request.threads,
+    )  # fmt: skip
+    held_out = load(session.data / f"{HELD_OUT}.extxyz")
+    with open_student(student, request.device, request.threads) as backend:
+        found = errors(forces(backend, held_out), held_out)
+    counts = {p.stem: len(load(p)) for p in session.data.glob("*.extxyz") if p.stem != HELD_OUT}
+    return {"errors": found.to_dict(), "n_frames": counts}, 0
+
+
+def _trial(session: Session, prefix: str, system: Condition, student: Path, mts: int) -> Trial:
+    name = f"{prefix}-mts{mts}-{system.name}"
+
+    def make() -> tuple[Result, int]:
+        reference = session.run(f"reference-{system.name}")
+        tolerance = session.choices.tolerance_meV_per_atom_per_ps
+        directory, calls = sampling.test_run(session, name, system, student, mts)
+        found = judge(directory, reference, tolerance)
+        if found.answers["drift"] == "open" and not found.ended and session.affords(calls):
+            calls = slow_calls(longer(session, name, 2.0 * found.time_ps))
+            found = judge(directory, reference, tolerance)
+        return found.to_dict(), calls
+
+    return Trial.of(session.state.once(f"{prefix}/mts{mts}-{system.name}", make))
+
+
+def _learn(session: Session, number: int) -> None:
+    """Frames of the test and of a hot run, for the next round."""
+    name, student = f"round-{number:02d}", session.training(number) / MODEL
+    runs = []
+    for system in session.systems:
+        hot = f"{name}-hot-{system.name}"
+        session.state.once(
+            f"{name}/hot-{system.name}",
+            lambda h=hot, s=system: sampling.heat(session, h, s, student),  # type: ignore[misc]
+        )
+        runs += [f"{name}-mts{session.request.mts}-{system.name}", hot]
+    found = session.state.once(f"{name}/learn", lambda: sampling.learn(session, number, runs))
+    session.say(f"round {number} learnt", f"{found['n_frames']} frames where the forces disagree")
+
+
+def allowed(session: Session, rounds: Sequence[Round]) -> tuple[Round, dict[int, list[Trial]]]:
+    """The round whose student is taken, and its tests by M, as far as the budget allows."""
+    asked = session.request.mts
+    best = _best(rounds)
+    scan = {asked: list(best.trials.values())}
+    student, prefix = session.training(best.number) / MODEL, f"round-{best.number:02d}"
+    calls = session.choices.test_steps * len(session.systems)
+    for mts in (2 * asked, asked // 2) if best.passes else _halves(asked):
+        done = all(f"{prefix}/mts{mts}-{s.name}" in session.state.stages for s in session.systems)
+        if mts < 2 or not (done or session.affords(calls, all_of_it=not best.passes)):
+            continue
+        scan[mts] = [_trial(session, prefix, one, student, mts) for one in session.systems]
+        passes = all(one.passes for one in scan[mts])
+        session.say(f"M = {mts}", "passes" if passes else "doesn't pass")
+        if passes and not best.passes:
+            break
+    return best, dict(sorted(scan.items()))
+
+
+def _halves(mts: int) -> list[int]:
+    found = []
+    while mts >= 4:
+        mts //= 2
+        found.append(mts)
+    return found
+
+
+def _best(rounds: Sequence[Round]) -> Round:
+    """The last one that passes; else the one whose tests drift least, later ones first."""
+    if passed := [one for one in rounds if one.passes]:
+        return passed[-1]
+
+    def badness(one: Round) -> float:
+        return max(abs(trial.excess_meV_per_atom_per_ps) for trial in one.trials.values())
+
+    known = [one for one in rounds if badness(one) < math.inf]
+    return min(reversed(known), key=badness) if known else rounds[-1]
+
+
+def last_trained(session: Session) -> int:
+    """The number of the last student."""
+    trained = [int(k.split("/")[0][6:]) for k in session.state.stages if k.endswith("/train")]
+    return max(trained, default=0)

@@ -1,0 +1,160 @@
+"""Data: displaced copies, the teacher's own dynamics, and what the student's runs show.
+
+Each function is one stage: it writes a data file and says how many frames it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from ncforce_ipi.distil import points
+from ncforce_ipi.distil.displaced import displaced
+from ncforce_ipi.distil.request import Condition
+from ncforce_ipi.distil.selection import fingerprint, pick
+from ncforce_ipi.distil.session import Session, dynamics, last_frame, slow_calls
+from ncforce_ipi.distil.state import Result
+from ncforce_ipi.distil.student import HELD_OUT
+from ncforce_ipi.distil.teacher import labelled
+from ncforce_ipi.errors import RunError
+from ncforce_ipi.inputs.ensembles import EnsembleName
+from ncforce_ipi.inputs.plan import Plan
+
+MOST_FRAMES = 100  # of one run of the teacher
+TRAINED, HELD = 0.6, 0.7  # of the reference: up to here trained on, from there held out
+
+
+def file_of(session: Session, name: str) -> Path:
+    """A data file."""
+    return session.data / f"{name}.extxyz"
+
+
+def small(frames: Sequence[Atoms], limit: float) -> list[Atoms]:
+    """Frames without a force component beyond a limit, eV/A."""
+    return [a for a in frames if np.abs(a.get_forces()).max() <= limit]
+
+
+def displace(session: Session) -> tuple[Result, int]:
+    """Displaced and strained copies of every start, labelled by the teacher."""
+    choices, frames = session.choices, []
+    random = np.random.default_rng(session.request.seed)
+    starts = {one.structure: one.atoms for one in session.systems}
+    before = session.teacher.calls
+    for start in starts.values():
+        copies = displaced(
+            start, choices.n_displaced, choices.displacement_A, choices.strain, random
+        )
+        frames += [labelled(copy, session.teacher) for copy in copies]
+    kept = small(frames, choices.force_limit_eV_per_A)
+    points.save(kept or frames, file_of(session, "displaced"))
+    return {"n_frames": len(kept)}, session.teacher.calls - before
+
+
+def teach(session: Session, system: Condition) -> tuple[Result, int]:
+    """The teacher's own dynamics: a warm-up with a thermostat, then the reference of the tests.
+
+    Raises
+    ------
+    RunError
+        It ran away: with slow forces alone, that isn't the student's fault.
+    """
+    choices, ensemble = session.choices, _ensemble(session, warm=True)
+    calls = 0
+    warm, reference = f"warm-{system.name}", f"reference-{system.name}"
+    for name, start, time_ps, kind in (
+        (warm, system.structure, choices.warm_ps, ensemble),
+        (reference, last_frame(session.run(warm)), choices.reference_ps, _ensemble(session)),
+    ):
+        plan = Plan.from_time("slow", 1, choices.timestep_fs, time_ps)
+        record = dynamics(
+            session, name, plan, start=start, temperature_K=system.temperature_K, ensemble=kind
+        )
+        calls += slow_calls(record)
+        if record["state"] != "finished":
+            raise RunError(
+                f"slow forces alone don't get through {name}: {record['reason']}; relax the start "
+                "(ncforce optimize), or give a smaller --timestep-fs"
+            )
+    known = points.outer_points(session.run(warm))
+    frames = _every(known, range(len(known)), "warm")
+    known = points.outer_points(session.run(reference))
+    n = len(known)
+    frames += _every(known, range(int(TRAINED * n)), "reference")
+    held_out = _every(known, range(int(HELD * n), n), "held-out", choices.n_held_out)
+    points.save(
+        small(frames, choices.force_limit_eV_per_A), file_of(session, f"teacher-{system.name}")
+    )
+    points.save(held_out, session.out / "held-out" / f"{system.name}.extxyz")
+    return {"n_frames": len(frames), "n_held_out": len(held_out)}, calls
+
+
+def _every(known: points.Points, places: range, kind: str, most: int = MOST_FRAMES) -> list[Atoms]:
+    """At most so many of the frames at these places, evenly spaced."""
+    chosen = np.unique(np.linspace(places.start, places.stop - 1, min(most, len(places))).round())
+    return [known.atoms(int(k), kind) for k in chosen]
+
+
+def _ensemble(session: Session, *, warm: bool = False) -> EnsembleName:
+    if session.request.npt:
+        return "npt"
+    return "langevin" if warm else "nve"
+
+
+def hold_out(session: Session) -> tuple[Result, int]:
+    """One file of all frames that are held out."""
+    frames = [a for path in sorted((session.out / "held-out").glob("*.extxyz"))
+              for a in points.load(path)]  # fmt: skip
+    points.save(frames, file_of(session, HELD_OUT))
+    return {"n_frames": len(frames)}, 0
+
+
+def test_run(
+    session: Session, name: str, system: Condition, student: Path, mts: int
+) -> tuple[Path, int]:
+    """The run that is compared with the reference: its directory, and calls of the teacher."""
+    choices = session.choices
+    plan = Plan("mts", mts, choices.timestep_fs, choices.test_steps)
+    start = last_frame(session.run(f"warm-{system.name}"))
+    record = dynamics(
+        session, name, plan, start=start, temperature_K=system.temperature_K,
+        ensemble=_ensemble(session), student=student,
+    )  # fmt: skip
+    return session.run(name), slow_calls(record)
+
+
+def heat(session: Session, name: str, system: Condition, student: Path) -> tuple[Result, int]:
+    """A hot run of the pair, for frames beyond what a run meets."""
+    choices, mts = session.choices, session.request.mts
+    plan = Plan("mts", mts, choices.timestep_fs, choices.hot_steps)
+    start = last_frame(session.run(f"warm-{system.name}"))
+    record = dynamics(
+        session, name, plan, start=start, temperature_K=choices.hot * system.temperature_K,
+        ensemble="langevin", student=student,
+    )  # fmt: skip
+    return {"ended": record["reason"]}, slow_calls(record)
+
+
+def learn(session: Session, round_: int, runs: Sequence[str]) -> tuple[Result, int]:
+    """Pick frames of runs of the pair, which become data without a call of the teacher."""
+    choices, species = session.choices, session.species
+    own = file_of(session, f"round-{round_:02d}")
+    others = [path for path in sorted(session.data.glob("*.extxyz")) if path != own]
+    known = np.array(
+        [fingerprint(a, species, choices.cutoff_A) for path in others for a in points.load(path)]
+    )
+    frames: list[Atoms] = []
+    for name in runs:
+        found = points.outer_points(session.run(name))
+        usable = found.below(choices.force_limit_eV_per_A)
+        kind = name.partition("-")[2].split("-")[0]
+        candidates = [found.atoms(k, kind) for k in usable]
+        prints = np.array([fingerprint(a, species, choices.cutoff_A) for a in candidates])
+        chosen = pick(found.rms[usable], prints, known, choices.n_picked)
+        frames += [candidates[k] for k in chosen]
+        known = np.concatenate([known, prints[chosen]]) if chosen else known
+    if frames:
+        points.save(frames, own)
+    return {"n_frames": len(frames)}, 0

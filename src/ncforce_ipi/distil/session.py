@@ -1,0 +1,166 @@
+"""What all stages of a distillation share, and molecular dynamics as one of them.
+
+Owns the budget, the names of directories, and the line that says how far it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ncforce_ipi.distil.choices import Choices
+from ncforce_ipi.distil.request import Condition, Request
+from ncforce_ipi.distil.state import State
+from ncforce_ipi.distil.teacher import Known, Teacher
+from ncforce_ipi.errors import RunError
+from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.launch import compare
+from ncforce_ipi.launch.ending import Limits
+from ncforce_ipi.launch.job import new_job
+from ncforce_ipi.rundir import TRAJECTORY_FILES, Record, read_record
+
+log = logging.getLogger(__name__)
+KEPT = 0.15  # of the budget, for the test of smaller M if the one asked for fails
+HOT = 3.0  # a run that is hotter than so many times its temperature is given up
+
+
+@dataclass
+class Session:
+    """A distillation that goes on: what was asked and chosen, what is done, and the teacher.
+
+    Attributes
+    ----------
+    out : its directory
+    known : what was found out of the teacher
+    """
+
+    out: Path
+    request: Request
+    systems: list[Condition]
+    choices: Choices
+    state: State
+    known: Known
+    teacher: Teacher
+
+    @property
+    def data(self) -> Path:
+        """Folder of the data files."""
+        return self.out / "data"
+
+    @property
+    def species(self) -> list[int]:
+        """Atomic numbers of all systems, ascending."""
+        return sorted({int(z) for one in self.systems for z in one.atoms.numbers})
+
+    def run(self, name: str) -> Path:
+        """Directory of a run."""
+        return self.out / "runs" / name
+
+    def training(self, round_: int) -> Path:
+        """Directory of a round's student."""
+        return self.out / "rounds" / f"round-{round_:02d}"
+
+    @property
+    def spent(self) -> float:
+        """The share of the budget that is spent, of calls or of time, whichever is more."""
+        shares = [self.state.calls / self.choices.calls]
+        if self.request.minutes:
+            shares.append(self.state.seconds / (60.0 * self.request.minutes))
+        return max(shares)
+
+    def affords(self, calls: int, *, all_of_it: bool = False) -> bool:
+        """Whether so many more calls of the teacher leave what is kept for the end, or fit."""
+        share = [calls / self.choices.calls]
+        if self.request.minutes:
+            share.append(calls * self.known.seconds / (60.0 * self.request.minutes))
+        return self.spent + max(share) <= (1.0 if all_of_it else 1.0 - KEPT)
+
+    def say(self, stage: str, detail: str = "") -> None:
+        """One line: stage, what came of it, calls, time, and how long at most it will go on."""
+        minutes = self.state.seconds / 60.0
+        left = minutes / self.spent - minutes if self.spent > 0 else math.nan
+        budget = f" of {self.request.minutes:g}" if self.request.minutes else ""
+        log.info(
+            "distil %s%s | %d of %d teacher calls, %.0f%s min, at most %s min to go",
+            stage, f": {detail}" * bool(detail), self.state.calls, self.choices.calls,
+            minutes, budget, f"{max(left, 0.0):.0f}" if math.isfinite(left) else "?",
+        )  # fmt: skip
+
+
+def dynamics(
+    session: Session,
+    name: str,
+    plan: Plan,
+    *,
+    start: str,
+    temperature_K: float,
+    ensemble: EnsembleName,
+    student: Path | None = None,
+) -> Record:
+    """Run, or go on with, one run in the session's directory; its record.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Somebody asked for an end; the run can go on.
+    RunError
+        It failed otherwise than by its physics.
+    """
+    request = session.request
+    alone = student is None
+    directory = session.run(name)
+    job = new_job(
+        directory,
+        plan,
+        model=request.teacher if alone else None,
+        slow=None if alone else request.teacher,
+        fast=None if student is None else str(student.absolute()),
+        structure=start,
+        ensemble=Ensemble(ensemble),
+        temperature_K=temperature_K,
+        seed=request.seed,
+        write_forces=True,
+        device=request.device,
+        threads=request.threads,
+        limits=Limits(hot=HOT),
+    )
+    outcome = compare.run_one(job, None)
+    if outcome is not None:
+        if outcome.ending.on_request:
+            raise KeyboardInterrupt(outcome.ending.reason)
+        if outcome.ending.state == "failed":
+            raise RunError(f"{directory}: {outcome.ending.reason}")
+    return read_record(directory)
+
+
+def longer(session: Session, name: str, time_ps: float) -> Record:
+    """Go on with a finished run to a longer time."""
+    from ncforce_ipi.launch import run as runs
+
+    record = read_record(session.run(name))
+    if record["plan"]["time_ps"] < time_ps or record["state"] != "finished":
+        outcome = runs.go_on(session.run(name), time_ps)
+        if outcome.ending.on_request:
+            raise KeyboardInterrupt(outcome.ending.reason)
+    return read_record(session.run(name))
+
+
+def last_frame(directory: Path) -> str:
+    """The last positions of a run, as the start of another one."""
+    return str((directory / TRAJECTORY_FILES[0][0]).absolute())
+
+
+def slow_calls(record: Record) -> int:
+    """Evaluations of the slow force in a run: one a step, and one at the start."""
+    return int(record["steps_done"]) + 1
+
+
+def with_more(session: Session, minutes: float | None, calls: int | None) -> None:
+    """Give a session that goes on another budget; totals."""
+    if minutes is not None:
+        session.request = replace(session.request, minutes=minutes)
+    if calls is not None:
+        session.choices = replace(session.choices, calls=calls)

@@ -1,0 +1,101 @@
+"""What a distillation has done, in ``distil.json``: a stage that stands there is not done again.
+
+Each stage writes its files first and is noted afterwards, in one move, so that a crash or Ctrl-C
+costs no more than the stage that was going on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ncforce_ipi import __version__
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch.directory import write_atomically
+from ncforce_ipi.provenance import command_line
+
+FILE = "distil.json"
+Result = dict[str, Any]
+
+
+class State:
+    """The record of a directory, kept in step with its file."""
+
+    def __init__(self, path: Path, record: Result) -> None:
+        self.path, self.record = path, record
+        self._begin_s, self._before_s = time.monotonic(), float(record["seconds"])
+
+    @classmethod
+    def new(cls, directory: Path, request: Result) -> State:
+        """Of a distillation that begins."""
+        record: Result = {
+            "version": __version__,
+            "command": command_line(),
+            "request": request,
+            "calls": 0,
+            "seconds": 0.0,
+            "stages": {},
+        }
+        return cls(directory / FILE, record)
+
+    @classmethod
+    def read(cls, directory: Path) -> State:
+        """Of one that goes on.
+
+        Raises
+        ------
+        InputError
+            There is none, or it is damaged.
+        """
+        path = directory / FILE
+        if not path.is_file():
+            raise InputError(
+                f"{path} is missing: no distillation is in {directory}; give the --out of one"
+            )
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            _ = record["request"]["teacher"], record["stages"].keys(), int(record["calls"])
+            return cls(path, record)
+        except (ValueError, KeyError, TypeError, AttributeError) as err:
+            raise InputError(
+                f"{path} is damaged ({type(err).__name__}: {err}); restore it, or begin anew with "
+                "--force"
+            ) from err
+
+    @property
+    def stages(self) -> dict[str, Result]:
+        """Results of what is done."""
+        found: dict[str, Result] = self.record["stages"]
+        return found
+
+    @property
+    def calls(self) -> int:
+        """Evaluations of the teacher so far."""
+        return int(self.record["calls"])
+
+    @property
+    def seconds(self) -> float:
+        """Wall time so far, of all parts."""
+        return self._before_s + time.monotonic() - self._begin_s
+
+    def once(self, name: str, make: Callable[[], tuple[Result, int]]) -> Result:
+        """What a stage gave, done now if it isn't done yet.
+
+        Parameters
+        ----------
+        make : gives the result and how many evaluations of the teacher it took
+        """
+        if name not in self.stages:
+            result, calls = make()
+            self.stages[name] = result
+            self.record["calls"] = self.calls + calls
+            self.save()
+        return self.stages[name]
+
+    def save(self) -> None:
+        """Write the file."""
+        self.record["seconds"] = round(self.seconds, 1)
+        write_atomically(self.path, json.dumps(self.record, indent=2) + "\n")

@@ -1,0 +1,211 @@
+"""The test of a pair: a multiple-time-step run beside slow forces alone, from one start.
+
+Owns what is compared and when a pair passes.  Each answer is "passes", "fails" or "open"; a
+question is open where a run is too short to tell.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ncforce_ipi.analysis.verdicts import Answer
+from ncforce_ipi.distil.points import outer_points
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables import rdf, temperature
+from ncforce_ipi.observables.comparison import entry_of
+from ncforce_ipi.observables.dataset import Dataset, open_dataset
+from ncforce_ipi.observables.tuning import verdicts
+
+log = logging.getLogger(__name__)
+BIN_A = 0.05
+LIKE, UNLIKE = 1.5, 2.5  # RMS over bins of (difference of g) / (its standard error)
+SIGMAS = 3.0  # of a difference of temperatures
+OF_DRIFT: dict[str, Answer] = {"good": "passes", "bad": "fails", "open": "open"}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One multiple-time-step run beside the reference; units in the names, NaN where unknown.
+
+    Attributes
+    ----------
+    mts : M
+    ended : why the run was stopped; empty if it came to its end
+    drift_meV_per_atom_per_ps, drift_ci95_meV_per_atom_per_ps : of the conserved quantity
+    excess_meV_per_atom_per_ps, excess_ci95_meV_per_atom_per_ps : beyond that of slow forces alone
+    answers : by question: drift, g(r) of each pair, T of each species
+    temperatures_K, reference_temperatures_K : means by species
+    rdf_sigmas : by pair: RMS over bins of the difference over its standard error
+    ms_per_inner_step, reference_ms_per_inner_step : wall time
+    rms_eV_per_A : slow - fast at outer points: of all, and the largest of one frame
+    time_ps : of the run
+    """
+
+    mts: int
+    ended: str
+    drift_meV_per_atom_per_ps: float
+    drift_ci95_meV_per_atom_per_ps: float
+    excess_meV_per_atom_per_ps: float
+    excess_ci95_meV_per_atom_per_ps: float
+    answers: Mapping[str, Answer]
+    temperatures_K: Mapping[str, float]
+    reference_temperatures_K: Mapping[str, float]
+    rdf_sigmas: Mapping[str, float]
+    ms_per_inner_step: float
+    reference_ms_per_inner_step: float
+    rms_eV_per_A: float
+    largest_rms_eV_per_A: float
+    time_ps: float
+
+    @property
+    def passes(self) -> bool:
+        """Whether the drift is shown to be small and nothing else is shown to differ."""
+        return self.answers["drift"] == "passes" and "fails" not in self.answers.values()
+
+    @property
+    def fails(self) -> bool:
+        """Whether something is shown to be wrong."""
+        return "fails" in self.answers.values()
+
+    @property
+    def speed_up(self) -> float:
+        """Of the run against slow forces alone, measured."""
+        return self.reference_ms_per_inner_step / self.ms_per_inner_step
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it doesn't pass."""
+        if self.ended:
+            return [self.ended]
+        return [
+            f"{name} {'differs' if name != 'drift' else self._drift()}"
+            for name, answer in self.answers.items()
+            if answer == "fails"
+        ] + [f"drift {self._drift()}: open"] * (self.answers["drift"] == "open")
+
+    def _drift(self) -> str:
+        return (
+            f"{self.excess_meV_per_atom_per_ps:.2g} +- "
+            f"{self.excess_ci95_meV_per_atom_per_ps:.2g} meV/atom/ps beyond slow only"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {key: _plain(value) for key, value in vars(self).items()}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Trial:
+        """What `to_dict` gave."""
+        return cls(**{key: _number(value) for key, value in record.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _number(one) for key, one in value.items()}
+    return math.nan if value is None else value
+
+
+def judge(directory: Path, reference: Path, tolerance: float) -> Trial:
+    """Compare the run in a directory with the one of slow forces alone.
+
+    Parameters
+    ----------
+    tolerance : of the drift beyond that of slow forces alone, meV/atom/ps
+    """
+    data, base = open_dataset([directory]), open_dataset([reference])
+    entry, slow = entry_of(data), entry_of(base)
+    ran = entry.state == "finished" and entry.runaway_ps is None
+    (drift,) = verdicts([slow, entry], tolerance)
+    answers: dict[str, Answer] = {"drift": OF_DRIFT[drift.answer]}
+    sigmas: dict[str, float] = {}
+    means: dict[str, float] = {}
+    base_means: dict[str, float] = {}
+    if ran:
+        sigmas, of_rdf = _rdfs(data, base)
+        means, base_means, of_temperature = _temperatures(data, base)
+        answers |= of_rdf | of_temperature
+    points = outer_points(directory)
+    own = entry.drift_conserved
+    return Trial(
+        mts=entry.mts,
+        ended="" if ran else entry.reason or "it ran away",
+        drift_meV_per_atom_per_ps=own.slope if own else math.nan,
+        drift_ci95_meV_per_atom_per_ps=own.ci95 if own else math.nan,
+        excess_meV_per_atom_per_ps=drift.excess,
+        excess_ci95_meV_per_atom_per_ps=drift.ci95,
+        answers=answers,
+        temperatures_K=means,
+        reference_temperatures_K=base_means,
+        rdf_sigmas=sigmas,
+        ms_per_inner_step=entry.ms_per_inner_step or math.nan,
+        reference_ms_per_inner_step=slow.ms_per_inner_step or math.nan,
+        rms_eV_per_A=float(np.sqrt(np.mean(points.rms**2))),
+        largest_rms_eV_per_A=float(points.rms.max()),
+        time_ps=float(entry.time_ps[-1]),
+    )
+
+
+def _rdfs(data: Dataset, base: Dataset) -> tuple[dict[str, float], dict[str, Answer]]:
+    """How far each g(r) is from the reference's, in standard errors; open without errors."""
+    try:
+        r_max = min(rdf.measure(one).r_max_A for one in (data, base))
+        n_bins = max(10, int(r_max / BIN_A))
+        found, other = (rdf.measure(one, r_max_A=r_max, n_bins=n_bins) for one in (data, base))
+    except InputError as err:
+        log.info("g(r) isn't compared: %s", err)
+        return {}, {"g(r)": "open"}
+    sigmas: dict[str, float] = {}
+    answers: dict[str, Answer] = {}
+    for pair in found:
+        one, two = found[pair], other[pair]
+        error = np.hypot(one.error, two.error)
+        counted = error > 0.0
+        name = f"g({'-'.join(pair)})"
+        off = (one.g - two.g)[counted] / error[counted]
+        known = len(off) > 0 and bool(np.isfinite(off).all())
+        sigmas[name] = float(np.sqrt(np.mean(off**2))) if known else math.nan
+        answers[name] = _of_sigmas(sigmas[name])
+    return sigmas, answers
+
+
+def _of_sigmas(value: float) -> Answer:
+    if not math.isfinite(value) or LIKE < value <= UNLIKE:
+        return "open"
+    return "passes" if value <= LIKE else "fails"
+
+
+def _temperatures(
+    data: Dataset, base: Dataset
+) -> tuple[dict[str, float], dict[str, float], dict[str, Answer]]:
+    """Means of both runs by species, and whether they differ by more than their errors."""
+    try:
+        one, two = temperature.measure(data).means, temperature.measure(base).means
+    except InputError as err:
+        log.info("temperatures aren't compared: %s", err)
+        return {}, {}, {"T": "open"}
+    answers: dict[str, Answer] = {}
+    for name in one.keys() & two.keys():
+        error = math.hypot(one[name].error, two[name].error)
+        off = abs(one[name].value - two[name].value)
+        known = math.isfinite(error)
+        answers[f"T({name})"] = (
+            ("passes" if off <= SIGMAS * error else "fails") if known else "open"
+        )
+    return (
+        {name: mean.value for name, mean in one.items()},
+        {name: mean.value for name, mean in two.items()},
+        dict(sorted(answers.items())),
+    )

@@ -1,0 +1,165 @@
+"""Whole distillations with real i-PI and a teacher that is a formula: argon, 16 atoms."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.io import read
+
+from ncforce_ipi import cli
+from ncforce_ipi.distil import rounds
+from ncforce_ipi.distil.points import outer_points
+from ncforce_ipi.distil.state import FILE
+
+pytest.importorskip("ipi")
+pytestmark = pytest.mark.e2e
+TEACHER = """analytic:lennard-jones --arguments '{"cutoff_A": 5.0}'"""
+SMALL = ("channels=8", "layers=2", "n_radial=8", "rounds=2", "n_steps=60", "n_steps_again=30",
+         "n_displaced=8", "warm_ps=0.04", "reference_ps=0.16", "hot_steps=10")  # fmt: skip
+WAIT_S = 240.0  # for what takes some seconds on a machine with nothing else to do
+
+
+def words(out, *more, changes=()):
+    """A small distillation: M = 2, so that a run of the pair is short."""
+    given = ["distil", TEACHER, "--structure", "ar.xyz", "--temperature-K", "60", "--mts", "2"]
+    given += ["--teacher-calls", "900", "--out", out, *more]
+    return given + [word for one in (*SMALL, *changes) for word in ("--set", one)]
+
+
+@pytest.fixture
+def argon(tmp_path, monkeypatch):
+    """In a directory with ``ar.xyz``."""
+    monkeypatch.chdir(tmp_path)
+    (bulk("Ar", "fcc", a=5.4, cubic=True) * (2, 2, 1)).write("ar.xyz")
+    return tmp_path
+
+
+def test_a_pair_passes_and_leaves_what_it_takes_to_use_it(argon, capfd, monkeypatch):
+    """From one command to a student that runs; then frames of a run are added."""
+    assert cli.main(words("pair")) == 0
+    said = capfd.readouterr()
+    assert "passes at M = " in said.out
+    card = json.loads((argon / "pair" / "card.json").read_text())
+    band = card["slow_minus_fast_rms_eV_per_A"]
+    assert 0.0 < band["expected"] < band["upper"]
+    assert card["allowed_mts"] >= 2
+    assert card["tests"]["2"]["1-60K"]["passes"]
+    assert 0.0 < card["held_out_errors"]["direct_meV_per_A"]["Ar"]
+    for name in ("student.pt", "card.md", "distil.png", "distil.pdf", "run.txt"):
+        assert (argon / "pair" / name).stat().st_size > 0
+    # what is learnt is what i-PI wrote: the same forces as the formula gives
+    frame = read(argon / "pair" / "data" / "teacher-1-60K.extxyz", "-1")
+    from ncforce_ipi import load
+
+    with load(TEACHER) as teacher:
+        there = teacher.evaluate(frame)
+    # i-PI writes forces with 6 digits and positions with 8 decimals
+    assert frame.get_forces() == pytest.approx(there.forces, rel=1e-4, abs=1e-6)
+    assert frame.get_potential_energy() == pytest.approx(there.energy, abs=1e-6)
+    # the budget is what the drivers counted
+    runs = argon / "pair" / "runs"
+    found = outer_points(next(runs.glob("round-01-mts2-*")))
+    assert card["slow_minus_fast_rms_eV_per_A"]["upper"] >= found.rms.max()
+    assert card["teacher_calls"] <= 900
+    # nothing is left to do, so that going on says the same
+    begun = (argon / "pair" / FILE).read_text()
+    assert cli.main(["distil", "--resume", "--out", "pair"]) == 0
+    assert json.loads(begun)["stages"] == json.loads((argon / "pair" / FILE).read_text())["stages"]
+    # frames of a run are learnt: one more round
+    added = next(runs.glob("round-01-mts2-*"))
+    assert cli.main(["distil", "--resume", "--out", "pair", "--add", str(added)]) == 0
+    card = json.loads((argon / "pair" / "card.json").read_text())
+    assert card["data"]["added-1"] == len(found)
+    assert card["round_taken"] == card["rounds"] == 2
+
+
+def test_a_pair_that_passes_nothing_isn_t_left_as_one(argon, capfd):
+    """Steps of 40 fs: twice that is beyond what argon takes, with any student."""
+    changes = ("timestep_fs=40", "reference_ps=3", "warm_ps=0.8", "rounds=1", "n_steps=2",
+               "tolerance_meV_per_atom_per_ps=1e-9")  # fmt: skip
+    assert cli.main(words("pair", changes=changes)) == 1
+    said = capfd.readouterr().err
+    assert "no pair: M = 2 was tried and doesn't pass (1-60K, " in said
+    assert not (argon / "pair" / "student.pt").exists()
+    assert "**No M passes: there is no pair.**" in (argon / "pair" / "card.md").read_text()
+    assert json.loads((argon / "pair" / "card.json").read_text())["allowed_mts"] is None
+
+
+@pytest.mark.parametrize("stage", ["reference-1-60K", "round-01-mts2-1-60K"])
+def test_ctrl_c_and_going_on(argon, stage):
+    """Killed in the middle of a run: nothing is done twice, and the data are the same."""
+    command = [sys.executable, "-m", "ncforce_ipi", *words("pair")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as it:
+        properties = argon / "pair" / "runs" / stage / "simulation.out"
+        deadline = time.monotonic() + WAIT_S
+        while not (properties.exists() and properties.read_text().count("\n") > 25):
+            assert it.poll() is None, it.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(it.pid, signal.SIGINT)
+        _, err = it.communicate(timeout=WAIT_S)
+    assert it.returncode == 130, err
+    before = json.loads((argon / "pair" / FILE).read_text())
+    assert "displaced" in before["stages"]
+    stamp = (argon / "pair" / "data" / "displaced.extxyz").stat().st_mtime_ns
+    assert cli.main(["distil", "--resume", "--out", "pair"]) == 0
+    after = json.loads((argon / "pair" / FILE).read_text())
+    assert after["stages"].items() >= before["stages"].items()
+    assert (argon / "pair" / "data" / "displaced.extxyz").stat().st_mtime_ns == stamp
+
+
+def test_a_crash_in_the_training_costs_the_training(argon, monkeypatch):
+    def crash(*_, **__):
+        raise OSError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rounds, "train", crash)
+        assert cli.main(words("pair")) == 1
+    done = json.loads((argon / "pair" / FILE).read_text())["stages"]
+    assert set(done) == {"displaced", "teacher-1-60K", "held-out"}
+    assert cli.main(["distil", "--resume", "--out", "pair"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("--temperature-K", "-5"), "temperature -5 K"),
+        (("--structure", "nothing.xyz"), "nothing.xyz"),
+        (("--set", "colour=red"), "no choice 'colour'"),
+        (("--set", "rounds"), "expected NAME=VALUE"),
+        (("--resume",), "--resume goes on as it was begun; leave out --teacher"),
+        (("--add", "run"), "--add needs --resume"),
+    ],
+)
+def test_bad_words_are_refused_before_anything_is_spent(argon, capfd, change, said):
+    assert cli.main([*words("pair"), *change]) == 2
+    assert said in capfd.readouterr().err
+    assert not (argon / "pair" / FILE).exists()
+
+
+def test_a_teacher_that_can_t_teach_is_refused(argon, capfd):
+    (bulk("U", "fcc", a=5.0, cubic=True) * 2).write("u.xyz")
+    assert cli.main(["distil", "water", "--structure", "u.xyz", "--out", "pair"]) == 2
+    assert "doesn't know U; choose another teacher" in capfd.readouterr().err
+    calculator = 'ase:ase.calculators.lj:LennardJones --arguments {"rc":5} --no-virial'
+    call = ["distil", calculator, "--structure", "ar.xyz", "--npt", "--out", "pair"]
+    assert cli.main(call) == 2
+    assert "has no stress, which --npt needs" in capfd.readouterr().err
+
+
+def test_what_was_chosen_is_printed_and_nothing_written(argon, capfd):
+    assert cli.main([*words("pair"), "--recipe"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("teacher: lennard-jones (analytic, float64), ")
+    table = {line.split()[0]: line.split()[1] for line in lines[1:]}
+    assert (table["timestep_fs"], table["channels"], table["calls"]) == ("2", "8", "900")
+    assert not (argon / "pair").exists()
+    assert np.isfinite(float(table["r_min_A"]))

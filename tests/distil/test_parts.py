@@ -1,0 +1,228 @@
+"""Choices, displaced copies, what is picked, the record: without a model."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.constraints import FixAtoms
+
+from ncforce_ipi.distil import choices, points, selection
+from ncforce_ipi.distil.displaced import displaced
+from ncforce_ipi.distil.request import Request, conditions
+from ncforce_ipi.distil.state import FILE, State
+from ncforce_ipi.distil.teacher import with_labels
+from ncforce_ipi.distil.trial import Trial
+from ncforce_ipi.errors import InputError
+
+
+def request_of(path, **words):
+    return Request("analytic:harmonic", (str(path),), **words)
+
+
+def chosen(tmp_path, atoms, teacher_s=0.5, **words):
+    path = tmp_path / "start.xyz"
+    atoms.write(path)
+    request = request_of(path, **words)
+    return choices.choose(request, conditions(request, tmp_path), teacher_s)
+
+
+def salt():
+    return bulk("NaCl", "rocksalt", a=5.9, cubic=True) * (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "step_fs", "tensors"),
+    [(salt(), 2.0, 0), (bulk("C", cubic=True) * (2, 2, 2), 1.0, 16),
+     (bulk("LiH", "rocksalt", a=4.1, cubic=True) * (2, 2, 2), 0.5, 0)],
+    ids=["NaCl", "diamond", "LiH"],
+)  # fmt: skip
+def test_the_step_follows_the_lightest_atom_and_tensors_the_elements(
+    tmp_path, atoms, step_fs, tensors
+):
+    found = chosen(tmp_path, atoms)
+    assert (found.timestep_fs, found.tensor_channels) == (step_fs, tensors)
+
+
+def test_the_cutoff_holds_forty_neighbours(tmp_path):
+    """Of NaCl: shells of 6, 12, 8, 6, 24 neighbours; the fortieth is of the fifth, sqrt(5) a/2."""
+    assert chosen(tmp_path, salt()).cutoff_A == 6.0  # 6.6 A, beyond the largest
+    small = bulk("NaCl", "rocksalt", a=5.0, cubic=True) * (3, 3, 3)
+    assert chosen(tmp_path, small).cutoff_A == pytest.approx(2.5 * math.sqrt(5.0), abs=0.05)
+
+
+def test_a_budget_of_minutes_becomes_calls(tmp_path):
+    assert chosen(tmp_path, salt(), minutes=60.0, teacher_s=0.9).calls == 2000
+    assert chosen(tmp_path, salt(), minutes=60.0, teacher_calls=700).calls == 700
+    assert chosen(tmp_path, salt(), temperatures_K=(300.0, 1000.0)).calls == 4000
+
+
+def test_what_the_user_says_replaces_choices(tmp_path):
+    found = chosen(tmp_path, salt(), changes={"cutoff_A": "5", "compiled": "false", "rounds": 2})
+    assert (found.cutoff_A, found.compiled, found.rounds) == (5.0, False, 2)
+    lines = {name: (value, reason) for name, value, reason in found.lines({"rounds": 2})}
+    assert lines["rounds"] == ("2", "yours")
+    assert set(lines) == set(found.to_dict())  # every choice has a reason
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"changes": {"cut": "5"}}, "no choice 'cut'"),
+        ({"changes": {"rounds": "many"}}, "rounds = 'many'; expected a value of type int"),
+        ({"changes": {"cutoff_A": "nan"}}, "cutoff_A = 'nan'"),
+        ({"teacher_calls": 200}, "200 calls of the teacher are too few"),
+        ({"teacher_calls": 20}, "--teacher-calls 20; expected 100 or more"),
+        ({"temperatures_K": (-3.0,)}, "temperature -3 K"),
+        ({"temperatures_K": (300.0, 300.0)}, "given twice"),
+        ({"mts": 1}, "--mts 1; expected 2 to 64"),
+        ({"minutes": math.nan}, "--minutes nan"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path, words, said):
+    with pytest.raises(InputError, match=said):
+        chosen(tmp_path, salt(), **words)
+
+
+def test_a_molecule_without_a_cell_gets_room(tmp_path):
+    path = tmp_path / "water.xyz"
+    molecule("H2O").write(path)
+    (system,) = conditions(request_of(path), tmp_path / "start")
+    extent = np.ptp(molecule("H2O").positions, axis=0)
+    assert np.diag(system.atoms.cell.array) == pytest.approx(extent + 20.0)
+    (copy,) = list(displaced(system.atoms, 2, 0.01, 0.1, np.random.default_rng(0)))[1:]
+    assert np.array_equal(copy.cell.array, system.atoms.cell.array)  # there is nothing to strain
+    with pytest.raises(InputError, match=r"water\.xyz has vacuum, which a barostat would close"):
+        conditions(request_of(path, npt=True), tmp_path / "start")
+
+
+def test_displaced_copies_keep_what_must_stay():
+    """Vacuum isn't strained, atoms that are held stay, the scale is the one asked for."""
+    random = np.random.default_rng(0)
+    sheet = Atoms("C2", [[0, 0, 7.5], [1.23, 0.71, 7.5]], cell=[2.46, 2.46, 15.0], pbc=True)
+    cells = [a.cell.array for a in displaced(sheet, 20, 0.1, 0.05, random)]
+    assert np.array_equal([c[2] for c in cells], [sheet.cell.array[2]] * 20)
+    assert np.ptp([c[0, 0] for c in cells]) > 0.05
+    held = bulk("Cu", cubic=True)
+    held.set_array("held", np.array([[True] * 3] + [[False] * 3] * 3))
+    copies = list(displaced(held, 200, 0.2, 0.05, random))
+    assert np.array_equal([c.positions[0] for c in copies], [held.positions[0]] * 200)
+    assert all(np.array_equal(c.cell.array, held.cell.array) for c in copies)
+    # 600 x 200 / 3 numbers of standard deviations uniform in 0.01 ... 0.2: their RMS is
+    # sqrt((0.2^3 - 0.01^3) / (3 x 0.19)) = 0.1184; 5 % is five times the spread of 200 draws
+    moved = np.array([c.positions[1:] - held.positions[1:] for c in copies])
+    assert np.sqrt(np.mean(moved**2)) == pytest.approx(0.1184, rel=0.12)
+
+
+def test_frames_that_disagree_and_are_new_are_picked():
+    """Three groups: known and wrong, new and right, new and wrong: the last wins."""
+    known = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    candidates = np.array([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0], [0.0, 5.01]])
+    disagreement = np.array([0.9, 0.01, 0.8, 0.8])
+    first, second, *_ = selection.pick(disagreement, candidates, known, 4)
+    assert first == 3
+    assert second == 1  # its twin, 2, is no longer new
+    assert selection.pick(disagreement, known[:1].repeat(4, 0), known, 4) == []  # nothing is new
+    assert selection.pick(disagreement[:0], candidates[:0], known, 4) == []
+
+
+def test_fingerprints_see_surroundings_and_not_the_frame_of_reference():
+    atoms = salt()
+    atoms.rattle(0.1, seed=1)
+    moved = atoms.copy()
+    moved.positions += [1.0, 2.0, 3.0]
+    moved.wrap()
+    order = np.random.default_rng(0).permutation(len(atoms))
+    one = selection.fingerprint(atoms, [11, 17], 5.0)
+    assert selection.fingerprint(moved[order], [11, 17], 5.0) == pytest.approx(one)
+    exchanged = atoms.copy()
+    exchanged.numbers[[0, 1]] = exchanged.numbers[[1, 0]]
+    assert np.abs(selection.fingerprint(exchanged, [11, 17], 5.0) - one).max() > 1e-3
+
+
+def test_stages_are_done_once(tmp_path):
+    state = State.new(tmp_path, {"teacher": "x"})
+    assert state.once("a", lambda: ({"n": 1}, 5)) == {"n": 1}
+    again = State.read(tmp_path)
+    assert again.once("a", lambda: ({"n": 2}, 5)) == {"n": 1}
+    assert again.calls == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "no distillation is in"), ("{", "is damaged"), ('{"request": {}}', "is damaged")],
+)
+def test_a_record_that_is_no_record_is_refused(tmp_path, text, said):
+    if text is not None:
+        (tmp_path / FILE).write_text(text)
+    with pytest.raises(InputError, match=said):
+        State.read(tmp_path)
+
+
+def test_frames_of_a_watched_run_are_data(tmp_path):
+    """The file that a run keeps: its slow forces are the labels, the fast ones no label."""
+    random, frames = np.random.default_rng(0), []
+    for _ in range(3):
+        frame = with_labels(salt(), 1.5, random.normal(size=(64, 3)))
+        frame.arrays["fast_forces"] = random.normal(size=(64, 3))
+        frames.append(frame)
+    points.save(frames, tmp_path / points.DISAGREEING)
+    found = points.of_run(tmp_path, [11, 17])
+    assert len(found) == 3
+    assert found[2].get_forces() == pytest.approx(frames[2].get_forces(), abs=1e-7)
+    assert found[0].get_potential_energy() == 1.5
+    assert {a.info["kind"] for a in found} == {"added"}
+    with pytest.raises(InputError, match="has Cl, which this distillation doesn't have"):
+        points.of_run(tmp_path, [11])
+    points.save([salt()], tmp_path / points.DISAGREEING)
+    with pytest.raises(InputError, match="frame 0: expected an energy and forces"):
+        points.of_run(tmp_path, [11, 17])
+
+
+def trial(**other):
+    values = {
+        "mts": 8, "ended": "", "drift_meV_per_atom_per_ps": 0.1,
+        "drift_ci95_meV_per_atom_per_ps": 0.1, "excess_meV_per_atom_per_ps": 0.1,
+        "excess_ci95_meV_per_atom_per_ps": math.nan, "answers": {"drift": "passes"},
+        "temperatures_K": {}, "reference_temperatures_K": {}, "rdf_sigmas": {"g(A-A)": math.nan},
+        "ms_per_inner_step": 2.0, "reference_ms_per_inner_step": 10.0, "rms_eV_per_A": 0.1,
+        "largest_rms_eV_per_A": 0.2, "time_ps": 1.0,
+    }  # fmt: skip
+    return Trial(**{**values, **other})
+
+
+@pytest.mark.parametrize(
+    ("answers", "passes"),
+    [
+        ({"drift": "passes", "g(A-A)": "open"}, True),
+        ({"drift": "open"}, False),
+        ({"drift": "fails"}, False),
+        ({"drift": "passes", "T(A)": "fails"}, False),
+    ],
+)
+def test_a_pair_passes_if_its_drift_is_small_and_nothing_differs(answers, passes):
+    one = trial(answers=answers)
+    assert one.passes is passes
+    assert bool(one.reasons) is not passes
+
+
+def test_a_test_survives_the_record():
+    """Numbers that are unknown are null in JSON, and unknown again."""
+    text = json.dumps(trial().to_dict(), allow_nan=False)
+    again = Trial.of(json.loads(text))
+    assert math.isnan(again.rdf_sigmas["g(A-A)"])
+    assert again.speed_up == 5.0
+
+
+def test_constraints_of_a_start_hold(tmp_path):
+    path = tmp_path / "slab.traj"
+    atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+    atoms.set_constraint(FixAtoms([0, 1]))
+    atoms.write(path)
+    (system,) = conditions(request_of(path), tmp_path)
+    copies = displaced(system.atoms, 4, 0.1, 0.1, np.random.default_rng(0))
+    assert all(np.array_equal(c.positions[:2], system.atoms.positions[:2]) for c in copies)
