@@ -187,7 +187,8 @@ def trial(**other):
     values = {
         "mts": 8, "ended": "", "drift_meV_per_atom_per_ps": 0.1,
         "drift_ci95_meV_per_atom_per_ps": 0.1, "excess_meV_per_atom_per_ps": 0.1,
-        "excess_ci95_meV_per_atom_per_ps": math.nan, "answers": {"drift": "passes"},
+        "excess_ci95_meV_per_atom_per_ps": math.nan, "bound_meV_per_atom_per_ps": 0.2,
+        "answers": {"drift": "passes"},
         "temperatures_K": {}, "reference_temperatures_K": {}, "rdf_sigmas": {"g(A-A)": math.nan},
         "ms_per_inner_step": 2.0, "reference_ms_per_inner_step": 10.0, "rms_eV_per_A": 0.1,
         "largest_rms_eV_per_A": 0.2, "time_ps": 1.0,

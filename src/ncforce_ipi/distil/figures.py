@@ -111,7 +111,7 @@ def _drifts(panel: Axes, scan: Mapping[int, Sequence[Trial]], tolerance: float) 
             if not np.isfinite(value):
                 continue
             colour = plots.colour("mts" if trial.passes else "fast")
-            known = error if np.isfinite(error) else 0.0
+            known = error if np.isfinite(error) else trial.bound_meV_per_atom_per_ps
             panel.errorbar([mts], [value], yerr=[known], fmt="o", ms=4, color=colour, capsize=3)
     panel.set(xlabel="M", ylabel="drift beyond slow only\n(meV/atom/ps)", xticks=list(scan))
     panel.set_xlim(0, max(scan) * 1.15)

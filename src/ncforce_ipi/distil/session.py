@@ -23,7 +23,7 @@ from ncforce_ipi.launch.job import new_job
 from ncforce_ipi.rundir import TRAJECTORY_FILES, Record, read_record
 
 log = logging.getLogger(__name__)
-KEPT = 0.15  # of the budget, for the test of smaller M if the one asked for fails
+KEPT = 0.15  # of the budget, or as much as a test takes: for smaller M if the one asked for fails
 HOT = 3.0  # a run that is hotter than so many times its temperature is given up
 
 
@@ -76,7 +76,8 @@ class Session:
         share = [calls / self.choices.calls]
         if self.request.minutes:
             share.append(calls * self.known.seconds / (60.0 * self.request.minutes))
-        return self.spent + max(share) <= (1.0 if all_of_it else 1.0 - KEPT)
+        kept = max(KEPT, self.choices.test_steps * len(self.systems) / self.choices.calls)
+        return self.spent + max(share) <= (1.0 if all_of_it else 1.0 - kept)
 
     def say(self, stage: str, detail: str = "") -> None:
         """One line: stage, what came of it, calls, time, and how long at most it will go on."""
