@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,12 @@ def test_what_the_user_says_replaces_choices(tmp_path):
 def test_what_makes_no_sense_is_refused(tmp_path, words, said):
     with pytest.raises(InputError, match=said):
         chosen(tmp_path, salt(), **words)
+
+
+def test_the_manual_has_every_choice_with_its_reason():
+    page = (Path(__file__).parents[2] / "docs" / "tutorials" / "distil.md").read_text("utf-8")
+    lost = [name for name, why in choices.REASONS.items() if f"| `{name}` | {why} |" not in page]
+    assert lost == []
 
 
 def test_a_molecule_without_a_cell_gets_room(tmp_path):
