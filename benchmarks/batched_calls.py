@@ -21,7 +21,7 @@ from mts_overhead import WANTED
 from rig import water
 
 from ncforce_ipi.backend import Backend
-from ncforce_ipi.drivers import metatomic, metatomic_captured
+from ncforce_ipi.drivers import metatomic, metatomic_captured, metatomic_graphs
 from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 from ncforce_ipi.provenance import sha256
@@ -62,7 +62,7 @@ def main() -> None:
     calls = Calls(model, args.device, water())
     capture, *_ = captures(args.device).values()
     eager = metatomic.open_model(model, device=args.device)
-    captured = metatomic_captured.CapturedBackend(eager, capture)
+    captured = metatomic_captured.CapturedBackend(eager, metatomic_graphs.How(capture))
     backends: dict[str, Backend] = {"": calls.backend, ", captured": captured}
     record: dict[str, object] = {"model_sha256": sha256(model), "calls": args.calls}
     record["rows"] = rows = []

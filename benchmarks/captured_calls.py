@@ -35,7 +35,7 @@ Row = dict[str, object]
 def captures(device: str) -> dict[str, metatomic_graphs.Capture]:
     """Ways to capture, by name."""
     if device == "cpu":
-        return {"not captured": lambda function: function}
+        return {"not captured": lambda function, arrays: partial(function, arrays)}
     return {
         name: metatomic_graphs.cuda_capture(device, fused=name == "fused")
         for name in ("fused", "unfused")
@@ -82,7 +82,7 @@ def measure(
     structure = calls.structure()
     cutoff = calls.backend._model.module.net.cutoff
     row["list"] = median_ms(
-        lambda: pairlist.find_pairs(structure, cutoff, metatomic_captured.SKIN_A), n_calls, device
+        lambda: pairlist.find_pairs(structure, cutoff, backend._how.skin_A), n_calls, device
     )
     return row
 
@@ -104,7 +104,7 @@ def main() -> None:
         how = {}
         for label, capture in captures(args.device).items():
             eager = metatomic.open_model(model, device=args.device)
-            how[label] = metatomic_captured.CapturedBackend(eager, capture)
+            how[label] = metatomic_captured.CapturedBackend(eager, metatomic_graphs.How(capture))
         for name in WANTED:
             rows.append(measure(calls, name, how, args.calls))
             print(rows[-1], flush=True)

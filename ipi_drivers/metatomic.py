@@ -14,9 +14,9 @@ from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 from ncforce_ipi.models.modelfile import OTHER_FAMILIES, what_instead
 
-from . import loading, metatomic_extensions
+from . import loading, metatomic_compiled, metatomic_extensions
 from .metatomic_captured import CapturedBackend
-from .metatomic_graphs import cuda_capture
+from .metatomic_graphs import How, cuda_capture
 from .metatomic_model import MetatomicBackend
 
 FORCES = "conservative, direct: what the file has"
@@ -32,6 +32,7 @@ def load(
     variant: str | None = None,
     extensions: Path | None = None,
     capture: bool = False,
+    compile: bool = False,
 ) -> MetatomicBackend | CapturedBackend:
     """Load a shipped model or a file.
 
@@ -46,6 +47,8 @@ def load(
     variant : variant of the outputs, e.g. pbe for energy/pbe
     extensions : directory of the libraries that the model asks for; none is loaded from elsewhere
     capture : on a GPU, calls of this project's networks as CUDA graphs, checked against the model
+    compile : on a CPU, this project's networks by torch.compile, checked against the model; needs a
+        C++ compiler and a minute at the start
 
     Raises
     ------
@@ -53,28 +56,33 @@ def load(
         No such file or name, or it asks for libraries that aren't in ``extensions``.
     ModelError
         metatomic is missing, the file is no metatomic model, the device isn't there, or the model
-        can't be captured.
+        can't be captured or compiled.
     """
     eager = open_model(
         model_path(model), device=device, threads=threads, variant=variant, extensions=extensions
     )
-    backend = captured(eager) if capture else eager
+    backend = faster(eager, capture, compile) if capture or compile else eager
     if dtype:
         backend.turn(dtype)
     return backend
 
 
-def captured(eager: MetatomicBackend) -> CapturedBackend:
-    """The same model, called by CUDA graphs.
+def faster(eager: MetatomicBackend, capture: bool, compile: bool) -> CapturedBackend:
+    """The same model, called by CUDA graphs (``capture``) or by compiled code (``compile``).
 
     Raises
     ------
     ModelError
-        It isn't on a GPU, or none of this project's networks.
+        The device is another one than that needs, or the model is none of this project's networks.
     """
-    if not eager._device.startswith("cuda"):
+    on_gpu = eager._device.startswith("cuda")
+    if capture and not on_gpu:
         raise ModelError(f"{eager.description}: --capture needs a GPU; leave it out")
-    return CapturedBackend(eager, cuda_capture(eager._device))
+    if compile and on_gpu:
+        raise ModelError(f"{eager.description}: --compile is for a CPU; use --capture instead")
+    return CapturedBackend(
+        eager, How(cuda_capture(eager._device)) if capture else metatomic_compiled.how()
+    )
 
 
 def open_model(

@@ -1,20 +1,22 @@
-"""Our own networks on a GPU as captured CUDA graphs: a call is one launch instead of hundreds.
+"""Our own networks as captured CUDA graphs, or compiled on a CPU.
 
-A call of a compact network on some hundred atoms is bound by the launches of its kernels, not by
-what they do.  Graphs are captured for arrays of fixed sizes (``metatomic_graphs``): structures go
-into the smallest bucket of arrays that holds them, and a larger one is made when none does.  Each
-bucket has one graph for each choice of forces (direct, conservative, joint).  Pairs come from lists
-with a skin (``pairlist``), so that most calls send positions and cells and nothing else.
+A call of a compact network on some hundred atoms is bound by the launches of its kernels on a GPU,
+which a graph replays in one, and by memory on a CPU, of which compiled code needs less.  Both are
+made for arrays of fixed sizes (``metatomic_graphs``, ``metatomic_compiled``): structures go into
+the smallest bucket of arrays that holds them, and a larger one is made when none does.  Each
+bucket has one graph for each choice of forces (direct, conservative, joint).  On a GPU
+pairs come from lists with a skin (``pairlist``), so that most calls send positions and cells only.
 
-Every new graph has to pass a gate (``metatomic_gate``): captured at other positions, it must now
-say what the model called through metatomic says.  One that doesn't, or that can't be captured, is
-never used: a line says why, and all calls go through metatomic from then on.
+Every new graph has to pass a gate (``gate``): made at other positions, it must now say what the
+model called through metatomic says.  One that doesn't, or that can't be made, is never used: a line
+says why, and all calls go through metatomic from then on.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,29 +31,25 @@ from ncforce_ipi.backend import (
 )
 from ncforce_ipi.errors import ModelError
 
-from . import conversion, loading
-from . import metatomic_gate as gate
+from . import conversion, gate, loading
 from . import metatomic_padded as padded
-from .metatomic_graphs import Bucket, Capture
+from .metatomic_graphs import Bucket, How, elsewhere
 from .metatomic_model import MetatomicBackend
 from .pairlist import PairList, find_pairs
 
-LIMIT_ATOMS = 8192  # beyond it the kernels themselves take the time
-SKIN_A = 1.0  # a list of water at 300 K serves 24 steps of 0.5 fs; with 0.5 A it is 10
 N_BUCKETS = 8  # the last used are kept
-SPARE_PAIRS = 1.1  # room for the density to change
 Tensor = Any  # torch.Tensor
 
 log = logging.getLogger(__name__)
 
 
 class CapturedBackend(Backend):
-    """A metatomic model whose network is captured.
+    """A metatomic model whose network is captured or compiled.
 
     Parameters
     ----------
     eager : a model that ``training.export`` wrote, which graphs must agree with
-    capture : from a function without arguments to one that does the same again
+    how : its network is called
 
     Attributes
     ----------
@@ -67,22 +65,22 @@ class CapturedBackend(Backend):
     castable = True
     batched = True
 
-    def __init__(self, eager: MetatomicBackend, capture: Capture) -> None:
+    def __init__(self, eager: MetatomicBackend, how: How) -> None:
         if padded.network_of(eager._model) is None:
             raise ModelError(
-                f"{eager.description} can't be captured: only networks of 'ncforce train' "
-                "and the shipped ones can; leave out --capture"
+                f"{eager.description} can't be {how.word}: only networks of 'ncforce train' "
+                f"and the shipped ones can; leave out --{how.option}"
             )
         self.eager = eager
         self.kinds, self.species, self.source = eager.kinds, eager.species, eager.source
         self.stress, self.direct_energy = eager.stress, eager.direct_energy
-        self._capture = capture
+        self._how = how
         self.why_not = ""
         self._start()
 
     def _start(self) -> None:
         self.dtype = self.eager.dtype
-        self.description = f"{self.eager.description[:-1]}, captured)"
+        self.description = f"{self.eager.description[:-1]}, {self._how.word})"
         self._net: Any = padded.network_of(self.eager._model)
         self._buckets: list[Bucket] = []  # the last used first
         self._lists: dict[int, PairList] = {}  # by the place in a batch: beads keep theirs
@@ -94,11 +92,24 @@ class CapturedBackend(Backend):
     def evaluate_batch(
         self, structures: Sequence[Structure], wanted: Wanted
     ) -> list[Mapping[Kind, Evaluation]]:
-        """One replay for all structures."""
+        """One replay for all structures, or for as many as go together."""
         for structure in structures:
             conversion.check_request(self.eager, structure, wanted)
+        found: list[Mapping[Kind, Evaluation]] = []
+        while rest := structures[len(found) :]:
+            found += self._together(rest[: self._how_many(rest)], wanted)
+        return found
+
+    def _how_many(self, structures: Sequence[Structure]) -> int:
+        """How many of the first go together: one at least."""
+        n_atoms = np.cumsum([len(structure.numbers) for structure in structures])
+        return max(1, int((n_atoms <= self._how.atoms_at_once).sum()))
+
+    def _together(
+        self, structures: Sequence[Structure], wanted: Wanted
+    ) -> list[Mapping[Kind, Evaluation]]:
         n_atoms = sum(len(structure.numbers) for structure in structures)
-        if not self.why_not and 0 < n_atoms <= LIMIT_ATOMS:
+        if not self.why_not and 0 < n_atoms <= self._how.limit_atoms:
             try:
                 results = self._replayed(structures, wanted.kinds)
             except (RuntimeError, ValueError) as err:
@@ -135,9 +146,10 @@ class CapturedBackend(Backend):
         lists = [self._pairs(k, structure) for k, structure in enumerate(structures)]
         bucket = self._bucket(lists)
         if kinds not in bucket.graphs:
-            bucket.load(*gate.elsewhere(structures, self._net.cutoff))
-            graph = self._capture(lambda: padded.evaluate(self._net, bucket.arrays, kinds))
-            if why := self._gate(bucket, graph, structures, kinds):
+            bucket.load(*elsewhere(structures, self._net.cutoff))
+            network = partial(padded.evaluate, self._net, kinds=kinds)
+            graph = self._how.capture(network, bucket.arrays)
+            if why := self._gate(bucket, graph, structures, lists, kinds):
                 self._give_up(why)
                 return None
             bucket.graphs[kinds] = graph
@@ -148,7 +160,7 @@ class CapturedBackend(Backend):
         """The list of this place in a batch if it serves the structure, or a new one."""
         known = self._lists.get(place)
         if known is None or not known.serves(structure):
-            known = self._lists[place] = find_pairs(structure, self._net.cutoff, SKIN_A)
+            known = self._lists[place] = find_pairs(structure, self._net.cutoff, self._how.skin_A)
         return known
 
     def _bucket(self, lists: Sequence[PairList]) -> Bucket:
@@ -161,7 +173,9 @@ class CapturedBackend(Backend):
             self._buckets.remove(bucket)
         else:
             sizes = padded.Sizes(
-                _rounded(n_atoms, 32), _rounded(int(SPARE_PAIRS * n_pairs) + 1, 256), len(lists)
+                _rounded(n_atoms, 32),
+                _rounded(int(self._how.spare_pairs * n_pairs) + 1, 256),
+                len(lists),
             )
             bucket = Bucket(sizes, self.eager._device)
         self._buckets.insert(0, bucket)
@@ -173,14 +187,14 @@ class CapturedBackend(Backend):
         bucket: Bucket,
         graph: Callable[[], Tensor],
         structures: Sequence[Structure],
+        lists: Sequence[PairList],
         kinds: frozenset[Kind],
     ) -> str:
         """'' if the graph agrees with the model through metatomic; else how it doesn't."""
-        exact = [gate.representable(structure) for structure in structures]
-        bucket.load(exact, [find_pairs(each, self._net.cutoff, SKIN_A) for each in exact])
-        found = _numbers(graph(), exact, bucket.sizes, kinds)
+        bucket.load(structures, lists)
+        found = _numbers(graph(), structures, bucket.sizes, kinds)
         everything = Wanted(kinds, direct_energy="direct" in kinds, direct_virial="direct" in kinds)
-        expected = self.eager.evaluate_batch(exact, everything)
+        expected = self.eager.evaluate_batch(structures, everything)
         for ours, theirs in zip(found, expected, strict=True):
             for kind in [kind for kind in padded.ORDER if kind in kinds]:
                 if why := gate.disagreement(ours[kind], theirs[kind], str(self.dtype)):
@@ -191,7 +205,9 @@ class CapturedBackend(Backend):
         self.why_not = why
         self._buckets, self._lists = [], {}
         self.description = self.eager.description
-        log.warning("%s is not captured: %s; slower, but right", self.eager.description, why)
+        log.warning(
+            "%s is not %s: %s; slower, but right", self.eager.description, self._how.word, why
+        )
 
 
 def _only(

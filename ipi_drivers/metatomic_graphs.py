@@ -1,18 +1,51 @@
-"""Arrays of fixed sizes on a device, and CUDA graphs that read them.  Owns capture and replay."""
+"""Arrays of fixed sizes on a device, and CUDA graphs that read them.  Owns capture and replay.
+
+``metatomic_compiled`` is the same for a CPU.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from ncforce_ipi.backend import Kind, Structure
 
 from . import metatomic_padded as padded
-from .pairlist import PairList
+from .pairlist import PairList, find_pairs
 
 WARM_UP = 12  # calls in which TorchScript compiles its kernels
 Tensor = Any  # torch.Tensor
-Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+Capture = Callable[[Callable[[padded.Arrays], Tensor], padded.Arrays], Callable[[], Tensor]]
+
+
+@dataclass(frozen=True)
+class How:
+    """In which pieces a network is called.
+
+    Attributes
+    ----------
+    capture : from a function and the arrays that it reads to what does the same again, with what
+        is in the arrays then
+    word : for a network that is called so
+    option : of the driver that asks for it
+    skin_A : of lists of pairs
+    spare_pairs : room for the density to change
+    atoms_at_once : of structures in one call
+    limit_atoms : larger calls go through metatomic
+    """
+
+    capture: Capture
+    word: str = "captured"
+    option: str = "capture"
+    skin_A: float = 1.0  # a list of water at 300 K serves 24 steps of 0.5 fs; with 0.5 A it is 10
+    spare_pairs: float = 1.1
+    atoms_at_once: float = math.inf
+    limit_atoms: float = 8192  # beyond it the kernels themselves take the time
 
 
 class Bucket:
@@ -63,6 +96,18 @@ class Bucket:
         self._loaded = list(lists)
 
 
+def elsewhere(
+    structures: Sequence[Structure], cutoff: float
+) -> tuple[list[Structure], list[PairList]]:
+    """Other positions, and their pairs: what a graph is made at."""
+    random = np.random.default_rng(0)
+    moved = [
+        Structure(s.numbers, s.positions + 0.01 * random.normal(size=s.positions.shape), s.cell)
+        for s in structures
+    ]
+    return moved, [find_pairs(each, cutoff, 0.0) for each in moved]
+
+
 def cuda_capture(device: str, *, fused: bool = True) -> Capture:
     """Capture on a GPU: TorchScript's fused kernels, or where they can't be captured, none."""
     import torch
@@ -71,14 +116,17 @@ def cuda_capture(device: str, *, fused: bool = True) -> Capture:
         (each, torch.cuda.graph_pool_handle()) for each in ([True, False] if fused else [False])
     ]
 
-    def capture(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    def capture(
+        function: Callable[[padded.Arrays], Tensor], arrays: padded.Arrays
+    ) -> Callable[[], Tensor]:
+        bound = partial(function, arrays)
         with torch.cuda.device(device):
             while len(ways) > 1:
                 try:
-                    return _capture(function, *ways[0])
+                    return _capture(bound, *ways[0])
                 except RuntimeError:
                     del ways[0]  # with its memory
-            return _capture(function, *ways[0])
+            return _capture(bound, *ways[0])
 
     return capture
 

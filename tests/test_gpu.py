@@ -137,12 +137,12 @@ def test_the_captured_training_step_is_the_step_of_the_cpu(compiled, coupled):
 def test_captured_graphs_are_the_model(system, dtype, fused):
     from ncforce_ipi.drivers import metatomic
     from ncforce_ipi.drivers.metatomic_captured import CapturedBackend
-    from ncforce_ipi.drivers.metatomic_graphs import cuda_capture
+    from ncforce_ipi.drivers.metatomic_graphs import How, cuda_capture
 
     structure, path = start_of(system), model_path(SYSTEMS[system].model)
     exact = metatomic.load(str(path), device="cpu", dtype="float64")
     through = metatomic.load(str(path), device="cuda", dtype=dtype)
-    backend = CapturedBackend(through, cuda_capture("cuda", fused=fused))
+    backend = CapturedBackend(through, How(cuda_capture("cuda", fused=fused)))
     random = np.random.default_rng(0)
     for step in range(6):
         for kinds in ({"direct"}, {"conservative"}, {"conservative", "direct"}):
@@ -199,16 +199,19 @@ def test_what_can_not_be_captured_goes_through_metatomic(caplog):
     """Last in this file: a capture that fails must not spoil what comes after it, but might."""
     from ncforce_ipi.drivers import metatomic
     from ncforce_ipi.drivers.metatomic_captured import CapturedBackend
-    from ncforce_ipi.drivers.metatomic_graphs import cuda_capture
+    from ncforce_ipi.drivers.metatomic_graphs import How, cuda_capture
 
     through = metatomic.load("water", device="cuda")
     graphs = cuda_capture("cuda")
     counted = iter(range(100))
 
-    def waits(function):
-        return graphs(lambda: function() * float(function()[0] > next(counted)))  # a value, read
+    def waits(function, arrays):
+        def reads(inside):
+            return function(inside) * float(function(inside)[0] > next(counted))  # a value, read
 
-    backend = CapturedBackend(through, waits)
+        return graphs(reads, arrays)
+
+    backend = CapturedBackend(through, How(waits))
     structure = start_of("water")
     found = backend.evaluate(structure, BOTH)["direct"].forces
     assert "is not captured: " in caplog.text
