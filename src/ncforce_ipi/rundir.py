@@ -46,12 +46,13 @@ WRITTEN_BY_IPI = (RESTART_FILE, f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_ol
 RESUME_FILE = "resume.xml"
 JOB_FILE, JOB_LOGS = "job.sh", "slurm-*.out"  # the script that a scheduler runs, what it says
 EXIT_FILE = "EXIT"  # where it appears, i-PI stops and leaves a checkpoint
+REPLICA = "replica-"  # and a number: the directory of one of a set
 REPLICAS = "replicas"  # key in the record of a set of replicas: directory, seed ... of each
 
 
 def replica_names(n: int) -> list[str]:
     """Names of the directories of n replicas in that of their set: replica-0, or replica-00 ..."""
-    return [f"replica-{index:0{len(str(n - 1))}d}" for index in range(n)]
+    return [f"{REPLICA}{index:0{len(str(n - 1))}d}" for index in range(n)]
 
 
 def replica_directories(directory: Path) -> list[Path]:

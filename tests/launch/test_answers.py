@@ -101,7 +101,7 @@ class Clock:
     def __init__(self, path):
         self.now = 1000.0
         self.path = live_file(path)
-        self.driver = Driver(Process, Process(), heard=Heard(path, ours=True))
+        self.driver = Driver(Process, Process(), heard={0: Heard(path, ours=True)})
         self.watchdog = Watchdog(600.0, Patience(lambda: self.now))
 
     def beat(self, busy_since_s, longest_s):
@@ -172,18 +172,18 @@ def test_a_process_that_was_stopped(tmp_path):
 
 
 def test_the_budget_of_restarts_is_filled_up_by_progress():
-    driver = Driver(Process, Process())
+    driver = Driver(lambda _: Process(), Process())
     driver.child.code = -9
     step = 0
     for _ in range(5 * MAX_RESTARTS):
         step += REFILL_STEPS
         assert driver.worth_a_restart(step)
-        driver.again(step)
+        driver.again(step, [0])
         driver.child.code = -9
     for _ in range(MAX_RESTARTS - 1):
         step += REFILL_STEPS - 1
         assert driver.worth_a_restart(step)
-        driver.again(step)
+        driver.again(step, [0])
         driver.child.code = -9
     assert not driver.worth_a_restart(step + 1)
 
@@ -192,7 +192,8 @@ def test_the_budget_of_restarts_is_filled_up_by_progress():
     ("text", "error"),
     [
         ('{"end": "OutputError: x: y"}', "OutputError"),
-        ('{"end": "EXIT from the server"}', "EXIT from the server"),
+        ('{"end": "EXIT from the server"}', ""),
+        ('{"end": "slow: EXIT from the server, fast: EXIT from the server"}', ""),
         ("{", ""),
         ("[]", ""),
         (None, ""),
@@ -202,8 +203,8 @@ def test_the_kind_of_error_that_a_driver_reports(text, error, tmp_path):
     report = tmp_path / "report.json"
     if text is not None:
         report.write_text(text)
-    assert Driver(Process, Process(), heard=Heard(report)).error == error
-    assert Driver(Process, Process()).error == ""
+    assert Heard(report).error == error
+    assert Heard().error == ""
 
 
 def test_a_stall_is_counted_without_the_time_that_we_were_stopped():
@@ -212,13 +213,13 @@ def test_a_stall_is_counted_without_the_time_that_we_were_stopped():
 
     clock = [0.0]
     watch = Watch(Process(), [], Silence(), 100, 300.0, 10, Limits(stall_s=50.0), StopRequest())
-    watch.watchdog.patience.clock = lambda: clock[0]
+    watch.patience.clock = lambda: clock[0]
     watch.server.last_words = lambda: "it said nothing"
     for tick_s, ends in ((1.0, False), (3600.0, False), (1.0, True)):
         found = []
         for _ in range(1 if tick_s > 60 else 30):
             clock[0] += tick_s
-            watch.watchdog.look([])
+            watch.patience.tick()
             found.append(watch._stalled())
         assert any(found) == ends
     assert "no outer step after step 7 for 51 s" in next(filter(None, found)).reason

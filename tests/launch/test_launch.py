@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import sys
 import time
 from dataclasses import replace
@@ -19,14 +20,18 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.inputs.service import Service, is_name
 from ncforce_ipi.launch import addresses as sockets
-from ncforce_ipi.launch import claim, compare, continuation, resume, run, tails
+from ncforce_ipi.launch import claim, compare, continuation, resume, run, segments, tails
 from ncforce_ipi.launch import directory as files
 from ncforce_ipi.launch import record as records
-from ncforce_ipi.launch.display import facts
+from ncforce_ipi.launch.display import Shown, done_ps, facts
 from ncforce_ipi.launch.ending import Ending, Limits
-from ncforce_ipi.launch.job import Job, driver_command, driver_names, from_record, to_record
+from ncforce_ipi.launch.job import Job, from_record, to_record
 from ncforce_ipi.launch.processes import Child, ended
 from ncforce_ipi.launch.progress import Follower, RunningLine
+from ncforce_ipi.launch.segments import Lane
+from ncforce_ipi.launch.staff import Staff, driver_names
+from ncforce_ipi.launch.stops import StopRequest
+from ncforce_ipi.launch.supervise import Watch
 from ncforce_ipi.rundir import read_record
 
 HEADER = """# column   1     --> step : The current simulation time step.
@@ -34,6 +39,12 @@ HEADER = """# column   1     --> step : The current simulation time step.
 # column   3     --> conserved{electronvolt} : The value of the conserved energy quantity per bead.
 # column   4     --> temperature{kelvin} : The current temperature, as obtained from the MD.
 """
+
+
+def driver_command(job, sockets, index=0):
+    """Of the index-th driver of a run."""
+    staff = Staff(job)
+    return staff.command(staff.posts([0])[index], {0: job}, sockets)
 
 
 def child(tmp_path, code):
@@ -362,13 +373,34 @@ class TestProgress:
         path.write_text(HEADER + row(0) + row(1) + row(2))
         follower.update()
         follower.fresh_s, follower.last_s = 0.0, 4.0
-        words = facts(follower, Plan("mts", 8, 0.5, 10), n_atoms=10)
+        words = facts([Shown(follower, Plan("mts", 8, 0.5, 10), n_atoms=10)])
         assert words == {
             "speed": "4.0 inner steps/s, 0.173 ns/day",  # 86400 s / 2 s x 4 fs
             "temperature": "T 302 K",
             "drift": "drift +250.00 meV/atom/ps",
             "eta": "0:16 to go",
         }
+
+    def test_facts_of_replicas(self, tmp_path):
+        """Means and standard deviations among them; the last one decides about the time to go."""
+        shown = []
+        for k, (steps, seconds) in enumerate([(2, 4.0), (4, 4.0), (0, 0.0)]):
+            path = tmp_path / f"{k}.out"
+            path.write_text(HEADER + row(0) * (steps > 0))
+            follower = Follower(path)
+            follower.update()
+            path.write_text(HEADER + "".join(map(row, range(steps + 1))) * (steps > 0))
+            follower.update()
+            follower.fresh_s, follower.last_s = 0.0, seconds
+            shown.append(Shown(follower, Plan("mts", 8, 0.5, 10), n_atoms=10 * (k + 1)))
+        assert done_ps(shown) == "0.008-0.016"
+        assert facts(shown) == {
+            "speed": "2 x 6.0 inner steps/s, 0.518 ns/day",  # the third has done nothing yet
+            "temperature": "T 303 ± 1 K",
+            "drift": "drift +187.50 ± 88.39 meV/atom/ps",  # 250 and 125
+            "eta": "0:16 to go",
+        }
+        assert set(facts(shown[2:]).values()) == {""}
 
 
 class TestResume:
@@ -905,14 +937,17 @@ def test_rows_that_no_launcher_watched(tmp_path, last_K, caplog):
         assert now["state"] == "finished"
 
 
-def test_a_recovery_without_a_checkpoint_says_both(monkeypatch, tmp_path):
+def test_a_recovery_without_a_checkpoint_says_both(tmp_path):
     """Why i-PI was given up, and why it can't go on."""
     job = replace(TestJob.job, directory=tmp_path)
-    watch = SimpleNamespace(follower=SimpleNamespace(fresh_step=0, step=3), from_step=0)
-    ending = Ending("failed", "a thread of i-PI died", recoverable=True)
-    monkeypatch.setattr(run, "_segment", lambda *_: (watch, ending))
     write(tmp_path, {"simulation.out": HEADER + row(0) + row(3)})
-    record = {"steps_done": 0, "segments": []}
-    with pytest.raises(RunError, match=r"thread of i-PI died; .* has no complete checkpoint"):
-        run._run(job, record, "input.xml", lock=0)
-    assert (record["state"], "i-PI died;" in record["reason"]) == ("failed", True)
+    follower = Follower(tmp_path / "simulation.out")
+    follower.update()
+    ending = Ending("failed", "a thread of i-PI died", recoverable=True)
+    watch = Watch(
+        SimpleNamespace(code=1), [], follower, 100, 300.0, 2, Limits(), StopRequest(), ending=ending
+    )
+    lane = Lane(job, {"steps_done": 0, "segments": []}, "input.xml", locks=[])
+    segments._finish(lane, watch)
+    assert re.search(r"thread of i-PI died; .* has no complete checkpoint", lane.record["reason"])
+    assert (lane.record["state"], lane.outcome.ending.state) == ("failed", "failed")

@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from ncforce_ipi.analysis.runaway import kinetic_meV
-from ncforce_ipi.launch import supervise
+from ncforce_ipi.launch import crew, supervise
+from ncforce_ipi.launch.crew import Crew
 from ncforce_ipi.launch.drivers import MAX_RESTARTS, Driver
 from ncforce_ipi.launch.ending import Ending, Limits
+from ncforce_ipi.launch.hangs import Watchdog
 from ncforce_ipi.launch.processes import Child
 from ncforce_ipi.launch.progress import Row
 from ncforce_ipi.launch.stops import StopRequest
@@ -22,6 +24,8 @@ REFERENCE_K, N_ATOMS = 300.0, 10
 
 class Process:
     """A child as far as the watch looks at one."""
+
+    pid = 0  # no process has it
 
     def __init__(self, name, code=None, words="it said nothing"):
         self.name, self.code, self.words = name, code, words
@@ -65,10 +69,11 @@ class Bench:
         self.progress = Progress()
         self.server = Process("i-PI")
         drivers = [
-            Driver(lambda index=index: self.start(index), Process(f"driver-{index}"))
+            Driver(lambda _, index=index: self.start(index), Process(f"driver-{index}"))
             for index in range(n)
         ]
         self.watch = watch_of(self.server, drivers, self.progress)
+        self.crew = Crew(drivers, [self.watch], Watchdog(600.0))
 
     def start(self, index):
         self.started.append(index)
@@ -78,7 +83,12 @@ class Bench:
         """The index-th driver ends; how the run then ends, None if it goes on."""
         child = self.watch.drivers[index].child
         child.code, child.words = code, words
-        return self.watch._driver_lost()
+        return self.look()
+
+    def look(self):
+        """What is done about drivers, and how the run ends; None if it goes on."""
+        self.crew.look()
+        return self.watch._without_driver()
 
 
 def test_a_killed_driver_is_started_again_a_bounded_number_of_times():
@@ -111,7 +121,7 @@ def test_the_run_goes_on_with_the_drivers_that_are_left():
     bench = Bench(2)
     assert bench.ends(0, FAILED, "out of memory") is None
     assert bench.started == []
-    assert bench.watch._driver_lost() is None  # once lost is lost: one notice, no restart
+    assert bench.look() is None  # once lost is lost: one notice, no restart
     assert bench.watch.notices == ["driver-0 ended with 1 at step 0: out of memory"]
     assert bench.ends(1, FAILED, "no device").reason.endswith("no device")
 
@@ -233,32 +243,33 @@ def test_forces_that_are_not_finite_end_the_run_with_any_number_of_drivers(n):
 
 def test_a_driver_that_left_in_peace_waits_for_the_end_of_i_pi(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(supervise.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(crew.time, "monotonic", lambda: now[0])
     bench = Bench(1)
     bench.progress.step = 5
     assert bench.ends(0, LEFT) is None
     assert bench.started == []
-    now[0] += supervise.STOP_S + 1  # i-PI lives: somebody else had stopped the driver
-    assert bench.watch._driver_lost() is None
+    now[0] += crew.STOP_S + 1  # i-PI lives: somebody else had stopped the driver
+    assert bench.look() is None
     assert bench.started == [0]
 
 
 def test_drivers_that_do_not_stop_are_killed_and_waited_for_together(tmp_path, monkeypatch):
     """Four that ignore SIGTERM: two waits for all, not eight one after the other."""
-    monkeypatch.setattr(supervise, "DRIVER_STOP_S", 0.5)
+    monkeypatch.setattr(crew, "DRIVER_STOP_S", 0.5)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 
     def child(name, code):
         return Child(name, [sys.executable, "-c", code], tmp_path, tmp_path / f"{name}.log")
 
     server = child("i-PI", "pass")
-    drivers = [Driver(lambda: None, child(f"driver-{k}", code)) for k in range(4)]
+    drivers = [Driver(lambda _: None, child(f"driver-{k}", code)) for k in range(4)]
     watch = watch_of(server, drivers, Progress())
     watch.follower.path = tmp_path / "simulation.out"
     watch.follower.fresh_step, watch.follower.fresh_s, watch.follower.last_s = 0, 0.0, 0.0
     waits = []
-    wait = supervise._wait
-    monkeypatch.setattr(supervise, "_wait", lambda *args: waits.append(args[1]) or wait(*args))
-    supervise.wind_down(watch)
-    assert waits == [supervise.STOP_S, 0.5, 0.5]
+    wait = crew.wait
+    monkeypatch.setattr(crew, "wait", lambda *args: waits.append(args[1]) or wait(*args))
+    all_of_them = Crew(drivers, [watch], Watchdog(600.0))
+    supervise.wind_down(all_of_them, StopRequest(), Ending("finished"))
+    assert waits == [0.5, 0.5]
     assert all(driver.child.code is not None for driver in drivers)

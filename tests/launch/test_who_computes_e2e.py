@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import hangs, run, tails
+from ncforce_ipi.launch import hangs, segments, tails
 from ncforce_ipi.launch.processes import Child
 from tests.ipi_host import ANALYTIC, TIMEOUT_S, host, trajectory, two_free_ports
 
@@ -95,7 +95,7 @@ def children_of(monkeypatch):
         children.append(Child(*arguments, **options))
         return children[-1]
 
-    monkeypatch.setattr(run, "Child", start)
+    monkeypatch.setattr(segments, "Child", start)
     return children
 
 

@@ -18,6 +18,7 @@ from ncforce_ipi.launch.job import DEFAULT_M, Job, new_job
 
 log = logging.getLogger(__name__)
 
+DEFAULT_K = 300.0
 DEFAULTS: dict[str, Any] = {
     "system": None,
     "ensemble": "nve",
@@ -28,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "barostat_tau_fs": None,
     "beads": 1,
     "timestep_fs": 0.5,
-    "temperature_K": 300.0,
+    "temperature_K": DEFAULT_K,
     "seed": None,
     "model": None,
     "slow": None,
@@ -54,29 +55,56 @@ MODEL is a shipped model (water), a metatomic file, FAMILY:MODEL, the same in qu
 the family, or '[PATH/]ncforce driver FAMILY --model ...' of another environment."""
 
 
-def add_system(parser: argparse.ArgumentParser, several: str = "") -> None:
+def add_system(
+    parser: argparse.ArgumentParser, several: str = "", *, replicas: bool = False
+) -> None:
     """What is simulated; ``several`` words say what else may stand there.
 
     Every default is None here, so that ``--resume`` can tell what was given; ``DEFAULTS`` fill in.
+
+    Parameters
+    ----------
+    replicas : whether there may be several starts and temperatures
     """
     parser.add_argument(
         "system", nargs="*" if several else "?", metavar="SYSTEM|DIR" if several else "SYSTEM",
         help=f"shipped model and start structure: {NAMES}; {several}".rstrip("; "),
     )  # fmt: skip
     add = parser.add_argument_group("system").add_argument
-    add("--structure", metavar="FILE",
+    add("--structure", metavar="FILE", action="append" if replicas else "store",
         help="start structure instead of the shipped one: last frame of FILE, or FILE@INDEX, of "
-        "any format that ASE reads")  # fmt: skip
+        "any format that ASE reads" + "; given several times: a replica of each" * replicas,
+        )  # fmt: skip
     add("--velocities", metavar="FILE",
         help="start velocities of the same step: i-PI's velocities, or momenta as ASE writes them; "
         "default: those of the system if it has any (water), else random ones")  # fmt: skip
-    add("--temperature-K", dest="temperature_K", type=float, metavar="X",
-        help="of the start velocities and of the ensemble, default 300 K")  # fmt: skip
+    add("--temperature-K", dest="temperature_K", type=temperatures if replicas else float,
+        metavar="X[,X]" if replicas else "X",
+        help="of the start velocities and of the ensemble, default 300 K"
+        + "; several: a replica at each" * replicas)  # fmt: skip
     add("--timestep-fs", type=float, metavar="X", help="inner time step, default 0.5 fs")
     add("--seed", type=int, metavar="N",
         help="of random start velocities and of the thermostat, default 1")  # fmt: skip
     _add_models(parser)
     _add_ensemble(parser)
+
+
+class Temperatures(tuple[float, ...]):
+    """Numbers with commas between them."""
+
+    def __str__(self) -> str:
+        """As they are written on the command line."""
+        return ",".join(f"{number:g}" for number in self)
+
+
+def temperatures(text: str) -> Temperatures:
+    """Read them."""
+    try:
+        return Temperatures(float(word) for word in text.split(","))
+    except ValueError as err:
+        raise argparse.ArgumentTypeError(
+            f"expected temperatures with commas between them, got {text!r}"
+        ) from err
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:

@@ -6,14 +6,17 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.launch import replicas as sets
 from ncforce_ipi.launch import run as runs
 from ncforce_ipi.launch.estimate import ns_per_day, of_what_is_left
 from ncforce_ipi.launch.job import Job
 from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of
+from ncforce_ipi.rundir import replica_directories
 
 EXAMPLES = (
     (
@@ -24,6 +27,11 @@ EXAMPLES = (
         "a foundation model slow, a small one fast",
         "run --slow sevennet:7net-0 --fast my.pt --structure start.xyz --ensemble svr "
         "--time-ps 10 --out prod",
+    ),
+    (
+        "eight independent runs, and one at each of three temperatures",
+        "run water --replicas 8 --time-ps 10 --out eight\n"
+        "    ncforce run water --temperature-K 280,300,320 --ensemble svr --out three",
     ),
     (
         "for an hour of wall time at most, to go on later with run --resume",
@@ -46,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="continue the run in DIR; --time-ps may be longer")
     add("--force", action="store_true",
         help="move an earlier run in DIR to previous-N there and begin anew")  # fmt: skip
-    jobs.add_system(parser)
+    add("--replicas", type=int, metavar="N",
+        help="N independent runs side by side, with seeds --seed, --seed + 1 ...: each an ordinary "
+        "run in DIR/replica-K; of several temperatures or structures N of each")  # fmt: skip
+    jobs.add_system(parser, replicas=True)
     jobs.add_outputs(parser)
     jobs.add_driver(parser)
     add("--port", type=int, metavar="N",
@@ -61,17 +72,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Start or continue; 0 only if the last step was done."""
+    """Start or continue; 0 only if the last step was done, of every replica if there are any."""
     limit = None if args.time_limit is None else TimeLimit(seconds_of(args.time_limit))
     outcome = _resume(args, limit) if args.resume else _start(args, limit)
+    if isinstance(outcome, sets.Outcomes):
+        return _end_of_replicas(outcome, limit)
     ending, record = outcome.ending, outcome.record
     if ending.on_request:
         left = of_what_is_left(record, outcome.job.recipe.plan, limit) if limit else ""
-        sys.stderr.write(
-            f"ncforce run: {ending.reason} after step {record['steps_done']} of "
-            f"{record['plan']['n_outer']}{f' ({left})' * bool(left)}; go on with: ncforce run "
-            f"--resume --out {shlex.quote(str(args.out))}\n"
-        )
+        _say_stopped(args.out, ending.reason, _steps(record), left)
         return ending.exit_code
     if ending.state != "finished":
         raise RunError(ending.reason)
@@ -79,30 +88,85 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _start(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome:
-    return runs.start(job_of(args), args.force, limit)
+def _start(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome | sets.Outcomes:
+    starts, heats_K = args.structure or [None], args.temperature_K or [jobs.DEFAULT_K]
+    several, job = _are_several(args), job_of(args)
+    if not several:
+        return runs.start(job, args.force, limit)
+    kinds = sets.combine(starts, heats_K, 1 if args.replicas is None else args.replicas)
+
+    def make(structure: str | None, temperature_K: float, seed: int) -> Job:
+        args.structure, args.temperature_K, args.seed = structure, temperature_K, seed
+        return _job(args)
+
+    return sets.start(sets.replicas_of(make, kinds, args.seed), args.force, limit)
+
+
+def _are_several(args: argparse.Namespace) -> bool:
+    """Whether replicas are asked for."""
+    lists = (args.structure, args.temperature_K)
+    return args.replicas is not None or any(len(several or ()) > 1 for several in lists)
 
 
 def job_of(args: argparse.Namespace) -> Job:
-    """The job of a new run; fills in defaults."""
+    """The job of a new run, or of the first of several replicas; fills in defaults."""
+    if _are_several(args) and args.seed is None:
+        args.seed = 1  # of velocities of its own
+    args.structure = args.structure and args.structure[0]
+    args.temperature_K = args.temperature_K and args.temperature_K[0]
     jobs.fill(args)
     args.forces = args.forces or "mts"
     args.time_ps = 1.0 if args.time_ps is None else args.time_ps
+    return _job(args)
+
+
+def _job(args: argparse.Namespace) -> Job:
     return jobs.job(args, jobs.plan(args), args.out)
 
 
-def _resume(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome:
+def _resume(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome | sets.Outcomes:
     check_resume(args)
+    if replica_directories(args.out):
+        return sets.go_on(args.out, args.time_ps, limit)
     return runs.go_on(args.out, args.time_ps, limit)
 
 
 def check_resume(args: argparse.Namespace) -> None:
     """Refuse options of a start where a run goes on."""
-    fixed = [*jobs.given(args), *(name for name in ("forces", "mts") if getattr(args, name))]
-    fixed = [name for name in fixed if name != "system"]
+    own = [name for name in ("forces", "mts", "replicas") if getattr(args, name) is not None]
+    fixed = [name for name in (*jobs.given(args), *own) if name != "system"]
     if args.force or fixed:
         names = ", ".join("--" + name.replace("_", "-") for name in (fixed or ["force"]))
         raise InputError(f"--resume continues the run as it was begun; leave out {names}")
+
+
+def _end_of_replicas(outcomes: sets.Outcomes, limit: TimeLimit | None) -> int:
+    """Say how they ended; the exit code."""
+    records = [record for record in outcomes.records.values() if record]
+    stopped = outcomes.stopped
+    if outcomes.failed:
+        raise RunError(outcomes.complaint())
+    if stopped:
+        furthest = sorted(records, key=lambda record: record["steps_done"])
+        ends = dict.fromkeys(f"{record['steps_done']}" for record in (furthest[0], furthest[-1]))
+        done = f"step {' to '.join(ends)} of {furthest[-1]['plan']['n_outer']}"
+        plan = outcomes.common.recipe.plan
+        left = of_what_is_left(furthest[0], plan, limit) if limit else ""
+        _say_stopped(outcomes.directory, stopped.reason, done, left)
+        return stopped.exit_code
+    sys.stdout.write(_summary_of_replicas(outcomes) + "\n")
+    return 0
+
+
+def _steps(record: dict[str, Any]) -> str:
+    return f"step {record['steps_done']} of {record['plan']['n_outer']}"
+
+
+def _say_stopped(directory: Path, reason: str, after: str, left: str) -> None:
+    sys.stderr.write(
+        f"ncforce run: {reason} after {after}{f' ({left})' * bool(left)}; go on with: ncforce run "
+        f"--resume --out {shlex.quote(str(directory))}\n"
+    )
 
 
 def _summary(directory: Path, outcome: runs.Outcome) -> str:
@@ -114,4 +178,18 @@ def _summary(directory: Path, outcome: runs.Outcome) -> str:
     return (
         f"{directory}: {plan.n_outer} outer steps of {plan.outer_step_fs:g} fs = "
         f"{plan.time_ps:g} ps done{pace}; next: ncforce analyze {directory}"
+    )
+
+
+def _summary_of_replicas(outcomes: sets.Outcomes) -> str:
+    plan, records = outcomes.common.recipe.plan, outcomes.records.values()
+    speeds = [record["timings"]["ms_per_inner_step"] for record in records]
+    rate, pace = sum(1.0 / speed for speed in speeds if speed), ""
+    if rate:  # of all that ran side by side
+        ns = ns_per_day(1e-3 * plan.mts / rate, plan.outer_step_fs)
+        pace = f", {1.0 / rate:.1f} ms per inner step of a replica, {ns:.3g} ns/day together"
+    return (
+        f"{outcomes.directory}: {len(speeds)} replicas of {plan.n_outer} outer steps of "
+        f"{plan.outer_step_fs:g} fs = {plan.time_ps:g} ps each done{pace}; next: "
+        f"ncforce analyze {outcomes.directory}"
     )

@@ -55,7 +55,7 @@ def driver_words(
     plan: Plan,
     ensemble: Ensemble,
     role: str,
-    addresses: Sequence[str],
+    where: Sequence[str],
     *,
     program: Sequence[str] = ("ncforce",),
     device: str | None = None,
@@ -64,12 +64,12 @@ def driver_words(
 
     Parameters
     ----------
-    addresses : options that say where i-PI listens
+    where : options that say where i-PI listens, and of which atoms: `one_server`
     program : that has our verbs
     device : of this driver; None for the model's own choice
     """
     words = [*program, "driver", service.family, "--model", service.model]
-    words += _role(role, addresses)
+    words += ["--role", role, *where]
     if role == "both":
         words += ["--mts", str(plan.mts)]
     words += [f"--{name}" for name in needs(plan, ensemble)]
@@ -86,9 +86,9 @@ def needs(plan: Plan, ensemble: Ensemble) -> list[str]:
     return found + ["direct-virial"] * (ensemble.has_pressure and "fast" in plan.components)
 
 
-def slow_driver_words(service: Service, addresses: Sequence[str]) -> list[str]:
+def slow_driver_words(service: Service, where: Sequence[str]) -> list[str]:
     """The words that start the other driver for the slow forces."""
-    return [*service.slow_driver, *_role("slow", addresses)]
+    return [*service.slow_driver, "--role", "slow", *where]
 
 
 def by_hand(
@@ -98,20 +98,23 @@ def by_hand(
 
     Unix sockets are in that directory: those of no other run are.
     """
-    addresses = transport.options(plan.components) or ["--socket-dir", "."]
+    where = one_server(transport.options(plan.components) or ["--socket-dir", "."])
     other = service.slow_driver
-    slow = slow_driver_words(service, addresses)
+    slow = slow_driver_words(service, where)
 
     def own(role: str) -> list[str]:
         device = service.devices[0] if len(service.devices) == 1 else None
         program = (service.program or "ncforce",)
-        return driver_words(
-            service, plan, ensemble, role, addresses, program=program, device=device
-        )
+        return driver_words(service, plan, ensemble, role, where, program=program, device=device)
 
     if not other or plan.forces == "fast":
         return [own("both" if plan.forces == "mts" else plan.forces)]
     return [own("fast"), slow] if plan.forces == "mts" else [slow]
+
+
+def one_server(addresses: Sequence[str]) -> list[str]:
+    """Options of a driver that serves the i-PI of the directory where it is started."""
+    return ["--structure", STRUCTURE_FILE, *addresses]
 
 
 def several_servers(
@@ -133,8 +136,3 @@ def several_servers(
     """
     lists = {"--socket-dir": sockets, "--structure": structures, "--report": reports}
     return [word for option, values in lists.items() for word in (option, *values)]
-
-
-def _role(role: str, addresses: Sequence[str]) -> list[str]:
-    """What is the same in all families."""
-    return ["--role", role, "--structure", STRUCTURE_FILE, *addresses]

@@ -70,6 +70,17 @@ class Heard:
             return {}
         return found if isinstance(found, dict) else {}
 
+    @property
+    def end(self) -> str:
+        """How it ended by its own report; empty if there is none."""
+        return str(self.last_words().get("end", ""))
+
+    @property
+    def error(self) -> str:
+        """Kind of the error with which it ended; empty if that was none."""
+        kind = self.end.partition(":")[0]
+        return kind if kind.endswith("Error") else ""
+
     def starts_again(self) -> None:
         """Keep what a process that ended has answered; the next one begins at 0."""
         self.before = self.beat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from os.path import lexists
@@ -33,6 +34,7 @@ from ncforce_ipi.rundir import (
     VELOCITIES_FILE,
     WRITTEN_BY_IPI,
     read_record,
+    replica_directories,
 )
 
 NAMES = (
@@ -91,7 +93,7 @@ def is_free(directory: Path) -> bool:
     if not is_run(directory):
         return False
     read_record(directory)
-    return not resume.has_begun(directory)
+    return not any(map(resume.has_begun, (directory, *replicas_in(directory))))
 
 
 def was_cleared(directory: Path) -> bool:
@@ -100,9 +102,18 @@ def was_cleared(directory: Path) -> bool:
 
 
 def run_files(directory: Path) -> list[Path]:
-    """What a run and its analysis write, and nothing else; the record is the last."""
+    """What a run and its analysis write, and nothing else; the record is the last.
+
+    Of a set of replicas whole directories, with what somebody may have put there.
+    """
     found = [path for pattern in PATTERNS for path in directory.glob(pattern)]
+    found += replicas_in(directory)
     return [*(directory / name for name in NAMES), *found, directory / RECORD_FILE]
+
+
+def replicas_in(directory: Path) -> list[Path]:
+    """The directories of replicas that are there."""
+    return [path for path in replica_directories(directory) if path.is_dir()]
 
 
 def clear(directory: Path) -> None:
@@ -150,6 +161,8 @@ def held_analysis(directory: Path) -> Iterator[None]:
 
 def _undo(directory: Path, aside: Path | None) -> None:
     """Remove what this start wrote (all that was there before is aside), and put that back."""
+    for path in replicas_in(directory):
+        shutil.rmtree(path)
     for path in run_files(directory):
         if path.is_dir():
             path.rmdir()

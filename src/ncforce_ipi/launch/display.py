@@ -1,11 +1,17 @@
-"""The live line of a run on stderr: a bar in a terminal, plain lines elsewhere."""
+"""The live line of a run on stderr: a bar in a terminal, plain lines elsewhere.
+
+Replicas have one line together.
+"""
 
 from __future__ import annotations
 
+import math
+import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from ncforce_ipi.inputs.plan import Plan
@@ -14,66 +20,116 @@ from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.launch.timelimit import TimeLimit
 
 PLAIN_INTERVAL_S, PLAIN_PART, PLAIN_LONGEST_S = 10.0, 0.05, 600.0  # a job of days has few lines
+FACTS = ("speed", "temperature", "drift", "eta")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A run on the line: what it has done, of what, for how many atoms."""
+
+    follower: Follower
+    plan: Plan
+    n_atoms: int
+
+    @property
+    def rate(self) -> float:
+        """Outer steps in a second; NaN before the second one."""
+        follower = self.follower
+        seconds = follower.last_s - follower.fresh_s
+        done = follower.step - (follower.fresh_step or 0)
+        return done / seconds if seconds > 0 and done > 0 else math.nan
+
+    @property
+    def drift(self) -> float:
+        """Of the conserved quantity so far, meV/atom/ps."""
+        return 1e3 * self.follower.line.slope / self.n_atoms
+
+    @property
+    def left_s(self) -> float:
+        """Time to go, seconds."""
+        return (self.plan.n_outer - self.follower.step) / self.rate
 
 
 class Display(Protocol):
-    """Shows how far a run is."""
+    """Shows how far runs are."""
 
-    def show(self, follower: Follower) -> None:
+    def show(self) -> None:
         """Called a few times a second."""
 
 
 @contextmanager
-def display(
-    plan: Plan, n_atoms: int, name: str, limit: TimeLimit | None = None
-) -> Iterator[Display]:
+def display(runs: Sequence[Shown], name: str, limit: TimeLimit | None = None) -> Iterator[Display]:
     """A bar if stderr is a terminal, else lines, after ten seconds and then less and less often."""
     if sys.stderr is not None and sys.stderr.isatty():
-        with _bar(plan, n_atoms, name, limit) as bar:
+        with _bar(runs, name, limit) as bar:
             yield bar
     else:
-        yield _Plain(plan, n_atoms, name, limit)
+        yield _Plain(runs, name, limit)
 
 
-def facts(
-    follower: Follower, plan: Plan, n_atoms: int, limit: TimeLimit | None = None
-) -> dict[str, str]:
-    """What both displays say, as text: speed, temperature, drift so far, time and jobs to go."""
-    if follower.last is None:
-        return dict.fromkeys(("speed", "temperature", "drift", "eta"), "")
-    seconds = follower.last_s - follower.fresh_s
-    done = follower.step - (follower.fresh_step or 0)
-    drift = 1e3 * follower.line.slope / n_atoms
+def done_ps(runs: Sequence[Shown]) -> str:
+    """Physical time that is done, ps: a range where replicas aren't equally far."""
+    times = [run.follower.last.time_ps for run in runs if run.follower.last]
+    ends = (f"{min(times):.3f}", f"{max(times):.3f}")
+    return "-".join(dict.fromkeys(ends))
+
+
+def facts(runs: Sequence[Shown], limit: TimeLimit | None = None) -> dict[str, str]:
+    """What both displays say, as text: speed, temperature, drift so far, time and jobs to go.
+
+    Of replicas: the mean speed of each and ns/day of all together, means with the standard
+    deviation among them, and the time that the last one takes.
+    """
+    begun = [run for run in runs if run.follower.last is not None]
+    if not begun:
+        return dict.fromkeys(FACTS, "")
+    moving = [run for run in begun if run.rate == run.rate]
+    rates = [run.rate * run.plan.mts for run in moving]
+    temperatures = [run.follower.last.temperature_K for run in begun if run.follower.last]
+    drifts = [run.drift for run in begun if run.drift == run.drift]
+    each = f"{len(rates)} x " if len(runs) > 1 else ""
     speed = eta = ""
-    if seconds > 0 and done > 0:
-        pace = ns_per_day(seconds / done, plan.outer_step_fs)
-        speed = f"{done / seconds * plan.mts:.1f} inner steps/s, {pace:.3g} ns/day"
-        to_go_s = (plan.n_outer - follower.step) * seconds / done
-        eta = f"{clock(to_go_s)} to go" + (jobs_text(follower, to_go_s, limit) if limit else "")
+    if moving:
+        pace = sum(ns_per_day(1.0 / run.rate, run.plan.outer_step_fs) for run in moving)
+        speed = f"{each}{statistics.fmean(rates):.1f} inner steps/s, {pace:.3g} ns/day"
+        last = max(moving, key=lambda run: run.left_s)
+        jobs = jobs_text(last.follower, last.left_s, limit) if limit else ""
+        eta = f"{clock(last.left_s)} to go{jobs}"
     return {
         "speed": speed,
-        "temperature": f"T {follower.last.temperature_K:.0f} K",
-        "drift": f"drift {drift:+.2f} meV/atom/ps" if drift == drift else "",
+        "temperature": f"T {_spread(temperatures, '.0f')} K",
+        "drift": f"drift {_spread(drifts, '+.2f')} meV/atom/ps" if drifts else "",
         "eta": eta,
     }
 
 
+def _spread(values: Sequence[float], digits: str) -> str:
+    """The mean, and the standard deviation where there are several."""
+    mean = statistics.fmean(values)
+    if len(values) < 2 or not math.isfinite(mean):
+        return f"{mean:{digits}}"
+    return f"{mean:{digits}} ± {statistics.stdev(values):{digits.strip('+')}}"
+
+
 class _Plain:
-    def __init__(self, plan: Plan, n_atoms: int, name: str, limit: TimeLimit | None) -> None:
-        self._plan, self._n_atoms, self._name, self._limit = plan, n_atoms, name, limit
+    def __init__(self, runs: Sequence[Shown], name: str, limit: TimeLimit | None) -> None:
+        self._runs, self._name, self._limit = runs, name, limit
         self._begun_s = time.monotonic()
         self._next_s = self._begun_s + PLAIN_INTERVAL_S
 
-    def show(self, follower: Follower) -> None:
+    def show(self) -> None:
         now_s = time.monotonic()
-        if now_s < self._next_s or follower.last is None:
+        if now_s < self._next_s or not any(run.follower.last for run in self._runs):
             return
         interval_s = max(PLAIN_INTERVAL_S, PLAIN_PART * (now_s - self._begun_s))
         self._next_s = now_s + min(interval_s, PLAIN_LONGEST_S)
-        found = facts(follower, self._plan, self._n_atoms, self._limit)
-        words = [word for word in found.values() if word]
-        done = f"{follower.last.time_ps:.3f} of {self._plan.time_ps:g} ps"
+        words = [word for word in facts(self._runs, self._limit).values() if word]
+        done = f"{done_ps(self._runs)} of {_longest_ps(self._runs):g} ps"
         _say(f"{self._name}: {', '.join([done, *words])}\n")
+
+
+def _longest_ps(runs: Sequence[Shown]) -> float:
+    return max(run.plan.time_ps for run in runs)
 
 
 def _say(line: str) -> None:
@@ -84,34 +140,32 @@ def _say(line: str) -> None:
 
 
 class _Bar:
-    def __init__(self, plan: Plan, n_atoms: int, name: str, limit: TimeLimit | None) -> None:
+    def __init__(self, runs: Sequence[Shown], name: str, limit: TimeLimit | None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._plan, self._n_atoms, self._limit = plan, n_atoms, limit
+        self._runs, self._limit = runs, limit
         self.progress = Progress(
             TextColumn("{task.description}", markup=False),  # a name may hold [ and ]
             BarColumn(),
-            TextColumn("{task.fields[time]}"),
-            TextColumn("{task.fields[speed]}"),
-            TextColumn("{task.fields[temperature]}"),
-            TextColumn("{task.fields[drift]}"),
-            TextColumn("{task.fields[eta]}"),
+            *(TextColumn(f"{{task.fields[{name}]}}") for name in ("time", *FACTS)),
             console=Console(stderr=True),
         )
-        nothing = dict.fromkeys(("time", "speed", "temperature", "drift", "eta"), "")
-        self._task = self.progress.add_task(name, total=plan.n_outer, **nothing)  # type: ignore[arg-type]
+        total = sum(run.plan.n_outer for run in runs)
+        nothing = dict.fromkeys(("time", *FACTS), "")
+        self._task = self.progress.add_task(name, total=total, **nothing)  # type: ignore[arg-type]
 
-    def show(self, follower: Follower) -> None:
-        if follower.last is None:
+    def show(self) -> None:
+        if not any(run.follower.last for run in self._runs):
             return
-        words = facts(follower, self._plan, self._n_atoms, self._limit)
-        words["time"] = f"{follower.last.time_ps:.3f}/{self._plan.time_ps:g} ps"
-        self.progress.update(self._task, completed=follower.step, **words)  # type: ignore[arg-type]
+        words = facts(self._runs, self._limit)
+        words["time"] = f"{done_ps(self._runs)}/{_longest_ps(self._runs):g} ps"
+        done = sum(run.follower.step for run in self._runs)
+        self.progress.update(self._task, completed=done, **words)  # type: ignore[arg-type]
 
 
 @contextmanager
-def _bar(plan: Plan, n_atoms: int, name: str, limit: TimeLimit | None) -> Iterator[Display]:
-    bar = _Bar(plan, n_atoms, name, limit)
+def _bar(runs: Sequence[Shown], name: str, limit: TimeLimit | None) -> Iterator[Display]:
+    bar = _Bar(runs, name, limit)
     with bar.progress:
         yield bar

@@ -1,12 +1,13 @@
-"""A driver of a run: the process that it is now, and when it is worth another."""
+"""A driver of one run or of several: the process that it is now, and when it is worth another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ncforce_ipi.errors import ContractError, InputError, OutputError
 from ncforce_ipi.launch.answers import Heard
+from ncforce_ipi.launch.ending import NOT_FINITE
 from ncforce_ipi.launch.processes import Child
 
 MAX_RESTARTS = 5
@@ -21,48 +22,53 @@ class Driver:
 
     Attributes
     ----------
+    start : starts it for the i-PIs at these places
     serves : the roles that it serves; drivers that serve the same stand in for each other
-    started_at : step at which it last was started
+    started_at : step at which it last was started, the mean of all runs that it serves
     restarts : how often it was started again
     left_s : our clock when it was first seen to have left of its own accord, seconds
     lost : it ended and isn't started again
-    heard : what it says of itself: answers, whether it computes, how it ended
+    final : nor would any other do better
+    heard : what it says of itself to the run at each place: answers, whether it computes, its end
     hung : how it hung, if it was ended for that
+    ended, said : how its last process ended, and with which words
     """
 
-    start: Callable[[], Child]
+    start: Callable[[Iterable[int]], Child]
     child: Child
     serves: str = "all"
-    started_at: int = 0
+    started_at: float = 0.0
     restarts: int = 0
     left_s: float | None = None
     lost: bool = False
-    heard: Heard = field(default_factory=Heard)
+    final: bool = False
+    heard: dict[int, Heard] = field(default_factory=lambda: {0: Heard()})
     hung: str = ""
+    ended: str = ""
+    said: str = ""
 
-    @property
-    def error(self) -> str:
-        """Kind of the error with which it ended by its own report; empty if there is none."""
-        return str(self.heard.last_words().get("end", "")).partition(":")[0]
-
-    def how_it_ended(self) -> str:
-        """For a message."""
+    def has_ended(self, places: Iterable[int]) -> None:
+        """Note how; its report to any of these tells whether another would end so again."""
         how = f", which had hung ({self.hung})" if self.hung else ""
-        return f"{self.child.how_it_ended()}{how}"
+        self.ended = f"{self.child.how_it_ended()}{how}"
+        self.said = self.child.last_words()
+        errors = {self.heard[place].error for place in places}
+        self.final = NOT_FINITE in self.said or not errors.isdisjoint(FINAL)
 
-    def again(self, step: int) -> None:
-        """Start it anew at this step."""
-        self.heard.starts_again()
+    def again(self, step: float, places: Iterable[int]) -> None:
+        """Start it anew at this step for the i-PIs at these places."""
+        for place in places:
+            self.heard[place].starts_again()
         self.hung = ""
-        self.child = self.start()
+        self.child = self.start(places)
         self.started_at = step
         self.restarts += 1
         self.left_s = None
 
-    def worth_a_restart(self, step: int) -> bool:
+    def worth_a_restart(self, step: float) -> bool:
         """A driver that a signal ended may do better; one that gave up at once would again."""
         killed = self.child.code is not None and self.child.code < 0
         steps = step - self.started_at
         if steps >= REFILL_STEPS:
             self.restarts = 0
-        return (killed or steps > 0) and self.restarts < MAX_RESTARTS
+        return not self.final and (killed or steps > 0) and self.restarts < MAX_RESTARTS

@@ -69,8 +69,8 @@ class Watchdog:
         return found
 
     def _bound_s(self, driver: Driver, what: str) -> float:
-        beat = driver.heard.beat
-        longest_s = beat.longest_s if beat else 0.0
+        beats = [heard.beat for heard in driver.heard.values()]
+        longest_s = max((beat.longest_s for beat in beats if beat), default=0.0)
         if what == COMPUTES and not longest_s:
             return math.inf
         return min(max(HANG_S, TIMES_LONGEST * longest_s), max(HANG_S, self.stall_s / 2))
@@ -82,8 +82,9 @@ def _state(driver: Driver) -> State | None:
         return None
     if is_stopped(driver.child.pid):
         return STOPPED, 0.0
-    now = driver.heard.now
-    return (COMPUTES, now.busy_since_s) if now and now.busy_since_s else None
+    beats = [heard.now for heard in driver.heard.values()]
+    since_s = max((beat.busy_since_s for beat in beats if beat), default=0.0)
+    return (COMPUTES, since_s) if since_s else None
 
 
 def is_stopped(pid: int) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.rundir import find_record
+from ncforce_ipi.rundir import EXIT_FILE, REPLICA, REPLICAS, find_record
 
 LAUNCHER = "launcher"
 HOST = "host"
@@ -25,12 +25,15 @@ def of_this_launcher() -> dict[str, Any]:
 def said_of(directory: Path) -> str:
     """Why nothing can be done in a directory that is held, and what can be done about that."""
     try:
-        processes = (find_record(directory) or {}).get("processes") or {}
+        record = find_record(directory) or {}
     except InputError:
-        processes = {}
+        record = {}
+    processes = record.get("processes") or {}
     if not processes:
         return f"another command is at work in {directory}; wait for its end"
-    stop = f"touch {shlex.quote(str(directory / 'EXIT'))}"
+    stop = f"touch {shlex.quote(str(directory / EXIT_FILE))}"
+    if REPLICAS in record:
+        stop = f"touch {shlex.quote(str(directory))}/{REPLICA}*/{EXIT_FILE}"
     if launcher_is_gone(processes):
         return (
             f"the launcher of the run in {directory} was killed, but {_named(processes)} may go "

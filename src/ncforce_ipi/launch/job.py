@@ -1,4 +1,4 @@
-"""What one run is asked to do, and the command lines of the two programs that do it."""
+"""What one run is asked to do, and the command line of i-PI that does it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.inputs.commands import Transport, driver_words, slow_driver_words
+from ncforce_ipi.inputs.commands import Transport
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
@@ -23,13 +23,11 @@ from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.launch.ending import Limits
 from ncforce_ipi.launch.interpreter import python_module
-from ncforce_ipi.rundir import INPUT_FILE, LOGS
+from ncforce_ipi.rundir import INPUT_FILE
 
 log = logging.getLogger(__name__)
 
-WAIT_FOR_SERVER_S = 120
 DEFAULT_M = 8
-SLOW_DRIVER = "slow-driver"
 PROGRAM = python_module("ncforce_ipi")
 IPI_CONTINUED = python_module("ncforce_ipi.launch.continuation")
 
@@ -158,58 +156,6 @@ def ipi_command(input_file: str, sockets: Path) -> list[str]:
     return [*IPI_CONTINUED, f"{sockets}/", input_file]
 
 
-def driver_names(job: Job) -> list[str]:
-    """Names of the drivers in messages and of their files: driver, or driver-1, driver-2 ...
-
-    The other driver for the slow forces, if there is one and they are needed, is the last.
-    """
-    n, forces, other = job.service.n_drivers, job.recipe.plan.forces, job.service.slow_driver
-    names = ["driver"] if n == 1 else [f"driver-{index + 1}" for index in range(n)]
-    if not other or forces == "fast":
-        return names
-    return [*names, SLOW_DRIVER] if forces == "mts" else [SLOW_DRIVER]
-
-
-def serves(job: Job, index: int) -> str:
-    """Role of the index-th driver: slow, fast or both."""
-    forces = job.recipe.plan.forces
-    if forces != "mts":
-        return forces
-    if driver_names(job)[index] == SLOW_DRIVER:
-        return "slow"
-    return "fast" if job.service.slow_driver else "both"
-
-
-def report_file(name: str) -> str:
-    """Where the driver of this name writes its report, in the directory of the run."""
-    return f"{LOGS}/{name}-report.json"
-
-
-def driver_command(job: Job, sockets: Path, index: int = 0) -> list[str]:
-    """The index-th driver, for its components of the plan."""
-    plan, service, name = job.recipe.plan, job.service, driver_names(job)[index]
-    transport = job.recipe.transport
-    addresses = transport.options(plan.components) or ["--socket-dir", str(sockets)]
-    addresses += ["--report", report_file(name), "--wait-s", str(WAIT_FOR_SERVER_S)]
-    if name == SLOW_DRIVER:
-        return slow_driver_words(service, addresses)
-    devices = service.devices
-    return driver_words(
-        service,
-        plan,
-        job.recipe.ensemble,
-        serves(job, index),
-        addresses,
-        program=[service.program] if service.program else PROGRAM,
-        device=devices[index % len(devices)] if devices else None,
-    )
-
-
-def is_ours(command: Sequence[str]) -> bool:
-    """Whether a driver's command starts a program of this installation."""
-    return command[0] in (PROGRAM[0], str(Path(sysconfig.get_path("scripts")) / "ncforce"))
-
-
 def to_record(job: Job) -> dict[str, Any]:
     """The part of ``run.json`` from which ``from_record`` makes the job again."""
     plan, recipe, service = job.recipe.plan, job.recipe, job.service
@@ -260,9 +206,10 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         ) from err
 
 
-def _from_record(directory: Path, record: Mapping[str, Any]) -> Job:
-    plan, driver = record["plan"], record["driver"]
-    service = Service(
+def service_of_record(record: Mapping[str, Any]) -> Service:
+    """The drivers of an earlier run, or of a set of replicas."""
+    driver = record["driver"]
+    return Service(
         driver["model"],
         driver["family"],
         driver["device"],
@@ -272,6 +219,11 @@ def _from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         driver.get("program"),
         tuple(driver.get("slow_driver", ())),
     )
+
+
+def _from_record(directory: Path, record: Mapping[str, Any]) -> Job:
+    plan, driver = record["plan"], record["driver"]
+    service = service_of_record(record)
     recipe = Recipe(
         Plan(plan["forces"], plan["mts"], plan["inner_step_fs"], plan["n_outer"]),
         Ensemble(**record["ensemble"]),

@@ -13,8 +13,9 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.service import Service, is_name
 from ncforce_ipi.inputs.structure import structure_path
 from ncforce_ipi.launch.directory import write_atomically
-from ncforce_ipi.launch.job import Job, driver_names, report_file, to_record
+from ncforce_ipi.launch.job import Job, to_record
 from ncforce_ipi.launch.progress import Follower
+from ncforce_ipi.launch.staff import driver_names, report_file
 from ncforce_ipi.models import SHIPPED, model_path
 from ncforce_ipi.models.modelfile import named_model
 from ncforce_ipi.provenance import command_line, sha256, software

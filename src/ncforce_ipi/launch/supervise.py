@@ -1,7 +1,8 @@
-"""Watches i-PI and its drivers until the run ends, for whatever reason.  Starts i-PI on nothing.
+"""Watches one i-PI until its run ends, for whatever reason.  Starts nothing.
 
 i-PI waits forever for a driver, integrates NaN without a word and exits 0 after any soft exit, so
-each of these is looked for here.
+each of these is looked for here.  What becomes of its drivers, which it may share with others, is
+looked for by ``crew``.
 """
 
 from __future__ import annotations
@@ -12,33 +13,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ncforce_ipi.errors import RunError
 from ncforce_ipi.launch.answers import Demand, given, stranger
-from ncforce_ipi.launch.display import Display
+from ncforce_ipi.launch.crew import STOP_S, Crew
 from ncforce_ipi.launch.drivers import FINAL, Driver
 from ncforce_ipi.launch.ending import NOT_FINITE, Ending, Limits, judged, runaway
-from ncforce_ipi.launch.hangs import Watchdog
+from ncforce_ipi.launch.hangs import Patience
 from ncforce_ipi.launch.processes import TICK_S, Child
 from ncforce_ipi.launch.progress import Follower, Row
 from ncforce_ipi.launch.stops import StopRequest
 from ncforce_ipi.rundir import EXIT_FILE
 
 DEAD_THREAD = "Exception in thread"
-STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
-DRIVER_STOP_S = 5.0
+GIVEN_UP_S = 10.0  # a driver that lives so long after an error of one run serves others on
 BLOCK_BYTES = 4096
 SOFT_EXITS = {"EXIT file detected": "a file EXIT", "Kill signal received": "a signal to i-PI"}
 
 
 @dataclass
 class Watch:
-    """All that is looked at while i-PI runs.
+    """All that is looked at while an i-PI runs.
 
     Attributes
     ----------
+    drivers : that serve it
     n_outer : last step of the run
     demand : what i-PI asks of the drivers; None if that isn't looked at
     from_step : after which i-PI was started
     reference_K : temperature that was asked for, K
+    place : under which the drivers know it
+    patience : the clock by which a run stalls
+    ending : how it ended; None as long as it goes on.  i-PI may still run then
     """
 
     server: Child
@@ -52,31 +57,74 @@ class Watch:
     notices: list[str] = field(default_factory=list)
     demand: Demand | None = None
     from_step: int = 0
+    place: int = 0
+    patience: Patience = field(default_factory=Patience)
+    ending: Ending | None = None
 
     def __post_init__(self) -> None:
-        self.watchdog = Watchdog(self.limits.stall_s)
         self.progress_s = 0.0  # of its clock, at the last new step
+        self.leave_by_s = 0.0
+        self.given_up_s: float | None = None
+        self.missing: Driver | None = None  # whose end is the run's
+        self.last_chance = self.killed = False
 
-    def until_the_end(self, display: Display) -> Ending:
-        """Look again and again; say how it ended.  Processes may still run then."""
-        while True:
+    @property
+    def goes_on(self) -> bool:
+        """Whether nothing has ended it."""
+        return self.ending is None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it ended, and i-PI too, as far as that could be done."""
+        return self.ending is not None and (self.killed or self.server.code is not None)
+
+    @property
+    def at(self) -> str:
+        """The step that is done, for messages."""
+        return f"at step {self.follower.step}"
+
+    def look(self) -> None:
+        """Called a few times a second, until it has ended."""
+        try:
             rows = self.follower.update()
-            display.show(self.follower)
-            if ending := self._ending(rows):
-                return ending
-            time.sleep(TICK_S)
+            ending = self._ending(rows) if self.ending is None else None
+        except RunError as err:  # a line that isn't i-PI's: the others go on
+            ending = Ending("failed", str(err))
+        if self.ending is None and ending:
+            self.end(ending)
+
+    def end(self, ending: Ending) -> None:
+        """Tell i-PI to stop, for which it writes its checkpoint."""
+        self.ending = ending
+        if self.follower.fresh_step is None:
+            self.server.kill()  # nothing to save, and awaiting its first forces it can't stop
+        _ask_to_leave(self.server, self.follower.path.parent)
+        self.leave_by_s = time.monotonic() + STOP_S + 3 * seconds_of_a_step(self.follower)
+
+    def see_off(self, crew: Crew) -> None:
+        """Make an i-PI that was told to stop do so; called until it is gone."""
+        if self.goes_on or self.gone:
+            return
+        if time.monotonic() < self.leave_by_s and not self.request.at_once:
+            return
+        if self.last_chance:
+            self.server.kill()
+            self.killed = True
+            return
+        crew.let_go(self)  # i-PI waits for an answer that doesn't come
+        self.last_chance, self.leave_by_s = True, time.monotonic() + STOP_S
 
     def _ending(self, rows: Sequence[Row]) -> Ending | None:
-        self._end_those_that_hang()
         if rows:
-            self.progress_s = self.watchdog.patience.now_s
+            self.progress_s = self.patience.now_s
         return (
             self._foreign()
             or self._unphysical(rows)
             or self._server_ended()
             or self._asked()
             or self._deaf()
-            or self._driver_lost()
+            or self._without_driver()
+            or self._given_up()
             or self._stalled()
         )
 
@@ -102,14 +150,7 @@ class Watch:
 
     def answers(self) -> dict[str, int | None]:
         """What our drivers have answered of them."""
-        return given([(driver.serves, driver.heard.beat) for driver in self.drivers])
-
-    def _end_those_that_hang(self) -> None:
-        for driver, how in self.watchdog.look(self.drivers):
-            driver.hung = how
-            driver.child.kill()
-            at = f"at step {self.follower.step}"
-            self.notices.append(f"{driver.child.name} was {how} {at}: ended")
+        return given([(driver.serves, driver.heard[self.place].beat) for driver in self.drivers])
 
     def _unphysical(self, rows: Sequence[Row]) -> Ending | None:
         start = self.follower.first
@@ -140,7 +181,10 @@ class Watch:
 
     def settled(self, ending: Ending) -> Ending:
         """The same ending, once i-PI is gone, unless what it wrote last says otherwise."""
-        last = self._unphysical(self.follower.update())
+        try:
+            last = self._unphysical(self.follower.update())
+        except RunError:
+            return ending
         if last and not ending.unphysical:
             return last
         return Ending("finished") if ending.on_request and self._done() else ending
@@ -152,36 +196,41 @@ class Watch:
         reason = f"a thread of i-PI died at step {self.follower.step} (log {self.server.log.name})"
         return Ending("failed", f"{reason}: {self.server.last_words()}", recoverable=True)
 
-    def _driver_lost(self) -> Ending | None:
-        """Start dead drivers again; the end only when none is left that could serve a role."""
+    def needs(self, driver: Driver) -> bool:
+        """Whether the run can't go on because this driver ended as it did."""
+        others = [other for other in self.drivers if other.serves == driver.serves]
+        return driver.final or all(other.lost for other in others)
+
+    def why(self, driver: Driver) -> str:
+        """How a driver ended, for a message."""
+        return f"{driver.ended} {self.at}: {driver.said}"
+
+    def _without_driver(self) -> Ending | None:
+        """The end only when no driver is left that could serve a role."""
+        driver = self.missing
+        if driver is None:
+            return None
+        why, alone = self.why(driver), len(driver.heard) == 1
+        ours = NOT_FINITE in (driver.said if alone else driver.heard[self.place].end)
+        return runaway(why) if ours else Ending("failed", why)
+
+    def _given_up(self) -> Ending | None:
+        """Whether a driver that serves others too has given this run up alone."""
         for driver in self.drivers:
-            if driver.lost or driver.child.code is None or self._may_be_the_end(driver):
+            heard = driver.heard[self.place]
+            if len(driver.heard) < 2 or driver.child.code is not None or not heard.error:
                 continue
-            said = driver.child.last_words()
-            why = f"{driver.how_it_ended()} at step {self.follower.step}: {said}"
-            if NOT_FINITE in said:
+            now = time.monotonic()
+            self.given_up_s = self.given_up_s or now
+            why = f"{driver.child.name} gave this run up {self.at}: {heard.end}"
+            if NOT_FINITE in heard.end:
                 return runaway(why)
-            if driver.error in FINAL:
+            if heard.error in FINAL or now - self.given_up_s > GIVEN_UP_S:
                 return Ending("failed", why)
-            if driver.worth_a_restart(self.follower.step):
-                driver.again(self.follower.step)
-            else:
-                driver.lost = True
-            if all(other.lost for other in self.drivers if other.serves == driver.serves):
-                return Ending("failed", why)
-            self.notices.append(why)
         return None
 
-    def _may_be_the_end(self, driver: Driver) -> bool:
-        """Whether it left because i-PI had told it to, which then ends too, within a bound."""
-        if driver.child.code != 0:
-            return False
-        if driver.left_s is None:
-            driver.left_s = time.monotonic()
-        return time.monotonic() - driver.left_s < STOP_S
-
     def _stalled(self) -> Ending | None:
-        silent_s = self.watchdog.patience.now_s - self.progress_s
+        silent_s = self.patience.now_s - self.progress_s
         if silent_s <= self.limits.stall_s:
             return None
         return Ending(
@@ -200,25 +249,21 @@ def _of_a_full_disk(directory: Path) -> str:
     return " (the disk is full)" if full else ""
 
 
-def wind_down(watch: Watch) -> None:
-    """Stop i-PI, which writes its checkpoint; then the drivers, which write their reports."""
-    server, request = watch.server, watch.request
-    if watch.follower.fresh_step is None:
-        server.kill()  # nothing to save, and while i-PI awaits its first forces it can't stop
-    _ask_to_leave(server, watch.follower.path.parent)
-    step_s = seconds_of_a_step(watch.follower)
-    if not _wait([server], STOP_S + 3 * step_s, request):
-        for driver in watch.drivers:  # i-PI waits for an answer that doesn't come
-            driver.child.kill()
-        if not _wait([server], STOP_S, request):
-            server.kill()
-    children = [driver.child for driver in watch.drivers]
-    _wait(children, DRIVER_STOP_S, request)
-    for child in children:
-        child.terminate()
-    _wait(children, DRIVER_STOP_S, request)
-    for child in children:
-        child.kill()
+def wind_down(crew: Crew, request: StopRequest, ending: Ending) -> None:
+    """Stop every i-PI, which writes its checkpoint; then the drivers, which write their reports.
+
+    Parameters
+    ----------
+    ending : of those that had none yet
+    """
+    for watch in crew.watches:
+        if watch.ending is None:
+            watch.end(ending)
+    while not all(watch.gone for watch in crew.watches):
+        for watch in crew.watches:
+            watch.see_off(crew)
+        time.sleep(TICK_S)
+    crew.wind_down(request)
 
 
 def _ask_to_leave(server: Child, directory: Path) -> None:
@@ -229,16 +274,7 @@ def _ask_to_leave(server: Child, directory: Path) -> None:
         server.terminate()
 
 
-def _wait(children: Sequence[Child], seconds: float, request: StopRequest) -> bool:
-    """Whether all end within this time for all of them together, and before we must be gone."""
-    deadline = time.monotonic() + seconds
-    while any(child.code is None for child in children):
-        if request.at_once or time.monotonic() > deadline:
-            return False
-        time.sleep(TICK_S)
-    return True
-
-
 def seconds_of_a_step(follower: Follower) -> float:
+    """Of an outer one, as long as it is watched; 0 before there are two."""
     done = follower.step - (follower.fresh_step or 0)
     return (follower.last_s - follower.fresh_s) / done if done > 0 else 0.0

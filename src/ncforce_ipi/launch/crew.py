@@ -1,0 +1,101 @@
+"""The drivers of one i-PI, or of several that share them, while they serve.
+
+Those that hang are ended, those that ended are started again for whom they still have to serve.
+What that means for a run is its own watch's business (``supervise``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ncforce_ipi.launch.drivers import Driver
+from ncforce_ipi.launch.hangs import Watchdog
+from ncforce_ipi.launch.processes import TICK_S, Child
+from ncforce_ipi.launch.stops import StopRequest
+
+if TYPE_CHECKING:
+    from ncforce_ipi.launch.supervise import Watch
+
+STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
+DRIVER_STOP_S = 5.0
+
+
+@dataclass
+class Crew:
+    """All drivers, and whom they serve."""
+
+    drivers: Sequence[Driver]
+    watches: Sequence[Watch]
+    watchdog: Watchdog
+
+    def look(self) -> None:
+        """End those that hang, start those again that ended; called at every look."""
+        for driver, how in self.watchdog.look(self.drivers):
+            driver.hung = how
+            driver.child.kill()
+            for watch in self._served(driver):
+                watch.notices.append(f"{driver.child.name} was {how} {watch.at}: ended")
+        for driver in self.drivers:
+            if not (driver.lost or driver.child.code is None or _may_be_the_end(driver)):
+                self._replace(driver)
+
+    def _replace(self, driver: Driver) -> None:
+        """Start a driver that ended anew, or give it up."""
+        served = self._served(driver)
+        places = [watch.place for watch in served]
+        if not places:
+            driver.lost = True
+            return
+        driver.has_ended(places)
+        step = sum(watch.follower.step for watch in served) / len(served)
+        if driver.worth_a_restart(step):
+            driver.again(step, places)
+        else:
+            driver.lost = True
+        for watch in served:
+            if driver.lost and watch.needs(driver):
+                watch.missing = driver
+            else:
+                watch.notices.append(watch.why(driver))
+
+    def _served(self, driver: Driver) -> list[Watch]:
+        """Those that still need it."""
+        return [watch for watch in self.watches if watch.goes_on and watch.place in driver.heard]
+
+    def let_go(self, watch: Watch) -> None:
+        """End drivers for whose answer an i-PI waits in vain, unless others need them."""
+        for driver in watch.drivers:
+            if not self._served(driver):
+                driver.child.kill()
+
+    def wind_down(self, request: StopRequest) -> None:
+        """Give the drivers time to write their reports, then end them."""
+        children = [driver.child for driver in self.drivers]
+        wait(children, DRIVER_STOP_S, request)
+        for child in children:
+            child.terminate()
+        wait(children, DRIVER_STOP_S, request)
+        for child in children:
+            child.kill()
+
+
+def _may_be_the_end(driver: Driver) -> bool:
+    """Whether it left because i-PI had told it to, which then ends too, within a bound."""
+    if driver.child.code != 0:
+        return False
+    if driver.left_s is None:
+        driver.left_s = time.monotonic()
+    return time.monotonic() - driver.left_s < STOP_S
+
+
+def wait(children: Sequence[Child], seconds: float, request: StopRequest) -> bool:
+    """Whether all end within this time for all of them together, and before we must be gone."""
+    deadline = time.monotonic() + seconds
+    while any(child.code is None for child in children):
+        if request.at_once or time.monotonic() > deadline:
+            return False
+        time.sleep(TICK_S)
+    return True

@@ -1,0 +1,294 @@
+"""Runs from their inputs to their ends, side by side: an i-PI for each, drivers for all.
+
+They go in rounds.  A round is one process of i-PI for every run that has steps to do, and one of
+each driver (more where one dies).  Mostly there is one.  Where an i-PI can be helped by a new
+process, the others stop with a checkpoint, and all of them go on in another round.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.launch import holder, resume
+from ncforce_ipi.launch import record as records
+from ncforce_ipi.launch.addresses import private_directory
+from ncforce_ipi.launch.answers import Demand, Heard, stranger
+from ncforce_ipi.launch.crew import Crew
+from ncforce_ipi.launch.display import Display, Shown, display
+from ncforce_ipi.launch.drivers import REFILL_STEPS, Driver
+from ncforce_ipi.launch.ending import Ending
+from ncforce_ipi.launch.hangs import Watchdog
+from ncforce_ipi.launch.job import Job, ipi_command
+from ncforce_ipi.launch.processes import TICK_S, Child, ended
+from ncforce_ipi.launch.progress import Follower
+from ncforce_ipi.launch.staff import Post, Staff, is_ours, report_file
+from ncforce_ipi.launch.stops import StopRequest, stop_requests
+from ncforce_ipi.launch.supervise import Watch, wind_down
+from ncforce_ipi.launch.timelimit import TimeLimit
+from ncforce_ipi.rundir import EXIT_FILE, LOGS, PROPERTIES_FILE, Record
+
+MAX_RECOVERIES = 3
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+PAUSE = Ending("stopped", "stopped so that another replica can go on", recoverable=True)
+CUT_SHORT = Ending("stopped", "the launcher came to its end before")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended and its record, as it stands in ``run.json``."""
+
+    job: Job
+    ending: Ending
+    record: Record
+
+
+@dataclass
+class Lane:
+    """A run on its way to its last step.
+
+    Attributes
+    ----------
+    input_file : of its next i-PI
+    locks : descriptors that hold its directory, which i-PI inherits
+    place : its number in a set of replicas
+    recoveries : how often i-PI was started again since it last came a good way on
+    first_step : after which its first i-PI was started
+    ending : how its last i-PI ended; None before
+    """
+
+    job: Job
+    record: Record
+    input_file: str
+    locks: Sequence[int]
+    place: int = 0
+    recoveries: int = 0
+    first_step: int | None = None
+    ending: Ending | None = None
+    outcome: Outcome | None = None
+
+
+def run(lanes: Sequence[Lane], staff: Staff, limit: TimeLimit | None = None) -> list[Outcome]:
+    """Run all to their ends, and leave a true ``run.json`` of each however that comes.
+
+    Parameters
+    ----------
+    limit : of wall time, before whose end they stop
+    """
+    try:
+        with stop_requests(limit) as request:
+            _rounds(lanes, staff, request)
+    except BaseException as err:
+        why = Ending("failed", f"{type(err).__name__}: {err}")
+        for lane in lanes:
+            lane.outcome = lane.outcome or close(lane.job, lane.record, why)
+        raise
+    return [lane.outcome for lane in lanes if lane.outcome]
+
+
+def _rounds(lanes: Sequence[Lane], staff: Staff, request: StopRequest) -> None:
+    todo = list(lanes)
+    while todo:
+        for lane in todo:
+            (lane.job.directory / LOGS).mkdir(exist_ok=True)
+            state = {"state": "running", "reason": "", "processes": holder.of_this_launcher()}
+            lane.record |= state
+            records.save(lane.job.directory, lane.record)
+        with private_directory(lanes[0].job.recipe.plan.components) as sockets:
+            _Round(todo, staff, sockets, request).go()
+        todo = [lane for lane in todo if lane.outcome is None]
+
+
+@dataclass
+class _Round:
+    """One process of i-PI for each of these, and the drivers."""
+
+    lanes: Sequence[Lane]
+    staff: Staff
+    sockets: Path
+    request: StopRequest
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def go(self) -> None:
+        """From the start of all processes to their ends."""
+        with self.stack:
+            followers = {lane.place: _follower(lane.job) for lane in self.lanes}
+            servers = {lane.place: self._server(lane) for lane in self.lanes}
+            drivers = [self._driver(post, followers) for post in self._posts()]
+            watches = [
+                _watch(lane, servers[lane.place], drivers, followers[lane.place], self.request)
+                for lane in self.lanes
+            ]
+            stall_s = min(lane.job.limits.stall_s for lane in self.lanes)
+            crew = Crew(drivers, watches, Watchdog(stall_s, watches[0].patience))
+            try:
+                shown = [
+                    Shown(watch.follower, lane.job.recipe.plan, lane.record["n_atoms"])
+                    for lane, watch in zip(self.lanes, watches, strict=True)
+                ]
+                with display(shown, self.staff.job.name, self.request.limit) as screen:
+                    self._look_on(crew, screen)
+            finally:
+                wind_down(crew, self.request, CUT_SHORT)
+                for lane in self.lanes:
+                    (lane.job.directory / EXIT_FILE).unlink(missing_ok=True)
+            for lane, watch in zip(self.lanes, watches, strict=True):
+                if lane.outcome is None:
+                    _finish(lane, watch)
+
+    def _posts(self) -> list[Post]:
+        return self.staff.posts([lane.place for lane in self.lanes])
+
+    def _look_on(self, crew: Crew, screen: Display) -> None:
+        """Look again and again, until no i-PI is left."""
+        while True:
+            for watch in crew.watches:
+                watch.look()
+            screen.show()
+            if any(watch.ending and watch.ending.recoverable for watch in crew.watches):
+                for watch in crew.watches:
+                    if watch.goes_on:
+                        watch.end(PAUSE)
+            crew.look()
+            for lane, watch in zip(self.lanes, crew.watches, strict=True):
+                watch.see_off(crew)
+                if lane.outcome is None and watch.gone and _has_reports(watch):
+                    _finish(lane, watch)
+            if all(watch.gone for watch in crew.watches):
+                return
+            time.sleep(TICK_S)
+
+    def _child(self, name: str, *start: Any, **how: Any) -> Child:
+        return self.stack.enter_context(ended(Child(name, *start, **how)))
+
+    def _server(self, lane: Lane) -> Child:
+        directory = lane.job.directory
+        (directory / EXIT_FILE).unlink(missing_ok=True)  # i-PI would stop at once
+        where = self.staff.sockets_of(self.sockets, lane.place)
+        where.mkdir(mode=0o700, exist_ok=True)
+        one = self._child(
+            "i-PI", ipi_command(lane.input_file, where), directory, directory / LOGS / "ipi.log",
+            ONE_THREAD, keep=lane.locks,
+        )  # fmt: skip
+        records.note_process(directory, lane.record, one.name, one.pid)
+        return one
+
+    def _driver(self, post: Post, followers: dict[int, Follower]) -> Driver:
+        """A driver, started for all whom it serves."""
+        jobs = {lane.place: lane.job for lane in self.lanes if lane.place in post.places}
+        ours = is_ours(self.staff.command(post, jobs, self.sockets))
+        heard = {
+            place: Heard(job.directory / report_file(post.report_name), ours)
+            for place, job in jobs.items()
+        }
+        for one in heard.values():
+            one.forget()  # what an earlier run left
+        start: Callable[[Any], Child] = partial(self._start, post, jobs)
+        steps = [followers[place].step for place in jobs]
+        step = sum(steps) / len(steps)
+        return Driver(start, start(jobs), post.serves, step, heard=heard)
+
+    def _start(self, post: Post, jobs: dict[int, Job], places: Sequence[int]) -> Child:
+        """One process of a driver, for those at these places."""
+        served = {place: jobs[place] for place in places}
+        where, threads = self.staff.directory, {"OMP_NUM_THREADS": str(self.staff.service.threads)}
+        command = self.staff.command(post, served, self.sockets)
+        one = self._child(post.name, command, where, where / LOGS / f"{post.name}.log", threads)
+        if self.staff.record is not None:
+            records.note_process(where, self.staff.record, one.name, one.pid)
+        for lane in self.lanes:
+            if lane.place in served:
+                records.note_process(lane.job.directory, lane.record, one.name, one.pid)
+        return one
+
+
+def _follower(job: Job) -> Follower:
+    follower = Follower(job.directory / PROPERTIES_FILE)
+    follower.skip_old()
+    return follower
+
+
+def _watch(
+    lane: Lane,
+    server: Child,
+    drivers: Sequence[Driver],
+    follower: Follower,
+    request: StopRequest,
+) -> Watch:
+    job = lane.job
+    plan, beads = job.recipe.plan, job.recipe.ensemble.beads
+    return Watch(
+        server, [driver for driver in drivers if lane.place in driver.heard], follower,
+        plan.n_outer, job.recipe.temperature_K, lane.record["n_atoms"], job.limits, request,
+        demand=Demand.of(plan, beads, job.directory / lane.input_file),
+        from_step=follower.step, place=lane.place,
+    )  # fmt: skip
+
+
+def _has_reports(watch: Watch) -> bool:
+    """Whether its drivers have written what they did for it."""
+    return all(driver.heard[watch.place].end for driver in watch.drivers)
+
+
+def _finish(lane: Lane, watch: Watch) -> None:
+    """Judge what an i-PI did, once it is gone; the run ends with that, or goes on in a new one."""
+    (lane.job.directory / EXIT_FILE).unlink(missing_ok=True)
+    ending = watch.settled(watch.ending or CUT_SHORT)
+    entry = records.segment(lane.job, watch.follower, watch.notices)
+    lane.record["segments"].append(entry)
+    lane.ending = _audited(watch, entry, ending)
+    lane.first_step = watch.from_step if lane.first_step is None else lane.first_step
+    if watch.follower.step - watch.from_step >= REFILL_STEPS:
+        lane.recoveries = 0
+    if _goes_on(lane, watch):
+        try:
+            lane.input_file = resume.prepare(lane.job.directory, lane.job.recipe.plan.n_outer)
+            return
+        except InputError as err:
+            lane.ending = Ending("failed", f"{lane.ending.reason}; {err}")
+    if lane.ending.out_of_time and watch.follower.step == lane.first_step:
+        why = f"no step was done in {watch.request.limit}; give a longer --time-limit"
+        lane.ending = Ending("failed", why)
+    lane.outcome = close(lane.job, lane.record, lane.ending)
+
+
+def _goes_on(lane: Lane, watch: Watch) -> bool:
+    """Whether another i-PI shall take the run on."""
+    if lane.ending is None or not lane.ending.recoverable:
+        return False
+    if lane.ending == PAUSE:
+        return True
+    lane.recoveries += 1
+    return watch.follower.fresh_step is not None and lane.recoveries <= MAX_RECOVERIES
+
+
+def _audited(watch: Watch, entry: Record, ending: Ending) -> Ending:
+    """The ending, unless somebody else has computed forces; adds who did to the segment."""
+    needed = watch.needed()
+    answers = watch.answers()
+    entry["requests"] = {
+        role: {"needed": n, "answered_by_our_drivers": answers[role]} for role, n in needed.items()
+    }
+    reason = stranger(needed, answers)
+    return Ending("failed", reason, foreign=True) if reason and not ending.foreign else ending
+
+
+def close(job: Job, record: Record, ending: Ending) -> Outcome:
+    """Write how it ended; the steps that are done are those on the disk."""
+    record.pop("processes", None)
+    record |= {
+        "state": ending.state,
+        "reason": ending.reason,
+        "unphysical": ending.unphysical,
+        "foreign_forces": ending.foreign,
+        "steps_done": resume.steps_done(job.directory),
+        "timings": records.total_timings(record["segments"], job.recipe.plan.mts),
+    }
+    records.save(job.directory, record, last=True)
+    return Outcome(job, ending, record)
