@@ -6,7 +6,6 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.cli.paths import path
@@ -80,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     ending, record = outcome.ending, outcome.record
     if ending.on_request:
         left = of_what_is_left(record, outcome.job.recipe.plan, limit) if limit else ""
-        _say_stopped(args.out, ending.reason, _steps(record), left)
+        done, n_outer = record["steps_done"], record["plan"]["n_outer"]
+        _say_stopped(args.out, ending.reason, f"{done} of {n_outer}", left)
         return ending.exit_code
     if ending.state != "finished":
         raise RunError(ending.reason)
@@ -149,7 +149,7 @@ def _end_of_replicas(outcomes: sets.Outcomes, limit: TimeLimit | None) -> int:
     if stopped:
         furthest = sorted(records, key=lambda record: record["steps_done"])
         ends = dict.fromkeys(f"{record['steps_done']}" for record in (furthest[0], furthest[-1]))
-        done = f"step {' to '.join(ends)} of {furthest[-1]['plan']['n_outer']}"
+        done = f"{' to '.join(ends)} of {furthest[-1]['plan']['n_outer']}"
         plan = outcomes.common.recipe.plan
         left = of_what_is_left(furthest[0], plan, limit) if limit else ""
         _say_stopped(outcomes.directory, stopped.reason, done, left)
@@ -158,14 +158,10 @@ def _end_of_replicas(outcomes: sets.Outcomes, limit: TimeLimit | None) -> int:
     return 0
 
 
-def _steps(record: dict[str, Any]) -> str:
-    return f"step {record['steps_done']} of {record['plan']['n_outer']}"
-
-
-def _say_stopped(directory: Path, reason: str, after: str, left: str) -> None:
+def _say_stopped(directory: Path, reason: str, steps: str, left: str) -> None:
     sys.stderr.write(
-        f"ncforce run: {reason} after {after}{f' ({left})' * bool(left)}; go on with: ncforce run "
-        f"--resume --out {shlex.quote(str(directory))}\n"
+        f"ncforce run: {reason} after step {steps}{f' ({left})' * bool(left)}; go on with: ncforce "
+        f"run --resume --out {shlex.quote(str(directory))}\n"
     )
 
 

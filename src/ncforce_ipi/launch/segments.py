@@ -94,6 +94,7 @@ def run(lanes: Sequence[Lane], staff: Staff, limit: TimeLimit | None = None) -> 
 
 def _rounds(lanes: Sequence[Lane], staff: Staff, request: StopRequest) -> None:
     todo = list(lanes)
+    (staff.directory / LOGS).mkdir(exist_ok=True)
     while todo:
         for lane in todo:
             (lane.job.directory / LOGS).mkdir(exist_ok=True)
