@@ -94,7 +94,7 @@ class Temperatures(tuple[float, ...]):
 
     def __str__(self) -> str:
         """As they are written on the command line."""
-        return ",".join(f"{number:g}" for number in self)
+        return ",".join(f"{number!r}" for number in self)
 
 
 def temperatures(text: str) -> Temperatures:
