@@ -89,18 +89,10 @@ def add_system(
     _add_ensemble(parser)
 
 
-class Temperatures(tuple[float, ...]):
+def temperatures(text: str) -> list[float]:
     """Numbers with commas between them."""
-
-    def __str__(self) -> str:
-        """As they are written on the command line."""
-        return ",".join(f"{number!r}" for number in self)
-
-
-def temperatures(text: str) -> Temperatures:
-    """Read them."""
     try:
-        return Temperatures(float(word) for word in text.split(","))
+        return [float(word) for word in text.split(",")]
     except ValueError as err:
         raise argparse.ArgumentTypeError(
             f"expected temperatures with commas between them, got {text!r}"

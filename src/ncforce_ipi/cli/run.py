@@ -89,11 +89,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _start(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome | sets.Outcomes:
+    if not _are_several(args):
+        return runs.start(job_of(args), args.force, limit)
     starts, heats_K = args.structure or [None], args.temperature_K or [jobs.DEFAULT_K]
-    several, job = _are_several(args), job_of(args)
-    if not several:
-        return runs.start(job, args.force, limit)
     kinds = sets.combine(starts, heats_K, 1 if args.replicas is None else args.replicas)
+    args.replicas = len(kinds)
+    _fill(args)
 
     def make(structure: str | None, temperature_K: float, seed: int) -> Job:
         args.structure, args.temperature_K, args.seed = structure, temperature_K, seed
@@ -110,6 +111,11 @@ def _are_several(args: argparse.Namespace) -> bool:
 
 def job_of(args: argparse.Namespace) -> Job:
     """The job of a new run, or of the first of several replicas; fills in defaults."""
+    _fill(args)
+    return _job(args)
+
+
+def _fill(args: argparse.Namespace) -> None:
     if _are_several(args) and args.seed is None:
         args.seed = 1  # of velocities of its own
     args.structure = args.structure and args.structure[0]
@@ -117,7 +123,6 @@ def job_of(args: argparse.Namespace) -> Job:
     jobs.fill(args)
     args.forces = args.forces or "mts"
     args.time_ps = 1.0 if args.time_ps is None else args.time_ps
-    return _job(args)
 
 
 def _job(args: argparse.Namespace) -> Job:

@@ -32,8 +32,6 @@ def _spelled(action: argparse.Action, value: object) -> list[str]:
     if not action.option_strings:
         return values
     name = action.option_strings[0]
-    if isinstance(action, argparse._AppendAction):
-        return [word for one in values for word in (name, one)]
     if value is False:  # of an option that can be negated
         return [action.option_strings[-1]]
     if value is True or action.nargs == 0:
