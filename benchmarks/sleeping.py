@@ -15,8 +15,9 @@ import numpy as np
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Wanted
 from ncforce_ipi.drivers import loading
 from ncforce_ipi.serve import client, sockets
+from ncforce_ipi.serve.connection import Connection
 from ncforce_ipi.serve.evaluator import Evaluator
-from ncforce_ipi.serve.sharedmemory import Segments
+from ncforce_ipi.serve.replicas import Replica
 from ncforce_ipi.species import read_species
 
 __DRIVER_NAME__ = "sleeping"
@@ -78,18 +79,18 @@ def main() -> None:
     parser.add_argument("--shm", action="store_true")
     args = parser.parse_args()
     loading.prepare(threads=1)  # as every driver of ours does
-    connections = []
+    connections, numbers = [], read_species(args.structure)
     for role in args.roles:
         address = sockets.Address(path=f"./{role}")
         if args.port:
             address = sockets.Address(host="127.0.0.1", port=args.port)
         sock = sockets.connect(address, wait_s=60.0)
         assert sock is not None
-        connections.append(client.Connection(role, sock, Segments() if args.shm else None))
+        connections.append(Connection(role, sock, numbers, shm=args.shm))
     kinds = {role: KINDS[role] for role in args.roles}
     evaluator = Evaluator(Sleeping(), kinds)
-    client.serve(connections, read_species(args.structure), evaluator, idle_s=600.0)
-    sockets.hang_up([connection.sock for connection in connections])
+    client.serve([Replica(connections, evaluator.trajectory())], evaluator, idle_s=600.0)
+    sockets.hang_up([each.sock for each in connections if each.sock])
 
 
 if __name__ == "__main__":

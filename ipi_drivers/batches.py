@@ -50,7 +50,7 @@ class BatchedBackend(Backend):
     ) -> None:
         self._mixes_cells = mixes_cells
         self._failures: tuple[type[Exception], ...] = (*failures, MemoryError)
-        self._first_bound = ATOMS_AT_ONCE if device == "cpu" else math.inf
+        self.atoms_at_once = ATOMS_AT_ONCE if device == "cpu" else math.inf
         self._bounds: dict[frozenset[Kind], float] = {}  # atoms of a call, where more were too many
 
     @abstractmethod
@@ -109,7 +109,7 @@ class BatchedBackend(Backend):
 
     def _how_many(self, structures: Sequence[Structure], kinds: frozenset[Kind]) -> int:
         """How many of the first may go together: one at least."""
-        bound = self._bounds.get(kinds, self._first_bound)
+        bound = self._bounds.get(kinds, self.atoms_at_once)
         n_atoms, periodic = 0, structures[0].cell.any()
         for k, structure in enumerate(structures):
             n_atoms += len(structure.numbers)

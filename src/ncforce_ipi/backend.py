@@ -9,6 +9,7 @@ A family of one's own is a class with ``kinds``, ``description`` and ``evaluate`
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -114,6 +115,7 @@ class Backend(ABC):
     castable : whether ``to_float64`` is there
     differentiable : whether ``jacobian_products`` is there
     batched : whether ``evaluate_batch`` is one call of the model, or as few as fit
+    atoms_at_once : more atoms than this gain nothing by being in one call; only of a batched one
     """
 
     kinds: frozenset[Kind]
@@ -126,6 +128,7 @@ class Backend(ABC):
     castable: bool = False
     differentiable: bool = False
     batched: bool = False
+    atoms_at_once: float = math.inf
 
     @abstractmethod
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:

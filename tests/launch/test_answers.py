@@ -80,8 +80,8 @@ def test_answers_of_a_driver_that_died_stay_counted(tmp_path):
     for _ in range(2):
         pulse = Pulse(live_file(heard.report))
         for _ in range(3):
-            with pulse.answering("fast", 2):
-                pass
+            pulse.begins()
+            pulse.answered("fast", 2)
         pulse.close()
         heard.starts_again()
     assert heard.beat.fast == 12

@@ -9,7 +9,11 @@ import pytest
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.serve import client, sockets
 from ncforce_ipi.serve.claims import Claims
+from ncforce_ipi.serve.connection import Connection
+from ncforce_ipi.serve.evaluator import Evaluator
+from ncforce_ipi.serve.replicas import Replica
 from tests.ipi_server import Server
+from tests.serve.test_client import Springs
 
 MODELS = frozenset(["sha256-0123456789ab", "metatomic/water"])
 
@@ -63,12 +67,13 @@ def test_refused_in_one_line(changes, said, message):
 def test_refused_before_any_position_is_taken():
     """i-PI then sees an end of file, and its request goes to the next driver."""
     ours, theirs = socket.socketpair()
-    connection = client.Connection("slow", ours, claims=claims())
+    connection = Connection("slow", ours, np.array([1], np.int32), claims=claims())
+    evaluator = Evaluator(Springs(), {"slow": "conservative"})
     caught = []
 
     def serve():
         try:
-            client.serve([connection], np.array([1], np.int32), None, idle_s=10.0)
+            client.serve([Replica([connection], evaluator.trajectory())], evaluator, idle_s=10.0)
         except InputError as err:
             caught.append(str(err))
         finally:

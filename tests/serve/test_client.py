@@ -13,7 +13,9 @@ import pytest
 from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.errors import InputError, ModelError, NcforceError, ProtocolError, RunError
 from ncforce_ipi.serve import client, sockets
+from ncforce_ipi.serve.connection import Connection
 from ncforce_ipi.serve.evaluator import Evaluator
+from ncforce_ipi.serve.replicas import Replica
 from tests.ipi_server import Server
 
 NUMBERS = np.array([8, 1, 1], np.int32)
@@ -60,13 +62,14 @@ def serving(roles=("slow",), backend=None, idle_s=10.0, **options):
     kinds = {"slow": "conservative", "fast": "direct"}
     evaluator = Evaluator(backend, {role: kinds[role] for role in roles}, **options)
     pairs = {role: socket.socketpair() for role in roles}
-    connections = [client.Connection(role, pairs[role][0]) for role in roles]
+    connections = [Connection(role, pairs[role][0], NUMBERS) for role in roles]
+    replica = Replica(connections, evaluator.trajectory())
     stop, stopper = socket.socketpair()
     outcome = {"connections": connections, "stopper": stopper}
 
     def target():
         try:
-            outcome["end"] = client.serve(connections, NUMBERS, evaluator, idle_s=idle_s, stop=stop)
+            outcome["end"] = client.serve([replica], evaluator, idle_s=idle_s, stop=stop)
         except NcforceError as err:
             outcome["error"] = err
         finally:
@@ -291,7 +294,8 @@ def test_copies_that_fill_a_batch_up_are_not_counted_and_beads_at_one_place_are(
 
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        connection = client.Connection("slow", ours, batch_size=4)
+        connection = Connection("slow", ours, np.ones(3, np.int32))
+        connection.batch_size = 4
         connection.first = structures(0.0)[0]
         asked = [(0.0,) * 4, (1.0, 2.0, 2.0, 2.0), (1.0, 2.0, 3.0, 4.0), (5.0,) * 4]
         found = []

@@ -220,7 +220,7 @@ def test_predictions_that_never_come_true_are_given_up():
     backend = Counting()
     evaluator = Evaluator(backend, KINDS, mts=1)
     beads = Beads(1)
-    memory = evaluator._memory
+    memory = evaluator._own.memory
     for _ in range(500):
         ask(evaluator, beads.positions[0], "fast")
         for point in memory._points.values():
@@ -242,7 +242,7 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     monkeypatch.setattr(joint, "MAX_POINTS", 16)
     monkeypatch.setattr(joint, "MAX_KEPT_BYTES", 4000)  # two points of 20 atoms
     evaluator = Evaluator(Counting(), KINDS, mts=1)
-    memory = evaluator._memory
+    memory = evaluator._own.memory
     for seed in range(200):
         ask(evaluator, Beads(1, seed).positions[0], "fast")
         assert len(memory._points) <= 16

@@ -94,7 +94,7 @@ def test_a_single_structure_that_seems_elsewhere_goes_with_the_others():
     evaluator = Evaluator(backend, KINDS, mts=4)
     beads = Beads(8)
     simulate(evaluator, beads, 4, n_outer=2)
-    lost = next(iter(evaluator._memory._open.values()))
+    lost = next(iter(evaluator._own.memory._open.values()))
     lost.phase = 2
     for step in range(1, 5):
         ask(evaluator, [at(p) for p in beads.positions], "fast")
@@ -140,7 +140,7 @@ def test_more_structures_than_are_remembered(monkeypatch):
     monkeypatch.setattr(joint, "MAX_KEPT_BYTES", 4000)
     evaluator = Evaluator(Together(), KINDS, mts=2)
     simulate(evaluator, Beads(10), 2, n_outer=5)
-    memory = evaluator._memory
+    memory = evaluator._own.memory
     assert memory._kept_bytes == sum(p.kept_bytes for p in memory._points.values()) <= 4000
 
 

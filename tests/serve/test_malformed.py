@@ -19,8 +19,9 @@ from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.errors import InputError, NcforceError, ProtocolError
 from ncforce_ipi.serve import client, protocol, server, stream
 from ncforce_ipi.serve.claims import Claims
+from ncforce_ipi.serve.connection import Connection
 from ncforce_ipi.serve.evaluator import Evaluator
-from ncforce_ipi.serve.sharedmemory import Segments
+from ncforce_ipi.serve.replicas import Replica
 from ncforce_ipi.serve.sockets import Address
 from tests.ipi_server import BOHR_A, posdata
 
@@ -114,14 +115,16 @@ def one_line(err):
     assert len(text) < 500
 
 
-def served(data, segments=None):
+def served(data, shm=False):
     """What our driver makes of a server that says this: why it ended."""
     claims = Claims("unix:x", "slow", "conservative", frozenset(["m"]), frozenset())
     with said(data) as ours:
-        connection = client.Connection("slow", ours, segments, claims)
+        connection = Connection("slow", ours, NUMBERS, shm=shm, claims=claims)
         evaluator = Evaluator(Springs(), {"slow": "conservative"})
         try:
-            return client.serve([connection], NUMBERS, evaluator, idle_s=5.0)
+            return client.serve(
+                [Replica([connection], evaluator.trajectory())], evaluator, idle_s=5.0
+            )
         except NcforceError as err:
             one_line(err)
             return str(err)
@@ -137,7 +140,7 @@ def test_our_driver_against_a_rubbish_server(data):
 
 @given(rubbish(SERVER, BATCHED))
 def test_our_driver_with_shared_memory_against_a_rubbish_server(data):
-    assert served(data, Segments())
+    assert served(data, shm=True)
 
 
 @given(st.binary(max_size=200))

@@ -15,11 +15,12 @@ def test_what_is_written_is_read(tmp_path):
     assert read(path) is None
     it = Pulse(path)
     assert (read(path).slow, read(path).fast, read(path).busy_since_s) == (0, 0, 0.0)
-    with it.answering("fast", 3):
-        assert read(path).busy_since_s > 0
-        assert read(path).fast == 0
-    with it.answering("slow", 1):
-        pass
+    it.begins()
+    assert read(path).busy_since_s > 0
+    assert read(path).fast == 0
+    it.answered("fast", 3)
+    it.begins()
+    it.answered("slow", 1)
     it.close()
     beat = read(path)
     assert (beat.answers("slow"), beat.answers("fast"), beat.busy_since_s) == (1, 3, 0.0)
@@ -28,21 +29,33 @@ def test_what_is_written_is_read(tmp_path):
 
 def test_the_longest_call_is_that_of_all_beads_where_few_were_evaluated(tmp_path, monkeypatch):
     """64 beads that begin at one place are one structure; a step later they aren't."""
-    now, evaluated = [100.0], [5]
+    now = [100.0]
     monkeypatch.setattr(pulse.time, "monotonic", lambda: now[0])
     it = Pulse(tmp_path / "x")
     for took_s, n_evaluated, longest_s in [(2.0, 1, 128.0), (0.1, 0, 128.0), (150.0, 64, 150.0)]:
-        with it.answering("fast", 64, lambda: evaluated[0], at_most=64):
-            now[0] += took_s
-            evaluated[0] += n_evaluated
+        it.begins()
+        now[0] += took_s
+        it.answered("fast", 64, n_evaluated, at_most=64)
         assert read(tmp_path / "x").longest_s == pytest.approx(longest_s, rel=1e-12)  # of doubles
 
 
 def test_an_answer_that_failed_is_not_counted(tmp_path):
     it = Pulse(tmp_path / "x")
-    with pytest.raises(ZeroDivisionError), it.answering("slow", 1):
-        _ = 1 / 0
+    it.begins()
     assert read(tmp_path / "x").slow == 0
+
+
+def test_counts_go_on_where_a_server_comes_again(tmp_path):
+    it = Pulse(tmp_path / "x")
+    it.begins()
+    it.answered("slow", 2)
+    it.close()
+    (tmp_path / "x").unlink()
+    it.open()
+    assert read(tmp_path / "x").slow == 2
+    it.begins()
+    it.answered("slow", 1)
+    assert read(tmp_path / "x").slow == 3
 
 
 def test_another_machine_says_nothing(tmp_path, monkeypatch):
@@ -60,15 +73,15 @@ def test_a_full_disk_leaves_no_old_counts(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        with it.answering("slow", 1):
-            pass
+        it.begins()
+        it.answered("slow", 1)
     assert read(tmp_path / "x") is None
-    with it.answering("slow", 1):  # and serves on
-        pass
+    it.begins()
+    it.answered("slow", 1)  # and serves on
 
 
 def test_a_directory_that_can_not_be_written(tmp_path):
     it = Pulse(tmp_path / "no" / "x")
-    with it.answering("slow", 1):
-        pass
+    it.begins()
+    it.answered("slow", 1)
     it.close()

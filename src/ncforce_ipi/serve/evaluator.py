@@ -16,8 +16,11 @@ from ncforce_ipi.backend import Backend, Evaluation, Kind, Role, Structure, Want
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.evaluations import Results, evaluate_all
 from ncforce_ipi.serve.joint import Counts, Memory
-from ncforce_ipi.serve.points import Visit, n_without_copies
+from ncforce_ipi.serve.points import Afresh, Visit
+from ncforce_ipi.serve.requests import Request, Trajectory
 from ncforce_ipi.species import SYMBOLS
+
+Job = list[tuple[int, Visit]]  # what one call is for: number of the request, and a visit of it
 
 
 @dataclass
@@ -84,6 +87,8 @@ class Evaluator:
     The seam between connections and model: where it serves both roles, it sees every request in
     order, and one call of the model gives the fast force and the slow force that will be asked for
     at the same positions (``ncforce_ipi.serve.joint``), for all structures of the request.
+    Requests of several trajectories share calls; what is remembered and predicted of one knows
+    nothing of the others.
 
     Parameters
     ----------
@@ -127,18 +132,27 @@ class Evaluator:
         if "direct" in kinds.values():
             _check_direct(backend, direct_energy, direct_virial)
         self.calls = Calls()
-        self.n_evaluated = 0  # structures, in all calls
         self._backend = backend
         self._kinds = kinds
         self._direct = {"direct_energy": direct_energy, "direct_virial": direct_virial}
         self._keep_net_force = keep_net_force
-        self._memory = Memory(kinds, mts) if joint and len(kinds) == 2 else None
-        self._steps = dict.fromkeys(kinds, 0)
+        self._mts, self._joint = mts, joint and len(kinds) == 2
+        self._own = self.trajectory()
 
     @property
     def counts(self) -> Counts | None:
-        """How joint evaluation did; None where there is none."""
-        return self._memory.counts if self._memory else None
+        """How joint evaluation did in ``evaluate``; None where there is none."""
+        return self._own.counts
+
+    @property
+    def atoms_at_once(self) -> float:
+        """How many atoms it pays to have in one call of the model; 0: one structure a call."""
+        return self._backend.atoms_at_once if self._backend.batched else 0
+
+    def trajectory(self) -> Trajectory:
+        """One of which nothing is known yet."""
+        memory = Memory(self._kinds, self._mts) if self._joint else Afresh(self._kinds)
+        return Trajectory(memory, dict.fromkeys(self._kinds, 0))
 
     def evaluate(self, structure: Structure, role: Role) -> Evaluation:
         """As for a batch of one."""
@@ -147,53 +161,81 @@ class Evaluator:
 
     def evaluate_batch(self, structures: Sequence[Structure], role: Role) -> list[Evaluation]:
         """Forces of ``role``, fit for the wire: finite, with 0 for what was not asked for."""
-        try:
-            if self._memory is None:
-                found = self._each_once(structures, self._kinds[role])
-            else:
-                found = self._remembered(self._memory, structures, role)
-        except ModelError as err:
-            raise type(err)(f"{err} (role {role}, evaluation {self._steps[role]})") from err
-        self._steps[role] += len(structures)
+        (found,) = self.evaluate_requests([Request(self._own, structures, role)])
+        if isinstance(found, ModelError):
+            raise found
         return found
 
-    def _each_once(self, structures: Sequence[Structure], kind: Kind) -> list[Evaluation]:
-        """i-PI fills a batch up with copies of its last structure."""
-        n = n_without_copies(structures)
-        found = [results[kind] for results in self._call(structures[:n], frozenset([kind]))]
-        return found + found[-1:] * (len(structures) - n)
+    def evaluate_requests(self, requests: Sequence[Request]) -> list[list[Evaluation] | ModelError]:
+        """As ``evaluate_batch`` for each, or why it can't be: a call for each set of kinds.
 
-    def _remembered(
-        self, memory: Memory, structures: Sequence[Structure], role: Role
-    ) -> list[Evaluation]:
-        """From memory, or from a call for each set of kinds: mostly one for all."""
-        visits, kind = memory.visit(structures, role), self._kinds[role]
-        groups: dict[frozenset[Kind], list[Visit]] = {}
-        for visit in visits:
-            groups.setdefault(visit.kinds, []).append(visit)
-        groups.pop(frozenset(), None)
-        for kinds, group in groups.items():
-            answers = self._try_both([visit.structure for visit in group], kinds, kind)
-            for visit, results in zip(group, answers, strict=True):
-                visit.found = results[kind]
-                memory.remember(visit, results, role)
+        Mostly that is one for all.  Where a call of several requests fails, each is tried alone,
+        so that a structure that a model can't take is the trouble of its own trajectory.
+        """
+        visits = [each.trajectory.memory.visit(each.structures, each.role) for each in requests]
+        jobs: dict[frozenset[Kind], Job] = {}
+        for k, of_request in enumerate(visits):
+            for visit in of_request:
+                jobs.setdefault(visit.kinds, []).append((k, visit))
+        jobs.pop(frozenset(), None)
+        errors: dict[int, ModelError] = {}
+        for kinds, job in jobs.items():
+            errors |= self._fill(requests, [each for each in job if each[0] not in errors], kinds)
+        return [
+            self._answer(request, visits[k], errors.get(k)) for k, request in enumerate(requests)
+        ]
+
+    def _answer(
+        self, request: Request, visits: Sequence[Visit], error: ModelError | None
+    ) -> list[Evaluation] | ModelError:
+        steps, role = request.trajectory.steps, request.role
+        if error is not None:
+            told = type(error)(f"{error} (role {role}, evaluation {steps[role]})")
+            told.__cause__ = error
+            return told
+        steps[role] += len(request.structures)
         return [_found(visit.original or visit) for visit in visits]
 
+    def _fill(
+        self, requests: Sequence[Request], job: Job, kinds: frozenset[Kind]
+    ) -> dict[int, ModelError]:
+        """Evaluate visits and remember what was found; errors by the number of the request."""
+        numbers = sorted({k for k, _ in job})
+        if not numbers:
+            return {}
+        try:
+            answers = self._try_both(
+                [visit.structure for _, visit in job], kinds, {requests[k].role for k in numbers}
+            )
+        except ModelError as err:
+            if len(numbers) == 1:
+                return {numbers[0]: err}
+            failed: dict[int, ModelError] = {}
+            for k in numbers:
+                failed |= self._fill(requests, [each for each in job if each[0] == k], kinds)
+            return failed
+        for (k, visit), results in zip(job, answers, strict=True):
+            request = requests[k]
+            visit.found = results[self._kinds[request.role]]
+            request.trajectory.n_evaluated += 1
+            request.trajectory.memory.remember(visit, results, request.role)
+        return {}
+
     def _try_both(
-        self, structures: Sequence[Structure], kinds: frozenset[Kind], asked: Kind
+        self, structures: Sequence[Structure], kinds: frozenset[Kind], roles: set[Role]
     ) -> list[Results]:
         """All ``kinds``; if they fail together (out of memory), what was really asked for."""
+        asked = frozenset(self._kinds[role] for role in roles)
         try:
             return self._call(structures, kinds)
         except ModelError:
-            if len(kinds) == 1:
+            if asked == kinds:
                 raise
-        return self._call(structures, frozenset([asked]))
+        return self._call(structures, asked)
 
     def _call(self, structures: Sequence[Structure], kinds: frozenset[Kind]) -> list[Results]:
         wanted = Wanted(kinds, **self._direct)
         found = evaluate_all(self._backend, structures, wanted)
-        self.n_evaluated += len(structures)
         if len(kinds) == 1:
             self.calls.single += 1
         else:

@@ -6,7 +6,7 @@ Owns what is kept of either, and when two structures are the same.  Which reques
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +45,9 @@ class Point:
         return 0 if self.structure is None else n_arrays * self.structure.positions.nbytes
 
 
+NOWHERE = Point(np.empty((0, 3)), np.empty((0, 3)), None)  # the point of what isn't remembered
+
+
 @dataclass(eq=False)
 class Visit:
     """One structure of a request.
@@ -64,6 +67,27 @@ class Visit:
     new: bool = False
     found: Evaluation | None = None
     original: Visit | None = None
+
+
+class Afresh:
+    """Visits of roles of which nothing is remembered or predicted: each is evaluated as it comes.
+
+    Only the copies with which i-PI fills a batch up have an original; beads at one place that are
+    asked for are evaluated.
+    """
+
+    def __init__(self, kinds: Mapping[Role, Kind]) -> None:
+        self._kinds = kinds
+
+    def visit(self, structures: Sequence[Structure], role: Role) -> list[Visit]:
+        """A request: for each structure the kind to evaluate now."""
+        kinds, n = frozenset([self._kinds[role]]), n_without_copies(structures)
+        visits = [Visit(structure, NOWHERE, kinds) for structure in structures[:n]]
+        copies = [Visit(structure, NOWHERE, original=visits[-1]) for structure in structures[n:]]
+        return visits + copies
+
+    def remember(self, visit: Visit, results: Mapping[Kind, Evaluation], role: Role) -> None:
+        """Nothing is."""
 
 
 def marks_of(structure: Structure) -> NDArray[np.float64]:

@@ -1,7 +1,9 @@
 """What a driver has answered so far and since when it computes, in a small file beside its report.
 
 The launcher reads it while the driver runs, and after it was killed.  An answer is counted before
-it is sent: what a server has got is never more than what is counted.
+it is sent: what a server has got is never more than what is counted.  A driver of several replicas
+has a report, and so a pulse, for each: the answers are those of that replica, and it is busy while
+a call goes on that is for that replica too.
 """
 
 from __future__ import annotations
@@ -10,8 +12,7 @@ import os
 import platform
 import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,36 +49,39 @@ class Pulse:
     """The file, as its driver writes it; without a path nothing is written."""
 
     def __init__(self, path: Path | None) -> None:
+        self._path = path
         self._beat = Beat(this_machine())
         self._file: int | None = None
-        if path is not None:
-            with suppress(OSError):  # who can't write it can still serve
-                self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        self.open()
+
+    def open(self) -> None:
+        """Write again after ``close``: counts go on from where they were."""
+        if self._path is None or self._file is not None:
+            return
+        with suppress(OSError):  # who can't write it can still serve
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         self._write()
 
-    @contextmanager
-    def answering(
-        self, role: Role, n: int, evaluated: Callable[[], int] | None = None, at_most: int = 1
-    ) -> Iterator[None]:
-        """Around the calls of the model for ``n`` answers of a role.
+    def begins(self) -> None:
+        """A call of the model."""
+        self._beat = replace(self._beat, busy_since_s=time.monotonic())
+        self._write()
 
-        ``evaluated`` says how many structures the model has evaluated so far.  They are fewer than
-        a request may have (``at_most``) where beads are at one place, as at the start of a path
-        integral, or remembered, or not all there.  The time is then counted as that of so many.
+    def answered(self, role: Role, n: int, n_evaluated: int = 1, at_most: int = 1) -> None:
+        """The call has ended, and ``n`` answers of a role will be sent.
+
+        Its structures of this pulse (``n_evaluated``) are fewer than a request may have
+        (``at_most``) where beads are at one place, as at the start of a path integral, or
+        remembered, or not all there.  The time is then counted as that of so many.
         """
-        start, before = time.monotonic(), evaluated() if evaluated else 0
-        self._beat = replace(self._beat, busy_since_s=start)
-        self._write()
-        yield
-        n_evaluated = evaluated() - before if evaluated else at_most
-        took_s = (time.monotonic() - start) * max(1.0, at_most / max(1, n_evaluated))
-        longest_s = max(self._beat.longest_s, took_s)
+        took_s = time.monotonic() - self._beat.busy_since_s
+        took_s *= max(1.0, at_most / max(1, n_evaluated))
         self._beat = replace(
             self._beat,
             slow=self._beat.slow + n * (role == "slow"),
             fast=self._beat.fast + n * (role == "fast"),
             busy_since_s=0.0,
-            longest_s=longest_s,
+            longest_s=max(self._beat.longest_s, took_s),
         )
         self._write()
 

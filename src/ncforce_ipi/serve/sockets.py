@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 IPI_PREFIX = "/tmp/ipi_"  # where programs of i-PI's protocol look for unix sockets
 MAX_UNIX_PATH_BYTES = 107  # Linux: sockaddr_un.sun_path less its final NUL
+CONNECT_S = 5.0  # for one attempt to reach a server
 RETRY_S = 0.05  # between two attempts to reach a server that isn't up yet
 HANG_UP_S = 2.0  # how long a server may take to notice that we leave
 NOT_YET = (FileNotFoundError, ConnectionRefusedError, BlockingIOError, TimeoutError)
@@ -84,16 +85,27 @@ def connect(
             return None
 
 
+def there(address: Address) -> socket.socket | None:
+    """Reach a server of a unix socket that is up; None if there is none (TCP may let us wait)."""
+    if not address.path:
+        return None
+    try:
+        return _open(address)
+    except OSError:
+        return None
+
+
 def _open(address: Address) -> socket.socket:
     if address.path:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(CONNECT_S)  # a stopped server with a full queue would let us wait
         try:
             sock.connect(address.path)
         except OSError:
             sock.close()
             raise
         return sock
-    sock = socket.create_connection((address.host, address.port), timeout=5.0)
+    sock = socket.create_connection((address.host, address.port), timeout=CONNECT_S)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # answers are small: send at once
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
