@@ -88,6 +88,16 @@ def test_one_run_on_one_gpu(show, tmp_path):
     assert not (tmp_path / "prod").exists()
 
 
+@pytest.mark.parametrize(
+    ("time", "signal"),
+    [("20:00", True), ("24:00:00", True), ("UNLIMITED", True), ("10:00", False), ("1", False)],
+)
+def test_slurms_signal_comes_after_the_run_stops_by_itself(show, time, signal):
+    """It may come a minute early: two minutes before the end, when the run has stopped."""
+    text, _ = show(time=("--time", time))
+    assert ("--signal=B:USR1@60" in options(text)) == signal
+
+
 def test_idle_gpus_are_neither_asked_for_nor_hidden(show):
     text, err = show("--gpus", "a100:4")
     assert "--gres=gpu:a100:1" in options(text)
@@ -116,7 +126,7 @@ def test_a_heterogeneous_job(show):
         "--partition=gpu", "--nodes=2", "--ntasks-per-node=4", "--gres=gpu:4", "--account=me",
         "--time=24:00:00",
     } <= set(second)  # fmt: skip
-    assert start(text)[-4:] == ["--remote", "0", "--out", "$out"]
+    assert start(text)[-6:] == ["--drivers", "8", "--remote", "0", "--out", "$out"]
     assert "--device" not in start(text)
     assert "step=(srun --het-group=1 --exact --nodes=1 --ntasks=1 " in text
     assert "for _ in $(seq 8); do" in text

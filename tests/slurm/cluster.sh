@@ -39,8 +39,8 @@ SlurmUser=root
 SlurmdUser=root
 SlurmctldPort=$((port + 1))
 AuthType=auth/munge
-# cred_expire: so many seconds a requeued job waits, 120 by default
-AuthInfo=socket=$dir/munge.socket,cred_expire=2
+# cred_expire: so many seconds a requeued job waits, 120 by default, at least 5
+AuthInfo=socket=$dir/munge.socket,cred_expire=5
 StateSaveLocation=$dir/state
 SlurmdSpoolDir=$dir/spool-%n
 SlurmctldPidFile=$dir/slurmctld.pid

@@ -3,6 +3,7 @@
 The model is a formula that takes its time, so that there is something to interrupt.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from ncforce_ipi import cli
 from tests.ipi_host import ANALYTIC, molecules
 
 HERE = Path(__file__).parent
@@ -60,7 +62,10 @@ class Cluster:
         (directory / "start.xyz").write_text(molecules())
         (directory / "model.txt").write_text("any file")
         program = directory / "slow-formula"
-        program.write_text(f'#!/bin/sh\nexec {sys.executable} {ANALYTIC} "$@"\n')
+        program.write_text(
+            '#!/bin/sh\necho "$SLURMD_NODENAME $CUDA_VISIBLE_DEVICES" '
+            f'>>{directory}/seen-$SLURM_JOB_ID\nexec {sys.executable} {ANALYTIC} "$@"\n'
+        )
         program.chmod(0o755)
         self.model = f"{program} driver analytic --model model.txt"
 
@@ -78,18 +83,18 @@ class Cluster:
         path.write_text(f"setup = {json.dumps(lines)}\n")
         return path
 
-    def submit(self, out, *words, sleep_s=0.02, time="10", fault=""):
-        """``ncforce slurm --submit``; the number of the job."""
-        said = call(
-            sys.executable, "-m", "ncforce_ipi", "slurm", "--model", self.model,
-            "--structure", "start.xyz", "--mts", "4", "--time-ps", TIME_PS, "--out", out,
-            "--time", time, "--site", str(self.site(sleep_s, fault)), "--submit", *words,
-            cwd=self.directory,
-        )  # fmt: skip
-        return said.split()[-1]
+    def write(self, out, *words, sleep_s=0.02, time="10", fault=""):
+        """``ncforce slurm``, in this process: it is quicker."""
+        with contextlib.chdir(self.directory):
+            code = cli.main([
+                "slurm", "--model", self.model, "--structure", "start.xyz", "--mts", "4",
+                "--time-ps", TIME_PS, "--out", out, "--time", time,
+                "--site", str(self.site(sleep_s, fault)), *words,
+            ])  # fmt: skip
+        assert code == 0
 
-    def again(self, out):
-        """Submit the same script once more."""
+    def submit(self, out):
+        """Hand its script to Slurm, for the first time or again; the number of the job."""
         return call("sbatch", str(self.directory / out / "job.sh")).split()[-1]
 
     def state(self, job):
@@ -103,6 +108,16 @@ class Cluster:
             assert time.monotonic() < deadline, f"{found}: {self.log(out) if out else ''}"
             time.sleep(0.5)
         return found
+
+    def seen(self, job):
+        """Node and GPUs of each driver that was started in a job."""
+        path = self.directory / f"seen-{job}"
+        return [tuple(line.split(" ")) for line in path.read_text().splitlines()]
+
+    def node(self, job):
+        """The one on which it runs, or ran."""
+        found = call("scontrol", "show", "job", "-o", job).split()
+        return next(word for word in found if word.startswith("NodeList=")).partition("=")[2]
 
     def log(self, out):
         """What jobs in a directory said."""
@@ -121,13 +136,6 @@ class Cluster:
         lines = text[: text.rfind("\n") + 1].splitlines()
         return [int(float(line.split()[0])) for line in lines if not line.startswith("#")]
 
-    def at(self, out, step):
-        """Wait until this step is on the disk."""
-        deadline = time.monotonic() + WAIT_S
-        while max(self.steps(out), default=-1) < step:
-            assert time.monotonic() < deadline, f"not at {step}: {self.log(out)}"
-            time.sleep(0.1)
-
     def kill(self, out, name):
         """End a process of a run without a word."""
         os.kill(self.record(out)["processes"][name], signal.SIGKILL)
@@ -140,7 +148,33 @@ class Cluster:
             assert mine.read_bytes() == theirs.read_bytes(), name
 
 
+def happen(jobs, events):
+    """Wait until each run is at its step, and do then what is to be done."""
+    deadline, waiting = time.monotonic() + WAIT_S, dict(events)
+    while waiting:
+        for out, (step, act) in list(waiting.items()):
+            if max(jobs.steps(out), default=-1) >= step:
+                act()
+                del waiting[out]
+        assert time.monotonic() < deadline, {out: jobs.log(out) for out in waiting}
+        time.sleep(0.2)
+
+
 @pytest.fixture(scope="session")
 def jobs(cluster, tmp_path_factory):
-    """Where all jobs come from; ``plain`` is a run that nothing has interrupted."""
+    """Where all jobs come from."""
     return Cluster(tmp_path_factory.mktemp("jobs"))
+
+
+@pytest.fixture(scope="session")
+def plain_job(jobs):
+    """Number of the job of a run that nothing interrupts."""
+    jobs.write("plain", sleep_s=0)
+    return jobs.submit("plain")
+
+
+@pytest.fixture
+def plain(jobs, plain_job):
+    """That run, when it has ended."""
+    assert jobs.ends(plain_job, "plain") == {"COMPLETED"}, jobs.log("plain")
+    return "plain"

@@ -1,37 +1,45 @@
 """Runs as jobs of a real Slurm: whatever ends a job, the next one goes on bitwise.
 
-All jobs are submitted at once; each test looks after one of them.
+All jobs are submitted at once and run side by side; what shall happen to one does at a step of it.
 """
 
 import subprocess
 
 import pytest
 
-from .conftest import N_OUTER, call
+from .conftest import N_OUTER, call, happen
 
+INTERRUPTED = ("signal", "ipi", "launcher", "drained")
 SLOW = 0.06  # seconds of an evaluation: 75 s in all, for wall times of a minute
 
 
 @pytest.fixture(scope="session")
-def submitted(jobs):
-    """Number of each job by its directory; gone with the cluster."""
-    return {
-        "plain": jobs.submit("plain", sleep_s=0),
-        "walltime": jobs.submit("walltime", "--gpus", "1", time="1", sleep_s=SLOW),
-        "signal": jobs.submit("signal"),
-        "driver": jobs.submit("driver", fault="kill 700"),
-        "ipi": jobs.submit("ipi"),
-        "launcher": jobs.submit("launcher"),
-        "drained": jobs.submit("drained"),
-        "array": jobs.submit("array", "--array", "1-4", sleep_s=0),
-    }
+def submitted(jobs, plain_job):
+    """Number of each job by its directory, after all that happens to them has happened."""
+    jobs.write("walltime", "--gpus", "1", time="1", sleep_s=SLOW)
+    jobs.write("driver", fault="kill 700")
+    jobs.write("array", "--array", "1-4", sleep_s=0)
+    for out in INTERRUPTED:
+        jobs.write(out)
+    numbers = {out: jobs.submit(out) for out in ("walltime", *INTERRUPTED, "driver", "array")}
+    nodes = {}
 
+    def drain():
+        nodes["node"] = jobs.node(numbers["drained"])
+        call("scontrol", "update", f"nodename={nodes['node']}", "state=drain", "reason=test")
+        warn("drained")
 
-@pytest.fixture
-def plain(jobs, submitted):
-    """A run that nothing interrupts."""
-    assert jobs.ends(submitted["plain"], "plain") == {"COMPLETED"}, jobs.log("plain")
-    return "plain"
+    def warn(out):
+        call("scancel", "--batch", "--signal=USR1", numbers[out])
+
+    happen(jobs, {
+        "signal": (20, lambda: warn("signal")),
+        "drained": (20, drain),
+        "ipi": (110, lambda: jobs.kill("ipi", "i-PI")),
+        "launcher": (110, lambda: jobs.kill("launcher", "launcher")),
+    })  # fmt: skip
+    yield numbers | nodes | {"plain": plain_job}
+    call("scontrol", "update", f"nodename={nodes['node']}", "state=resume")
 
 
 def restarts(job):
@@ -47,9 +55,7 @@ def test_a_job(jobs, submitted, plain):
 
 
 def test_a_signal_before_the_wall_time(jobs, submitted, plain):
-    """As Slurm sends it (``--signal``), some seconds after the first steps."""
-    jobs.at("signal", 20)
-    call("scancel", "--batch", "--signal=USR1", submitted["signal"])
+    """As Slurm sends it (``--signal``), at step 20."""
     assert jobs.ends(submitted["signal"], "signal") == {"COMPLETED"}, jobs.log("signal")
     assert restarts(submitted["signal"]) == 1
     assert "stopped by SIGUSR1 after step" in jobs.log("signal")
@@ -68,25 +74,17 @@ def test_a_killed_driver_is_started_again(jobs, submitted, plain):
 @pytest.mark.parametrize("name", ["i-PI", "launcher"])
 def test_what_is_killed_goes_on_when_it_is_submitted_again(jobs, submitted, plain, name):
     out = name.replace("-", "").lower()
-    jobs.at(out, 110)
-    jobs.kill(out, name)
     assert jobs.ends(submitted[out], out) == {"FAILED"}, jobs.log(out)
-    second = jobs.again(out)
+    second = jobs.submit(out)
     assert jobs.ends(second, out) == {"COMPLETED"}, jobs.log(out)
     jobs.same(out, plain)
 
 
 def test_a_job_leaves_a_node_that_is_drained(jobs, submitted, plain):
-    jobs.at("drained", 20)
-    job = submitted["drained"]
-    node = call("squeue", "-h", "-j", job, "-o", "%N").strip()
-    call("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
-    try:
-        call("scancel", "--batch", "--signal=USR1", job)
-        assert jobs.ends(job, "drained") == {"COMPLETED"}, jobs.log("drained")
-    finally:
-        call("scontrol", "update", f"nodename={node}", "state=resume")
-    assert f"NodeList={node}" not in call("scontrol", "show", "job", "-o", job).split()
+    job, node = submitted["drained"], submitted["node"]
+    assert jobs.ends(job, "drained") == {"COMPLETED"}, jobs.log("drained")
+    assert restarts(job) == 1
+    assert jobs.node(job) != node
     jobs.same("drained", plain)
 
 
@@ -112,6 +110,6 @@ def test_job_after_job_to_the_last_step(jobs, submitted, plain):
 
 def test_scripts_are_clean_for_shellcheck(jobs, submitted):
     scripts = sorted(str(path) for path in jobs.directory.glob("*/job.sh"))
-    assert len(scripts) == len(submitted)
+    assert len(scripts) == len(submitted) - 1  # and the node that was drained
     done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert done.stdout == ""

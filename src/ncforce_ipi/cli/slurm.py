@@ -141,7 +141,9 @@ def _ask(args: argparse.Namespace, settings: Settings, job: Job, words: list[str
     for text in said:
         log.warning("%s", text)
     remote = layout.nodes > 1 or apart
-    if words and not remote:
+    if words and remote:  # i-PI divides the beads by their number
+        words = [*words, *(["--drivers", str(layout.drivers)] if layout.drivers > 1 else [])]
+    elif words:
         words = [*_with_other_device(words, args, layout), *_of_drivers(args, layout)]
     return script.Ask(
         args.out.absolute(), words, layout, settings, Path.cwd(),

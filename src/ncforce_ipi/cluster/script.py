@@ -25,6 +25,7 @@ from ncforce_ipi.rundir import JOB_FILE, STRUCTURE_FILE
 
 ARRAY = re.compile(r"[\d,:-]+(?:%\d+)?")
 TASK, JOB = "$SLURM_ARRAY_TASK_ID", "$SLURM_JOB_ID"
+EARLY_S = 60.0  # Slurm may send a signal so much earlier than it was asked to
 OUT = "OUT/"  # begin of a file of the run in the words of a driver
 TOKEN_FILE = "driver.token"
 
@@ -128,7 +129,7 @@ def _sbatch(ask: Ask) -> str:
         "open-mode": "append",
         "chdir": str(ask.directory),
         "requeue": "",
-        "signal": f"B:USR1@{_signal_s(time)}",
+        "signal": _signal(time),
         "array": ask.array or None,
     }
     common = {
@@ -169,10 +170,10 @@ def _quoted(text: str) -> str:
     return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else f'"{text}"'
 
 
-def _signal_s(time: str | None) -> int:
-    """Seconds before the end at which Slurm sends its signal: after the run's own stop."""
-    limit_s = seconds_of(time) if time else float("inf")
-    return round(spare_s(limit_s) / 2)
+def _signal(time: str | None) -> str | None:
+    """When Slurm sends its signal: after the run's own stop, for which short jobs have no room."""
+    later_s = spare_s(seconds_of(time) if time else float("inf")) - EARLY_S
+    return f"B:USR1@{later_s:.0f}" if later_s > 0 else None
 
 
 def _drivers(ask: Ask) -> str:
