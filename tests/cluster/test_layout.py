@@ -90,6 +90,18 @@ def test_cpus_are_for_ipi_and_all_drivers():
     assert layout.cpus == 3
 
 
+def test_devices_that_the_run_names_are_what_it_needs():
+    named = Service("water", device="cuda:0,cuda:1,cuda:0", drivers=4)
+    layout, said = lay_out(named, 1)
+    assert (layout.gpus, layout.drivers, said) == (2, 4, [])
+    assert lay_out(named, 1, Gpus(2, "a100"))[0].gres == "gpu:a100:2"
+    with pytest.raises(InputError, match="--gpus 4, but --device names 2; leave --device out"):
+        lay_out(named, 8, Gpus(4))
+    with pytest.raises(InputError, match="drivers on other nodes see one GPU each"):
+        lay_out(named, 8, Gpus(2), nodes=2)
+    assert lay_out(Service("water", device="cpu"), 1, Gpus(1))[0].gpus == 1
+
+
 @pytest.mark.parametrize(
     ("gpus", "nodes", "apart", "said"),
     [

@@ -108,6 +108,26 @@ def test_idle_gpus_are_neither_asked_for_nor_hidden(show):
     assert "cuda:0,cuda:1,cuda:2,cuda:3" in start(text)
 
 
+@pytest.mark.parametrize(
+    ("words", "n"),
+    [
+        (("--replicas", "4"), 4),
+        (("--temperature-K", "280,300", "--replicas", "2"), 4),
+        (("--replicas", "2", "--beads", "2", "--ensemble", "langevin"), 4),
+    ],
+)
+def test_replicas_have_a_gpu_each(show, words, n):
+    text, err = show("--gpus", "8", *words)
+    assert f"--gres=gpu:{n}" in options(text)
+    assert f"beads and replicas are {n} structures at a time, which {n} can serve" in err
+    parser = _parser_of_run()
+    asked = parser.parse_args(["water", *words, "--out", "$out", "--device", "DEVICES"])
+    given = parser.parse_args(start(text)[1:])
+    assert given.device == ",".join(f"cuda:{i}" for i in range(n))
+    asked.device = given.device
+    assert given == asked
+
+
 def test_two_models_have_a_gpu_each(show):
     text, _ = show("--slow", "analytic:lennard-jones", "--gpus", "2")
     words = start(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 from pathlib import Path
@@ -101,6 +102,12 @@ def _start(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome | 
         return _job(args)
 
     return sets.start(sets.replicas_of(make, kinds, args.seed), args.force, limit)
+
+
+def n_replicas(args: argparse.Namespace) -> int:
+    """How many runs side by side are asked for."""
+    several = (args.structure, args.temperature_K)
+    return math.prod([args.replicas or 1, *(len(each or [None]) for each in several)])
 
 
 def _are_several(args: argparse.Namespace) -> bool:

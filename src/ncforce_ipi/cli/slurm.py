@@ -21,9 +21,9 @@ from ncforce_ipi.inputs.systems import system
 from ncforce_ipi.launch import claim
 from ncforce_ipi.launch import run as launcher
 from ncforce_ipi.launch.estimate import of_what_is_left
-from ncforce_ipi.launch.job import Job, from_record
+from ncforce_ipi.launch.job import Job, from_record, service_of_record
 from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of
-from ncforce_ipi.rundir import read_record
+from ncforce_ipi.rundir import read_record, replica_directories
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,7 @@ def _new(args: argparse.Namespace) -> Job:
     if not args.array:
         claim.check(args.out, force=False)
     filled = argparse.Namespace(**vars(args))
+    args.n_runs = runs.n_replicas(args)
     job = runs.job_of(filled)
     launcher.check(job, read_structure(job.structure, job.velocities))
     return job
@@ -123,8 +124,12 @@ def _new(args: argparse.Namespace) -> Job:
 def _begun(args: argparse.Namespace, settings: Settings) -> Job:
     """The job of a run that has begun; says how long the rest of it takes."""
     runs.check_resume(argparse.Namespace(**vars(args) | {"force": False}))
-    record = read_record(args.out)
-    job = launcher.extended(from_record(args.out, record), args.time_ps)
+    directories = replica_directories(args.out) or [args.out]
+    args.n_runs = len(directories)
+    record = min(map(read_record, directories), key=lambda record: record["steps_done"])
+    job = from_record(args.out, record)
+    job = replace(job, recipe=replace(job.recipe, service=service_of_record(read_record(args.out))))
+    job = launcher.extended(job, args.time_ps)
     plan, limit = job.recipe.plan, TimeLimit(seconds_of(settings.time or "UNLIMITED"))
     if record["steps_done"] >= plan.n_outer:
         raise InputError(f"{args.out} is done ({plan.time_ps:g} ps); give a longer --time-ps")
@@ -135,7 +140,7 @@ def _begun(args: argparse.Namespace, settings: Settings) -> Job:
 
 def _ask(args: argparse.Namespace, settings: Settings, job: Job, words: list[str]) -> script.Ask:
     gpus = Gpus.parse(args.gpus) if args.gpus else None
-    structures = job.recipe.ensemble.beads * (getattr(args, "replicas", None) or 1)
+    structures = job.recipe.ensemble.beads * args.n_runs
     apart = settings.ipi_partition is not None
     layout, said = lay_out(job.service, structures, gpus, args.nodes, apart)
     for text in said:
@@ -155,7 +160,7 @@ def _of_drivers(args: argparse.Namespace, layout: Layout) -> list[str]:
     """Devices and number of the drivers that the run starts itself."""
     device = args.device or layout.devices
     words = ["--device", device] if device else []
-    if args.drivers is not None and not args.gpus:
+    if args.drivers is not None and (args.device or not args.gpus):
         words += ["--drivers", str(args.drivers)]
     return words
 

@@ -97,9 +97,11 @@ def lay_out(
     Raises
     ------
     InputError
-        GPUs that the nodes can't share, or too few.
+        GPUs that the nodes can't share, too few, or others than the run names itself.
     """
     other = bool(service.slow_driver)
+    if named := {name for name in service.devices if name.startswith(("cuda", "hip"))}:
+        return _as_named(service, len(named), gpus, nodes, apart), []
     if gpus is None:
         if nodes != 1 or apart:
             raise InputError("drivers on other nodes than i-PI need --gpus, one for each of them")
@@ -123,3 +125,13 @@ def lay_out(
         f"{gpus.n} GPUs, but {what_at_once(structures)} at a time, which {used} can serve: the "
         f"script asks for {used}; beads of a path integral, replicas or --array would use more"
     ]
+
+
+def _as_named(service: Service, n: int, gpus: Gpus | None, nodes: int, apart: bool) -> Layout:
+    """All GPUs that the run's own ``--device`` names."""
+    if nodes != 1 or apart:
+        raise InputError("drivers on other nodes see one GPU each; leave --device out")
+    if gpus and gpus.n != n:
+        raise InputError(f"--gpus {gpus.n}, but --device names {n}; leave --device out")
+    kind, other = gpus.kind if gpus else None, bool(service.slow_driver)
+    return Layout(service.n_drivers, 1, n, kind, service.threads, other)
