@@ -19,13 +19,14 @@ _NUMBER = (int, float)
 _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("state", "reason", "version", "command"), str),
     **dict.fromkeys(("driver", "limits", "model", "slow_model", "start", "software"), dict),
-    **dict.fromkeys(("plan", "ensemble", "timings", "masses_u"), dict),
+    **dict.fromkeys(("plan", "ensemble", "timings", "masses_u", "masses"), dict),
+    "slow_minus_fast": dict,
     **dict.fromkeys(("plan.mts", "plan.n_outer", "ensemble.beads", "n_atoms", "steps_done"), int),
     **dict.fromkeys(("plan.time_ps", "plan.outer_step_fs", "plan.inner_step_fs"), _NUMBER),
     **dict.fromkeys(("timings.ms_per_inner_step", "timings.wall_s", "temperature_K"), _NUMBER),
     **dict.fromkeys(("plan.forces", "ensemble.name", "model.sha256", "model.name"), str),
     "timings.model_s": dict,
-    **dict.fromkeys(("segments", "replicas"), list),
+    **dict.fromkeys(("segments", "replicas", "several_masses"), list),
 }
 """What stands in a record; keys of older versions may be missing."""
 INPUT_FILE = "input.xml"
@@ -41,6 +42,9 @@ TRAJECTORY_FILES = (
     (f"{PREFIX}.vel_0.xyz", f"{PREFIX}.vel.xyz"),
 )
 FORCE_FILES = f"{PREFIX}.forces_*.xyz"
+# slow - fast at the outer points, and the structures where it is large: of the launcher's own i-PI
+DISAGREEMENT_FILE = f"{PREFIX}.disagreement.out"
+DISAGREEING_FILE = "disagreeing.extxyz"
 RESTART_FILE = "RESTART"
 WRITTEN_BY_IPI = (RESTART_FILE, f"{PREFIX}.checkpoint", f"{PREFIX}.checkpoint_older")
 RESUME_FILE = "resume.xml"

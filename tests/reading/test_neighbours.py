@@ -1,5 +1,6 @@
 """What lies beside a trajectory: i-PI's checkpoints and inputs, properties files, others."""
 
+import json
 import logging
 
 import pytest
@@ -35,6 +36,51 @@ def test_a_checkpoint_is_in_atomic_units(tmp_path):
         {"O": 29164.4 * 5.48579909065e-4, "H": 1837.47 * 5.48579909065e-4}, rel=1e-9
     )
     assert (found.n_atoms, found.counts, found.isolated) == (3, {"O": 1, "H": 2}, True)
+
+
+def test_atoms_of_one_species_may_have_different_masses(tmp_path):
+    mixed = BEADS.replace("1837.47, 1837.47", "1837.47, 3671.48")
+    (tmp_path / "RESTART").write_text(simulation(beads=mixed))
+    found = read_metadata(tmp_path)
+    masses_u = [m * 5.48579909065e-4 for m in (29164.4, 1837.47, 3671.48)]  # CODATA 2018
+    assert found.atom_masses_u == pytest.approx(masses_u, rel=1e-9)
+    assert found.masses_u == pytest.approx(
+        {"O": masses_u[0], "H": 0.5 * (masses_u[1] + masses_u[2])}, rel=1e-9
+    )
+    (tmp_path / "RESTART").write_text(simulation())
+    assert read_metadata(tmp_path).atom_masses_u is None
+
+
+START = """3
+Lattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3:masses:R:1 pbc="T T T"
+O 0 0 0 12.5
+H 1 0 0 4.0
+H 0 1 0 3.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "No such file"),
+        (START.replace(":masses:R:1", ""), "no column masses"),
+        (START.replace("3.0", "three"), "three"),
+        ("3\n", "out of range"),
+    ],
+)
+def test_a_record_whose_atoms_differ_takes_their_masses_from_the_start(tmp_path, text, words):
+    record = {
+        "plan": {"outer_step_fs": 2.0}, "n_atoms": 3, "temperature_K": 300.0,
+        "masses_u": {"O": 12.5, "H": 3.5}, "several_masses": ["H"],
+    }  # fmt: skip
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    (tmp_path / "init.xyz").write_text(START)
+    assert read_metadata(tmp_path).atom_masses_u == (12.5, 4.0, 3.0)
+    (tmp_path / "init.xyz").unlink()
+    if text is not None:
+        (tmp_path / "init.xyz").write_text(text)
+    with pytest.raises(InputError, match=rf"should say the mass of each atom.*{words}"):
+        read_metadata(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,8 @@ def run(
     ensemble : nve, langevin, svr, gle, npt with its defaults, or an `Ensemble`
     force : move an earlier run in ``out`` aside
     more : ``temperature_K``, ``seed``, ``velocities``, ``device``, ``threads``, ``drivers``,
-        ``write_forces``, ``port``: see `ncforce_ipi.launch.job.new_job`
+        ``write_forces``, ``port``, ``masses_u``, ``repartition``: see
+        `ncforce_ipi.launch.job.new_job`
 
     Raises
     ------

@@ -11,7 +11,7 @@ from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import preflight
 from ncforce_ipi.inputs.recipe import write_input
-from ncforce_ipi.inputs.structure import read_structure
+from ncforce_ipi.launch.run import start_of
 from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Write ``input.xml`` and ``init.xyz``."""
     jobs.fill(args)
     job = jobs.job(args, jobs.plan(args), args.out)
-    recipe, atoms = job.recipe, read_structure(job.structure, job.velocities)
+    recipe, atoms = job.recipe, start_of(job)
     for warning in preflight.check(recipe, atoms).warnings:
         log.warning("%s", warning)
     paths = [args.out / name for name in (INPUT_FILE, STRUCTURE_FILE)]

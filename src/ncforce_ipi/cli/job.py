@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from ncforce_ipi.cli.measure import masses
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, GLES, Ensemble
 from ncforce_ipi.inputs.plan import Plan
@@ -36,6 +37,8 @@ DEFAULTS: dict[str, Any] = {
     "fast": None,
     "structure": None,
     "velocities": None,
+    "masses_u": None,
+    "repartition": None,
     "write_forces": None,
     "device": None,
     "threads": 1,
@@ -78,6 +81,11 @@ def add_system(
     add("--velocities", metavar="FILE",
         help="start velocities of the same step: i-PI's velocities, or momenta as ASE writes them; "
         "default: those of the system if it has any (water), else random ones")  # fmt: skip
+    add("--masses-u", type=masses, metavar="H=X,O=Y",
+        help="masses of species in u; dynamics change, averages over positions don't")  # fmt: skip
+    add("--repartition", type=float, metavar="X",
+        help="mass of hydrogen in u (4, say), taken from the heavy atom that it is bound to, for "
+        "longer time steps; dynamics change, averages over positions don't")  # fmt: skip
     add("--temperature-K", dest="temperature_K", type=temperatures if replicas else float,
         metavar="X[,X]" if replicas else "X",
         help="of the start velocities and of the ensemble, default 300 K"
@@ -233,11 +241,17 @@ def _job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
         ensemble=ensemble(args),
         temperature_K=args.temperature_K,
         seed=args.seed,
+        masses_u=args.masses_u,
+        repartition=args.repartition,
         write_forces=args.write_forces,
         device=args.device,
         threads=args.threads,
         drivers=args.drivers,
         driver_options=shlex.split(args.driver_options),
         port=args.port,
-        limits=Limits(args.stall_s, getattr(args, "max_temperature_K", None)),
+        limits=Limits(
+            args.stall_s,
+            getattr(args, "max_temperature_K", None),
+            stop_on_disagreement=getattr(args, "stop_on_disagreement", False),
+        ),
     )

@@ -92,8 +92,11 @@ def add_atoms(parser: argparse.ArgumentParser) -> None:
 def masses(text: str) -> dict[str, float]:
     """``H=1.008,O=15.999`` as a table."""
     try:
-        pairs = (pair.split("=") for pair in text.split(","))
-        return {name.strip(): float(mass) for name, mass in pairs}
+        pairs = [pair.split("=") for pair in text.split(",")]
+        found = {name.strip(): float(mass) for name, mass in pairs}
+        if len(found) < len(pairs):
+            raise ValueError("a species twice")
+        return found
     except ValueError as err:
         raise argparse.ArgumentTypeError(f"got {text!r}; expected for instance H=1.008,O=15.999") \
             from err  # fmt: skip

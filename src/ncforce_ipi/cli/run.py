@@ -13,6 +13,7 @@ from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch import replicas as sets
 from ncforce_ipi.launch import run as runs
+from ncforce_ipi.launch.agreement import RECORDED
 from ncforce_ipi.launch.estimate import ns_per_day, of_what_is_left
 from ncforce_ipi.launch.job import Job
 from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of
@@ -69,6 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop a run that gets hotter; without it a run is stopped when it is hotter than 10 "
         "times --temperature-K and its conserved quantity changed by as much as that heat takes: "
         "9 times 3/2 k T per atom")  # fmt: skip
+    add("--stop-on-disagreement", action="store_true",
+        help="stop (exit code 3) where slow - fast leaves the band in card.json beside the fast "
+        "model; without it that is said, and the run goes on")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -147,6 +151,7 @@ def check_resume(args: argparse.Namespace) -> None:
     """Refuse options of a start where a run goes on."""
     own = [name for name in ("forces", "mts", "replicas") if getattr(args, name) is not None]
     fixed = [name for name in (*jobs.given(args), *own) if name != "system"]
+    fixed += ["stop_on_disagreement"] * args.stop_on_disagreement
     if args.force or fixed:
         names = ", ".join("--" + name.replace("_", "-") for name in (fixed or ["force"]))
         raise InputError(f"--resume continues the run as it was begun; leave out {names}")
@@ -183,6 +188,8 @@ def _summary(directory: Path, outcome: runs.Outcome) -> str:
     if speed:
         ns = ns_per_day(1e-3 * speed * plan.mts, plan.outer_step_fs)
         pace = f", {speed:.1f} ms per inner step, {ns:.3g} ns/day"
+    rms = outcome.record.get(RECORDED, {}).get("rms_eV_per_A")
+    pace += f", slow - fast {rms:.3g} eV/A" if rms is not None else ""
     return (
         f"{directory}: {plan.n_outer} outer steps of {plan.outer_step_fs:g} fs = "
         f"{plan.time_ps:g} ps done{pace}; next: ncforce analyze {directory}"

@@ -16,7 +16,6 @@ from ncforce_ipi.cluster import script, writing
 from ncforce_ipi.cluster.layout import Gpus, Layout, lay_out
 from ncforce_ipi.cluster.settings import Settings, default_file, read_settings
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.inputs.systems import system
 from ncforce_ipi.launch import claim
 from ncforce_ipi.launch import run as launcher
@@ -117,7 +116,7 @@ def _new(args: argparse.Namespace) -> Job:
     filled = argparse.Namespace(**vars(args))
     args.n_runs = runs.n_replicas(args)
     job = runs.job_of(filled)
-    launcher.check(job, read_structure(job.structure, job.velocities))
+    launcher.check(job)
     return job
 
 

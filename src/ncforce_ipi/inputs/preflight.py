@@ -7,6 +7,7 @@ nothing.  A cell may be smaller than twice the cutoff: every family takes all pe
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ BYTES_PER_ATOM = {"position": 53.0, "velocity": 48.0, "force": 48.0}  # of a fra
 BYTES_PER_ROW = 250.0
 SHORTEST_BONDS = 0.7  # of the sum of covalent radii; N2 has 0.77, H2 more
 LARGE_MB = 2000.0
+ISOTOPE = 1.01  # tables differ by less, isotopes by more
 DIRECT_FORCE, DIRECT_STRESS = "non_conservative_force", "non_conservative_stress"
 
 
@@ -61,7 +63,7 @@ def check(recipe: Recipe, atoms: Atoms) -> Preflight:
     Raises
     ------
     InputError
-        An element that the model doesn't know or that has no single mass, a virial that nobody
+        An element that the model doesn't know or that has no mass, a virial that nobody
         gives, or a barostat that would close the vacuum of a slab or sheet, or move held atoms.
     """
     _check_masses(atoms, recipe.ensemble.beads)
@@ -70,6 +72,7 @@ def check(recipe: Recipe, atoms: Atoms) -> Preflight:
     _check_held(recipe, atoms)
     warnings = [
         *_distance_warnings(atoms),
+        *_mass_warnings(atoms),
         *_step_warnings(recipe, atoms),
         *_spectrum_warnings(recipe, atoms),
         *_thermostat_warnings(recipe),
@@ -114,11 +117,21 @@ def space_warnings(directory: Path, size_MB: float) -> list[str]:
 
 
 def fastest_per_cm(atoms: Atoms) -> float:
-    """The highest vibration to expect of any two of these atoms, cm^-1."""
+    """The highest vibration to expect of any two of these atoms with their masses, cm^-1."""
+    from ase.data import atomic_masses
+
     numbers = atoms.numbers.tolist()
-    pairs = combinations_with_replacement(sorted(set(numbers)), 2)
+    own = {n: float(atoms.get_masses()[atoms.numbers == n].min()) for n in set(numbers)}
+    pairs = combinations_with_replacement(sorted(own), 2)
     possible = [pair for pair in pairs if pair[0] != pair[1] or numbers.count(pair[0]) > 1]
-    return max((_stretch_per_cm(*pair) for pair in possible), default=OTHER_PER_CM)
+
+    def heavier(pair: tuple[int, int]) -> float:
+        """Reduced mass over that of the table's elements."""
+        ratio = sum(1.0 / float(atomic_masses[n]) for n in pair) / sum(1.0 / own[n] for n in pair)
+        return ratio if abs(ratio - 1.0) > ISOTOPE - 1.0 else 1.0
+
+    found = (_stretch_per_cm(*pair) / math.sqrt(heavier(pair)) for pair in possible)
+    return max(found, default=OTHER_PER_CM)
 
 
 def _stretch_per_cm(lighter: int, heavier: int) -> float:
@@ -130,7 +143,7 @@ def _stretch_per_cm(lighter: int, heavier: int) -> float:
 
 
 def _check_masses(atoms: Atoms, n_beads: int) -> None:
-    """One mass for each species, u: i-PI takes those of the file or else of ASE's table."""
+    """Positive masses, u: i-PI takes those of the file or else of ASE's table."""
     if len(atoms) == 1 and n_beads == 1:
         raise InputError(
             "a single atom can't move: the centre of mass is held at rest; expected two atoms or "
@@ -139,13 +152,27 @@ def _check_masses(atoms: Atoms, n_beads: int) -> None:
     if 0 in atoms.numbers:
         first = int(np.argmin(atoms.numbers))
         raise InputError(f"atom {first} is X, which has no mass; expected chemical elements")
+    masses = atoms.get_masses()
+    wrong = ~((masses > 0.0) & (masses < np.inf))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise InputError(
+            f"atom {first} ({atoms.symbols[first]}) has a mass of {masses[first]:g} u; expected a "
+            "positive number"
+        )
+
+
+def _mass_warnings(atoms: Atoms) -> list[str]:
+    """Species of which one atom has another mass than the other by more than bonds can give."""
+    found = []
     for symbol in sorted(set(atoms.get_chemical_symbols())):
         masses = atoms.get_masses()[atoms.symbols == symbol]
-        if not 0 < masses.min() == masses.max() < np.inf:
-            raise InputError(
-                f"{symbol} has masses from {masses.min():g} to {masses.max():g} u; expected one "
-                "positive mass for each species: species tell atoms apart in all results"
+        if symbol == "H" and masses.max() > ISOTOPE * masses.min():
+            found.append(
+                f"{symbol} has masses from {masses.min():g} to {masses.max():g} u: all results of "
+                f"{symbol} are means over them; isotopes can't be told apart"
             )
+    return found
 
 
 def _models(recipe: Recipe) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:

@@ -124,10 +124,12 @@ def _take_masses(atoms: Atoms, run: RunMetadata, name: str) -> None:
     own, masses = atoms.get_masses(), atoms.get_masses()
     for symbol in set(atoms.symbols) & known.keys():
         masses[atoms.symbols == symbol] = known[symbol]
+    if run.atom_masses_u is not None and len(run.atom_masses_u) == len(atoms):
+        masses = np.array(run.atom_masses_u)
     if np.abs(masses / own - 1.0).max() <= OTHER_MASS:
         return
     atoms.set_masses(masses)
-    other = sorted({f"{s} {m:g}" for s, m in zip(atoms.symbols, masses, strict=True)})
+    other = sorted({f"{s} {m:.5g}" for s, m in zip(atoms.symbols, masses, strict=True)})
     log.info("%s: masses as in the run that wrote it: %s u", name, ", ".join(other))
 
 

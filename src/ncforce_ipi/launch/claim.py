@@ -21,6 +21,8 @@ from ncforce_ipi.launch.directory import (
 )
 from ncforce_ipi.rundir import (
     ANALYSIS,
+    DISAGREEING_FILE,
+    DISAGREEMENT_FILE,
     EXIT_FILE,
     FORCE_FILES,
     INPUT_FILE,
@@ -46,6 +48,8 @@ NAMES = (
     PROPERTIES_FILE,
     *(name for pair in TRAJECTORY_FILES for name in pair),
     *WRITTEN_BY_IPI,
+    DISAGREEMENT_FILE,
+    DISAGREEING_FILE,
     EXIT_FILE,
     LOGS,
     ANALYSIS,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.inputs.masses import Masses
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import claim, run
 from ncforce_ipi.launch import record as records
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 TOO_HOT = 3.0  # Limits.hot of a run that is compared: more of it says nothing
 STEPS = ("forces", "mts", "inner_step_fs")  # of the plan; a run can get longer
-SAME = ("ensemble", "temperature_K", "seed")
+SAME = ("ensemble", "temperature_K", "seed", "masses")
 START = ("structure", "velocities")
 RUN = re.compile(r"slow|fast|mts\d+")  # name of a run's directory
 NUMBERS = "compare.json"
@@ -161,7 +162,9 @@ def _check_same(job: Job, record: Record) -> None:
 def differences(job: Job, record: Record) -> list[str]:
     """What of a job isn't as in the record of a run: options, contents of the start, models."""
     wanted = to_record(job)
-    different = [key for key in SAME if record[key] != wanted[key]]
+    then_masses = record.get("masses", to_record(replace(job, masses=Masses()))["masses"])
+    known = {**record, "masses": then_masses}  # earlier versions had no choice
+    different = [key for key in SAME if known[key] != wanted[key]]
     different += ["plan"] * any(record["plan"][key] != wanted["plan"][key] for key in STEPS)
     then = record.get("start")
     if then is None:

@@ -1,6 +1,8 @@
-"""``python -m ncforce_ipi.launch.continuation SOCKETS_PREFIX CHECKPOINT``: i-PI, continued bitwise.
+"""``python -m ncforce_ipi.launch.continuation SOCKETS_PREFIX INPUT [watched [UPPER]]``: i-PI.
 
-Does what the program ``i-pi`` does, and one thing more.  Whenever i-PI 3.3.1 starts, it removes the
+Does what the program ``i-pi`` does, and two things more.  With ``watched`` it writes slow - fast of
+every outer point, and keeps the structures where that is above UPPER, eV/A (`disagreement`).  And
+it continues bitwise: whenever i-PI 3.3.1 starts, it removes the
 momentum of the centre of mass, p - m v with v = sum(p) / sum(m).  After a restart that is once more
 than in the uninterrupted run; rounding lets v be 1e-21 instead of 0, momenta change in their last
 bits, and the two runs part.  So the momenta of the checkpoint are put back before the first step.
@@ -17,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import RunError
+from ncforce_ipi.launch import disagreement
 
 if TYPE_CHECKING:
     from ipi.engine.simulation import Simulation
 
 
-def main(sockets_prefix: str, checkpoint: str) -> None:
-    """Run i-PI from a checkpoint to its last step or a soft exit."""
+def main(sockets_prefix: str, checkpoint: str, watched: str = "", upper: str = "") -> None:
+    """Run i-PI from an input or a checkpoint to its last step or a soft exit."""
     from ipi.engine.simulation import Simulation
     from ipi.utils.softexit import softexit
 
@@ -33,6 +36,9 @@ def main(sockets_prefix: str, checkpoint: str) -> None:
             file, request_banner=True, sockets_prefix=sockets_prefix
         )
     put_back(simulation, read_momenta(path))
+    if watched:
+        output = disagreement.Output(simulation, Path(), float(upper) if upper else None)
+        simulation.outputs.append(output)  # the last: forces that others ask for are there then
     softexit.hard_exit = True  # as the program i-pi has it: end once RESTART is written
     simulation.run()
     softexit.trigger(status=simulation.exit_status, message=simulation.exit_message)

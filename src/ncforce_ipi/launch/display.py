@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.launch.agreement import Agreement, words
 from ncforce_ipi.launch.estimate import clock, jobs_text, ns_per_day
 from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.launch.timelimit import TimeLimit
 
 PLAIN_INTERVAL_S, PLAIN_PART, PLAIN_LONGEST_S = 10.0, 0.05, 600.0  # a job of days has few lines
-FACTS = ("speed", "temperature", "drift", "eta")
+FACTS = ("speed", "temperature", "drift", "agreement", "eta")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Shown:
     follower: Follower
     plan: Plan
     n_atoms: int
+    agreement: Agreement | None = None
 
     @property
     def rate(self) -> float:
@@ -75,7 +77,7 @@ def done_ps(runs: Sequence[Shown]) -> str:
 
 
 def facts(runs: Sequence[Shown], limit: TimeLimit | None = None) -> dict[str, str]:
-    """What both displays say, as text: speed, temperature, drift so far, time and jobs to go.
+    """What both displays say: speed, temperature, drift so far, slow - fast, time and jobs to go.
 
     Of replicas: the mean speed of each and ns/day of all together, means with the standard
     deviation among them, and the time that the last one takes.
@@ -99,6 +101,7 @@ def facts(runs: Sequence[Shown], limit: TimeLimit | None = None) -> dict[str, st
         "speed": speed,
         "temperature": f"T {_spread(temperatures, '.0f')} K",
         "drift": f"drift {_spread(drifts, '+.2f')} meV/atom/ps" if drifts else "",
+        "agreement": words([run.agreement for run in begun if run.agreement]),
         "eta": eta,
     }
 
@@ -123,9 +126,9 @@ class _Plain:
             return
         interval_s = max(PLAIN_INTERVAL_S, PLAIN_PART * (now_s - self._begun_s))
         self._next_s = now_s + min(interval_s, PLAIN_LONGEST_S)
-        words = [word for word in facts(self._runs, self._limit).values() if word]
+        said = [word for word in facts(self._runs, self._limit).values() if word]
         done = f"{done_ps(self._runs)} of {_longest_ps(self._runs):g} ps"
-        _say(f"{self._name}: {', '.join([done, *words])}\n")
+        _say(f"{self._name}: {', '.join([done, *said])}\n")
 
 
 def _longest_ps(runs: Sequence[Shown]) -> float:
@@ -158,10 +161,10 @@ class _Bar:
     def show(self) -> None:
         if not any(run.follower.last for run in self._runs):
             return
-        words = facts(self._runs, self._limit)
-        words["time"] = f"{done_ps(self._runs)}/{_longest_ps(self._runs):g} ps"
+        said = facts(self._runs, self._limit)
+        said["time"] = f"{done_ps(self._runs)}/{_longest_ps(self._runs):g} ps"
         done = sum(run.follower.step for run in self._runs)
-        self.progress.update(self._task, completed=done, **words)  # type: ignore[arg-type]
+        self.progress.update(self._task, completed=done, **said)  # type: ignore[arg-type]
 
 
 @contextmanager

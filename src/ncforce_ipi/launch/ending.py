@@ -12,6 +12,7 @@ from ncforce_ipi.launch.progress import Row
 State = Literal["finished", "stopped", "failed"]
 NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave
 OUT_OF_TIME = 75  # sysexits' EX_TEMPFAIL: the same again, later
+DISAGREEMENT = 3  # exit code of a run that was stopped by --stop-on-disagreement
 ADVICE = "check the start structure for close atoms, or take a smaller time step"
 
 
@@ -25,11 +26,13 @@ class Limits:
     max_temperature_K : a hotter run is stopped, K; None for no limit
     hot : a run is stopped once it is hotter than this many times the temperature asked for, and
         its conserved quantity says that this isn't its own potential energy (`analysis.runaway`)
+    stop_on_disagreement : whether a run is stopped where slow - fast leaves the band of the card
     """
 
     stall_s: float = 600.0
     max_temperature_K: float | None = None
     hot: float = FAR_TOO_HOT
+    stop_on_disagreement: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Ending:
     unphysical : energy, temperature or forces ran away; there is nothing to go on with
     foreign : forces came from another program than our drivers; likewise
     out_of_time : stopped for its time limit
+    disagreement : slow and fast force disagreed more than was asked for
     """
 
     state: State
@@ -54,6 +58,7 @@ class Ending:
     unphysical: bool = False
     foreign: bool = False
     out_of_time: bool = False
+    disagreement: bool = False
 
     @property
     def on_request(self) -> bool:
@@ -62,11 +67,13 @@ class Ending:
 
     @property
     def exit_code(self) -> int:
-        """0 only for the last step; as a shell says it for a signal; 75 where it may go on."""
+        """0 only for the last step; else of what stopped it; as a shell says it for a signal."""
         if self.out_of_time and self.on_request:
             return OUT_OF_TIME
         if self.signal is not None:
             return 128 + self.signal
+        if self.disagreement:
+            return DISAGREEMENT
         return 0 if self.state == "finished" else 1
 
 

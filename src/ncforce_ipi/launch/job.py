@@ -14,6 +14,7 @@ from typing import Any
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.commands import Transport
 from ncforce_ipi.inputs.ensembles import Ensemble
+from ncforce_ipi.inputs.masses import Masses
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
@@ -23,6 +24,7 @@ from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.launch.ending import Limits
 from ncforce_ipi.launch.interpreter import python_module
+from ncforce_ipi.models.card import Band
 from ncforce_ipi.rundir import INPUT_FILE
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class Job:
     structure: str
     limits: Limits = field(default_factory=Limits)
     velocities: str | None = None
+    masses: Masses = field(default_factory=Masses)
 
     @property
     def service(self) -> Service:
@@ -73,6 +76,8 @@ def new_job(
     driver_options: Sequence[str] = (),
     port: int | None = None,
     limits: Limits | None = None,
+    masses_u: Mapping[str, float] | None = None,
+    repartition: float | None = None,
 ) -> Job:
     """A run from a user's words; files are looked for here, and made absolute.
 
@@ -96,6 +101,8 @@ def new_job(
     driver_options : further words of ``ncforce driver``
     port : TCP instead of unix sockets
     limits : when it is given up
+    masses_u : of species that aren't to have their own, u
+    repartition : mass of hydrogen, u, which its heavy neighbours give; None: its own
 
     Raises
     ------
@@ -119,7 +126,9 @@ def new_job(
         options=driver_options,
     )
     stride = Strides.of(plan).position if write_forces is True else write_forces
-    if velocities is None and not (model or slow or fast or structure or seed is not None):
+    masses = Masses(masses_u, repartition)
+    own = not (model or slow or fast or structure or masses.any)
+    if velocities is None and own and seed is None:
         velocities = _shipped_velocities(system, temperature_K, ensemble)
     seed = 1 if seed is None else seed
     recipe = Recipe(plan, ensemble, temperature_K, seed, service, Transport(port), stride)
@@ -128,7 +137,7 @@ def new_job(
         start = str(Path(start).expanduser().absolute())
     if velocities is not None:
         velocities = str(Path(velocities).expanduser().absolute())
-    return Job(directory, recipe, start, limits or Limits(), velocities)
+    return Job(directory, recipe, start, limits or Limits(), velocities, masses)
 
 
 def _shipped_velocities(name: str | None, temperature_K: float, ensemble: Ensemble) -> str | None:
@@ -149,11 +158,21 @@ def _shipped_velocities(name: str | None, temperature_K: float, ensemble: Ensemb
     return str(shipped_file(shipped.velocities))
 
 
-def ipi_command(input_file: str, sockets: Path) -> list[str]:
-    """i-PI on an input or checkpoint of its directory, with unix sockets in ``sockets``."""
-    if input_file == INPUT_FILE:
-        return [sys.executable, str(_ipi_program()), "-S", f"{sockets}/", input_file]
-    return [*IPI_CONTINUED, f"{sockets}/", input_file]
+def ipi_command(
+    input_file: str, sockets: Path, watched: bool = False, band: Band | None = None
+) -> list[str]:
+    """i-PI on an input or checkpoint of its directory, with unix sockets in ``sockets``.
+
+    Parameters
+    ----------
+    watched : whether slow - fast is written
+    band : where it should lie; structures beyond it are kept
+    """
+    program = _ipi_program()
+    if not watched and input_file == INPUT_FILE:
+        return [sys.executable, str(program), "-S", f"{sockets}/", input_file]
+    limit = ["watched", *([repr(band.upper)] if band else [])] if watched else []
+    return [*IPI_CONTINUED, f"{sockets}/", input_file, *limit]
 
 
 def to_record(job: Job) -> dict[str, Any]:
@@ -174,6 +193,10 @@ def to_record(job: Job) -> dict[str, Any]:
         "structure": job.structure,
         "velocities": job.velocities,
         "force_stride": recipe.force_stride,
+        "masses": {
+            "masses_u": dict(job.masses.of_species) if job.masses.of_species else None,
+            "repartition_u": job.masses.hydrogen_u,
+        },
         "driver": {
             "family": service.family,
             "model": service.model,
@@ -234,7 +257,15 @@ def _from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         record.get("force_stride"),
     )
     limits = Limits(**record["limits"])
-    return Job(directory, recipe, record["structure"], limits, record.get("velocities"))
+    masses = record.get("masses") or {}  # as above
+    return Job(
+        directory,
+        recipe,
+        record["structure"],
+        limits,
+        record.get("velocities"),
+        Masses(masses.get("masses_u"), masses.get("repartition_u")),
+    )
 
 
 def _ipi_program() -> Path:

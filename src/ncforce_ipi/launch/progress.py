@@ -66,6 +66,24 @@ class RunningLine:
         return self.s_xy / self.s_xx if self.s_xx > 0 else math.nan
 
 
+class Growing:
+    """A text file to which somebody appends; an unfinished line waits."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+
+    def new(self) -> list[bytes]:
+        """Whole lines that came since the last call."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            text = file.read()
+        end = text.rfind(b"\n") + 1
+        self._offset += end
+        return text[:end].splitlines()
+
+
 @dataclass
 class Follower:
     """Reads the lines that i-PI has added since the last look; an unfinished line waits.
@@ -84,7 +102,7 @@ class Follower:
     fresh_s: float = 0.0
     last_s: float = field(default_factory=time.monotonic)
     line: RunningLine = field(default_factory=RunningLine)
-    _offset: int = 0
+    _lines: Growing | None = None
     _indices: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
@@ -94,7 +112,8 @@ class Follower:
 
     def update(self) -> list[Row]:
         """Rows that are new since the last call."""
-        rows = [self._row(line) for line in self._lines() if not self._is_header(line)]
+        self._lines = self._lines or Growing(self.path)
+        rows = [self._row(line) for line in self._lines.new() if not self._is_header(line)]
         for row in rows:
             self.first = self.first or row
             self.line.add(row.time_ps, row.conserved_eV)
@@ -109,16 +128,6 @@ class Follower:
         """Take what is there already, without counting it as progress."""
         self.update()
         self.fresh_step = None
-
-    def _lines(self) -> list[bytes]:
-        if not self.path.exists():
-            return []
-        with self.path.open("rb") as file:
-            file.seek(self._offset)
-            text = file.read()
-        end = text.rfind(b"\n") + 1
-        self._offset += end
-        return text[:end].splitlines()
 
     def _is_header(self, line: bytes) -> bool:
         if not line.startswith(b"#"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,13 @@ from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.service import Service, is_name
 from ncforce_ipi.inputs.structure import structure_path
+from ncforce_ipi.launch.agreement import RECORDED
 from ncforce_ipi.launch.directory import write_atomically
 from ncforce_ipi.launch.job import Job, to_record
 from ncforce_ipi.launch.progress import Follower
 from ncforce_ipi.launch.staff import driver_names, report_file
 from ncforce_ipi.models import SHIPPED, model_path
+from ncforce_ipi.models.card import BAND, CARD_FILE, read_band
 from ncforce_ipi.models.modelfile import named_model
 from ncforce_ipi.provenance import command_line, sha256, software
 from ncforce_ipi.reading.images import file_and_index
@@ -35,6 +38,7 @@ KEPT_OF_REPORT = (
 
 def new_record(job: Job, atoms: Atoms) -> Record:
     """Record of a run that is about to start."""
+    identities = models(job.service)
     return {
         "version": __version__,
         "command": command_line(),
@@ -45,13 +49,43 @@ def new_record(job: Job, atoms: Atoms) -> Record:
         **to_record(job),
         "start": start_identity(job),
         "n_atoms": len(atoms),
-        "masses_u": masses(atoms),
-        **models(job.service),
+        **masses(atoms),
+        **identities,
+        **_disagreement(job, identities),
         "software": software(),
         "host": {"name": platform.node(), "machine": platform.machine()},
         "timings": {},
         "segments": [],
     }
+
+
+def _disagreement(job: Job, identities: dict[str, Identity | None]) -> Record:
+    """The band in which slow - fast should lie, where both are computed.
+
+    Raises
+    ------
+    InputError
+        A damaged card, or one is missing with which the run should be stopped.
+    """
+    stops, both = job.limits.stop_on_disagreement, job.recipe.plan.forces == "mts"
+    if stops and not both:
+        raise InputError(
+            f"--stop-on-disagreement compares two forces, and this run has {job.recipe.plan.forces}"
+            " forces alone; leave it out, or take --forces mts"
+        )
+    if not both:
+        return {}
+    fast, slow = identities["model"], identities["slow_model"]
+    band = None
+    if fast and fast["file"]:
+        path, slow_sha256 = model_path(job.service.model), (slow or fast)["sha256"]
+        band = read_band(path, fast["sha256"], slow_sha256)
+    if stops and band is None:
+        raise InputError(
+            f"--stop-on-disagreement needs {CARD_FILE} of these models beside the file of the fast "
+            f"one, with {BAND}; none is there: leave it out, and slow - fast is reported"
+        )
+    return {RECORDED: {"band": asdict(band) if band else None}}
 
 
 def start_identity(job: Job) -> Identity:
@@ -70,10 +104,19 @@ def _identity(source: str, path: Path) -> str:
     return sha256(path) + f"@{index}" * bool(index)
 
 
-def masses(atoms: Atoms) -> dict[str, float]:
-    """Mass of each species, u: those of ASE, which i-PI takes when it reads with ASE."""
-    pairs = zip(atoms.get_chemical_symbols(), atoms.get_masses(), strict=True)
-    return {symbol: float(mass) for symbol, mass in sorted(set(pairs))}
+def masses(atoms: Atoms) -> Record:
+    """Mass of each species, u: those of ASE, which i-PI takes when it reads with ASE.
+
+    Of species whose atoms differ the mean; which these are.  Each atom's own is in ``init.xyz``.
+    """
+    own = atoms.get_masses()
+    members = {symbol: own[atoms.symbols == symbol] for symbol in sorted(set(atoms.symbols))}
+    several = [symbol for symbol, values in members.items() if values.min() < values.max()]
+    means = {
+        symbol: float(values.mean() if symbol in several else values[0])
+        for symbol, values in members.items()
+    }
+    return {"masses_u": means, "several_masses": several}
 
 
 def model_identity(name_or_path: str, family: str = "metatomic") -> Identity:

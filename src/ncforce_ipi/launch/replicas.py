@@ -20,7 +20,6 @@ from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import preflight
 from ncforce_ipi.inputs.recipe import write_input
-from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.launch import claim, holder, run, segments
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.directory import check_name, locked
@@ -205,7 +204,7 @@ def _checked(replicas: Replicas) -> list[Checked]:
     read = {}
     for job in replicas.jobs:
         if (job.structure, job.velocities) not in read:
-            read[job.structure, job.velocities] = read_structure(job.structure, job.velocities)
+            read[job.structure, job.velocities] = run.start_of(job)
     looked = [run.looked_at(job, read[job.structure, job.velocities]) for job in replicas.jobs]
     total_MB = sum(found.disk_MB for _, found in looked)
     warnings = [warning for _, found in looked for warning in found.warnings]

@@ -18,6 +18,8 @@ from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch.directory import move, new_previous, staged, sync
 from ncforce_ipi.launch.tails import cut, last_step
 from ncforce_ipi.rundir import (
+    DISAGREEING_FILE,
+    DISAGREEMENT_FILE,
     FORCE_FILES,
     INPUT_FILE,
     PROPERTIES_FILE,
@@ -129,13 +131,17 @@ def prepare(directory: Path, total_steps: int) -> str:
         raise InputError(f"{source} is missing, and the run has no checkpoint yet; {ANEW}")
     text = with_total_steps(_body(source), total_steps)
     gives_way = [directory / name for name in WRITTEN_BY_IPI]  # i-PI would rename them
+    watched = [path for path in (directory / DISAGREEMENT_FILE, directory / DISAGREEING_FILE)
+               if path.exists()]  # fmt: skip
     if checkpoint is None:  # at most the start is written, and will be again
+        gives_way += watched
         gives_way += [directory / PROPERTIES_FILE, *trajectories(directory)]
         if has_begun(directory):
             log.info("%s ended before its first checkpoint and begins again", directory)
     _write_input(directory / RESUME_FILE, text, source, [p for p in gives_way if p.exists()])
-    for output in checkpoint.outputs if checkpoint else ():
-        cut(output.path, step)
+    if checkpoint is not None:
+        for path in (*(output.path for output in checkpoint.outputs), *watched):
+            cut(path, step)
     return RESUME_FILE
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import preflight
+from ncforce_ipi.inputs.masses import with_masses
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.preflight import Preflight
 from ncforce_ipi.inputs.recipe import input_xml, write_input
@@ -59,7 +60,7 @@ def check(job: Job, atoms: Atoms | None = None) -> Checked:
     atoms : of the start, where it was read already
     """
     if atoms is None:
-        atoms = read_structure(job.structure, job.velocities)
+        atoms = start_of(job)
     checked, found = looked_at(job, atoms)
     for warning in (*found.warnings, *preflight.space_warnings(job.directory, found.disk_MB)):
         log.warning("%s", warning)
@@ -72,6 +73,12 @@ def looked_at(job: Job, atoms: Atoms) -> tuple[Checked, Preflight]:
     found = preflight.check(job.recipe, atoms)
     input_xml(job.recipe, atoms)
     return Checked(job, atoms, records.new_record(job, atoms)), found
+
+
+def start_of(job: Job) -> Atoms:
+    """The atoms that a run starts with."""
+    atoms = read_structure(job.structure, job.velocities)
+    return with_masses(atoms, job.masses, job.recipe.ensemble.beads)
 
 
 def start(job: Job, force: bool = False, limit: TimeLimit | None = None) -> Outcome:

@@ -19,6 +19,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch import holder, resume
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import private_directory
+from ncforce_ipi.launch.agreement import RECORDED, agreement_of, band_of
 from ncforce_ipi.launch.answers import Demand, Heard, stranger
 from ncforce_ipi.launch.crew import Crew
 from ncforce_ipi.launch.display import Display, Shown, display
@@ -130,7 +131,12 @@ class _Round:
             crew = Crew(drivers, watches, Watchdog(stall_s, watches[0].patience))
             try:
                 shown = [
-                    Shown(watch.follower, lane.job.recipe.plan, lane.record["n_atoms"])
+                    Shown(
+                        watch.follower,
+                        lane.job.recipe.plan,
+                        lane.record["n_atoms"],
+                        watch.agreement,
+                    )
                     for lane, watch in zip(self.lanes, watches, strict=True)
                 ]
                 with display(shown, self.staff.job.name, self.request.limit) as screen:
@@ -173,10 +179,10 @@ class _Round:
         (directory / EXIT_FILE).unlink(missing_ok=True)  # i-PI would stop at once
         where = self.staff.sockets_of(self.sockets, lane.place)
         where.mkdir(mode=0o700, exist_ok=True)
-        one = self._child(
-            "i-PI", ipi_command(lane.input_file, where), directory, directory / LOGS / "ipi.log",
-            ONE_THREAD, keep=lane.locks,
-        )  # fmt: skip
+        both, band = lane.job.recipe.plan.forces == "mts", band_of(lane.record)
+        command = ipi_command(lane.input_file, where, both, band)
+        log = directory / LOGS / "ipi.log"
+        one = self._child("i-PI", command, directory, log, ONE_THREAD, keep=lane.locks)
         records.note_process(directory, lane.record, one.name, one.pid)
         return one
 
@@ -224,11 +230,13 @@ def _watch(
 ) -> Watch:
     job = lane.job
     plan, beads = job.recipe.plan, job.recipe.ensemble.beads
+    agreement = agreement_of(job, lane.record)
+    agreement.skip_old()
     return Watch(
         server, [driver for driver in drivers if lane.place in driver.heard], follower,
         plan.n_outer, job.recipe.temperature_K, lane.record["n_atoms"], job.limits, request,
         demand=Demand.of(plan, beads, job.directory / lane.input_file),
-        from_step=follower.step, place=lane.place,
+        from_step=follower.step, place=lane.place, agreement=agreement,
     )  # fmt: skip
 
 
@@ -241,6 +249,8 @@ def _finish(lane: Lane, watch: Watch) -> None:
     """Judge what an i-PI did, once it is gone; the run ends with that, or goes on in a new one."""
     (lane.job.directory / EXIT_FILE).unlink(missing_ok=True)
     ending = watch.settled(watch.ending or CUT_SHORT)
+    if watch.agreement and (RECORDED in lane.record or watch.agreement.n):
+        lane.record[RECORDED] = watch.agreement.record(lane.record.get(RECORDED, {}))
     entry = records.segment(lane.job, watch.follower, watch.notices)
     lane.record["segments"].append(entry)
     lane.ending = _audited(watch, entry, ending)

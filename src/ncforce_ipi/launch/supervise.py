@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ncforce_ipi.errors import RunError
+from ncforce_ipi.launch.agreement import Agreement
 from ncforce_ipi.launch.answers import Demand, given, stranger
 from ncforce_ipi.launch.crew import STOP_S, Crew
 from ncforce_ipi.launch.drivers import FINAL, Driver
@@ -40,6 +41,7 @@ class Watch:
     n_outer : last step of the run
     demand : what i-PI asks of the drivers; None if that isn't looked at
     from_step : after which i-PI was started
+    agreement : of slow and fast forces
     reference_K : temperature that was asked for, K
     place : under which the drivers know it
     patience : the clock by which a run stalls
@@ -60,6 +62,7 @@ class Watch:
     place: int = 0
     patience: Patience = field(default_factory=Patience)
     ending: Ending | None = None
+    agreement: Agreement | None = None
 
     def __post_init__(self) -> None:
         self.progress_s = 0.0  # of its clock, at the last new step
@@ -87,6 +90,8 @@ class Watch:
         """Called a few times a second, until it has ended."""
         try:
             rows = self.follower.update()
+            if self.agreement:
+                self.agreement.update()
             ending = self._ending(rows) if self.ending is None else None
         except RunError as err:  # a line that isn't i-PI's: the others go on
             ending = Ending("failed", str(err))
@@ -122,6 +127,7 @@ class Watch:
             or self._unphysical(rows)
             or self._server_ended()
             or self._asked()
+            or self._disagrees()
             or self._deaf()
             or self._without_driver()
             or self._given_up()
@@ -136,6 +142,12 @@ class Watch:
             why = f"stopped for the time limit of {limit}"
             return Ending("stopped", why, out_of_time=True)
         return None
+
+    def _disagrees(self) -> Ending | None:
+        found = self.agreement
+        if not (found and found.stops and found.reason):
+            return None
+        return Ending("stopped", f"stopped: {found.reason}", disagreement=True)
 
     def _foreign(self) -> Ending | None:
         """Whether somebody else has computed forces.  Rows were read before counts are."""
@@ -181,6 +193,8 @@ class Watch:
 
     def settled(self, ending: Ending) -> Ending:
         """The same ending, once i-PI is gone, unless what it wrote last says otherwise."""
+        if self.agreement:
+            self.agreement.update()
         try:
             last = self._unphysical(self.follower.update())
         except RunError:

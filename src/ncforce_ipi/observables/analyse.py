@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.observables import diffusion, drift, power, rdf, temperature, vdos
+from ncforce_ipi.observables import diffusion, disagreement, drift, power, rdf, temperature, vdos
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.velocities import Transform
 from ncforce_ipi.result import Result, Unavailable
@@ -22,6 +22,7 @@ HEADINGS = {
     "vdos": "Velocity spectra",
     "diffusion": "Diffusion",
     "power": "Power of non-conservative forces",
+    "disagreement": "Slow - fast at the outer points",
 }
 """Each observable, in the order in which it is shown."""
 NVE = "NVE: no thermostat takes the heat out; see the drift of the conserved quantity instead"
@@ -98,6 +99,7 @@ def analyse(data: Dataset, settings: Settings | None = None) -> Analysis:
         "rdf": lambda: rdf.measure(data, r_max_A=chosen.r_max_A),
         "diffusion": lambda: diffusion.measure(data, chosen.fit),
         "power": lambda: _power(data),
+        "disagreement": lambda: disagreement.measure(data),
     }
     found: dict[str, Result | Unavailable] = {}
     for name, measure in measures.items():

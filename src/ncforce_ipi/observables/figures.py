@@ -17,6 +17,7 @@ from ncforce_ipi.analysis.maxwell import Distribution
 from ncforce_ipi.analysis.rdf import Rdf, main_peak
 from ncforce_ipi.analysis.statistics import Mean, block_error, with_error
 from ncforce_ipi.analysis.vdos import Spectrum, hydrogen_peaks
+from ncforce_ipi.observables.disagreement import RunDisagreement
 from ncforce_ipi.observables.drift import RunDrift
 from ncforce_ipi.observables.power import RunPower
 
@@ -80,6 +81,22 @@ def powers(runs: Sequence[RunPower]) -> Figure:
         words = runs[0].power.rate.text("meV/atom/ps").replace("+-", "±")
         panel.set_title(words, color=plots.colour("line"))
     panel.set(xlabel="time (ps)", ylabel="work of the forces\n(meV/atom)")
+    return figure
+
+
+def disagreements(runs: Sequence[RunDisagreement]) -> Figure:
+    """Slow - fast over time, each species where there are several; dashed: the card's limit."""
+    figure, (panel,) = plots.figure(1, height_in=3.2)
+    for number, run in enumerate(runs):
+        shown = run.rms if len(runs) == 1 else {run.name: run.rms["all"]}
+        for rank, (name, series) in enumerate(shown.items(), start=number):
+            at, values = plots.thin(run.time_ps, series)
+            shade = plots.colour(name, rank)
+            panel.plot(at, values, color=shade, linewidth=1.0, label=plots.words(name))
+        if run.upper is not None:
+            panel.axhline(run.upper, color="0.4", linestyle="--", linewidth=1.2)
+    panel.legend(ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+    panel.set(xlabel="time (ps)", ylabel="slow - fast, rms\n(eV/Å)", ylim=(0.0, None))
     return figure
 
 

@@ -167,6 +167,14 @@ class Source:
         InputError
             Nothing says them.
         """
+        own = self.metadata.atom_masses_u
+        if own is not None and not self.options.masses_u:
+            if len(own) != len(trajectory.species):
+                raise InputError(
+                    f"{trajectory.path} has {len(trajectory.species)} atoms, and the run's masses "
+                    f"are of {len(own)}; give --masses-u"
+                )
+            return np.array(own)
         masses = self.options.masses_u or self.metadata.masses_u
         if masses is None:
             names = ",".join(f"{name}=..." for name in np.unique(trajectory.species))

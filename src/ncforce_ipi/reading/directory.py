@@ -12,9 +12,9 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.ipixml import begins_with
 from ncforce_ipi.reading.properties import is_properties, n_useful_columns
 from ncforce_ipi.reading.trajectory import Trajectory, names_of, open_trajectory
-from ncforce_ipi.rundir import STRUCTURE_FILE, VELOCITIES_FILE
+from ncforce_ipi.rundir import DISAGREEING_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 
-STARTS = (STRUCTURE_FILE, VELOCITIES_FILE)
+NONE_OF_THEM = (STRUCTURE_FILE, VELOCITIES_FILE, DISAGREEING_FILE)
 PATTERNS = ("*.extxyz", "*.xyz")
 CENTROIDS = {"positions": "x_centroid", "velocities": "v_centroid"}
 HEAD_BYTES = 1 << 16
@@ -23,7 +23,7 @@ _INSTEAD = {"velocities": ("vel", "velo", "momenta"), "positions": ("pos",), "fo
 
 
 def trajectories(path: Path) -> list[Path]:
-    """Files that may be trajectories, by their names; what a run of ours starts from is none.
+    """Files that may be trajectories, by their names; what our runs start from or keep is none.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def trajectories(path: Path) -> list[Path]:
     """
     directory = path if path.is_dir() else path.parent
     every = (file for pattern in PATTERNS for file in directory.glob(pattern))
-    found = sorted(file for file in every if file.name not in STARTS and file.is_file())
+    found = sorted(file for file in every if file.name not in NONE_OF_THEM and file.is_file())
     if path.is_dir():
         return found
     known = _prefixes(directory)

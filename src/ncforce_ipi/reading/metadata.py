@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from ncforce_ipi.reading.ipixml import (
     unit_of,
     words,
 )
-from ncforce_ipi.rundir import Record, find_record
+from ncforce_ipi.rundir import STRUCTURE_FILE, Record, find_record
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,8 @@ class RunMetadata:
     Attributes
     ----------
     step_fs : time of one of i-PI's steps (outer steps), fs
-    masses_u : of each species, u
+    masses_u : of each species, u; the mean where its atoms differ
+    atom_masses_u : of each atom, u, where atoms of one species differ
     counts : atoms of each species
     n_atoms : number of atoms
     temperature_K : of the ensemble, K
@@ -54,6 +56,7 @@ class RunMetadata:
 
     step_fs: float | None = None
     masses_u: dict[str, float] | None = None
+    atom_masses_u: tuple[float, ...] | None = None
     counts: dict[str, int] | None = None
     n_atoms: int | None = None
     temperature_K: float | None = None
@@ -127,6 +130,7 @@ def _of_record(directory: Path, record: Record, known: RunMetadata) -> RunMetada
         found = replace(
             known,
             masses_u={name: float(mass) for name, mass in record["masses_u"].items()},
+            atom_masses_u=_of_start(directory) if record.get("several_masses") else None,
             n_atoms=int(record["n_atoms"]),
             temperature_K=float(record["temperature_K"]),
             isolated=(record.get("ensemble") or {}).get("name") == "nve",
@@ -136,7 +140,13 @@ def _of_record(directory: Path, record: Record, known: RunMetadata) -> RunMetada
             model_sha256=str((record.get("model") or {}).get("sha256") or ""),
             record=record,
         )
-        numbers = (found.n_atoms, found.n_beads, found.step_fs, *(found.masses_u or {}).values())
+        numbers = (
+            found.n_atoms,
+            found.n_beads,
+            found.step_fs,
+            *(found.masses_u or {}).values(),
+            *(found.atom_masses_u or ()),
+        )
         if not all(number is not None and 0 < number < math.inf for number in numbers):
             raise ValueError("a number that isn't positive")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as err:
@@ -145,6 +155,28 @@ def _of_record(directory: Path, record: Record, known: RunMetadata) -> RunMetada
             "temperature_K and plan as 'ncforce run' writes them"
         ) from err
     return found
+
+
+def _of_start(directory: Path) -> tuple[float, ...]:
+    """Of each atom, u: the column ``masses`` of the structure that our runs start with.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    path = directory / STRUCTURE_FILE
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        head, rows = lines[1], lines[2 : 2 + int(lines[0])]
+        if "masses:R:1" not in head:
+            raise ValueError("no column masses")
+        return tuple(float(row.split()[4]) for row in rows)  # species, position, mass
+    except (OSError, ValueError, IndexError) as err:
+        raise InputError(
+            f"{path} should say the mass of each atom, which differ within a species ({err}); "
+            "restore it, or give --masses-u"
+        ) from err
 
 
 def _of_simulation(found: Simulation, name: str | None) -> RunMetadata:
@@ -186,9 +218,11 @@ def _of_system(system: Element) -> RunMetadata:
         step_fs = number(step, "time", 1.0)
     replicas = next((int(one.get("nbeads", 1)) for one in (beads, initial) if one is not None), 1)
     fixed = _fixed(system)
+    alike = all(pairs[name] == mass for name, mass in zip(names, masses, strict=True))
     return RunMetadata(
         step_fs=step_fs,
-        masses_u=_one_for_each(names, masses, pairs),
+        masses_u=(pairs if alike else _means(names, masses)) or None,
+        atom_masses_u=None if alike else tuple(masses),
         counts={symbol: names.count(symbol) for symbol in pairs} or None,
         n_atoms=len(names) or None,
         temperature_K=None if kelvin is None else _positive(number(kelvin, "temperature", -1.0)),
@@ -226,12 +260,12 @@ def _positive(value: float) -> float | None:
     return value if value > 0.0 else None
 
 
-def _one_for_each(
-    names: list[str], masses: list[float], pairs: dict[str, float]
-) -> dict[str, float] | None:
-    """Masses by species; None if atoms of a species differ: isotopes need names of their own."""
-    alike = all(pairs[name] == mass for name, mass in zip(names, masses, strict=True))
-    return pairs if pairs and alike else None
+def _means(names: list[str], masses: list[float]) -> dict[str, float]:
+    """Mean mass of each species."""
+    sums: dict[str, float] = defaultdict(float)
+    for name, mass in zip(names, masses, strict=True):
+        sums[name] += mass
+    return {name: total / names.count(name) for name, total in sums.items()}
 
 
 def _n_held(constraint: Element) -> int:
