@@ -378,6 +378,7 @@ class TestProgress:
             "speed": "4.0 inner steps/s, 0.173 ns/day",  # 86400 s / 2 s x 4 fs
             "temperature": "T 302 K",
             "drift": "drift +250.00 meV/atom/ps",
+            "agreement": "",
             "eta": "0:16 to go",
         }
 

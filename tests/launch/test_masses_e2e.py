@@ -10,10 +10,12 @@ import pytest
 from ase.build import molecule
 
 from ncforce_ipi import cli
+from ncforce_ipi.analysis.statistics import mean_of
 from ncforce_ipi.observables import temperature
 from ncforce_ipi.observables.dataset import open_dataset
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.reading.metadata import read_metadata
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 pytestmark = pytest.mark.e2e
 ELECTRON_U = 5.48579909065e-4  # CODATA 2018
@@ -104,3 +106,39 @@ def test_a_path_integral_is_refused_before_anything_is_made(ethanol, capfd):
     assert cli.main([*ethanol, "out", "--ensemble", "langevin", "--beads", "2"]) == 2
     assert "averages of a path integral depend on masses" in capfd.readouterr().err
     assert not Path("out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_equipartition_and_averages_over_positions_do_not_know_masses(tmp_path):
+    """Wells with a fixed centre of mass: <|d_i|^2> = 3 k T/k (1 - m_i^2/sum m^2), T is alike."""
+    one = molecule("CH3CH2OH")
+    one.set_cell([6.0, 6.0, 7.0])
+    one.center()
+    one.pbc = True
+    atoms = one * (2, 2, 2)
+    atoms.write(tmp_path / "start.xyz")
+    # the slowest, O, has a period of 240 fs; without a swirl direct and conservative are one
+    wells = {"model": "harmonic", "swirl_eV_per_A2": 0.0, "sites_A": atoms.positions.tolist()}
+    (tmp_path / "wells.json").write_text(json.dumps(wells))
+    words = ["run", "--model", f"analytic:{tmp_path / 'wells.json'}", "--forces", "slow"]
+    words += ["--structure", str(tmp_path / "start.xyz"), "--ensemble", "langevin"]
+    words += ["--tau-fs", "30", "--timestep-fs", "3", "--time-ps", "9", "--repartition", "3"]
+    assert cli.main([*words, "--out", str(tmp_path / "run")]) == 0
+    data = open_dataset([tmp_path / "run"], Options(discard_ps=0.6), whole=True)
+    found = temperature.measure(data)
+    for mean in found.means.values():
+        # 4 sigma; (omega dt)^2/4 = 1 % at most, of H, by the step
+        assert abs(mean.value - 300.0) < 4.0 * mean.error + 0.01 * 300.0
+    masses = np.array(read_metadata(tmp_path / "run").atom_masses_u)
+    blocks = data.first.trajectory("positions").trajectory.blocks(100)
+    squares = np.concatenate([((b.values - atoms.positions) ** 2).sum(axis=2) for b in blocks])
+    expected = 3.0 * BOLTZMANN_EV_PER_K * 300.0 * (1.0 - masses**2 / (masses**2).sum())
+    groups = {f"{s} {m:.4g}": (atoms.symbols == s) & np.isclose(masses, m)
+              for s, m in set(zip(atoms.symbols, masses, strict=True))}  # fmt: skip
+    assert len(groups) == 4  # H, O, and two kinds of C
+    for own in groups.values():
+        ratio = (squares[:, own] / expected[own]).mean(axis=1)
+        mean = mean_of(ratio)
+        assert abs(mean.value - 1.0) < 4.0 * mean.error + 0.01  # as above
+        assert mean.error < 0.06

@@ -78,8 +78,7 @@ def _disagreement(job: Job, identities: dict[str, Identity | None]) -> Record:
     fast, slow = identities["model"], identities["slow_model"]
     band = None
     if fast and fast["file"]:
-        path, slow_sha256 = model_path(job.service.model), (slow or fast)["sha256"]
-        band = read_band(path, fast["sha256"], slow_sha256)
+        band = read_band(model_path(job.service.model), fast, slow or fast)
     if stops and band is None:
         raise InputError(
             f"--stop-on-disagreement needs {CARD_FILE} of these models beside the file of the fast "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 
 CARD_FILE = "card.json"
 BAND = "slow_minus_fast_rms_eV_per_A"
-STUDENT = "model_sha256"
-TEACHER = "slow_model_sha256"
+STUDENT, TEACHER = "student", "teacher"  # each with a name and a SHA-256, as far as known
+Identity = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,13 @@ class Band:
     upper: float
 
 
-def read_band(model: Path, sha256: str | None, slow_sha256: str | None) -> Band | None:
-    """The band of a fast model; None without a card, or where it is another model's.
+def read_band(model: Path, fast: Identity, slow: Identity) -> Band | None:
+    """The band of a fast model; None without a card, or where it is of other models.
 
     Parameters
     ----------
-    model : its file
-    sha256 : of it
-    slow_sha256 : of the model of the slow force; None where that is no file
+    model : file of the fast model
+    fast, slow : ``name`` and ``sha256`` of the run's models, None where there is none
 
     Raises
     ------
@@ -57,15 +57,30 @@ def read_band(model: Path, sha256: str | None, slow_sha256: str | None) -> Band 
     if BAND not in card:
         return None
     band = _band(path, card[BAND])
-    for key, now, whose in ((STUDENT, sha256, "fast"), (TEACHER, slow_sha256, "slow")):
-        then = card.get(key)
-        if then and now and then != now:
+    for role, key, now in (("fast", STUDENT, fast), ("slow", TEACHER, slow)):
+        if (why := _other(card.get(key), now)) is not None:
             log.warning(
-                "%s is of another %s model (SHA-256 %.12s, here %.12s): slow - fast is reported "
-                "without a limit", path, whose, str(then), now,
+                "%s is of another %s model (%s): slow - fast is reported without a limit",
+                path, role, why,
             )  # fmt: skip
             return None
     return band
+
+
+def _other(then: object, now: Identity) -> str | None:
+    """How a model isn't the one of the card; None where it is, or nothing says so.
+
+    A file is known by its contents, wherever it lies; what a family knows by name, by that.
+    """
+    if not isinstance(then, dict):
+        return None
+    before, here = then.get("sha256"), now.get("sha256")
+    if before and here:
+        return None if before == here else f"SHA-256 {before!s:.12}, here {here:.12}"
+    names = [str(one.get("name") or "").rpartition(":")[2] for one in (then, now)]
+    if before or here or "" in names or names[0] == names[1]:
+        return None
+    return f"{names[0]}, here {names[1]}"
 
 
 def _read(path: Path) -> dict[str, Any]:
