@@ -256,7 +256,8 @@ def test_every_option_of_run_comes_back():
     for action in parser._actions:
         if not action.option_strings or action.dest in {*OURS, "help"}:
             continue
-        value = [] if action.nargs == 0 else [next(iter(action.choices or ["1"]))]
+        one = "H=4.0,O=10.0" if action.dest == "masses_u" else "1"
+        value = [] if action.nargs == 0 else [next(iter(action.choices or [one]))]
         args = parser.parse_args([action.option_strings[0], *value, "--out", "o"])
         words = words_of(parser, args, OURS)
         assert vars(parser.parse_args([*words, "--out", "o"])) == vars(args), action.dest

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.launch import disagreement
-from ncforce_ipi.launch.agreement import FEWEST, RUNNING, Agreement
+from ncforce_ipi.launch.agreement import FEWEST, RUNNING, Agreement, words
 from ncforce_ipi.launch.disagreement import Frames, Snapshot, frame, header, most_frames, row
 from ncforce_ipi.launch.tails import cut, last_step
 from ncforce_ipi.models.card import Band
@@ -207,3 +207,15 @@ def test_rows_that_are_none_are_left_out(rows):
     found = Agreement(rows.path)
     found.update()
     assert found.n == 2
+
+
+def test_the_line_of_one_run_and_of_replicas(rows):
+    rows(0.1, 0.1)
+    one, other, none = Agreement(rows.path), Agreement(rows.path), Agreement(rows.path)
+    one.update()
+    assert words([none]) == ""
+    assert words([one, none]) == "slow - fast 0.1 eV/A"
+    rows(0.3, 0.3)
+    other.update()
+    # sqrt((2 x 0.01 + 2 x 0.09) / 4) = 0.2236
+    assert words([one, other]) == "slow - fast 0.162 (at most 0.224) eV/A"

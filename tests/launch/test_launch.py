@@ -399,6 +399,7 @@ class TestProgress:
             "speed": "2 x 6.0 inner steps/s, 0.518 ns/day",  # the third has done nothing yet
             "temperature": "T 303 ± 1 K",
             "drift": "drift +187.50 ± 88.39 meV/atom/ps",  # 250 and 125
+            "agreement": "",
             "eta": "0:16 to go",
         }
         assert set(facts(shown[2:]).values()) == {""}
