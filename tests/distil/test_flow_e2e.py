@@ -8,22 +8,26 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import read
 
-from ncforce_ipi import cli
+from ncforce_ipi import cli, load
 from ncforce_ipi.distil import rounds
 from ncforce_ipi.distil.points import outer_points
 from ncforce_ipi.distil.state import FILE
 
 pytest.importorskip("ipi")
-pytestmark = pytest.mark.e2e
+# seconds where nothing else is done; ten times that on a busy machine
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 TEACHER = """analytic:lennard-jones --arguments '{"cutoff_A": 5.0}'"""
 SMALL = ("channels=8", "layers=2", "n_radial=8", "rounds=2", "n_steps=60", "n_steps_again=30",
-         "n_displaced=8", "warm_ps=0.04", "reference_ps=0.16", "hot_steps=10")  # fmt: skip
+         "n_displaced=8", "warm_ps=0.04", "reference_ps=0.16", "hot_steps=10",
+         "test_steps=60")  # fmt: skip
+GO_ON = ["distil", "--resume", "--out", "pair"]
 WAIT_S = 240.0  # for what takes some seconds on a machine with nothing else to do
 
 
@@ -42,43 +46,80 @@ def argon(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_pair_passes_and_leaves_what_it_takes_to_use_it(argon, capfd, monkeypatch):
-    """From one command to a student that runs; then frames of a run are added."""
-    assert cli.main(words("pair")) == 0
-    said = capfd.readouterr()
-    assert "passes at M = " in said.out
-    card = json.loads((argon / "pair" / "card.json").read_text())
+def test_a_pair_survives_a_crash_and_ctrl_c_passes_and_learns_more(argon, capfd, monkeypatch):
+    """From one command, cut off twice, to a student that runs; then frames of a run are added."""
+
+    def crash(*_, **__):
+        raise OSError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rounds, "train", crash)
+        assert cli.main(words("pair")) == 1
+    assert set(stages()) == {"displaced", "teacher-1-60K", "held-out"}
+    stamp = Path("pair/data/displaced.extxyz").stat().st_mtime_ns
+    interrupt_in("round-01-mts2-1-60K")
+    before = stages()
+    assert set(before) == {"displaced", "teacher-1-60K", "held-out", "round-01/train",
+                           "round-01/inspect"}  # fmt: skip
+    assert cli.main(GO_ON) == 0
+    assert stages().items() >= before.items()
+    assert Path("pair/data/displaced.extxyz").stat().st_mtime_ns == stamp
+    assert "passes at M = " in capfd.readouterr().out
+    check_card(json.loads(Path("pair/card.json").read_text()))
+    check_labels(argon)
+    done = stages()
+    assert cli.main(GO_ON) == 0  # nothing is left to do
+    assert stages() == done
+    run = Path("pair/runs/round-01-mts2-1-60K")
+    assert cli.main([*GO_ON, "--add", str(run)]) == 0  # one more round
+    card = json.loads(Path("pair/card.json").read_text())
+    assert card["data"]["added-1"] == len(outer_points(run))
+    assert (card["round_taken"], card["rounds"]) == (2, 2)
+
+
+def stages():
+    return json.loads(Path("pair", FILE).read_text())["stages"]
+
+
+def interrupt_in(name):
+    """Go on in another process, and send it Ctrl-C in the middle of a run."""
+    command = [sys.executable, "-m", "ncforce_ipi", *GO_ON]
+    properties, deadline = Path("pair", "runs", name, "simulation.out"), time.monotonic() + WAIT_S
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                          preexec_fn=_as_in_a_terminal) as it:  # fmt: skip
+        while not (properties.exists() and properties.read_text().count("\n") > 25):
+            assert it.poll() is None, it.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(it.pid, signal.SIGINT)
+        _, err = it.communicate(timeout=WAIT_S)
+    assert it.returncode == 130, err
+
+
+def _as_in_a_terminal():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def check_card(card):
     band = card["slow_minus_fast_rms_eV_per_A"]
     assert 0.0 < band["expected"] < band["upper"]
     assert card["allowed_mts"] >= 2
     assert card["tests"]["2"]["1-60K"]["passes"]
     assert card["held_out_errors"]["direct_meV_per_A"]["Ar"] > 0.0
-    for name in ("student.pt", "card.md", "distil.png", "distil.pdf", "run.txt"):
-        assert (argon / "pair" / name).stat().st_size > 0
-    # what is learnt is what i-PI wrote: the same forces as the formula gives
-    frame = read(argon / "pair" / "data" / "teacher-1-60K.extxyz", "-1")
-    from ncforce_ipi import load
-
-    with load(TEACHER) as teacher:
-        there = teacher.evaluate(frame)
-    # i-PI writes forces with 6 digits and positions with 8 decimals
-    assert frame.get_forces() == pytest.approx(there.forces, rel=1e-4, abs=1e-6)
-    assert frame.get_potential_energy() == pytest.approx(there.energy, abs=1e-6)
-    # the budget is what the drivers counted
-    runs = argon / "pair" / "runs"
-    found = outer_points(next(runs.glob("round-01-mts2-*")))
-    assert card["slow_minus_fast_rms_eV_per_A"]["upper"] >= found.rms.max()
     assert card["teacher_calls"] <= 900
-    # nothing is left to do, so that going on says the same
-    begun = (argon / "pair" / FILE).read_text()
-    assert cli.main(["distil", "--resume", "--out", "pair"]) == 0
-    assert json.loads(begun)["stages"] == json.loads((argon / "pair" / FILE).read_text())["stages"]
-    # frames of a run are learnt: one more round
-    added = next(runs.glob("round-01-mts2-*"))
-    assert cli.main(["distil", "--resume", "--out", "pair", "--add", str(added)]) == 0
-    card = json.loads((argon / "pair" / "card.json").read_text())
-    assert card["data"]["added-1"] == len(found)
-    assert card["round_taken"] == card["rounds"] == 2
+    for name in ("student.pt", "card.md", "distil.png", "distil.pdf", "run.txt"):
+        assert Path("pair", name).stat().st_size > 0
+
+
+def check_labels(argon):
+    """What is learnt is what i-PI wrote: the same forces as the formula gives."""
+    for name in ("teacher-1-60K", "displaced"):
+        frame = read(argon / "pair" / "data" / f"{name}.extxyz", "-1")
+        with load(TEACHER) as teacher:
+            there = teacher.evaluate(frame)
+        # i-PI writes forces with 6 digits and positions with 8 decimals
+        assert frame.get_forces() == pytest.approx(there.forces, rel=1e-4, abs=1e-6)
+        assert frame.get_potential_energy() == pytest.approx(there.energy, abs=1e-6)
 
 
 def test_a_pair_that_passes_nothing_isn_t_left_as_one(argon, capfd):
@@ -91,41 +132,6 @@ def test_a_pair_that_passes_nothing_isn_t_left_as_one(argon, capfd):
     assert not (argon / "pair" / "student.pt").exists()
     assert "**No M passes: there is no pair.**" in (argon / "pair" / "card.md").read_text()
     assert json.loads((argon / "pair" / "card.json").read_text())["allowed_mts"] is None
-
-
-@pytest.mark.parametrize("stage", ["reference-1-60K", "round-01-mts2-1-60K"])
-def test_ctrl_c_and_going_on(argon, stage):
-    """Killed in the middle of a run: nothing is done twice, and the data are the same."""
-    command = [sys.executable, "-m", "ncforce_ipi", *words("pair")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as it:
-        properties = argon / "pair" / "runs" / stage / "simulation.out"
-        deadline = time.monotonic() + WAIT_S
-        while not (properties.exists() and properties.read_text().count("\n") > 25):
-            assert it.poll() is None, it.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        os.kill(it.pid, signal.SIGINT)
-        _, err = it.communicate(timeout=WAIT_S)
-    assert it.returncode == 130, err
-    before = json.loads((argon / "pair" / FILE).read_text())
-    assert "displaced" in before["stages"]
-    stamp = (argon / "pair" / "data" / "displaced.extxyz").stat().st_mtime_ns
-    assert cli.main(["distil", "--resume", "--out", "pair"]) == 0
-    after = json.loads((argon / "pair" / FILE).read_text())
-    assert after["stages"].items() >= before["stages"].items()
-    assert (argon / "pair" / "data" / "displaced.extxyz").stat().st_mtime_ns == stamp
-
-
-def test_a_crash_in_the_training_costs_the_training(argon, monkeypatch):
-    def crash(*_, **__):
-        raise OSError("no room")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(rounds, "train", crash)
-        assert cli.main(words("pair")) == 1
-    done = json.loads((argon / "pair" / FILE).read_text())["stages"]
-    assert set(done) == {"displaced", "teacher-1-60K", "held-out"}
-    assert cli.main(["distil", "--resume", "--out", "pair"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from ncforce_ipi.distil.card import Card
@@ -107,7 +108,7 @@ def _request(args: argparse.Namespace) -> Request:
         changes["timestep_fs"] = str(args.timestep_fs)
     return Request(
         teacher=args.teacher,
-        structures=tuple(args.structure),
+        structures=tuple(map(_absolute, args.structure)),
         temperatures_K=args.temperatures_K or (300.0,),
         mts=8 if args.mts is None else args.mts,
         minutes=args.minutes,
@@ -118,6 +119,11 @@ def _request(args: argparse.Namespace) -> Request:
         seed=1 if args.seed is None else args.seed,
         changes=changes,
     )
+
+
+def _absolute(source: str) -> str:
+    """FILE or FILE@INDEX that another working directory finds too; a shipped system as it is."""
+    return source if source in SYSTEMS else str(path(source).absolute())
 
 
 def _temperatures(text: str) -> tuple[float, ...]:

@@ -16,7 +16,9 @@ from ncforce_ipi.distil.session import Session
 from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import Known, Teacher
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.structure import structure_path
 from ncforce_ipi.launch.directory import check_name, contents, locked, make, set_aside
+from ncforce_ipi.provenance import sha256
 
 MORE = 0.5  # of the first budget, for frames that are added later
 
@@ -56,6 +58,7 @@ def begin(request: Request, out: Path, *, force: bool = False) -> card.Card:
             known = teacher.check([one.atoms for one in systems], npt=request.npt)
             choices = choose(request, systems, known.seconds)
             state.record |= {"teacher": vars(known), "choices": choices.to_dict()}
+            state.record["starts"] = _starts(request)
             state.record["calls"] = teacher.calls
             state.save()
             return _distil(Session(out, request, systems, choices, state, known, teacher))
@@ -80,12 +83,31 @@ def go_on(
         choices = replace(choices, calls=teacher_calls or int(more * choices.calls))
         request = replace(request, minutes=minutes)
         with Teacher(request.teacher, request.device, request.threads) as teacher:
+            _check_same(state, request, teacher)
             systems = conditions(request, out / "start")
             session = Session(out, request, systems, choices, state, known, teacher)
             _add(session, added)
             state.record |= {"request": request.to_dict(), "choices": choices.to_dict()}
             state.save()
             return _distil(session)
+
+
+def _starts(request: Request) -> dict[str, str]:
+    """SHA-256 of every start's file."""
+    return {source: sha256(structure_path(source)) for source in request.structures}
+
+
+def _check_same(state: State, request: Request, teacher: Teacher) -> None:
+    """Refuse to go on with another teacher or start than what the data are of."""
+    then = state.record["teacher"]["sha256"]
+    if teacher.digest != then:
+        raise InputError(
+            f"the file of {request.teacher} is another one than when this distillation began "
+            f"(SHA-256 {teacher.digest or 'none':.12}, expected {then or 'none':.12}); begin anew"
+        )
+    for source, digest in _starts(request).items():
+        if digest != state.record["starts"][source]:
+            raise InputError(f"{source} has changed since this distillation began; begin anew")
 
 
 def _add(session: Session, runs: Sequence[Path]) -> None:

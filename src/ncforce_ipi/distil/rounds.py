@@ -151,13 +151,15 @@ def _learn(session: Session, number: int) -> None:
     session.say(f"round {number} learnt", f"{found['n_frames']} frames where the forces disagree")
 
 
-def allowed(session: Session, rounds: Sequence[Round]) -> tuple[Round, dict[int, list[Trial]]]:
+def allowed(session: Session, tried: Sequence[Round]) -> tuple[Round, dict[int, list[Trial]]]:
     """The round whose student is taken, and its tests by M, as far as the budget allows."""
     asked = session.request.mts
-    best = _best(rounds)
+    best = _best(tried)
     scan = {asked: list(best.trials.values())}
     student, prefix = session.training(best.number) / MODEL, f"round-{best.number:02d}"
     calls = session.choices.test_steps * len(session.systems)
+    if best.number < len(tried):
+        session.say(f"round {best.number}", "its student is taken: later ones do no better")
     for mts in (2 * asked, asked // 2) if best.passes else _halves(asked):
         done = all(f"{prefix}/mts{mts}-{s.name}" in session.state.stages for s in session.systems)
         if mts < 2 or not (done or session.affords(calls, all_of_it=not best.passes)):

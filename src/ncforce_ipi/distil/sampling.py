@@ -18,7 +18,6 @@ from ncforce_ipi.distil.selection import fingerprint, pick
 from ncforce_ipi.distil.session import Session, dynamics, last_frame, slow_calls
 from ncforce_ipi.distil.state import Result
 from ncforce_ipi.distil.student import HELD_OUT
-from ncforce_ipi.distil.teacher import labelled
 from ncforce_ipi.errors import RunError
 from ncforce_ipi.inputs.ensembles import EnsembleName
 from ncforce_ipi.inputs.plan import Plan
@@ -47,7 +46,7 @@ def displace(session: Session) -> tuple[Result, int]:
         copies = displaced(
             start, choices.n_displaced, choices.displacement_A, choices.strain, random
         )
-        frames += [labelled(copy, session.teacher) for copy in copies]
+        frames += session.teacher.label(list(copies))
     kept = small(frames, choices.force_limit_eV_per_A)
     points.save(kept or frames, file_of(session, "displaced"))
     return {"n_frames": len(kept)}, session.teacher.calls - before

@@ -7,7 +7,7 @@ another environment (`serve.load`); runs start drivers of their own.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.evaluations import evaluate
+from ncforce_ipi.evaluations import evaluate, evaluate_all
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.serve.load import load_model
@@ -24,6 +24,7 @@ from ncforce_ipi.species import SYMBOLS
 
 CONSERVATIVE = Wanted(frozenset({"conservative"}))
 TIMED = 3
+BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,20 @@ class Teacher(Backend):
             self.calls += 1
         return {"conservative": self._answers[key]}
 
+    def label(self, frames: Sequence[Atoms]) -> list[Atoms]:
+        """Copies with energy (eV) and forces (eV/A), in batches where the model takes them."""
+        result: list[Atoms] = []
+        size = BATCH if self._backend.batched else 1
+        for first in range(0, len(frames), size):
+            part = frames[first : first + size]
+            found = evaluate_all(self._backend, [to_structure(a) for a in part], CONSERVATIVE)
+            self.calls += len(part)
+            result += [
+                with_labels(a, one["conservative"].energy, one["conservative"].forces)
+                for a, one in zip(part, found, strict=True)
+            ]
+        return result
+
     def close(self) -> None:
         """Give the model back; the counts stay."""
         self._backend.close()
@@ -106,8 +121,12 @@ class Teacher(Backend):
             raise InputError(f"{self.description} doesn't know {names}; choose another teacher")
         for atoms in starts:
             self.evaluate(to_structure(atoms), CONSERVATIVE)
-        digest = sha256(self.source) if self.source else None
-        return Known(self.description, digest, self._timed(max(starts, key=len)))
+        return Known(self.description, self.digest, self._timed(max(starts, key=len)))
+
+    @property
+    def digest(self) -> str | None:
+        """SHA-256 of its file; None where it has none."""
+        return sha256(self.source) if self.source else None
 
     def _timed(self, atoms: Atoms) -> float:
         """Seconds of a call, the median of a few on slightly moved atoms."""
@@ -119,12 +138,6 @@ class Teacher(Backend):
             self.evaluate(to_structure(moved), CONSERVATIVE)
             seconds.append(self.seconds - begin)
         return float(np.median(seconds))
-
-
-def labelled(atoms: Atoms, teacher: Teacher) -> Atoms:
-    """A copy with the teacher's energy (eV) and forces (eV/A)."""
-    found = teacher.evaluate(to_structure(atoms), CONSERVATIVE)["conservative"]
-    return with_labels(atoms, found.energy, found.forces)
 
 
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray) -> Atoms:
