@@ -97,12 +97,24 @@ def batches(choice: Choice) -> list[str]:
     return script("batched_calls.py", *words, *few)
 
 
+def replicas(choice: Choice) -> list[str]:
+    words = ["--device", choice.device, "--out", str(choice.raw)]
+    few = ["--replicas", "2", "--steps", "2", "--rounds", "1"] if choice.small else [
+        "--replicas", "1", "4", "16", "64", "--steps", "50", "--rounds", "1",
+    ]  # fmt: skip
+    return script("replicas.py", *words, *few, *capture_if_it_passed(choice))
+
+
+def capture_if_it_passed(choice: Choice) -> list[str]:
+    """Captured graphs, where an earlier part has found nothing wrong with them."""
+    found = choice.raw.parent / "captured" / "captured_calls.json"
+    return ["--capture"] if passed(found) else []
+
+
 def runs(choice: Choice) -> list[str]:
     minutes = str(max(choice.seconds - MARGIN_S, LEAST_S) / 60.0)
     words = ["--device", choice.device, "--out", str(choice.raw), "--minutes", minutes]
-    capture = (
-        ["--capture"] if passed(choice.raw.parent / "captured" / "captured_calls.json") else []
-    )
+    capture = capture_if_it_passed(choice)
     return script("gpu_runs.py", *words, *capture, *["--small"] * choice.small)
 
 
@@ -119,6 +131,7 @@ PARTS = {  # most important first
     "overhead": Part(overhead, 5.0, "mts_overhead.json", least=2.0),
     "overhead_captured": Part(overhead_captured, 3.0, "mts_overhead.json", 1.0, needs_gpu=True),
     "batches": Part(batches, 3.0, "batched_calls.json", least=1.0),
+    "replicas": Part(replicas, 4.0, "replicas.json", least=1.5),
     "runs": Part(runs, 1e9, "runs.json", least=3.0, endless=True),
 }
 

@@ -105,6 +105,12 @@ def batches(result: Numbers) -> list[str]:
     return lines + of_rows(result["rows"])
 
 
+def replicas(result: Numbers) -> list[str]:
+    """Milliseconds of a replica's inner step with one driver for all."""
+    how = "captured graphs" if result.get("capture") else "calls through metatomic"
+    return [f"Milliseconds of an inner step; forces by {how}.", "", *of_rows(result["rows"])]
+
+
 def runs(result: Numbers) -> list[str]:
     """Temperatures of species and drift of each run; the table of ``ncforce compare``."""
     rows = []
@@ -135,6 +141,7 @@ SECTIONS: dict[str, Callable[[Numbers], list[str]]] = {
     "overhead": overhead,
     "overhead_captured": overhead,
     "batches": batches,
+    "replicas": replicas,
     "runs": runs,
 }
 

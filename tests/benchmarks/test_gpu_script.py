@@ -77,6 +77,9 @@ def test_every_part_writes_what_it_should(tmp_path):
     found = {row["what"] for row in result(tmp_path, "overhead")["192 atoms"]["rows"]}
     assert {"fast only", "slow only", "call joint"} <= found
     assert {f"{layout} {mts}" for layout in "abcde" for mts in (2, 4, 8)} <= found
+    rows = result(tmp_path, "replicas")["rows"]
+    assert [row["replicas"] for row in rows] == ["a single run", 2]
+    assert all(row["ms"] > 0 and row["/ single"] > 0 for row in rows)
     runs = result(tmp_path, "runs")
     assert {name: run["steps"] for name, run in runs["runs"].items()} == {
         "svr_fast": 40,  # 0.02 ps of 0.5 fs
@@ -86,7 +89,8 @@ def test_every_part_writes_what_it_should(tmp_path):
     assert "MTS, M = 8" in runs["compare"]
     page = (tmp_path / "summary.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
-        "## captured", "## device_calls", "## tests", "## overhead", "## batches", "## runs",
+        "## captured", "## device_calls", "## tests", "## overhead", "## batches", "## replicas",
+        "## runs",
     ]  # fmt: skip
 
 
