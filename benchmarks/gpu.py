@@ -11,10 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import gpu_report
+from bounded import bounded, has_gpu, machine, state_of, write
 
 HERE = Path(__file__).parent
-STOPPED = "stopped after"
 LEAST_S = 20.0  # no part begins with less left
-STOP_S = 90.0  # for a part to end what it started, after the signal
 MARGIN_S = 100.0  # of the runs' minutes: their checkpoints and analyses
 
 
@@ -144,8 +139,7 @@ def run_part(name: str, choice: Choice, out: Path) -> dict[str, Any]:
         (choice.raw / part.file).unlink(missing_ok=True)
     begin = time.monotonic()
     why = bounded(part.command(choice), choice.raw / "log.txt", choice.seconds)
-    state = "stopped" if why.startswith(STOPPED) else "failed" if why else "done"
-    record: dict[str, Any] = {"part": name, "state": state, "why": why}
+    record: dict[str, Any] = {"part": name, "state": state_of(why), "why": why}
     record |= {"seconds": round(time.monotonic() - begin, 1), **machine(choice.device)}
     record["small"] = choice.small
     try:
@@ -156,72 +150,6 @@ def run_part(name: str, choice: Choice, out: Path) -> dict[str, Any]:
         record["state"] = "done" if gpu_report.finished(record["result"]) else "goes on"
     write(out / f"{name}.json", json.dumps(record, indent=1) + "\n")
     return record
-
-
-def bounded(command: list[str], log: Path, seconds: float) -> str:
-    """Run in a session of its own; '' if it succeeds, else why not, in one line."""
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            end(process)
-            return f"{STOPPED} {seconds:.0f} s"
-        except KeyboardInterrupt:
-            end(process)
-            raise
-    return last_line(log, code) if code else ""
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Ctrl-C for the group, so that programs stop what they started; then the end."""
-    os.killpg(process.pid, signal.SIGINT)
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def last_line(log: Path, code: int) -> str:
-    """What a program that failed said last."""
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return f"exit code {code}: {lines[-1] if lines else 'no message'}"
-
-
-def machine(device: str) -> dict[str, str]:
-    """The device's name, torch's version and the driver's."""
-    import torch
-
-    found = {
-        "torch": torch.__version__,
-        "processor": f"{platform.machine()}, {os.cpu_count()} CPUs",
-    }
-    if device == "cpu":
-        return {"device": "cpu", **found}
-    ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-    try:
-        told = subprocess.run(ask, capture_output=True, text=True, timeout=20, check=False)
-        found["driver"] = told.stdout.strip().splitlines()[0]
-    except (OSError, IndexError, subprocess.TimeoutExpired):
-        found["driver"] = "unknown"
-    return {"device": torch.cuda.get_device_name(device), **found}
-
-
-def has_gpu() -> bool:
-    """Whether torch finds one."""
-    import torch
-
-    return bool(torch.cuda.is_available())
-
-
-def write(path: Path, text: str) -> None:
-    """All of it or nothing: the machine may go while we write."""
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(text)
-    partial.replace(path)
 
 
 def states(out: Path) -> dict[str, dict[str, Any]]:

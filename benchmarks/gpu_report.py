@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from bounded import table
 
 Numbers = dict[str, Any]
 RUN_COLUMNS = {
@@ -44,19 +46,6 @@ def read(path: Path) -> Numbers:
 def finished(runs: Numbers) -> bool:
     """Whether all runs have reached their time."""
     return all(run["state"] == "finished" for run in runs["runs"].values())
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Lines of a table in Markdown; numbers with four digits."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return lines + ["| " + " | ".join(map(cell, row)) + " |" for row in rows]
-
-
-def cell(value: object) -> str:
-    """``value`` as text."""
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def of_rows(rows: Sequence[Numbers]) -> list[str]:

@@ -15,7 +15,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-NCFORCE = [sys.executable, "-m", "ncforce_ipi"]
+from resumable import analysed, command, compared, record_of
+
 MTS = ["--forces", "mts", "--mts", "8"]
 FAST, SLOW = ["--forces", "fast"], ["--forces", "slow"]
 SVR = ["--ensemble", "svr", "--tau-fs", "10"]
@@ -40,32 +40,12 @@ RUNS = {
 SMALL = ("svr_fast", "nve_mts")
 TARGET_PS, SMALL_PS = 1000.0, 0.02
 STOP_S = 60.0  # for a checkpoint after the signal
-LIMIT_S = 300.0  # of an analysis
 Numbers = dict[str, Any]
-
-
-def record_of(directory: Path) -> Numbers:
-    """``run.json`` of a run; {} where there is none."""
-    path = directory / "run.json"
-    return dict(json.loads(path.read_text())) if path.exists() else {}
-
-
-def command(directory: Path, words: Sequence[str], device: str, ps: float) -> list[str] | None:
-    """What begins a run or takes it further; None if it is finished."""
-    record = record_of(directory)
-    if record.get("state") == "finished" and record["plan"]["time_ps"] >= 0.999 * ps:
-        return None
-    run = [*NCFORCE, "run"]
-    if (directory / "RESTART").exists() and record:
-        return [*run, "--resume", "--out", str(directory), "--time-ps", str(ps)]
-    again = ["--force"] if directory.exists() else []
-    return [*run, "water", *words, "--device", device, "--time-ps", str(ps), *again,
-            "--out", str(directory)]  # fmt: skip
 
 
 def go(directory: Path, words: Sequence[str], device: str, ps: float, until: float) -> None:
     """Run until the clock says ``until`` or the last step is done."""
-    todo = command(directory, words, device, ps)
+    todo = command(directory, "water", words, device, ps)
     if todo is None or until - time.monotonic() < 1.0:
         return
     with directory.with_suffix(".log").open("ab") as log:
@@ -87,37 +67,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def analysed(directory: Path) -> Numbers:
-    """What ``ncforce analyze`` finds, in short; what it says where it finds nothing."""
-    record = record_of(directory)
-    steps = record.get("steps_done") or 0
-    done: Numbers = {"state": record.get("state"), "steps": steps}
-    done["ps"] = 1e-3 * steps * record["plan"]["outer_step_fs"]
-    done["ms_per_inner_step"] = (record.get("timings") or {}).get("ms_per_inner_step")
-    words = [*NCFORCE, "analyze", str(directory), "--force"]
-    try:
-        told = subprocess.run(
-            words, capture_output=True, text=True, timeout=LIMIT_S, check=False
-        ).stderr
-        summary = json.loads((directory / "analysis" / "summary.json").read_text())
-    except subprocess.TimeoutExpired:
-        return done | {"unavailable": f"no analysis in {LIMIT_S:.0f} s"}
-    except (OSError, ValueError):
-        return done | {"unavailable": (told.strip().splitlines() or ["no analysis"])[-1]}
-    picked = {name: summary[name] for name in ("drift", "temperature", "diffusion", "power")}
-    return done | {"plan": summary["plan"]} | picked
-
-
-def compared(directories: list[Path], out: Path) -> str:
-    """The table of ``ncforce compare``."""
-    words = [*NCFORCE, "compare", *map(str, directories), "--force", "--out", str(out)]
-    try:
-        told = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return f"no comparison in {LIMIT_S:.0f} s"
-    return told.stdout if told.returncode == 0 else told.stderr
 
 
 def main() -> None:

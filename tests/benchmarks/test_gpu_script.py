@@ -224,7 +224,7 @@ def test_runs_begin_go_on_and_end(gpu, tmp_path):
     import gpu_runs
 
     def words():
-        found = gpu_runs.command(tmp_path / "a", ["--forces", "fast"], "cuda", 10.0)
+        found = gpu_runs.command(tmp_path / "a", "water", ["--forces", "fast"], "cuda", 10.0)
         return found and found[found.index("run") + 1 :]
 
     directory = tmp_path / "a"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -32,6 +32,8 @@ class Point:
     asymmetry, noise : lambda of the fast force, and what the noise of differences makes of it
     slow_noise : lambda of a conservative slow force, which is the noise of its differences; NaN
         where it wasn't needed
+    species : for M = 1, 2, ..., kinetic temperature of each atomic number over that of all atoms
+        (`ncforce_ipi.diagnostics.equipartition`); empty where only bonds were looked at
     """
 
     modes: Modes
@@ -39,6 +41,7 @@ class Point:
     asymmetry: float
     noise: float = math.nan
     slow_noise: float = math.nan
+    species: Sequence[Mapping[int, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Row:
     stability : stable or grows where noise can't change that, else open
     temperature : kinetic temperature that steps give the fastest modes, over that of all; of those
         that are stable alone
+    species : of each atomic number, kinetic temperature that steps give it over that of all, and
+        standard error of the mean over structures; NaN of one structure
     step_ms : model time of an inner step, ms
     """
 
@@ -70,6 +75,7 @@ class Row:
     total_per_ps: float
     stability: Stability
     temperature: float
+    species: Mapping[int, tuple[float, float]]
     step_ms: float
 
 
@@ -119,6 +125,7 @@ class Inspection:
             float(np.mean([each.rates_per_ps.sum() for each in found])),
             _stability(found),
             self._temperature(mts),
+            self._species(mts),
             self.cost.step_ms(mts),
         )
 
@@ -142,6 +149,10 @@ class Inspection:
             ratios.append(ratio[np.isfinite(ratio)])
         all_ratios = np.concatenate(ratios)
         return float(all_ratios.mean()) if len(all_ratios) else math.nan
+
+    def _species(self, mts: int) -> dict[int, tuple[float, float]]:
+        found = [point.species[mts - 1] for point in self.points if point.species]
+        return {z: mean_and_error([each[z] for each in found if z in each]) for z in _keys(found)}
 
     @property
     def largest(self) -> int | None:
@@ -184,11 +195,30 @@ class Inspection:
                     "growth_noise_per_ps": r.noise_per_ps,
                     "total_growth_per_ps": r.total_per_ps, "stability": r.stability,
                     "kinetic_temperature_of_fastest": r.temperature,
+                    **_named(r.species),
                     "ms_per_inner_step": r.step_ms,
                 }
                 for r in self.rows
             ],
         }  # fmt: skip
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Mean over structures and its standard error, NaN of one."""
+    n = len(values)
+    error = float(np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return float(np.mean(values)), error
+
+
+def _keys(found: Sequence[Mapping[int, float]]) -> list[int]:
+    return sorted({z for each in found for z in each})
+
+
+def _named(species: Mapping[int, tuple[float, float]]) -> dict[str, float]:
+    values = {f"kinetic_temperature_{SYMBOLS[z]}": v for z, (v, _) in species.items()}
+    return values | {
+        f"{key}_standard_error": species[z][1] for z, key in zip(species, values, strict=True)
+    }
 
 
 def _surely(growth: Growth) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.diagnostics import bonds, resonance
+from ncforce_ipi.diagnostics.equipartition import kinetic_shares, species_temperatures
 from ncforce_ipi.diagnostics.estimators import estimate
 from ncforce_ipi.diagnostics.inspection import Inspection, Point
 from ncforce_ipi.diagnostics.jacobian import Array
@@ -149,6 +150,10 @@ def _of_modes(
         d_fast.asymmetry,
         d_fast.noise,
         d_slow.noise,
+        [
+            species_temperatures(shares, structure.numbers, masses_u)
+            for shares in kinetic_shares(d_slow.matrix, d_fast.matrix, most_mts, step_fs)
+        ],
     )
 
 

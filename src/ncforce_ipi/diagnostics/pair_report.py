@@ -49,7 +49,8 @@ def table(pair: Inspection) -> str:
         _cost_line(pair.cost),
         "",
         "  M  M h, fs     margin  at cm^-1  growing modes  fastest, 1/ps  verdict  T of fast, %  "
-        "ms/inner step  gain over slow",
+        + "".join(f"{f'T({SYMBOLS[z]}), %':>9}  " for z in _several(pair))
+        + "ms/inner step  gain over slow",
     ]
     lines += [_row(pair, row) for row in pair.rows]
     return "\n".join([*lines, "", verdict(pair)])
@@ -60,9 +61,17 @@ def _row(pair: Inspection, r: Row) -> str:
         f"{r.mts:3d}  {r.mts * pair.step_fs:7g}  {_text(r.margin, '9.2g')}  "
         f"{_text(r.margin_per_cm, '8.0f')}  "
         f"{r.n_growing:13.3g}  {r.worst_per_ps:13.2g}  {r.stability:7}  "
-        f"{_text(100 * r.temperature - 100, '+12.1f')}  {r.step_ms:13.3g}  "
+        f"{_text(100 * r.temperature - 100, '+12.1f')}  "
+        + "".join(f"{100 * r.species[z][0] - 100:+9.2f}  " for z in _several(pair))
+        + f"{r.step_ms:13.3g}  "
         f"{pair.cost.slow_ms / r.step_ms:14.2f}"
     )
+
+
+def _several(pair: Inspection) -> list[int]:
+    """Atomic numbers of the species; none where there is one alone, or only bonds are known."""
+    species = list(pair.rows[0].species)
+    return species if len(species) > 1 else []
 
 
 def _noise_lines(pair: Inspection) -> list[str]:
@@ -107,10 +116,18 @@ def verdict(pair: Inspection) -> str:
     lines += [
         "T of fast: by how much the time step alone changes the kinetic temperature of the fastest",
         "modes (above 2/3 of the highest wavenumber), in NVE or with a global thermostat.",
+        *_species_lines(pair),
         "The scan knows small vibrations only. The asymmetry of the fast force heats besides, and",
         "more so at larger M. `ncforce tune` measures both in short runs.",
     ]
     return "\n".join(lines)
+
+
+def _species_lines(pair: Inspection) -> list[str]:
+    if not (species := _several(pair)):
+        return []
+    names = ", ".join(f"T({SYMBOLS[z]})" for z in species)
+    return [f"{names}: the same of each species' atoms, over T of all atoms."]
 
 
 def _head(pair: Inspection) -> str:

@@ -1,0 +1,1 @@
+"""Parts of ``reproduce.py``: tasks, the paper's numbers, and the page."""

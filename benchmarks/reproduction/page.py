@@ -1,0 +1,109 @@
+"""The page ``docs/reproduction.md``: our numbers, the paper's, and why they differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from reproduction import figures, of_commands, of_runs, paper, recorded
+from reproduction.parts import PARTS, Part
+from reproduction.tasks import Choice, Numbers
+from reproduction.values import NONE
+
+HEAD = """# The paper, re-run
+
+Each table and figure of *{title}* on the models of this package, made by
+
+```bash
+python benchmarks/reproduce.py --out results --hours 8
+```
+
+Its options choose parts (`--only nve,speed`), device and hours; `--resume` goes on with what is
+there. Below each part are the files of numbers that were measured before, and what is left to run.
+**Paper** stands for numbers of {citation}. Their models and ours differ: ours are small networks,
+trained on the data named in [Data of the models](measurements/data.md). What can be compared is the
+sign and size of an effect, not its digits.
+
+± is one standard error, of drifts and power a 95 % interval. Where there is none the page says so:
+the run is too short for one (less than about 25 correlation times), or it was measured once.
+"""
+SECTIONS: Mapping[str, Callable[[Mapping[str, Numbers]], list[str]]] = {
+    "nve": of_runs.nve,
+    "thermostats": of_runs.thermostats,
+    "diffusion": of_runs.diffusion,
+    "structure": of_runs.structure,
+    "equipartition": of_runs.equipartition,
+    "speed": of_commands.speed,
+    "jacobian": of_commands.jacobian,
+    "optimisation": of_commands.optimisation,
+    "training": of_commands.learning,
+    "catalysis": of_commands.catalysis,
+    "families": of_commands.families,
+}
+
+
+def record_file(out: Path, name: str) -> Path:
+    """Where a task's record is."""
+    return out / f"{name}.json"
+
+
+def records(out: Path) -> dict[str, Numbers]:
+    """What ran here, by task."""
+    found = {}
+    for path in sorted(out.glob("*.json")):
+        record = json.loads(path.read_text())
+        if "task" in record:
+            found[str(record["task"])] = dict(record)
+    return found
+
+
+def text(choice: Choice, path: Path) -> str:
+    """All of the page; figures go beside it."""
+    ours = {name: one for name, one in records(choice.out).items() if one["small"] == choice.small}
+    known = recorded.records() | {name: one for name, one in ours.items() if "result" in one}
+    folder = path.parent / path.stem
+    drawn = figures.draw(known, folder)
+    title = "The dark side of the forces"
+    lines = [HEAD.format(title=title, citation=paper.CITATION)]
+    if choice.small:
+        lines.append("**Smallest numbers, as a test: they mean nothing.**\n")
+    for name, part in PARTS.items():
+        here = {task.name: known[task.name] for task in part.tasks if task.name in known}
+        section = SECTIONS[name](here)
+        lines += [f"## {part.title}", "", *section, ""]
+        lines += [f"![{part.title}]({path.stem}/{name}.png)", ""] if name in drawn else []
+        shown = {} if section[0] == NONE else here
+        lines += [*sources(name, part, shown, ours, choice), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def sources(
+    name: str, part: Part, here: Mapping[str, Numbers], ours: Mapping[str, Numbers], choice: Choice
+) -> list[str]:
+    """Which files the numbers are from, what failed, and what is left with its hours."""
+    before: dict[str, list[str]] = {}
+    for name_, record in here.items():
+        if record["state"] == "recorded":
+            before.setdefault(record["source"], []).append(name_)
+    lines = [f"- from `{file}`: {', '.join(them)}" for file, them in before.items()]
+    for task in part.tasks:
+        record = ours.get(task.name, {})
+        if record.get("state") in ("failed", "stopped", "left out"):
+            lines.append(f"- `{task.name}` {record['state']}: {record['why']}")
+    left = [t for t in part.tasks if ours.get(t.name, {}).get("state") not in ("done", "left out")]
+    if left and not choice.small:
+        hours = sum(task.hours(choice) for task in left)
+        speed = "from timed calls" if choice.ms else "guessed: no call was timed there"
+        whole = "all of it" if len(left) == len(part.tasks) else _some([t.name for t in left])
+        lines.append(
+            f"- not run to the end: {whole}, about {hours:.2g} h on this machine ({speed}): "
+            f"`python benchmarks/reproduce.py --out results --resume --only {name} "
+            f"--hours {max(hours, 0.1):.2g}`"
+        )
+    return lines
+
+
+def _some(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

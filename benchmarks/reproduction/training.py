@@ -1,0 +1,88 @@
+"""Direct pre-training and conservative fine-tuning against both from scratch, with several seeds.
+
+    python -m reproduction.training OUT --seed 1 [--steps 15000 15000 22000]
+
+Stages that are done are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from reproduction.tasks import HERE, Call, Choice, Numbers, load, ncforce
+
+RECIPE = HERE / "training" / "water" / "recipe.toml"
+STAGES = ("direct", "finetune", "scratch")
+STEPS = (15000, 15000, 22000)
+SEEDS = (1, 2, 3)
+LEVELS_MEV_PER_A = (60, 50, 40, 35, 32)
+COLUMNS = {"conservative": "val_conservative_meV_per_A", "direct": "val_direct_meV_per_A"}
+
+
+def levels(folder: Path) -> Numbers:
+    """Processor seconds to each error, of both ways; None where it isn't reached for good."""
+    sys.path.insert(0, str(HERE / "training"))
+    import curves
+
+    scratch, direct = (curves.read(folder / name) for name in ("scratch", "direct"))
+    staged = curves.chain(direct, curves.read(folder / "finetune"))
+    found: Numbers = {"levels_meV_per_A": list(LEVELS_MEV_PER_A)}
+    for kind, column in COLUMNS.items():
+        for way, curve in (("scratch", scratch), ("staged", staged), ("direct", direct)):
+            times = [curves.time_to(curve, column, level) for level in LEVELS_MEV_PER_A]
+            found[f"{kind}_{way}_s"] = [None if math.isnan(t) else float(t) for t in times]
+            found[f"{kind}_{way}_best_meV_per_A"] = float(np.min(curve[column]))
+    return found
+
+
+def speedups(records: list[Numbers], kind: str, way: str) -> list[tuple[int, list[float]]]:
+    """Of each level that some seeds reach both ways: time from scratch over time staged."""
+    rows = []
+    for k, level in enumerate(LEVELS_MEV_PER_A):
+        pairs = [(r[f"{kind}_scratch_s"][k], r[f"{kind}_{way}_s"][k]) for r in records]
+        if ratios := [one / two for one, two in pairs if one and two]:
+            rows.append((level, ratios))
+    return rows
+
+
+def _call(seed: int) -> Call:
+    def command(choice: Choice, out: Path) -> list[str]:
+        steps = (4, 4, 4) if choice.small else STEPS
+        device = ["--device", choice.device]
+        words = [str(out), "--seed", str(seed), *device, "--steps", *map(str, steps)]
+        return [sys.executable, "-m", "reproduction.training", *words]
+
+    return Call(f"training-seed{seed}", command, lambda out: load(out / "levels.json"), 1.05)
+
+
+CALLS = tuple(_call(seed) for seed in SEEDS)
+
+
+def stages(out: Path, seed: int, steps: list[int], device: str) -> None:
+    """Train what isn't there."""
+    for stage, n_steps in zip(STAGES, steps, strict=True):
+        folder = out / stage
+        if (folder / "training.json").exists():
+            continue
+        words = [RECIPE, "--stage", stage, "--seed", seed, "--n-steps", n_steps]
+        words += ["--init", out / "direct" / "checkpoint.pt"] if stage == "finetune" else []
+        words += ["--device", device, "--out", folder, "--force"]
+        subprocess.run(ncforce("train", *words), check=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--steps", type=int, nargs=3, default=STEPS)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    stages(args.out, args.seed, args.steps, args.device)
+    (args.out / "levels.json").write_text(json.dumps(levels(args.out), indent=1) + "\n")

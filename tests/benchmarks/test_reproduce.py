@@ -1,0 +1,274 @@
+"""``benchmarks/reproduce.py``: budget, tasks, the page from recorded results; all of it, small."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+LIMIT_S = 280.0  # seconds to a minute; a busy machine takes far longer
+
+
+@pytest.fixture(autouse=True)
+def on_the_path(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+def call(out, *words, limit_s=LIMIT_S):
+    script = BENCHMARKS / "reproduce.py"
+    return subprocess.run(
+        [sys.executable, script, "--out", out, "--small", "--page", out / "page.md", *words],
+        capture_output=True, text=True, timeout=limit_s, check=False,
+    )  # fmt: skip
+
+
+def record(out, task):
+    return json.loads((out / f"{task}.json").read_text())
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_part_runs_with_the_smallest_numbers(tmp_path):
+    from reproduction.parts import PARTS
+
+    done = call(tmp_path, limit_s=1700)
+    states = {path.stem: record(tmp_path, path.stem)["state"] for path in tmp_path.glob("*.json")}
+    tasks = {task.name for part in PARTS.values() for task in part.tasks}
+    assert set(states) == tasks
+    wrong = {name: s for name, s in states.items() if s not in ("done", "left out")}
+    assert wrong == {}, done.stdout
+    assert done.returncode == 0
+    page = (tmp_path / "page.md").read_text()
+    assert all(f"## {part.title}\n" in page for part in PARTS.values())
+
+
+@pytest.mark.e2e
+def test_a_part_runs_and_is_not_run_again(tmp_path):
+    done = call(tmp_path, "--only", "jacobian")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert record(tmp_path, "jacobian")["result"]["estimates"]["results"][0]["kind"] == "direct"
+    assert "| water | 0." in (tmp_path / "page.md").read_text()
+    before = (tmp_path / "jacobian.json").read_bytes()
+    refused = call(tmp_path, "--only", "jacobian")
+    assert refused.returncode == 2
+    assert "has results; --resume goes on with them" in refused.stderr
+    again = call(tmp_path, "--only", "jacobian", "--resume")
+    assert again.returncode == 0
+    assert "[1/" not in again.stdout
+    assert (tmp_path / "jacobian.json").read_bytes() == before
+
+
+def test_a_part_that_does_not_exist_is_refused(tmp_path):
+    done = call(tmp_path, "--only", "nve,walks")
+    assert done.returncode == 2
+    assert "no part walks; parts: nve, thermostats" in done.stderr
+
+
+def test_the_page_of_recorded_results_has_no_number_without_an_error_bar(tmp_path):
+    """Ours carry an error or say that there is none; every part is there with what is left."""
+    from reproduction import page, values
+    from reproduction.parts import PARTS
+    from reproduction.tasks import Choice
+
+    text = page.text(Choice(tmp_path / "none"), tmp_path / "page.md")
+    for name, part in PARTS.items():
+        section = text.split(f"## {part.title}\n")[1].split("\n## ")[0]
+        assert f"--only {name}" in section
+        assert " h on this machine" in section
+    rows = [line for line in text.splitlines() if line.startswith("| water | ")]
+    assert len(rows) >= 7
+    for row in rows:
+        for cell in row.split("|")[4:-1]:
+            assert "±" in cell or values.NO_ERROR in cell
+    assert "from `benchmarks/results/water/compare.json`: nve-water-slow" in text
+    assert (tmp_path / "page" / "nve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_values_carry_their_errors():
+    from reproduction import values
+
+    assert values.pm((0.263, None)) == "0.263 (no error bar)"
+    assert values.pm((299.83, 1.9), 300.0) == "-0.2 ± 1.9"
+    assert values.pm((2.5612, 0.042)) == "2.561 ± 0.042"
+    assert values.pm(None) == ""
+    # four values with a standard deviation of 1.29: t of 3 degrees of freedom is 3.182
+    value, error = values.of_replicas([1.0, 2.0, 3.0, 4.0], [None] * 4, interval=True)
+    assert (value, error) == (2.5, pytest.approx(3.182 * np.sqrt(5 / 3) / 2, rel=1e-3))
+    assert values.of_replicas([1.0], [0.3], interval=True) == (1.0, 0.3)
+    assert values.ratio((2.0, 0.2), (4.0, 0.0)) == (0.5, pytest.approx(0.05))
+    assert values.ratio((2.0, None), (4.0, 0.1)) == (0.5, None)
+    assert values.ratio((2.0, 0.1), None) is None
+    # 24 of 24 isn't certain: (24 + 2) / 28
+    from reproduction.of_commands import binomial
+
+    share, error = binomial(24, 24)
+    assert share == 100.0
+    assert error == pytest.approx(100 * np.sqrt(26 / 28 * 2 / 28 / 28))
+
+
+def test_hours_are_shared_evenly_and_short_runs_are_whole():
+    from reproduction import budget
+
+    assert budget.level([1.0, 2.0], 5.0) == 2.0, "all fit"
+    assert budget.level([0.5, 10.0, 20.0], 8.5) == pytest.approx(4.0)
+    assert budget.level([1.0, 1.0], 0.0) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_goals_of_runs(tmp_path):
+    """Calls are counted first; the goal of what is begun counts from there."""
+    from reproduction import budget
+    from reproduction.parts import nve, thermostatted
+    from reproduction.tasks import Call, Choice
+
+    ms = {"water": {"slow_ms": 40.0, "fast_ms": 20.0}}
+    choice = Choice(tmp_path, ms=ms)
+    short, long = nve("water", "fast"), thermostatted("svr10", "slow")
+    # 50 ps of 0.5 fs of 20 ms; 1000 ps of 40 ms
+    assert short.hours(choice) == pytest.approx(1e5 * 20 / 3.6e6)
+    assert long.hours(choice) == pytest.approx(2e6 * 40 / 3.6e6)
+    assert thermostatted("svr10", "mts8").inner_ms(ms) == pytest.approx((7 * 20 + 40) / 8)
+    first = Call("c", lambda c, out: [], lambda out: {}, 1.0)
+    goals = budget.goals_ps([first, short, long], choice, 1.0 + short.hours(choice) + 2.0)
+    assert goals[short.name] == pytest.approx(50.0)
+    assert goals[long.name] == pytest.approx(1000.0 * 2.0 / long.hours(choice))
+    begun = choice.folder(long.name)
+    begun.mkdir(parents=True)
+    plan = {"outer_step_fs": 0.5, "time_ps": 100.0}
+    (begun / "run.json").write_text(json.dumps({"steps_done": 200000, "plan": plan}))
+    assert long.done_ps(choice) == pytest.approx(100.0)
+    replicated = replace(choice, replicas=8)
+    assert long.done_ps(replicated) == pytest.approx(800.0)
+    words = long.command(replicated, 1000.0)
+    assert words is not None
+    assert words[words.index("--replicas") + 1] == "8"
+    assert words[words.index("--time-ps") + 1] == "125.0"
+    assert "--replicas" not in (short.command(replicated, 50.0) or [])
+
+
+def test_a_task_that_fails_or_hangs_does_not_stop_the_rest(tmp_path, monkeypatch):
+    import reproduce
+    from reproduction import page
+    from reproduction.tasks import Call, Choice
+
+    def python(name, code, **more):
+        says = lambda choice, out: [sys.executable, "-c", code.replace("OUT", str(out))]  # noqa: E731
+        return Call(name, says, lambda out: json.loads((out / "x.json").read_text()), 0.0, **more)
+
+    good = "open('OUT/x.json', 'w').write('{\"a\": 1}')"
+    tasks = [
+        python("broken", "raise SystemExit('no such molecule')"),
+        python("hangs", f"{good}; import time; time.sleep(600)"),
+        python("lacks", good, needs=("no_such_module",), hint="install it"),
+        python("works", good),
+    ]
+    monkeypatch.setattr(reproduce, "LEAST_S", 5.0)
+    choice = Choice(tmp_path)
+    assert reproduce.work(tasks, choice, 1.0) == ["broken", "hangs"]
+    found = page.records(tmp_path)
+    states = {name: (one["state"], one["why"]) for name, one in found.items()}
+    assert states == {
+        "broken": ("failed", "exit code 1: no such molecule"),
+        "hangs": ("stopped", "stopped after 5 s"),
+        "lacks": ("left out", "no_such_module isn't at hand here; install it"),
+        "works": ("done", ""),
+    }
+    assert found["hangs"]["result"] == {"a": 1}, "what it had found is kept"
+    todo = [task.name for task in reproduce.pending(tasks, found, choice)]
+    assert todo == ["lacks", "broken", "hangs"], "what failed comes last"
+    assert reproduce.work([tasks[3]], replace(choice, small=True), 0.0) == []
+
+
+def test_the_largest_difference_of_curves_in_units_of_its_error():
+    from reproduction.of_runs import differences
+
+    one = {"r_A": [1.0, 2.0, 3.0], "g_OO": [0.0, 2.0, 1.0], "g_OO_standard_error": [None, 0.3, 0.1]}
+    other = one | {"g_OO": [0.0, 2.5, 1.1], "g_OO_standard_error": [None, 0.4, 0.1]}
+    rows = differences(one, other, "r_A")
+    # 0.5 over hypot(0.3, 0.4); the other point is 0.1 over 0.14
+    assert rows == [["g_OO", 2, "1.00", "2 A", "1.2"]]
+    assert differences(one, {"r_A": [1.0]}, "r_A") == []
+
+
+def test_the_mean_over_frames_of_the_linear_map():
+    from reproduction.pair_frames import merged
+
+    def frame(h, o):
+        row = {"M": 8, "kinetic_temperature_H": h, "kinetic_temperature_H_standard_error": None}
+        row |= {"kinetic_temperature_O": o, "kinetic_temperature_O_standard_error": None}
+        row |= {"n_growing": 1.0, "total_growth_per_ps": 0.1}
+        modes = [{"wavenumber_per_cm": [500.0, 3500.0], "delta": [0.5, 0.001]}]
+        return {"scan": [row], "modes": modes, "lambda_fast": [0.003]}
+
+    found = merged([frame(0.998, 1.004), frame(0.996, 1.008)])
+    (row,) = found["scan"]
+    assert row["kinetic_temperature_H"] == pytest.approx(0.997)
+    assert row["kinetic_temperature_H_standard_error"] == pytest.approx(0.001)
+    assert found["delta_of_stretches_mean"] == pytest.approx(0.001), "stretches alone"
+    assert merged([frame(0.998, 1.004)])["scan"][0]["kinetic_temperature_O_standard_error"] is None
+
+
+def test_equipartition_is_judged_by_the_error_of_both():
+    from reproduction.of_runs import equipartition
+
+    row = {"kinetic_temperature_H": 0.998, "kinetic_temperature_O": 1.004}
+    row |= {f"{key}_standard_error": 1e-4 for key in row}
+    pair = {"result": {"scan": [{"M": m} | row for m in range(1, 9)], "n_structures": 3}}
+    temperature = {"temperature_H_K": 297.0, "temperature_O_K": 306.0}
+    temperature |= {f"temperature_{s}_standard_error_K": 0.5 for s in ("H", "O", "H_minus_O")}
+    temperature["temperature_H_minus_O_K"] = -9.0
+    run = {"result": {"ps": 500.0, "temperature": temperature}}
+    text = "\n".join(equipartition({"pair": pair, "svr10-mts8": run}))
+    # 300 x (0.998 - 1.004) = -1.8; (-9 + 1.8) / hypot(0.5, 0.06) = -14.3
+    assert "T(H) - T(O) is -1.800 ± 0.060 K at M = 1" in text
+    assert "The run with M = 8 is -14.3 of its errors from that: an effect." in text
+    assert "| 8 | -0.600 ± 0.030 | 1.200 ± 0.030 | 500 | -3.00 ± 0.50 | 6.00 ± 0.50 |" in text
+
+
+def test_times_to_an_error_are_compared_over_seeds():
+    from reproduction.of_commands import learning
+    from reproduction.training import LEVELS_MEV_PER_A
+
+    n = len(LEVELS_MEV_PER_A)
+
+    def seed(scratch, staged):
+        found = {f"{kind}_{way}_s": [None] * n for kind in ("conservative", "direct")
+                 for way in ("scratch", "staged", "direct")}  # fmt: skip
+        found["conservative_scratch_s"][1], found["conservative_staged_s"][1] = scratch, staged
+        return {"result": found}
+
+    text = "\n".join(learning({"a": seed(100.0, 50.0), "b": seed(200.0, 50.0)}))
+    level = LEVELS_MEV_PER_A[1]
+    # ratios 2 and 4: 3 with a standard error of 1
+    assert f"| conservative, direct stage and fine-tuning | {level} | 2 | 3.0 ± 1.0 |" in text
+
+
+@pytest.mark.parametrize("architecture", ["pet", "soap_bpnn"])
+def test_options_of_metatrain(architecture, tmp_path):
+    from reproduction import pet
+
+    text = pet.options(architecture, 3, tmp_path)
+    assert f"name: {architecture}" in text
+    assert f"read_from: {tmp_path}/train.xyz" in text
+    assert "non_conservative_force:" in text
+    frames = pet.write_data(tmp_path)
+    head = (tmp_path / "train.xyz").read_text().splitlines()[1]
+    assert "forces:R:3" in head
+    assert "energy=" in head
+    assert len(frames) > 100
+
+
+def test_the_papers_numbers():
+    """Those that the sections stand on, once more by hand."""
+    from reproduction import paper
+
+    pet = {(r.thermostat, r.forces): r for r in paper.THERMOSTATS if r.model == "PET"}
+    assert str(pet["svr10", "fast"].O) == "9.9 ± 0.6"
+    assert len(paper.THERMOSTATS) == 11
+    assert paper.SPEED_RATIOS["slow"].value == pytest.approx(2.26, abs=0.005)
+    assert str(paper.LAMBDA["PET-NC"]) == "0.004"
