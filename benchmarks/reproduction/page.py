@@ -19,8 +19,9 @@ Each table and figure of *{title}* on the models of this package, made by
 python benchmarks/reproduce.py --out results --hours 8
 ```
 
-Its options choose parts (`--only nve,speed`), device and hours; `--resume` goes on with what is
-there. Below each part are the files of numbers that were measured before, and what is left to run.
+Its options (`python benchmarks/reproduce.py --help`) choose parts, device and hours; `--resume` goes
+on with what is there. Below each part are the files of numbers that were measured before, and what
+is left to run.
 **Paper** stands for numbers of {citation}. Their models and ours differ: ours are small networks,
 trained on the data named in [Data of the models](measurements/data.md). What can be compared is the
 sign and size of an effect, not its digits.
@@ -97,11 +98,16 @@ def sources(
         speed = "from timed calls" if choice.ms else "guessed: no call was timed there"
         whole = "all of it" if len(left) == len(part.tasks) else _some([t.name for t in left])
         lines.append(
-            f"- not run to the end: {whole}, about {hours:.2g} h on this machine ({speed}): "
+            f"- not run to the end: {whole}, about {_hours(hours)} h on this machine ({speed}): "
             f"`python benchmarks/reproduce.py --out results --resume --only {name} "
-            f"--hours {max(hours, 0.1):.2g}`"
+            f"--hours {_hours(max(hours, 0.1))}`"
         )
     return lines
+
+
+def _hours(hours: float) -> str:
+    """Two digits; whole hours from ten on."""
+    return f"{hours:.0f}" if hours >= 10 else f"{hours:.2g}"
 
 
 def _some(names: Sequence[str], most: int = 6) -> str:
