@@ -149,7 +149,7 @@ def main() -> None:
         choice = replace(choice, replicas=2 if args.small else REPLICAS)
     if not args.small:
         choice = measured(choice)
-    failed = work(tasks_of(chosen), choice, args.hours) if args.hours > 0 else []
+    failed = work(tasks_of(chosen, args.small), choice, args.hours) if args.hours > 0 else []
     write(args.page, page.text(choice, args.page))
     print(f"wrote {args.page}", flush=True)
     raise SystemExit(1 if failed else 0)

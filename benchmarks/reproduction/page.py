@@ -19,9 +19,9 @@ Each table and figure of *{title}* on the models of this package, made by
 python benchmarks/reproduce.py --out results --hours 8
 ```
 
-Its options (`python benchmarks/reproduce.py --help`) choose parts, device and hours; `--resume` goes
-on with what is there. Below each part are the files of numbers that were measured before, and what
-is left to run.
+Its options (`python benchmarks/reproduce.py --help`) choose parts, device and hours; `--resume`
+goes on with what is there. Below each part are the files of numbers that were measured before, and
+what is left to run.
 **Paper** stands for numbers of {citation}. Their models and ours differ: ours are small networks,
 trained on the data named in [Data of the models](measurements/data.md). What can be compared is the
 sign and size of an effect, not its digits.
@@ -95,7 +95,9 @@ def sources(
     left = [t for t in part.tasks if ours.get(t.name, {}).get("state") not in ("done", "left out")]
     if left and not choice.small:
         hours = sum(task.hours(choice) for task in left)
-        speed = "from timed calls" if choice.ms else "guessed: no call was timed there"
+        speed = (
+            "on an idle one, from timed calls" if choice.ms else "guessed: no call was timed there"
+        )
         whole = "all of it" if len(left) == len(part.tasks) else _some([t.name for t in left])
         lines.append(
             f"- not run to the end: {whole}, about {_hours(hours)} h on this machine ({speed}): "

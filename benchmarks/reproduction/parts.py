@@ -175,7 +175,23 @@ PARTS = {  # in the order of the page
 }
 
 
-def tasks_of(parts: list[str]) -> list[Task]:
-    """Of several parts, each task once: commands first, they are short."""
+TRIED = (  # of the runs and seeds, as a test of all
+    *(f"nve-{name}" for name in ("water-slow", "water-fast", "water-mts8", "aluminium-mts4")),
+    *(f"svr10-{forces}" for forces in FORCES),
+    "gle-smart-fast",
+    "training-seed1",
+)
+
+
+def tasks_of(parts: list[str], small: bool = False) -> list[Task]:
+    """Of several parts, each task once: commands first, they are short.
+
+    ``small``: some of the runs and one of the seeds.
+    """
     every = {task.name: task for part in parts for task in PARTS[part].tasks}
-    return sorted(every.values(), key=lambda task: isinstance(task, Md))
+    some = [t for t in every.values() if not small or t.name in TRIED or not _many(t)]
+    return sorted(some, key=lambda task: isinstance(task, Md))
+
+
+def _many(task: Task) -> bool:
+    return isinstance(task, Md) or task in training.CALLS

@@ -15,7 +15,7 @@ import resumable
 
 HERE = Path(__file__).parents[1]
 Numbers = dict[str, Any]
-SMALL_PS = 0.02
+SMALL_PS = 0.016  # two outer steps of the longest, M = 4 of 2 fs
 GUESSED_MS = {  # of water from the table of costs, of others by their numbers of atoms
     system: {"slow_ms": 42.0 * atoms / 192, "fast_ms": 22.0 * atoms / 192}
     for system, atoms in {
