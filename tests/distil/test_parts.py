@@ -19,6 +19,7 @@ from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import with_labels
 from ncforce_ipi.distil.trial import Trial
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.rundir import DISAGREEING_FILE
 
 
 def request_of(path, **words):
@@ -177,7 +178,7 @@ def test_frames_of_a_watched_run_are_data(tmp_path):
         frame = with_labels(salt(), 1.5, random.normal(size=(64, 3)))
         frame.arrays["fast_forces"] = random.normal(size=(64, 3))
         frames.append(frame)
-    points.save(frames, tmp_path / points.DISAGREEING)
+    points.save(frames, tmp_path / DISAGREEING_FILE)
     found = points.of_run(tmp_path, [11, 17])
     assert len(found) == 3
     assert found[2].get_forces() == pytest.approx(frames[2].get_forces(), abs=1e-7)
@@ -185,7 +186,7 @@ def test_frames_of_a_watched_run_are_data(tmp_path):
     assert {a.info["kind"] for a in found} == {"added"}
     with pytest.raises(InputError, match="has Cl, which this distillation doesn't have"):
         points.of_run(tmp_path, [11])
-    points.save([salt()], tmp_path / points.DISAGREEING)
+    points.save([salt()], tmp_path / DISAGREEING_FILE)
     with pytest.raises(InputError, match="frame 0: expected an energy and forces"):
         points.of_run(tmp_path, [11, 17])
 

@@ -17,9 +17,11 @@ from typing import Any
 from ncforce_ipi.distil import figures
 from ncforce_ipi.distil.rounds import Round
 from ncforce_ipi.distil.session import Session
+from ncforce_ipi.distil.state import plain
 from ncforce_ipi.distil.student import HELD_OUT, MODEL
 from ncforce_ipi.distil.trial import Trial
 from ncforce_ipi.errors import RunError
+from ncforce_ipi.inputs.service import parse_model
 from ncforce_ipi.launch.directory import write_atomically
 from ncforce_ipi.provenance import Provenance, sha256
 
@@ -64,7 +66,7 @@ def publish(session: Session, tried: Sequence[Round], best: Round, scan: Scan) -
     facts = _facts(session, tried, best, scan, mts)
     provenance = Provenance.of([])
     record = {"provenance": provenance.facts(), **facts}
-    write_atomically(out / CARD, json.dumps(record, indent=2) + "\n")
+    write_atomically(out / CARD, json.dumps(plain(record), indent=2, allow_nan=False) + "\n")
     write_atomically(out / PAGE, page(facts))
     figures.draw(session, tried, best, scan, provenance.lines())
     session.state.save()
@@ -103,6 +105,7 @@ def _facts(
     session: Session, tried: Sequence[Round], best: Round, scan: Scan, mts: int | None
 ) -> dict[str, Any]:
     request, known, state = session.request, session.known, session.state
+    model = parse_model(request.teacher)
     trials = scan[mts if mts is not None else request.mts]
     student = session.out / MODEL
     speed = [one.speed_up for one in trials if math.isfinite(one.speed_up)]
@@ -111,7 +114,11 @@ def _facts(
         "asked_mts": request.mts,
         "why_not": [] if mts is not None and mts >= request.mts else best.reasons,
         "inner_step_fs": session.choices.timestep_fs,
-        "teacher": {"name": request.teacher, **vars(known)},
+        "teacher": {
+            "name": f"{model.family}:{model.model}",
+            "spec": request.teacher,
+            **vars(known),
+        },
         "student": {"file": MODEL, "sha256": sha256(student)} if mts is not None else None,
         "structures": list(request.structures),
         "temperatures_K": list(request.temperatures_K),
@@ -177,7 +184,7 @@ def _of_what(facts: Mapping[str, Any]) -> str:
     band = facts["slow_minus_fast_rms_eV_per_A"]
     data = ", ".join(f"{name} {n}" for name, n in facts["data"].items())
     rows = [
-        ("teacher", f"`{teacher['name']}`, SHA-256 {teacher['sha256'] or 'none: known by name'}"),
+        ("teacher", f"`{teacher['spec']}`, SHA-256 {teacher['sha256'] or 'none: known by name'}"),
         ("structures", ", ".join(f"`{Path(s).name}`" for s in facts["structures"])),
         ("temperatures", ", ".join(f"{t:g} K" for t in facts["temperatures_K"])
          + (", constant pressure" if facts["npt"] else "")),

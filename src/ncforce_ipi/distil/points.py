@@ -18,10 +18,9 @@ from ncforce_ipi.distil.teacher import with_labels
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.directory import open_quantity
 from ncforce_ipi.reading.properties import read_properties
-from ncforce_ipi.rundir import PREFIX, PROPERTIES_FILE, TRAJECTORY_FILES
+from ncforce_ipi.rundir import DISAGREEING_FILE, PREFIX, PROPERTIES_FILE, TRAJECTORY_FILES
 from ncforce_ipi.species import SYMBOLS
 
-DISAGREEING = "disagreeing.extxyz"
 Array = NDArray[np.float64]
 
 
@@ -84,7 +83,7 @@ def outer_points(directory: Path) -> Points:
     if files["slow"] is None:
         raise InputError(
             f"{directory} has no slow forces; expected a run with --write-forces, or frames in "
-            f"{DISAGREEING}"
+            f"{DISAGREEING_FILE}"
         )
     places = open_quantity(directory / TRAJECTORY_FILES[0][0], "positions", None)
     frames = {"positions": next(places.blocks(len(places.steps)))}
@@ -143,7 +142,7 @@ def of_run(directory: Path, species: Sequence[int]) -> list[Atoms]:
     InputError
         Neither is there, or an element that the distillation doesn't have.
     """
-    kept = directory / DISAGREEING
+    kept = directory / DISAGREEING_FILE
     if kept.is_file():
         frames = [with_labels(a, a.get_potential_energy(), a.get_forces()) for a in _labelled(kept)]
     else:

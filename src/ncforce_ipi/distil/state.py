@@ -7,8 +7,9 @@ costs no more than the stage that was going on.
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ from ncforce_ipi.provenance import command_line
 
 FILE = "distil.json"
 Result = dict[str, Any]
+
+
+def plain(value: Any) -> Any:
+    """For JSON, which knows no NaN: null in its place."""
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class State:
@@ -90,7 +100,7 @@ class State:
         """
         if name not in self.stages:
             result, calls = make()
-            self.stages[name] = result
+            self.stages[name] = plain(result)
             self.record["calls"] = self.calls + calls
             self.save()
         return self.stages[name]
@@ -98,4 +108,6 @@ class State:
     def save(self) -> None:
         """Write the file."""
         self.record["seconds"] = round(self.seconds, 1)
-        write_atomically(self.path, json.dumps(self.record, indent=2) + "\n")
+        write_atomically(
+            self.path, json.dumps(plain(self.record), indent=2, allow_nan=False) + "\n"
+        )

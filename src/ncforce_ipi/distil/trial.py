@@ -17,6 +17,7 @@ import numpy as np
 
 from ncforce_ipi.analysis.verdicts import Answer
 from ncforce_ipi.distil.points import outer_points
+from ncforce_ipi.distil.state import plain
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables import rdf, temperature
 from ncforce_ipi.observables.comparison import Entry, entry_of
@@ -101,18 +102,13 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {key: _plain(value) for key, value in vars(self).items()}
+        found: dict[str, Any] = plain(vars(self))
+        return found
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Trial:
         """What `to_dict` gave."""
         return cls(**{key: _number(value) for key, value in record.items()})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: Any) -> Any:
