@@ -6,6 +6,7 @@ import ase.io
 import numpy as np
 import pytest
 
+from ncforce_ipi.distil.points import of_run
 from ncforce_ipi.launch import disagreement
 from ncforce_ipi.launch.agreement import FEWEST, RUNNING, Agreement, words
 from ncforce_ipi.launch.disagreement import Frames, Snapshot, frame, header, most_frames, row
@@ -129,6 +130,14 @@ def test_frames_of_later_steps_are_cut_like_an_output_of_ipi(tmp_path):
     cut(path, 10)
     assert len(ase.io.read(path, ":")) == 2
     assert last_step(path) == 9
+
+
+def test_kept_frames_are_what_distillation_learns_from(tmp_path):
+    one = snapshot(RNG.normal(size=(1, 3, 3)))
+    Frames(tmp_path / "disagreeing.extxyz").offer([one], 5, 0.02)
+    (frame,) = of_run(tmp_path, [1, 8])
+    assert frame.get_potential_energy() == -1.5
+    np.testing.assert_allclose(frame.get_forces(), one.slow[0], atol=1e-10)  # ten decimals
 
 
 @pytest.fixture
