@@ -39,7 +39,7 @@ def test_no_force_is_asked_for_and_no_bit_is_changed(launch, monkeypatch, words)
     code, _, watched = launch("watched", *words)
     assert code == 0
     plain = job.ipi_command
-    monkeypatch.setattr("ncforce_ipi.launch.run.ipi_command", lambda *a: plain(*a[:2]))
+    monkeypatch.setattr("ncforce_ipi.launch.segments.ipi_command", lambda *a: plain(*a[:2]))
     code, _, unwatched = launch("unwatched", *words)
     assert code == 0
     assert answers(watched) == answers(unwatched)
