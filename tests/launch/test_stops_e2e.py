@@ -28,6 +28,7 @@ LAUNCHER, EVERYBODY = "launcher", "everybody"
         ((signal.SIGHUP, signal.SIGTERM, signal.SIGINT), LAUNCHER),  # a terminal that closes
         ((signal.SIGTERM,), EVERYBODY),  # a scheduler: i-PI and driver get it too
         ((signal.SIGUSR1,), EVERYBODY),
+        ((signal.SIGXCPU, signal.SIGTERM), EVERYBODY),  # and at a time limit
     ],
 )
 def test_a_signal_is_a_clean_end(launcher, numbers, whom):

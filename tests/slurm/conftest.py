@@ -166,15 +166,48 @@ def jobs(cluster, tmp_path_factory):
     return Cluster(tmp_path_factory.mktemp("jobs"))
 
 
+INTERRUPTED = ("signal", "ipi", "launcher", "drained")
+APART = ("--ipi-partition", "cpu", "--partition", "gpu", "--gpus", "1")
+ON_TWO_NODES = ("--ensemble", "langevin", "--beads", "2", "--gpus", "2", "--nodes", "2")
+SLOW = 0.06  # seconds of an evaluation: 75 s in all, for wall times of a minute
+
+
 @pytest.fixture(scope="session")
-def plain_job(jobs):
-    """Number of the job of a run that nothing interrupts."""
+def submitted(jobs):
+    """Number of each job by its directory, after all that happens to them has happened."""
     jobs.write("plain", sleep_s=0)
-    return jobs.submit("plain")
+    jobs.write("walltime", "--gpus", "1", time="1", sleep_s=SLOW)
+    jobs.write("driver", fault="kill 700")
+    jobs.write("array", "--array", "1-4", sleep_s=0)
+    jobs.write("apart", *APART, fault="kill 300")
+    jobs.write("two", *ON_TWO_NODES, sleep_s=0)
+    for out in INTERRUPTED:
+        jobs.write(out)
+    order = ("plain", "walltime", *INTERRUPTED, "apart", "driver", "array", "two")
+    numbers = {out: jobs.submit(out) for out in order}
+    nodes = {}
+
+    def drain():
+        nodes["node"] = jobs.node(numbers["drained"])
+        call("scontrol", "update", f"nodename={nodes['node']}", "state=drain", "reason=test")
+        warn("drained")
+
+    def warn(out):
+        call("scancel", "--batch", "--signal=USR1", numbers[out])
+
+    happen(jobs, {
+        "apart": (110, lambda: warn("apart")),
+        "signal": (20, lambda: warn("signal")),
+        "drained": (20, drain),
+        "ipi": (110, lambda: jobs.kill("ipi", "i-PI")),
+        "launcher": (110, lambda: jobs.kill("launcher", "launcher")),
+    })  # fmt: skip
+    yield numbers | nodes
+    call("scontrol", "update", f"nodename={nodes['node']}", "state=resume")
 
 
 @pytest.fixture
-def plain(jobs, plain_job):
-    """That run, when it has ended."""
-    assert jobs.ends(plain_job, "plain") == {"COMPLETED"}, jobs.log("plain")
+def plain(jobs, submitted):
+    """The run that nothing interrupts, when it has ended."""
+    assert jobs.ends(submitted["plain"], "plain") == {"COMPLETED"}, jobs.log("plain")
     return "plain"

@@ -7,39 +7,7 @@ import subprocess
 
 import pytest
 
-from .conftest import N_OUTER, call, happen
-
-INTERRUPTED = ("signal", "ipi", "launcher", "drained")
-SLOW = 0.06  # seconds of an evaluation: 75 s in all, for wall times of a minute
-
-
-@pytest.fixture(scope="session")
-def submitted(jobs, plain_job):
-    """Number of each job by its directory, after all that happens to them has happened."""
-    jobs.write("walltime", "--gpus", "1", time="1", sleep_s=SLOW)
-    jobs.write("driver", fault="kill 700")
-    jobs.write("array", "--array", "1-4", sleep_s=0)
-    for out in INTERRUPTED:
-        jobs.write(out)
-    numbers = {out: jobs.submit(out) for out in ("walltime", *INTERRUPTED, "driver", "array")}
-    nodes = {}
-
-    def drain():
-        nodes["node"] = jobs.node(numbers["drained"])
-        call("scontrol", "update", f"nodename={nodes['node']}", "state=drain", "reason=test")
-        warn("drained")
-
-    def warn(out):
-        call("scancel", "--batch", "--signal=USR1", numbers[out])
-
-    happen(jobs, {
-        "signal": (20, lambda: warn("signal")),
-        "drained": (20, drain),
-        "ipi": (110, lambda: jobs.kill("ipi", "i-PI")),
-        "launcher": (110, lambda: jobs.kill("launcher", "launcher")),
-    })  # fmt: skip
-    yield numbers | nodes | {"plain": plain_job}
-    call("scontrol", "update", f"nodename={nodes['node']}", "state=resume")
+from .conftest import N_OUTER, call
 
 
 def restarts(job):
