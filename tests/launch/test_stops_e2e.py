@@ -47,9 +47,9 @@ def test_a_signal_is_a_clean_end(launcher, numbers, whom):
     assert process.returncode - 128 in numbers
     done = launcher.steps("run")[-1]
     assert record["steps_done"] == done == launcher.restart_step("run")
-    assert err == (
+    assert err.splitlines()[-1] == (  # a line of progress may come before, on a busy machine
         f"ncforce run: {record['reason']} after step {done} of 100000; "
-        "go on with: ncforce run --resume --out run\n"
+        "go on with: ncforce run --resume --out run"
     )
     assert gone(pids.values())
     assert "processes" not in record
