@@ -3,6 +3,7 @@
 # make test-slurm: jobs of a real Slurm, which Debian's packages make of this machine; as root.
 # make test-floors: the side of runs and analyses at the lowest declared versions, without torch.
 # make test-families: every model family that goes together in one environment, and MACE in another.
+# make chaos: faults of drivers, processes and disks, done to real runs; writes docs/measurements/faults.md.
 # make docs: the manual as HTML, docs/_build/html.
 # TEST_PROCESSES=2: how many processes share the tests; a file stays in one of them.
 PYTHON ?= python3
@@ -24,7 +25,7 @@ FLOOR_TESTS = tests/test_units.py tests/analysis tests/reading tests/inputs \
     tests/launch/test_run_e2e.py::test_atoms_too_close_stop_a_run_that_keeps_what_it_wrote \
     --ignore tests/analysis/test_rdf.py --ignore tests/analysis/test_temperature.py
 
-.PHONY: demo test test-matrix test-slurm test-floors test-families lint docs clean
+.PHONY: demo test chaos test-matrix test-slurm test-floors test-families lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/ncforce run water --ensemble nve --forces mts --mts 8 --time-ps 1 --out demo
@@ -39,6 +40,9 @@ test-matrix: $(VENV)/.test
 test-slurm: $(VENV)/.test
 	tests/slurm/cluster.sh install
 	$(BIN)/python -m pytest -m slurm tests/slurm
+
+chaos: $(VENV)/.test
+	$(BIN)/python -m tests.chaos --table docs/measurements/faults.md
 
 test-floors: $(FLOORS_VENV)/.test
 	$(FLOORS_VENV)/bin/python -m pytest $(FLOOR_TESTS)

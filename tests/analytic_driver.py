@@ -5,8 +5,9 @@ molecule, which does work on a closed loop.  Environment:
 
 NCFORCE_TEST_FAULT
     File with ``what n``; at the n-th evaluation the file is removed and ``what`` happens: ``die``,
-    ``kill`` (by SIGKILL), ``hang``, ``deaf`` (die with a request unread), ``nan``, ``shape``
-    (a force for one atom more), ``raise`` (a fault of its code).
+    ``kill`` (by SIGKILL), ``half`` (by SIGKILL, with a part of the answer sent), ``hang``,
+    ``deaf`` (die with a request unread), ``nan``, ``shape`` (a force for one atom more), ``raise``
+    (a fault of its code).
 NCFORCE_TEST_TWIST
     Strength of the twist, eV/A^2 (0.01 if not given).
 NCFORCE_TEST_SLEEP_S
@@ -111,6 +112,15 @@ def main():
         return structure
 
     protocol.receive_posdata = receive
+    send_all = stream.Stream.send
+
+    def send(self, data):
+        if data.startswith(b"FORCEREADY") and fault("half", backend.n):
+            self.sock.sendall(data[: 1 + 37 * backend.n % (len(data) - 1)])
+            os.kill(os.getpid(), signal.SIGKILL)
+        send_all(self, data)
+
+    stream.Stream.send = send
     family = ModuleType("ncforce_ipi.drivers.analytic")
 
     def load(model, *, device=None, dtype=None, threads=1, trust=False):

@@ -14,7 +14,7 @@ try:
 except ImportError:  # an environment of a model family may lack it
     pass
 else:  # NCFORCE_TEST_PROFILE=long: what is run before a release, in minutes
-    for name, n in (("short", 100), ("long", 10_000)):
+    for name, n in (("short", 100), ("long", 10_000), ("fuzz", 20_000)):
         hypothesis.settings.register_profile(
             name, max_examples=n, deadline=None, derandomize=True, print_blob=True, database=None
         )

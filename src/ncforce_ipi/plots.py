@@ -25,6 +25,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ncforce_ipi import durable
 from ncforce_ipi.analysis.drift import Drift
 from ncforce_ipi.analysis.statistics import with_error
 
@@ -110,7 +111,8 @@ def save(drawing: Figure, path: Path, provenance: Iterable[str] = ()) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = path.suffix.removeprefix(".")
     key = "Subject" if kind == "pdf" else "Description"
-    drawing.savefig(path, format=kind, metadata={key: "\n".join(provenance)})
+    with durable.replacing(path) as partial:
+        drawing.savefig(partial, format=kind, metadata={key: "\n".join(provenance)})
     return path
 
 

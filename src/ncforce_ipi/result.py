@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi import durable
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.provenance import Provenance
 
@@ -133,7 +134,7 @@ def write_json(path: Path, numbers: Mapping[str, Any], provenance: Provenance) -
     text = json.dumps(
         plain({"provenance": provenance.facts(), **numbers}), indent=2, allow_nan=False
     )
-    path.write_text(text + "\n", encoding="utf-8")
+    durable.write_text(path, text + "\n")
     return path
 
 
@@ -148,7 +149,7 @@ def write_csv(path: Path, columns: Mapping[str, Any], provenance: Provenance) ->
     writer.writerow(_cell(name) for name in columns)
     for row in zip(*columns.values(), strict=True):
         writer.writerow(_cell(value) for value in row)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    durable.write_text(path, text.getvalue())
     return path
 
 

@@ -102,7 +102,7 @@ def test_a_checkpoint_says_the_same_with_and_without_its_defaults(tmp_path, othe
         directory = tmp_path / name
         directory.mkdir()
         (directory / "RESTART").write_text(one)
-        checkpoint = resume._read(directory / "RESTART")
+        checkpoint = resume.read(directory / "RESTART")
         momenta = continuation.read_momenta(directory / "RESTART")
         total = ElementTree.fromstring(resume.with_total_steps(one, 77)).findtext("total_steps")
         outputs = [(output.path.name, output.stride) for output in checkpoint.outputs]

@@ -67,6 +67,19 @@ class TestChild:
             assert it.how_it_ended() == "it ended with exit code 3 (log it.log)"
             assert it.last_words() == "oh"
 
+    def test_last_words_of_a_python_that_could_say_no_more(self, tmp_path):
+        """A full disk: what stands before its own lines says why."""
+        (tmp_path / "it.log").write_text("")
+        said = [
+            "OSError: No space left",
+            "object type    : 0x7f",
+            "object repr    : x",
+            "lost sys.stderr",
+        ]
+        with ended(child(tmp_path, f"print({chr(10).join(said)!r})")) as it:
+            assert it.ends_within(10)
+            assert it.last_words() == "OSError: No space left"
+
     def test_has_its_own_session(self, tmp_path):
         with ended(child(tmp_path, "import time; time.sleep(60)")) as it:
             assert os.getsid(it.pid) == it.pid
@@ -927,7 +940,9 @@ def test_rows_that_no_launcher_watched(tmp_path, last_K, caplog):
     (tmp_path / "m.pt").write_text("")
     record["driver"]["model"] = str(tmp_path / "m.pt")
     records.save(tmp_path, record)
-    (tmp_path / "simulation.out").write_text(f"{HEADER}{row(0)}  20.0 0.08 1.0 {last_K}\n")
+    (tmp_path / "simulation.out").write_text(
+        f"{HEADER}{''.join(map(row, range(20)))}  20.0 0.08 1.0 {last_K}\n"
+    )
     ending = run.go_on(tmp_path).ending
     now = read_record(tmp_path)
     assert "the launcher of the run in" in caplog.text

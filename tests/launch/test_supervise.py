@@ -187,7 +187,10 @@ def test_a_last_line_that_is_not_finite_is_no_end(code, last):
     assert "energy or temperature is not finite; check the start" in ending.reason
 
 
-@pytest.mark.parametrize(("free", "ending"), [(4095, " (the disk is full)"), (4096, "nothing")])
+@pytest.mark.parametrize(
+    ("free", "ending"),
+    [(4095, "the disk is full; make room, then go on with --resume"), (4096, "nothing")],
+)
 def test_a_full_disk_is_named_where_the_log_had_no_room(monkeypatch, free, ending):
     monkeypatch.setattr(supervise.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     found = ending_of(row(50, 310.0), code=1)

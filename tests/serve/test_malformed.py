@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.errors import InputError, NcforceError, ProtocolError
-from ncforce_ipi.serve import client, protocol, server, stream
+from ncforce_ipi.serve import client, protocol, server, sockets, stream
 from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.connection import Connection
 from ncforce_ipi.serve.evaluator import Evaluator
@@ -295,4 +295,4 @@ def test_a_stale_socket_is_replaced_and_a_file_is_not(tmp_path):
      ("node7", False), ("192.168.0.3", False), ("127.0.0.1.example.org", False)],
 )  # fmt: skip
 def test_what_stays_on_this_machine(host, private):
-    assert server.is_loopback(host) is private
+    assert sockets.is_loopback(host) is private

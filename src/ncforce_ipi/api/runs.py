@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ncforce_ipi import durable
 from ncforce_ipi.analysis.vdos import DEFAULT_PADDING, DEFAULT_WINDOW
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
@@ -327,7 +328,7 @@ def write_report(
         for one in runs
     ]
     text = page.render(parts, title or ", ".join(part.name for part in parts))
-    path.write_text(text, encoding="utf-8")
+    durable.write_text(path, text)
     return path
 
 

@@ -28,7 +28,7 @@ from ncforce_ipi.cli.servers import Server, add_addresses, servers
 from ncforce_ipi.errors import RunError
 from ncforce_ipi.models import identity
 from ncforce_ipi.provenance import sha256
-from ncforce_ipi.serve import client, families, sockets
+from ncforce_ipi.serve import client, entrance, families, sockets
 from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.connection import Connection
 from ncforce_ipi.serve.evaluator import Evaluator, Serving, check_species
@@ -104,6 +104,7 @@ def _positive_int(text: str) -> int:
 def run(args: argparse.Namespace) -> int:
     """Load, connect, serve until the servers leave; 0 is a clean end."""
     found = servers(args)
+    _warn_of_strangers(args)
     kinds: dict[Role, Kind] = {role: getattr(args, f"{role}_kind") for role in found[0].addresses}
     start = time.perf_counter()
     family = families.find(args.family)
@@ -200,18 +201,36 @@ def _log_groups(replicas: Sequence[Replica], evaluator: Evaluator) -> None:
         log.info("replicas are evaluated one by one: a batch wouldn't be faster here")
 
 
+def _warn_of_strangers(args: argparse.Namespace) -> None:
+    """Over a network without a secret."""
+    if args.host and not args.token_file and not sockets.is_loopback(args.host):
+        log.warning(
+            "nothing shows that %s is the run that is meant, and whoever reaches its port can read "
+            "positions and send forces; use ncforce run --remote, or a tunnel of ssh",
+            args.host,
+        )
+
+
 def _serve(args: argparse.Namespace, reports: Reports, stop: socket.socket) -> None:
     """Connect, serve, and write the reports however it ends."""
     replicas, end = reports.replicas, "asked to stop"
+
+    def serve() -> str:
+        for replica in replicas:
+            replica.error = None  # of a connection that was lost
+            replica.pulse.open()
+        if not _connect(replicas, args.wait_s, stop):
+            return "asked to stop"
+        log.info("connected")
+        reports.connected = time.perf_counter()
+        return client.serve(
+            replicas, reports.evaluator, idle_s=args.idle_s, stop=stop, ended=reports.write
+        )
+
     try:
-        if _connect(replicas, args.wait_s, stop):
-            log.info("connected")
-            reports.connected = time.perf_counter()
-            end = client.serve(
-                replicas, reports.evaluator, idle_s=args.idle_s, stop=stop, ended=reports.write
-            )
-            log.info("end: %s", end)
-            _log_joint(reports)
+        end = entrance.until_the_end(serve) if args.token_file else serve()
+        log.info("end: %s", end)
+        _log_joint(reports)
     except BaseException as err:
         end = f"{type(err).__name__}: {err}"
         raise
@@ -234,7 +253,7 @@ def _connect(replicas: Sequence[Replica], wait_s: float, stop: socket.socket) ->
                 continue
             try:
                 left_s = max(0.0, deadline - time.monotonic())
-                sock = sockets.connect(connection.address, left_s, stop)
+                sock = entrance.reach(connection.address, connection.role, left_s, stop)
             except RunError as err:
                 if len(replicas) == 1:
                     raise

@@ -14,6 +14,7 @@ from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, G
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.service import idle_drivers
 from ncforce_ipi.inputs.systems import NAMES
+from ncforce_ipi.launch.door import Remote
 from ncforce_ipi.launch.ending import Limits
 from ncforce_ipi.launch.job import DEFAULT_M, Job, new_job
 
@@ -219,16 +220,18 @@ def ensemble(args: argparse.Namespace) -> Ensemble:
     )
 
 
-def job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
+def job(
+    args: argparse.Namespace, steps: Plan, directory: Path, remote: Remote | None = None
+) -> Job:
     """The whole job; says which of its drivers would be idle."""
-    made = _job(args, steps, directory)
+    made = _job(args, steps, directory, remote)
     structures = made.recipe.ensemble.beads * (getattr(args, "replicas", None) or 1)
     if idle := idle_drivers(made.service, structures):
         log.warning("%s", idle)
     return made
 
 
-def _job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
+def _job(args: argparse.Namespace, steps: Plan, directory: Path, remote: Remote | None) -> Job:
     return new_job(
         directory,
         steps,
@@ -254,4 +257,5 @@ def _job(args: argparse.Namespace, steps: Plan, directory: Path) -> Job:
             getattr(args, "max_temperature_K", None),
             stop_on_disagreement=getattr(args, "stop_on_disagreement", False),
         ),
+        remote=remote,
     )

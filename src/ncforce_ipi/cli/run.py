@@ -14,6 +14,7 @@ from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.launch import replicas as sets
 from ncforce_ipi.launch import run as runs
 from ncforce_ipi.launch.agreement import RECORDED
+from ncforce_ipi.launch.door import Remote
 from ncforce_ipi.launch.estimate import ns_per_day, of_what_is_left
 from ncforce_ipi.launch.job import Job
 from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of
@@ -66,6 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--time-limit", metavar="TIME",
         help="wall time, as Slurm writes it (24:00:00, 2-12:00:00): the run stops before its "
         "end with a checkpoint and exit code 75, to go on with --resume")  # fmt: skip
+    add("--remote", metavar="[HOST:]PORT",
+        help="drivers come from other machines, to this port (0: a free one), with a secret; the "
+        "command to type there is shown")  # fmt: skip
+    add("--clear", action="store_true", help="with --remote: no encryption")
     add("--max-temperature-K", dest="max_temperature_K", type=float, metavar="X",
         help="stop a run that gets hotter; without it a run is stopped when it is hotter than 10 "
         "times --temperature-K and its conserved quantity changed by as much as that heat takes: "
@@ -96,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
 def _start(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome | sets.Outcomes:
     if not _are_several(args):
         return runs.start(job_of(args), args.force, limit)
+    _without_remote(args)
     starts, heats_K = args.structure or [None], args.temperature_K or [jobs.DEFAULT_K]
     kinds = sets.combine(starts, heats_K, 1 if args.replicas is None else args.replicas)
     args.replicas = len(kinds)
@@ -137,14 +143,28 @@ def _fill(args: argparse.Namespace) -> None:
 
 
 def _job(args: argparse.Namespace) -> Job:
-    return jobs.job(args, jobs.plan(args), args.out)
+    return jobs.job(args, jobs.plan(args), args.out, _remote(args))
+
+
+def _remote(args: argparse.Namespace) -> Remote | None:
+    """Where drivers of other machines come, if they do."""
+    where, clear = getattr(args, "remote", None), getattr(args, "clear", False)
+    if where is None and clear:
+        raise InputError("--clear says how drivers of --remote connect; give --remote too")
+    return None if where is None else Remote.parse(where, clear)
+
+
+def _without_remote(args: argparse.Namespace) -> None:
+    if _remote(args):
+        raise InputError("--remote serves one run; start each replica as a run of its own")
 
 
 def _resume(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome | sets.Outcomes:
     check_resume(args)
     if replica_directories(args.out):
+        _without_remote(args)
         return sets.go_on(args.out, args.time_ps, limit)
-    return runs.go_on(args.out, args.time_ps, limit)
+    return runs.go_on(args.out, args.time_ps, limit, _remote(args))
 
 
 def check_resume(args: argparse.Namespace) -> None:

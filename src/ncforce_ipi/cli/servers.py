@@ -35,6 +35,9 @@ def add_addresses(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--unix", metavar="ADDRESS", help="address of the one role that is served")
     group.add_argument("--slow-address", default="slow", metavar="ADDRESS")
     group.add_argument("--fast-address", default="fast", metavar="ADDRESS")
+    group.add_argument("--token-file", type=path, metavar="FILE",
+                       help="of a run with --remote: where it is, and the secret that it asks for; "
+                       "--host and --port say where instead, behind a tunnel")  # fmt: skip
     group.add_argument("--host", help="use TCP; i-PI's protocol has no authentication")
     group.add_argument("--port", type=int, nargs="+",
                        help="port of the one role that is served, of each replica")  # fmt: skip
@@ -134,6 +137,8 @@ def _check_distinct(found: list[Server]) -> None:
 
 def _address(args: argparse.Namespace, role: Role, k: int, n: int) -> Address:
     """Where the server of ``role`` listens; ``--unix`` and ``--port`` are for a single role."""
+    if args.token_file:
+        return _through_a_gate(args, role)
     single = args.role != "both"
     if not single and (args.unix or args.port):
         raise InputError(
@@ -153,3 +158,11 @@ def _address(args: argparse.Namespace, role: Role, k: int, n: int) -> Address:
     if args.socket_dir:
         prefix = f"{args.socket_dir[k]}/"
     return Address(path=prefix + (args.unix or getattr(args, f"{role}_address")))
+
+
+def _through_a_gate(args: argparse.Namespace, role: Role) -> Address:
+    """The address of a run that asks for a secret."""
+    if args.shm or args.socket_dir or args.unix or (args.port and len(args.port) > 1):
+        raise InputError("--token-file leads to one run, over TCP; leave the other addresses out")
+    port = args.port[0] if args.port else 0
+    return Address(host=args.host or "", port=port, token_file=str(args.token_file), role=role)

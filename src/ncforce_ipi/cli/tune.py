@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ncforce_ipi import durable
 from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
 from ncforce_ipi.analysis.statistics import with_error
 from ncforce_ipi.cli import compare
@@ -82,7 +83,7 @@ def _recommend(out: Path, tolerance: float, entries: Sequence[Entry]) -> None:
     found = verdicts(entries, tolerance)
     best = recommend(found)
     path = out / "tune.json"
-    path.write_text(json.dumps(_record(found, best, tolerance), indent=2) + "\n")
+    durable.write_text(path, json.dumps(_record(found, best, tolerance), indent=2) + "\n")
     sys.stdout.write(_text(found, best, tolerance))
     log.info("wrote %s", path)
 

@@ -17,10 +17,14 @@ from ncforce_ipi.rundir import STRUCTURE_FILE
 
 @dataclass(frozen=True)
 class Transport:
-    """Where i-PI listens: unix sockets, or TCP on ``port`` (slow) and ``port + 1`` (fast)."""
+    """Where i-PI listens: unix sockets, or TCP on ``port`` (slow) and ``port + 1`` (fast).
+
+    With a ``token_file`` drivers reach its unix sockets through the gate of a run.
+    """
 
     port: int | None = None
     host: str = "127.0.0.1"
+    token_file: str = ""
 
     def __post_init__(self) -> None:
         if self.port is not None and not 1 <= self.port <= 65534:
@@ -44,6 +48,8 @@ class Transport:
 
     def options(self, components: Sequence[str]) -> list[str]:
         """Options of a driver that serves these components; none for i-PI's own unix sockets."""
+        if self.token_file:
+            return ["--token-file", self.token_file]
         if self.port is None:
             return []
         ports = [(f"--{name}-port", str(self.port_of(name))) for name in components]

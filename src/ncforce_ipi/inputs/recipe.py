@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ncforce_ipi import __version__
+from ncforce_ipi import __version__, durable
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.commands import Transport, by_hand, needs
 from ncforce_ipi.inputs.ensembles import Ensemble
@@ -103,10 +103,10 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
 def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
     """Write ``input.xml``, ``init.xyz`` and given velocities into an existing directory."""
     text = input_xml(recipe, atoms)
-    (directory / STRUCTURE_FILE).write_text(structure_xyz(atoms), encoding="utf-8")
+    durable.write_text(directory / STRUCTURE_FILE, structure_xyz(atoms))
     if atoms.has("momenta"):
-        (directory / VELOCITIES_FILE).write_text(velocities_xyz(atoms), encoding="utf-8")
-    (directory / INPUT_FILE).write_text(text, encoding="utf-8")
+        durable.write_text(directory / VELOCITIES_FILE, velocities_xyz(atoms))
+    durable.write_text(directory / INPUT_FILE, text)
 
 
 def structure_xyz(atoms: Atoms) -> str:

@@ -21,6 +21,7 @@ from ncforce_ipi.launch.directory import (
 )
 from ncforce_ipi.rundir import (
     ANALYSIS,
+    CHECKPOINTS,
     DISAGREEING_FILE,
     DISAGREEMENT_FILE,
     EXIT_FILE,
@@ -31,10 +32,10 @@ from ncforce_ipi.rundir import (
     PROPERTIES_FILE,
     RECORD_FILE,
     RESUME_FILE,
+    SAFE_FILE,
     STRUCTURE_FILE,
     TRAJECTORY_FILES,
     VELOCITIES_FILE,
-    WRITTEN_BY_IPI,
     read_record,
     replica_directories,
 )
@@ -47,13 +48,14 @@ NAMES = (
     f"{RESUME_FILE}.partial",
     PROPERTIES_FILE,
     *(name for pair in TRAJECTORY_FILES for name in pair),
-    *WRITTEN_BY_IPI,
+    *CHECKPOINTS,
     DISAGREEMENT_FILE,
     DISAGREEING_FILE,
     EXIT_FILE,
     LOGS,
     ANALYSIS,
     f"{RECORD_FILE}.partial",
+    f"{SAFE_FILE}.partial",
 )
 PATTERNS = (FORCE_FILES, f"#{PREFIX}.*#*#", "#RESTART#*#")  # i-PI's backups too
 

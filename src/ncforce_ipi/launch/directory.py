@@ -1,4 +1,4 @@
-"""The files of a run directory: one run at a time, atomic writes, and where earlier files go.
+"""The files of a run directory: one run at a time, room for its end, and where earlier files go.
 
 Nothing of a run is deleted.  What gives way is moved to ``previous-1``, ``previous-2`` ... in the
 same directory, each time to the next number.
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ncforce_ipi import durable
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch import holder
 from ncforce_ipi.rundir import JOB_FILE, JOB_LOGS
@@ -79,6 +80,8 @@ def make(directory: Path) -> list[Path]:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise InputError(f"{directory} can't be made: {err.strerror}") from err
+    for path in missing:
+        durable.sync(path.parent)
     return missing
 
 
@@ -170,54 +173,28 @@ def move(paths: Sequence[Path], folder: Path) -> None:
     for path in paths:
         path.rename(folder / path.name)
     if paths:
-        sync(folder)
-        sync(folder.parent)
+        durable.sync(folder)
+        durable.sync(folder.parent)
         log.info("moved %s to %s", ", ".join(path.name for path in paths), folder)
 
 
 def write_atomically(path: Path, text: str, *, last: bool = False) -> None:
-    """Write a text file so that a reader or a crash meets the old or the new one, never a part.
+    """Write a durable text file (`durable`).
 
     Parameters
     ----------
     last : of this run: on a full disk it takes the room that the lock keeps
     """
     try:
-        partial = staged(path, text)
+        durable.write_text(path, text)
     except OSError as err:
         if not last or err.errno not in FULL:
             raise
         _give_up_reserve(path.parent)
-        partial = staged(path, text)
-    partial.replace(path)
-    sync(path.parent)
-
-
-def staged(path: Path, text: str) -> Path:
-    """Write the text beside ``path``, safe on the disk, to take its place; where."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as err:
-        partial.unlink(missing_ok=True)
-        raise OSError(err.errno, err.strerror, str(path)) from err  # which file, for the message
-    return partial
+        durable.write_text(path, text)
 
 
 def _give_up_reserve(directory: Path) -> None:
     """Empty the lock of a directory that we hold, for a few kilobytes on a full disk."""
     with suppress(OSError):
         os.truncate(directory / LOCK, 0)
-
-
-def sync(directory: Path) -> None:
-    """Make the names in a directory durable, where the file system knows how."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

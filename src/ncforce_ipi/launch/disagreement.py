@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.launch.directory import staged
+from ncforce_ipi.durable import staged
 from ncforce_ipi.rundir import DISAGREEING_FILE, DISAGREEMENT_FILE
 from ncforce_ipi.units import BOHR_A, HARTREE_EV, HARTREE_PER_BOHR_EV_PER_A
 

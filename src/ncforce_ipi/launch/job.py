@@ -22,6 +22,7 @@ from ncforce_ipi.inputs.service import Service, service_of
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.inputs.templates import shipped_file
+from ncforce_ipi.launch.door import Remote
 from ncforce_ipi.launch.ending import Limits
 from ncforce_ipi.launch.interpreter import python_module
 from ncforce_ipi.models.card import Band
@@ -44,6 +45,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     velocities: str | None = None
     masses: Masses = field(default_factory=Masses)
+    remote: Remote | None = None
 
     @property
     def service(self) -> Service:
@@ -78,6 +80,7 @@ def new_job(
     limits: Limits | None = None,
     masses_u: Mapping[str, float] | None = None,
     repartition: float | None = None,
+    remote: Remote | None = None,
 ) -> Job:
     """A run from a user's words; files are looked for here, and made absolute.
 
@@ -103,6 +106,7 @@ def new_job(
     limits : when it is given up
     masses_u : of species that aren't to have their own, u
     repartition : mass of hydrogen, u, which its heavy neighbours give; None: its own
+    remote : where drivers of other machines come; None: they are started here
 
     Raises
     ------
@@ -137,7 +141,9 @@ def new_job(
         start = str(Path(start).expanduser().absolute())
     if velocities is not None:
         velocities = str(Path(velocities).expanduser().absolute())
-    return Job(directory, recipe, start, limits or Limits(), velocities, masses)
+    if remote is not None and port is not None:
+        raise InputError("--remote has a port of its own, with i-PI behind it; leave --port out")
+    return Job(directory, recipe, start, limits or Limits(), velocities, masses, remote)
 
 
 def _shipped_velocities(name: str | None, temperature_K: float, ensemble: Ensemble) -> str | None:
@@ -207,6 +213,7 @@ def to_record(job: Job) -> dict[str, Any]:
             "program": service.program,
             "slow_driver": list(service.slow_driver),
             "port": recipe.transport.port,
+            "remote": asdict(job.remote) if job.remote else None,
         },
         "limits": asdict(job.limits),
     }
@@ -257,6 +264,7 @@ def _from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         record.get("force_stride"),
     )
     limits = Limits(**record["limits"])
+    remote = Remote(**driver["remote"]) if driver.get("remote") else None
     masses = record.get("masses") or {}  # as above
     return Job(
         directory,
@@ -265,6 +273,7 @@ def _from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         limits,
         record.get("velocities"),
         Masses(masses.get("masses_u"), masses.get("repartition_u")),
+        remote,
     )
 
 

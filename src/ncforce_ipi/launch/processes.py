@@ -17,6 +17,7 @@ from ncforce_ipi.launch.stops import shielded
 TICK_S = 0.1
 KILL_S = 5.0
 TAIL_BYTES = 16384
+LAST_RITES = ("object ", "lost sys.stderr")  # of a Python that can't write any more
 
 
 class Child:
@@ -106,8 +107,9 @@ class Child:
 
     def last_words(self) -> str:
         """Last line of its log that isn't empty: of a traceback, the one that says what."""
-        lines = [line.strip() for line in self.said().splitlines() if line.strip()]
-        return lines[-1] if lines else "it said nothing"
+        lines = [line.strip() for line in self.said().splitlines()]
+        said = [line for line in lines if line and not line.startswith(LAST_RITES)]
+        return said[-1] if said else "it said nothing"
 
 
 @contextmanager

@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from ncforce_ipi.durable import staged, sync
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.launch.directory import move, new_previous, staged, sync
-from ncforce_ipi.launch.tails import cut, last_step
+from ncforce_ipi.launch.directory import move, new_previous
+from ncforce_ipi.launch.tails import cut, is_whole, last_step
 from ncforce_ipi.rundir import (
+    CHECKPOINTS,
     DISAGREEING_FILE,
     DISAGREEMENT_FILE,
     FORCE_FILES,
     INPUT_FILE,
     PROPERTIES_FILE,
     RESUME_FILE,
+    SAFE_FILE,
     TRAJECTORY_FILES,
-    WRITTEN_BY_IPI,
 )
 
 log = logging.getLogger(__name__)
@@ -41,9 +43,9 @@ class Output:
     path: Path
     stride: int
 
-    def reaches(self, step: int) -> bool:
-        """Whether what was due last, at this step or before it, is there and complete."""
-        return last_step(self.path, step) == step - step % self.stride
+    def reaches(self, step: int, since: int) -> bool:
+        """Whether all that was due after step ``since``, up to this one, is there and complete."""
+        return is_whole(self.path, step, self.stride, min(since, step - self.stride))
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ class Checkpoint:
     step: int
     outputs: tuple[Output, ...]
 
-    def first_short(self) -> Output | None:
-        """An output that doesn't reach it."""
-        return next((output for output in self.outputs if not output.reaches(self.step)), None)
+    def first_short(self, since: int) -> Output | None:
+        """An output that doesn't reach it, from a step up to which all of them do."""
+        return next((one for one in self.outputs if not one.reaches(self.step, since)), None)
 
 
 def best_checkpoint(directory: Path) -> Checkpoint | None:
@@ -70,15 +72,16 @@ def best_checkpoint(directory: Path) -> Checkpoint | None:
     InputError
         The run has done steps, but there is no such checkpoint.
     """
-    paths = (directory / name for name in (*WRITTEN_BY_IPI, RESUME_FILE))
-    whole = [checkpoint for path in paths if (checkpoint := _read(path))]
+    paths = (directory / name for name in (*CHECKPOINTS, RESUME_FILE))
+    whole = [checkpoint for path in paths if (checkpoint := read(path))]
+    durable = [one.step for one in whole if one.path.name in (SAFE_FILE, RESUME_FILE)]
     found = sorted((one for one in whole if one.step), key=lambda one: one.step, reverse=True)
     for checkpoint in found:
-        if checkpoint.first_short() is None:
+        if checkpoint.first_short(max(durable, default=-1)) is None:
             return checkpoint
     if found:
         raise InputError(_too_short(found[-1]))
-    start = any(one.path.name in WRITTEN_BY_IPI for one in whole)  # of step 0: no other is there
+    start = any(one.path.name in CHECKPOINTS for one in whole)  # of step 0: no other is there
     if has_begun(directory) and not (start and _ended_early(directory)):
         raise InputError(f"{directory} has no complete checkpoint of i-PI to go on from; {ANEW}")
     return None
@@ -130,7 +133,7 @@ def prepare(directory: Path, total_steps: int) -> str:
     if not source.is_file():
         raise InputError(f"{source} is missing, and the run has no checkpoint yet; {ANEW}")
     text = with_total_steps(_body(source), total_steps)
-    gives_way = [directory / name for name in WRITTEN_BY_IPI]  # i-PI would rename them
+    gives_way = [directory / name for name in CHECKPOINTS]  # i-PI would rename its own
     watched = [path for path in (directory / DISAGREEMENT_FILE, directory / DISAGREEING_FILE)
                if path.exists()]  # fmt: skip
     if checkpoint is None:  # at most the start is written, and will be again
@@ -160,7 +163,7 @@ def _write_input(path: Path, text: str, source: Path, gives_way: list[Path]) -> 
 
 def _too_short(oldest: Checkpoint) -> str:
     """Why not even the oldest checkpoint can be used."""
-    output = oldest.first_short()
+    output = oldest.first_short(-1)
     path = output.path if output else oldest.path
     return (
         f"{path} {_how_it_ends(path, oldest.step)}, but the oldest checkpoint "
@@ -200,12 +203,18 @@ def with_total_steps(text: str, total_steps: int) -> str:
     return changed
 
 
-def _read(path: Path) -> Checkpoint | None:
-    """A checkpoint of ours; None for a missing or incomplete file.
+def read(path: Path) -> Checkpoint | None:
+    """A checkpoint of ours; None for a missing or incomplete file."""
+    text = _text(path)
+    return None if text is None else parsed(path, text)
+
+
+def parsed(path: Path, text: str) -> Checkpoint | None:
+    """The same from what was read there.
 
     Its tag ``step`` is left out at step 0, and so is a stride of 1.
     """
-    root = _root(path)
+    root = _element(text)
     outputs = () if root is None else outputs_of(root, path.parent)
     if root is None or not outputs:
         return None
@@ -214,15 +223,30 @@ def _read(path: Path) -> Checkpoint | None:
 
 def _root(path: Path) -> ElementTree.Element | None:
     """Of an input or checkpoint of i-PI; None for a missing or incomplete file."""
+    text = _text(path)
+    return None if text is None else _element(text)
+
+
+def _text(path: Path) -> str | None:
     try:
-        return ElementTree.fromstring(_body(path))
-    except (FileNotFoundError, ElementTree.ParseError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
+def _element(text: str) -> ElementTree.Element | None:
+    try:
+        return ElementTree.fromstring(_from_simulation(text))
+    except ElementTree.ParseError:
         return None
 
 
 def _body(path: Path) -> str:
+    return _from_simulation(path.read_text(encoding="utf-8"))
+
+
+def _from_simulation(text: str) -> str:
     """From ``<simulation`` on: i-PI's comment before names the directory, and breaks with a --."""
-    text = path.read_text(encoding="utf-8")
     return text[max(0, text.find("<simulation")) :]
 
 

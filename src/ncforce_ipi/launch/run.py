@@ -19,6 +19,7 @@ from ncforce_ipi.launch import claim, resume, segments
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import check_addresses
 from ncforce_ipi.launch.directory import check_name, locked
+from ncforce_ipi.launch.door import Remote
 from ncforce_ipi.launch.ending import Ending, judged
 from ncforce_ipi.launch.job import Job, from_record, to_record
 from ncforce_ipi.launch.progress import Follower
@@ -110,14 +111,27 @@ def _alone(lane: Lane, limit: TimeLimit | None) -> Outcome:
     return outcome
 
 
-def go_on(directory: Path, time_ps: float | None = None, limit: TimeLimit | None = None) -> Outcome:
-    """Continue the run in a directory, bitwise; ``time_ps`` is its new total time, if given."""
+def go_on(
+    directory: Path,
+    time_ps: float | None = None,
+    limit: TimeLimit | None = None,
+    remote: Remote | None = None,
+) -> Outcome:
+    """Continue the run in a directory, bitwise.
+
+    Parameters
+    ----------
+    time_ps : its new total time, if it shall be longer
+    limit : of the wall time
+    remote : where drivers of other machines come now, if that is elsewhere than before
+    """
     read_record(directory)  # where no run is, no lock is made
     check_name(directory)
     with locked(directory) as lock:
         going = prepared(directory, [lock], time_ps)
         if isinstance(going, Outcome):
             return going
+        going.job = replace(going.job, remote=remote) if remote else going.job
         transport, components = going.job.recipe.transport, going.job.recipe.plan.components
         check_addresses(transport, components)
         for warning in transport.warnings(components):
@@ -146,7 +160,8 @@ def prepared(directory: Path, locks: Sequence[int], time_ps: float | None) -> La
 def to_go_on(lane: Lane) -> None:
     """Make its directory and record ready to go on."""
     lane.input_file = resume.prepare(lane.job.directory, lane.job.recipe.plan.n_outer)
-    lane.record |= {"command": command_line(), "plan": to_record(lane.job)["plan"]}
+    now = to_record(lane.job)
+    lane.record |= {"command": command_line(), "plan": now["plan"], "driver": now["driver"]}
 
 
 def _unwatched(job: Job, record: Record) -> Ending | None:

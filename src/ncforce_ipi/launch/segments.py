@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch import holder, resume
+from ncforce_ipi.launch import door, holder, keeping, resume
 from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.addresses import private_directory
 from ncforce_ipi.launch.agreement import RECORDED, agreement_of, band_of
@@ -94,8 +94,15 @@ def run(lanes: Sequence[Lane], staff: Staff, limit: TimeLimit | None = None) -> 
 
 
 def _rounds(lanes: Sequence[Lane], staff: Staff, request: StopRequest) -> None:
-    todo = list(lanes)
     (staff.directory / LOGS).mkdir(exist_ok=True)
+    with door.opened(staff.job.remote, staff.directory) as entrance:
+        if entrance:
+            door.say(entrance, staff.job.recipe, staff.directory)
+        _in_turn(lanes, replace(staff, door=entrance), request)
+
+
+def _in_turn(lanes: Sequence[Lane], staff: Staff, request: StopRequest) -> None:
+    todo = list(lanes)
     while todo:
         for lane in todo:
             (lane.job.directory / LOGS).mkdir(exist_ok=True)
@@ -196,6 +203,8 @@ class _Round:
         }
         for one in heard.values():
             one.forget()  # what an earlier run left
+        if self.staff.door:
+            heard = {place: Heard() for place in jobs}  # drivers elsewhere say nothing here
         start: Callable[[Any], Child] = partial(self._start, post, jobs)
         steps = [followers[place].step for place in jobs]
         step = sum(steps) / len(steps)
@@ -232,10 +241,12 @@ def _watch(
     plan, beads = job.recipe.plan, job.recipe.ensemble.beads
     agreement = agreement_of(job, lane.record)
     agreement.skip_old()
+    # of drivers elsewhere each has shown the secret; nobody counts what they answer
+    demand = None if job.remote else Demand.of(plan, beads, job.directory / lane.input_file)
     return Watch(
         server, [driver for driver in drivers if lane.place in driver.heard], follower,
         plan.n_outer, job.recipe.temperature_K, lane.record["n_atoms"], job.limits, request,
-        demand=Demand.of(plan, beads, job.directory / lane.input_file),
+        demand=demand,
         from_step=follower.step, place=lane.place, agreement=agreement,
     )  # fmt: skip
 
@@ -293,6 +304,7 @@ def _audited(watch: Watch, entry: Record, ending: Ending) -> Ending:
 def close(job: Job, record: Record, ending: Ending) -> Outcome:
     """Write how it ended; the steps that are done are those on the disk."""
     record.pop("processes", None)
+    keeping.settle(job.directory)
     record |= {
         "state": ending.state,
         "reason": ending.reason,

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ncforce_ipi.inputs.commands import driver_words, one_server, several_servers, slow_driver_words
 from ncforce_ipi.inputs.service import Service
+from ncforce_ipi.launch import door
 from ncforce_ipi.launch import job as jobs
+from ncforce_ipi.launch.door import Door
 from ncforce_ipi.launch.job import Job
 from ncforce_ipi.rundir import LOGS, STRUCTURE_FILE, Record
 
@@ -51,11 +53,13 @@ class Staff:
     job : the run, or what all replicas have in common; the drivers run in its directory
     shared : whether they serve replicas
     record : of the set of replicas, which names its processes
+    door : through which drivers of other machines come, in the place of drivers here
     """
 
     job: Job
     shared: bool = False
     record: Record | None = None
+    door: Door | None = None
 
     @property
     def directory(self) -> Path:
@@ -69,6 +73,10 @@ class Staff:
 
     def posts(self, places: Sequence[int]) -> list[Post]:
         """All drivers that serve runs at these places."""
+        if self.door:
+            forces = self.job.recipe.plan.forces
+            serve = "both" if forces == "mts" else forces
+            return [Post(door.NAME, serve, tuple(places), DRIVER)]
         n, devices, found = self.service.n_drivers, self.service.devices, []
         for index, name in enumerate(driver_names(self.job)):
             slow = name == SLOW_DRIVER
@@ -86,6 +94,8 @@ class Staff:
 
     def command(self, post: Post, served: Mapping[int, Job], sockets: Path) -> list[str]:
         """The words that start a driver for these runs, by their places."""
+        if self.door:
+            return self.door.command(sockets)
         wait_s = WAIT_FOR_SERVER_S + WAIT_FOR_EACH_S * (len(served) - 1)
         where = [*self._where(post, served, sockets), "--wait-s", str(wait_s)]
         if post.name == SLOW_DRIVER:

@@ -20,6 +20,7 @@ from ncforce_ipi.launch.crew import STOP_S, Crew
 from ncforce_ipi.launch.drivers import FINAL, Driver
 from ncforce_ipi.launch.ending import NOT_FINITE, Ending, Limits, judged, runaway
 from ncforce_ipi.launch.hangs import Patience
+from ncforce_ipi.launch.keeping import Keeper
 from ncforce_ipi.launch.processes import TICK_S, Child
 from ncforce_ipi.launch.progress import Follower, Row
 from ncforce_ipi.launch.stops import StopRequest
@@ -65,6 +66,7 @@ class Watch:
     agreement: Agreement | None = None
 
     def __post_init__(self) -> None:
+        self.keeper = Keeper(self.follower.path.parent, kept=self.from_step or -1)
         self.progress_s = 0.0  # of its clock, at the last new step
         self.leave_by_s = 0.0
         self.given_up_s: float | None = None
@@ -97,6 +99,8 @@ class Watch:
             ending = Ending("failed", str(err))
         if self.ending is None and ending:
             self.end(ending)
+        if self.goes_on:
+            self.keeper.look()  # which may take its time: rows come before anything is decided
 
     def end(self, ending: Ending) -> None:
         """Tell i-PI to stop, for which it writes its checkpoint."""
@@ -179,8 +183,16 @@ class Watch:
         if ending := self._asked() or self._left_softly():
             return ending
         where = f"at step {self.follower.step} of {self.n_outer}"
-        words = self.server.last_words() + _of_a_full_disk(self.follower.path.parent)
+        words = self._why_it_ended()
         return Ending("failed", f"{self.server.how_it_ended()} {where}: {words}")
+
+    def _why_it_ended(self) -> str:
+        """What its log says, where that had room and i-PI had time to say it."""
+        if _is_full(self.follower.path.parent):
+            return "the disk is full; make room, then go on with --resume"
+        if (self.server.code or 0) < 0:
+            return "ended from outside, or for want of memory; go on with --resume"
+        return self.server.last_words()
 
     def _done(self) -> bool:
         return self.server.code == 0 and self.follower.step == self.n_outer
@@ -254,13 +266,12 @@ class Watch:
         )
 
 
-def _of_a_full_disk(directory: Path) -> str:
-    """What the log on it has no room to say."""
+def _is_full(directory: Path) -> bool:
+    """Whether there is no room even for a line of the log."""
     try:
-        full = shutil.disk_usage(directory).free < BLOCK_BYTES
+        return shutil.disk_usage(directory).free < BLOCK_BYTES
     except OSError:
-        full = False
-    return " (the disk is full)" if full else ""
+        return False
 
 
 def wind_down(crew: Crew, request: StopRequest, ending: Ending) -> None:

@@ -6,9 +6,10 @@ Reads from the end, whatever the length of the file.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ncforce_ipi.errors import RunError
@@ -35,11 +36,36 @@ def cut(path: Path, step: int) -> None:
                 break
     with path.open("rb+") as file:
         file.truncate(end)
+        os.fsync(file.fileno())
+
+
+def is_whole(path: Path, step: int, stride: int, since: int) -> bool:
+    """Whether each output that was due after step ``since`` and up to ``step`` is there.
+
+    After a loss of power a part in the middle may be missing, or zeros in its place.
+    """
+    due = step - step % stride
+    with closing(_backwards(path)) as records:
+        for _, record in records:
+            found = _step(record)
+            if found > due:
+                continue
+            if found != due:
+                return False
+            due -= stride
+            if due <= since:
+                return True
+    return due < 0
 
 
 def _step(record: bytes) -> int:
+    """Of a line or frame; -1 where it says none."""
     match = STEP.search(record)
-    return int(match[1]) if match else int(float(record.split()[0]))
+    if match:
+        return int(match[1])
+    with suppress(ValueError, IndexError):
+        return int(float(record.split()[0]))
+    return -1
 
 
 def _backwards(path: Path) -> Generator[tuple[int, bytes], None, None]:
@@ -54,7 +80,8 @@ def _lines_backwards(path: Path) -> Generator[tuple[int, bytes], None, None]:
         while end:
             start = text.rfind(b"\n", 0, end - 1) + 1
             line = text[start:end]
-            if not line.startswith(b"#"):  # the header may have been repeated
+            # the header may have been repeated; zeros are what a loss of power leaves
+            if not line.startswith(b"#") and b"\0" not in line:
                 yield start, line
             end = start
 
@@ -67,10 +94,16 @@ def _frames_backwards(path: Path) -> Generator[tuple[int, bytes], None, None]:
             comment = text.rfind(b"\n", 0, comment)  # end of the line with the number of atoms
             start = text.rfind(b"\n", 0, comment) + 1
             lines = text[start:end].split(b"\n")
-            n_lines = int(text[start:comment]) + 2
-            if len(lines) > n_lines:  # the last piece is what follows the last end of line
+            n_lines = _number(text[start:comment]) + 2
+            # the last piece is what follows the last end of line
+            if 2 < n_lines < len(lines) and not any(b"\0" in line for line in lines[:n_lines]):
                 yield start, b"\n".join(lines[:n_lines]) + b"\n"
             end = start
+
+
+def _number(text: bytes) -> int:
+    """Of atoms; -1 where it is none."""
+    return int(text) if text.strip().isdigit() else -1
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import pickletools
 import shlex
+import struct
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,13 @@ from pathlib import Path
 from ncforce_ipi.errors import InputError
 
 CLASS = '"class": "ModelCapabilities"'
+
+MAX_TEXT_BYTES = 1 << 24
+# all that reading a damaged archive, its pickle and JSON has been seen to raise
+DAMAGED = (
+    OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, LookupError, TypeError,
+    AttributeError, RuntimeError, NotImplementedError, OverflowError, struct.error,
+)  # fmt: skip
 
 OTHER_FAMILIES = "a file of MACE, SevenNet or ORB needs its family: mace:FILE"
 
@@ -51,13 +60,19 @@ def capabilities(path: Path) -> Capabilities | None:
             strings = [
                 value
                 for name in names
-                for _, value, _ in pickletools.genops(archive.read(name))
+                for _, value, _ in pickletools.genops(_beginning(archive, name))
                 if isinstance(value, str) and CLASS in value
             ]
         found = json.loads(strings[0])
         return Capabilities(frozenset(found["atomic_types"]), frozenset(found["outputs"]))
-    except (OSError, zipfile.BadZipFile, ValueError, LookupError, TypeError):
+    except DAMAGED:
         return None
+
+
+def _beginning(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A file of an archive, which may be packed a thousand times smaller, up to a bound."""
+    with archive.open(name) as file:
+        return file.read(MAX_TEXT_BYTES)
 
 
 def named_model(words: Sequence[str]) -> tuple[str, str]:
@@ -88,7 +103,7 @@ def what_instead(path: Path) -> str:
             return "it is a pointer of Git LFS: get the file with git lfs pull"
         with zipfile.ZipFile(path) as archive:
             names = ["/".join(name.split("/")[1:]) for name in archive.namelist()]
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error):
         return f"it is empty, cut, or no archive of TorchScript; {OTHER_FAMILIES}"
     except OSError:  # who reads it says why
         return ""

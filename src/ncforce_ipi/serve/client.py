@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ncforce_ipi import durable
 from ncforce_ipi.backend import Evaluation
 from ncforce_ipi.errors import ModelError, NcforceError, ProtocolError
 from ncforce_ipi.serve import replicas as rules
@@ -279,6 +280,4 @@ class _Loop:
 
 def write_report(path: Path, record: Mapping[str, object]) -> None:
     """Write counts and seconds as JSON, in one move: never a half-written file."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    durable.write_text(path, json.dumps(record, indent=1) + "\n")

@@ -20,8 +20,8 @@ from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.errors import ModelError, ProtocolError
 from ncforce_ipi.reading.orientation import in_ipi_frame
 from ncforce_ipi.reading.structures import to_atoms
-from ncforce_ipi.serve.server import Asked, is_loopback, listening
-from ncforce_ipi.serve.sockets import Address
+from ncforce_ipi.serve.server import Asked, listening
+from ncforce_ipi.serve.sockets import Address, is_loopback
 
 log = logging.getLogger(__name__)
 WAIT_S = 120.0  # for a driver to load its model and connect, and for each answer

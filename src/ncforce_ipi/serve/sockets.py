@@ -7,6 +7,7 @@ Knows no message.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
 import os
 import select
@@ -30,13 +31,20 @@ KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}  # a dea
 
 @dataclass(frozen=True)
 class Address:
-    """Where a server listens: ``path`` of a unix socket, or ``host`` and ``port``."""
+    """Where a server listens: ``path`` of a unix socket, or ``host`` and ``port``.
+
+    Or what stands in a ``token_file`` once it is there (`serve.entrance`).
+    """
 
     path: str = ""
     host: str = ""
     port: int = 0
+    token_file: str = ""
+    role: str = ""
 
     def __str__(self) -> str:
+        if self.token_file:
+            return f"the run of {self.token_file}"
         return f"unix:{self.path}" if self.path else f"inet:{self.host}:{self.port}"
 
     def check(self, cure: str = "use a directory with a shorter name") -> None:
@@ -50,8 +58,12 @@ class Address:
                 f"socket path {self.path} has {n_bytes} bytes, expected at most "
                 f"{MAX_UNIX_PATH_BYTES}; {cure}"
             )
-        if not self.path and not 0 < self.port < 65536:
+        if not (self.path or self.token_file) and not 0 < self.port < 65536:
             raise InputError(f"port {self.port} is not between 1 and 65535")
+
+
+class UnreachedError(RunError):
+    """No server was there in time."""
 
 
 def connect(
@@ -61,8 +73,10 @@ def connect(
 
     Raises
     ------
+    UnreachedError
+        There is no server at the end of that time.
     RunError
-        There is no server at the end of that time, or none can ever be reached at that address.
+        None can ever be reached at that address.
     """
     address.check()
     deadline = time.monotonic() + wait_s
@@ -72,7 +86,7 @@ def connect(
             return _open(address)
         except NOT_YET as err:
             if time.monotonic() > deadline:
-                raise RunError(
+                raise UnreachedError(
                     f"no server at {address} within {wait_s:g} s ({err}); "
                     "start i-PI first, or raise --wait-s"
                 ) from err
@@ -106,12 +120,25 @@ def _open(address: Address) -> socket.socket:
             raise
         return sock
     sock = socket.create_connection((address.host, address.port), timeout=CONNECT_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # answers are small: send at once
+    lively(sock)
+    return sock
+
+
+def lively(sock: socket.socket) -> None:
+    """Let a TCP connection send at once, and notice when the other host is gone."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # answers are small
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in KEEPALIVE.items():
         if hasattr(socket, name):
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return sock
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach what listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _spoke(stop: socket.socket | None, seconds: float) -> bool:

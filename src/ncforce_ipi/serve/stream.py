@@ -20,6 +20,10 @@ class LeftError(ProtocolError):
     """The other end left between two messages or while it was owed an answer; it may do that."""
 
 
+class CutError(ProtocolError):
+    """The other end left within a message: it was killed, or the network is down."""
+
+
 class Stream:
     """Reads and writes a socket, which the caller closes; ``peer`` is who is at the other end."""
 
@@ -32,7 +36,8 @@ class Stream:
     @property
     def has_bytes(self) -> bool:
         """Whether something was received that nobody has taken yet."""
-        return self._end > self._start
+        # TLS decrypts ahead, where nobody who waits for the socket sees it
+        return self._end > self._start or getattr(self.sock, "pending", int)() > 0
 
     def take(self, n_bytes: int, may_end: bool = False) -> memoryview:
         """Exactly ``n_bytes``, however small the pieces in which they come; valid until the next.
@@ -62,13 +67,13 @@ class Stream:
         self.sock.settimeout(MESSAGE_TIMEOUT_S)
         try:
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError) as err:
-            raise LeftError(f"the {self.peer} left before it took the answer") from err
         except TimeoutError as err:
             raise ProtocolError(
                 f"a message of {len(data)} bytes was not taken in {MESSAGE_TIMEOUT_S:g} s; "
                 f"the {self.peer} hangs or the network is down"
             ) from err
+        except OSError as err:  # a broken pipe, a reset, or TLS that says so
+            raise LeftError(f"the {self.peer} left before it took the answer") from err
 
     def _fill(self, n_bytes: int, may_end: bool) -> None:
         """Receive until ``n_bytes`` are there."""
@@ -103,13 +108,13 @@ class Stream:
                 f"got {self._end} of {n_bytes} bytes of a message in {MESSAGE_TIMEOUT_S:g} s; "
                 f"the {self.peer} hangs or the network is down"
             ) from err
-        except ConnectionResetError:  # killed with our last answer unread: an end like any other
+        except OSError:  # killed with our last answer unread: an end like any other
             return 0
 
     def _say_end(self, n_bytes: int, may_end: bool) -> None:
         if may_end and self._end == 0:
             raise LeftError("end of file")
-        raise ProtocolError(
+        raise CutError(
             f"got {self._end} of {n_bytes} bytes of a message, then the connection was closed; "
             f"see the {self.peer}'s log"
         )

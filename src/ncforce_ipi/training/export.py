@@ -21,6 +21,7 @@ from metatomic.torch import (
 )
 from torch import Tensor
 
+from ncforce_ipi import durable
 from ncforce_ipi.training.hybrid import HybridNet
 
 
@@ -212,3 +213,5 @@ def export(
     )
     model = AtomisticModel(HybridModel(net).eval(), metadata, capabilities)
     model.save(str(path))
+    durable.sync(path)
+    durable.sync(path.parent)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ncforce_ipi import __version__
+from ncforce_ipi import __version__, durable
 from ncforce_ipi.drivers import loading
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.training.dataset import data_hash
@@ -68,7 +68,7 @@ def train(
     def begin() -> None:
         for name in ("curve.csv", "model.pt"):  # an old checkpoint holds its own recipe: it stays
             (out / name).unlink(missing_ok=True)
-        (out / "training.json").write_text(json.dumps(provenance, indent=2) + "\n")
+        durable.write_text(out / "training.json", json.dumps(provenance, indent=2) + "\n")
 
     with _folder(out), torch.cuda.device(where) if on_gpu else contextlib.nullcontext():
         if stage == "distil" and initial is not None:

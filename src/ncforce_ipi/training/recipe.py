@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ncforce_ipi import durable
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.training.dataset import Frame, read_frames
 from ncforce_ipi.training.hybrid import HybridNet
@@ -219,10 +220,9 @@ def save(out: Path, net: HybridNet, recipe: Recipe, stage: str) -> None:
     """
     if not all(bool(torch.isfinite(tensor).all()) for tensor in net.state_dict().values()):
         raise ModelError("the weights are no longer finite; lower the learning rates")
-    partial = out / "checkpoint.partial"
     weights = {name: tensor.cpu() for name, tensor in net.state_dict().items()}  # read anywhere
-    torch.save({"weights": weights, "recipe": asdict(recipe), "stage": stage}, partial)
-    partial.replace(out / "checkpoint.pt")
+    with durable.replacing(out / "checkpoint.pt") as partial:
+        torch.save({"weights": weights, "recipe": asdict(recipe), "stage": stage}, partial)
 
 
 _SHOWN = (
