@@ -6,7 +6,7 @@ import ase.units
 import numpy as np
 import pytest
 
-from ncforce_ipi.cli import job, run
+from ncforce_ipi.cli import run
 from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.inputs.systems import SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
@@ -17,8 +17,7 @@ def velocities(*words):
     parser = argparse.ArgumentParser()
     run.add_arguments(parser)
     args = parser.parse_args([*words, "--out", "x", "--time-ps", "1", "--forces", "slow"])
-    job.fill(args)
-    return job.job(args, job.plan(args), args.out).velocities
+    return run.job_of(args).velocities
 
 
 @pytest.mark.parametrize(
