@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ncforce_ipi.api.models import Model, Prediction, load
-    from ncforce_ipi.api.runs import Comparison, Run, compare, open_run, resume, run, write_report
+    from ncforce_ipi.api.runs import (
+        Comparison,
+        Run,
+        compare,
+        open_replicas,
+        open_run,
+        resume,
+        run,
+        write_report,
+    )
     from ncforce_ipi.inputs.ensembles import Ensemble
 
 __version__ = "0.1.0"
@@ -31,6 +40,7 @@ __all__ = [
     "Run",
     "compare",
     "load",
+    "open_replicas",
     "open_run",
     "resume",
     "run",
@@ -39,7 +49,16 @@ __all__ = [
 
 _HOMES = {
     "api.models": ("Model", "Prediction", "load"),
-    "api.runs": ("Comparison", "Run", "compare", "open_run", "resume", "run", "write_report"),
+    "api.runs": (
+        "Comparison",
+        "Run",
+        "compare",
+        "open_replicas",
+        "open_run",
+        "resume",
+        "run",
+        "write_report",
+    ),
     "inputs.ensembles": ("Ensemble",),
 }
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi import durable
+from ncforce_ipi.analysis.statistics import Mean
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.provenance import Provenance
 
@@ -102,6 +103,17 @@ class Targets:
                 raise InputError(f"{path.parent} is no directory; make it, or give another name")
         if self.plot is not None and self.plot.suffix not in PLOTS:
             raise InputError(f"--plot {self.plot}; expected a name in {', '.join(PLOTS)}")
+
+
+def mean_numbers(name: str, unit: str, mean: Mean) -> dict[str, Any]:
+    """For files: a mean, its standard error, its 95 % interval (half width, Student's t)."""
+    half_width = mean.half_width(0.95)
+    return {
+        f"{name}_{unit}": mean.value,
+        f"{name}_standard_error_{unit}": mean.error,
+        f"{name}_ci95_{unit}": half_width if math.isfinite(half_width) else None,
+        f"{name}_n_independent": mean.n_independent,
+    }
 
 
 def table(lines: Sequence[tuple[str, str]]) -> str:

@@ -120,7 +120,7 @@ def test_small_molecules_share_calls_and_the_order_is_no_matter(tmp_path, random
     for k in range(2):
         folder = tmp_path / f"{k}"
         folder.mkdir()
-        changes = [{"structure": two_molecules()}, {}, {}]
+        changes = [{"structure": two_molecules(), "n_outer": 6}, {"n_outer": 6}]
         with hosts(folder, *changes) as made:
             ours = [one for one, _ in made]
             driver = ours[0].start(words(model, ours), "driver")
@@ -129,6 +129,6 @@ def test_small_molecules_share_calls_and_the_order_is_no_matter(tmp_path, random
             calls.append(report(ours[0])["calls"])
     assert found[0] == found[1]
     assert calls[0] == calls[1]
-    # fast forces: at the start and in each of 20 x 4 inner steps; slow ones with them, but for the
+    # fast forces: at the start and in each of 6 x 4 inner steps; slow ones with them, but for the
     # first outer step, when M isn't known yet
-    assert calls[0]["single"] + calls[0]["joint"] <= 81 + 2
+    assert calls[0]["single"] + calls[0]["joint"] == 25 + 1

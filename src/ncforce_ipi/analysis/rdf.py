@@ -5,7 +5,7 @@ Owns their normalisation and range; distances are counted in `pairs`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.pairs import pair_counts
 from ncforce_ipi.analysis.peaks import Peak, highest_peak
-from ncforce_ipi.analysis.statistics import remembering_error
+from ncforce_ipi.analysis.statistics import (
+    FEWEST_REPLICAS,
+    error_over_runs,
+    remembering_error,
+)
 from ncforce_ipi.analysis.vacuum import Profiles
 from ncforce_ipi.errors import InputError
 
@@ -41,7 +45,8 @@ class Rdf:
     r_A : ``(n_bins,)``, A, bin centres
     g : ``(n_bins,)``, dimensionless
     error : ``(n_bins,)``, one standard error from blocks of frames; NaN with fewer than 32 blocks,
-        or where the run holds fewer than about 25 memories of g(r)
+        or where the run holds fewer than about 25 memories of g(r); from the spread of 4 replicas
+        or more
     coordination : ``(n_bins,)``, atoms of the second species within r of one of the first, r being
         a bin's outer edge (``r_A`` plus half a bin); counted, not integrated
     n_frames : frames averaged
@@ -73,6 +78,7 @@ def radial_distributions(
     species: NDArray[np.str_],
     r_max_A: float,
     n_bins: int,
+    blocks_of_runs: Sequence[int] = (),
 ) -> dict[tuple[str, str], Rdf]:
     """g(r) of every pair of species; memory is that of one block and one histogram a block.
 
@@ -94,6 +100,8 @@ def radial_distributions(
     species : ``(n_atoms,)``, element symbols
     r_max_A : A, at most half the smallest height of any frame's cell
     n_bins : number of bins between 0 and ``r_max_A``
+    blocks_of_runs : how many of the blocks are of each run; the error is from the spread of four
+        runs or more
 
     Returns
     -------
@@ -135,7 +143,7 @@ def radial_distributions(
                 room = profiles.height_A(vacuum[0]) * profiles.shells(vacuum[0], a, b, edges)
             density = means[:, a, b] / pairs
             g, error = _average(np.divide(density, room, out=0.0 * density, where=room > 0.0),
-                                n_frames)  # fmt: skip
+                                n_frames, blocks_of_runs)  # fmt: skip
             result[symbols[a], symbols[b]] = Rdf(
                 r_A=0.5 * (edges[1:] + edges[:-1]),
                 g=g,
@@ -171,9 +179,13 @@ def _ordered_pairs(kinds: NDArray[np.int64], a: int, b: int) -> int:
     return n_a * (n_b - 1 if a == b else n_b)
 
 
-def _average(blocks: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:
+def _average(
+    blocks: NDArray, n_frames: NDArray, blocks_of_runs: Sequence[int]
+) -> tuple[NDArray, NDArray]:
     """Mean of blocks ``(n_blocks, n_bins)`` and its standard error."""
     g = np.tensordot(n_frames / n_frames.sum(), blocks, axes=1)
+    if len(blocks_of_runs) >= FEWEST_REPLICAS:
+        return g, error_over_runs(blocks, n_frames, blocks_of_runs)
     return g, remembering_error(blocks, n_frames)
 
 

@@ -139,6 +139,48 @@ def combine(means: Sequence[Mean], weights: Sequence[float]) -> Mean:
     return Mean(value, error, n_independent, dof, reason)
 
 
+def error_over_runs(
+    blocks: NDArray[np.float64], weights: NDArray[np.float64], blocks_of_runs: Sequence[int]
+) -> NDArray[np.float64]:
+    """Standard error of the weighted mean, by the spread of runs that know nothing of each other.
+
+    As `block_error` with one block for each run: right however long a run remembers.
+
+    Parameters
+    ----------
+    blocks : ``(n_blocks, ...)``, any unit, the blocks of one run after those of another
+    weights : ``(n_blocks,)``
+    blocks_of_runs : how many blocks each run has
+
+    Returns
+    -------
+    ``(...)``, unit of the blocks; NaN where there are fewer than two runs
+
+    Raises
+    ------
+    ValueError
+        Runs have other than all blocks.
+    """
+    if sum(blocks_of_runs) != len(blocks):
+        raise ValueError(f"{len(blocks)} blocks of runs with {list(blocks_of_runs)}")
+    ends = np.cumsum([n for n in blocks_of_runs if n > 0])
+    parts = list(zip(np.split(blocks, ends[:-1]), np.split(weights, ends[:-1]), strict=True))
+    means = np.array([np.tensordot(w / w.sum(), x, axes=1) for x, w in parts])
+    return block_error(means, np.array([w.sum() for _, w in parts]))
+
+
+def mean_of_slopes(slopes: Sequence[float], ci95: Sequence[float]) -> tuple[float, float]:
+    """Mean of replicas' slopes and half width of its 95 % interval.
+
+    By their spread (Student's t) with 4 replicas and more.  Of fewer the spread says less than
+    their own intervals, which are put together; NaN if one has none.
+    """
+    mean, by_spread = interval_of_replicas(slopes)
+    if len(slopes) >= FEWEST_REPLICAS:
+        return mean, by_spread
+    return mean, float(np.sqrt(np.sum(np.square(ci95)))) / len(slopes)
+
+
 def interval_of_replicas(slopes: Sequence[float]) -> tuple[float, float]:
     """Mean and half width of its 95 % interval, from the replicas alone (Student's t)."""
     spread = float(np.std(slopes, ddof=1)) / math.sqrt(len(slopes)) if len(slopes) > 1 else math.nan

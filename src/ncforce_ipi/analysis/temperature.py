@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.longrun import LongRun, long_run
-from ncforce_ipi.analysis.statistics import Mean, half_width, mean_of
+from ncforce_ipi.analysis.statistics import FEWEST_REPLICAS, Mean, half_width, mean_of
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
 
@@ -216,18 +216,26 @@ def pooled(
 ) -> Equipartition:
     """One and the same pair of several replicas, whose mean ``difference`` is given.
 
-    Limits and half widths of replicas are as independent as their errors.
+    Limits and half widths of replicas are as independent as their errors.  Four replicas or more
+    have an interval by their spread, however short each of them is.
     """
     share = np.array(weights, dtype=float) / np.sum(weights)
 
     def together(values: list[float]) -> float:
         return float(np.sqrt(np.sum((share * values) ** 2)))
 
+    limit_K = together([pair.limit_K for pair in pairs])
+    half_K = together([pair.half_width_K for pair in pairs])
+    if len(pairs) >= FEWEST_REPLICAS:  # their spread knows of slow parts too
+        seen_K = difference.half_width(0.95)
+        half_K = max(half_K, seen_K) if math.isfinite(half_K) else seen_K
+        if not math.isfinite(limit_K):
+            limit_K = difference.half_width(1.0 - CHANCE)
     return Equipartition(
         pairs[0].names,
         difference,
-        together([pair.limit_K for pair in pairs]),
-        together([pair.half_width_K for pair in pairs]),
+        limit_K,
+        half_K,
         float(share @ [pair.temperature_K for pair in pairs]),
     )
 

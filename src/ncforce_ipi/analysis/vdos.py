@@ -5,7 +5,7 @@ Owns the autocorrelation of velocities, its window and its normalisation.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ncforce_ipi.analysis.bands import Band, bands_above
 from ncforce_ipi.analysis.correlation import correlation_sums
 from ncforce_ipi.analysis.peaks import NO_PEAK, Peak, highest_peak
-from ncforce_ipi.analysis.statistics import block_error
+from ncforce_ipi.analysis.statistics import FEWEST_REPLICAS, block_error, error_over_runs
 from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K, PER_FS_PER_CM, PER_FS_THZ, U_A2_PER_FS2_EV
@@ -125,6 +125,7 @@ def velocity_spectra(
     dof: Mapping[str, float] | None = None,
     window: str = DEFAULT_WINDOW,
     padding: int = DEFAULT_PADDING,
+    blocks_of_runs: Sequence[int] = (),
 ) -> Spectrum:
     """c_vv(nu) of each species, normalised to its temperature.
 
@@ -152,6 +153,8 @@ def velocity_spectra(
     dof : degrees of freedom of each species, where that isn't all
     window : hann, blackman or none
     padding : how many times longer zeros make the correlation function, at least
+    blocks_of_runs : how many of the blocks are of each run (`n_blocks_of`); the error is from the
+        spread of four runs or more
 
     Raises
     ------
@@ -178,8 +181,8 @@ def velocity_spectra(
     lags = correlations * kelvin[:, None] * _window(window, n_lags)
     spectra = _cosine_transform(lags, time_step_fs, padding)  # (block, species, frequency)
     total = np.tensordot(dofs / dofs.sum(), spectra, axes=(0, 1))
-    mean, error = _average(spectra, np.array(n_frames))
-    total_mean, total_error = _average(total, np.array(n_frames))
+    mean, error = _average(spectra, np.array(n_frames), blocks_of_runs)
+    total_mean, total_error = _average(total, np.array(n_frames), blocks_of_runs)
     nyquist = nyquist_per_cm(time_step_fs)
     return Spectrum(
         wavenumber_per_cm=np.linspace(0.0, nyquist, mean.shape[1]),
@@ -222,6 +225,12 @@ def frames_per_block(n_frames: int, n_lags: int) -> int:
     return n_frames // n_blocks
 
 
+def n_blocks_of(n_frames: int, n_lags: int) -> int:
+    """Blocks that a run of so many frames gives; a remainder as long as the lags is one."""
+    per_block = frames_per_block(n_frames, n_lags)
+    return n_frames // per_block + (n_frames % per_block >= max(n_lags, 2))
+
+
 def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
     """``stretch`` and ``bend`` of hydrogen, 1/cm; empty without hydrogen.
 
@@ -242,13 +251,18 @@ def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:
     return {name: peak if peak.height > lowest else NO_PEAK for name, peak in peaks.items()}
 
 
-def _average(spectra: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray]:
+def _average(
+    spectra: NDArray, n_frames: NDArray, blocks_of_runs: Sequence[int]
+) -> tuple[NDArray, NDArray]:
     """Mean over blocks, the first axis, and its standard error.
 
     A block is as long as two longest lags where the run allows it, and longer than the memory that
-    the lags are to show; of fluctuations slower than a block the error knows nothing.
+    the lags are to show; of fluctuations slower than a block the error knows nothing, unless it
+    is from the spread of replicas.
     """
     mean = np.tensordot(n_frames / n_frames.sum(), spectra, axes=1)
+    if len(blocks_of_runs) >= FEWEST_REPLICAS:
+        return mean, error_over_runs(spectra, n_frames, blocks_of_runs)
     error = block_error(spectra, n_frames)
     return mean, error if len(spectra) >= FEWEST_BLOCKS else np.full_like(mean, np.nan)
 

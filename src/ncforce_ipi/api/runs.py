@@ -16,7 +16,8 @@ from ncforce_ipi.launch import run as launcher
 from ncforce_ipi.launch.job import DEFAULT_M, new_job
 from ncforce_ipi.observables import comparison, diffusion, drift, power, rdf, temperature, vdos
 from ncforce_ipi.observables.analyse import Analysis, Settings, analyse
-from ncforce_ipi.observables.dataset import Dataset, open_dataset
+from ncforce_ipi.observables.conditions import Condition, one_condition, open_conditions
+from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.replica import Replica
 from ncforce_ipi.observables.velocities import LAG_PS, Transform
@@ -33,24 +34,31 @@ class Run:
     Attributes
     ----------
     data : the files and the part of the run that is measured
+    condition : which replicas of its directory it is; '' where there is one condition only
     """
 
-    def __init__(self, data: Dataset) -> None:
+    def __init__(self, data: Dataset, condition: str = "") -> None:
         self.data = data
+        self.condition = condition
 
     @property
     def directory(self) -> Path:
-        """Where the (first) run is."""
-        return self.data.first.directory
+        """Where the (first) run is, or the directory of replicas."""
+        return self.data.directory
 
     @property
     def name(self) -> str:
-        """Of its directory."""
-        return self.data.first.name
+        """Of its directory, and of the condition."""
+        return Condition(self.condition, self.data).title
+
+    @property
+    def replicas(self) -> list[Run]:
+        """Each run alone; what is left out (``data.left_out``) isn't among them."""
+        return [Run(Dataset((source,))) for source in self.data.sources]
 
     @property
     def record(self) -> dict[str, Any]:
-        """``run.json``: what was run, with what, how far it came; empty for other launchers."""
+        """``run.json`` of the (first) run: what was run, with what, how far it came; or empty."""
         return dict(self.data.first.metadata.record)
 
     def properties(self) -> Table:
@@ -260,7 +268,8 @@ def resume(out: str | Path, time_ps: float | None = None) -> Run:
 def open_run(*paths: str | Path, **options: Any) -> Run:
     """Open a run: a directory of ours or of any i-PI run, or one of its files, by its prefix.
 
-    Several paths are replicas of one system.
+    Several paths are replicas of one system.  So are those in a directory of ``run --replicas``;
+    if they are at several temperatures, or of several structures, `open_replicas` opens them.
 
     Parameters
     ----------
@@ -271,9 +280,26 @@ def open_run(*paths: str | Path, **options: Any) -> Run:
     Raises
     ------
     InputError
-        It isn't there.
+        It isn't there, or holds replicas of several conditions.
     """
-    return Run(open_dataset([Path(path) for path in paths], Options(**options), whole=True))
+    return Run(one_condition([Path(path) for path in paths], Options(**options), whole=True))
+
+
+def open_replicas(*paths: str | Path, **options: Any) -> dict[str, Run]:
+    """Open a directory of replicas: a `Run` for each condition, by its name.
+
+    Replicas at one temperature, with one start structure and the same forces are a condition and
+    are averaged; others aren't.
+
+    >>> {name: run.temperature()["all"] for name, run in nc.open_replicas("scan").items()}
+
+    Raises
+    ------
+    InputError
+        As `open_run`.
+    """
+    found = open_conditions([Path(path) for path in paths], Options(**options), whole=True)
+    return {one.name: Run(one.data, one.name) for one in found}
 
 
 def compare(runs: Sequence[Run | str | Path]) -> Comparison:
@@ -284,9 +310,13 @@ def compare(runs: Sequence[Run | str | Path]) -> Comparison:
     InputError
         A run without a properties file of i-PI, or one that is named twice.
     """
-    every = [one if isinstance(one, Run) else open_run(one) for one in runs]
-    names = comparison.names_of([one.data.first.path for one in every])
-    data = {name: one.data for name, one in zip(names, every, strict=True)}
+    every = [
+        [Condition(one.condition, one.data)]
+        if isinstance(one, Run)
+        else open_conditions([Path(one)], whole=True)
+        for one in runs
+    ]
+    data = comparison.conditions_of(every)
     return Comparison(comparison.compare(data))
 
 

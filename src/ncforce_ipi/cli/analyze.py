@@ -12,8 +12,8 @@ from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.directory import results_in
 from ncforce_ipi.observables.analyse import Settings, analyse
-from ncforce_ipi.observables.dataset import open_dataset
-from ncforce_ipi.observables.source import Source
+from ncforce_ipi.observables.conditions import open_conditions
+from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.velocities import Transform
 from ncforce_ipi.provenance import Provenance
 from ncforce_ipi.reading.directory import prefix_of
@@ -39,9 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     chosen = Settings()
     add = parser.add_argument
     add("runs", type=path, nargs="+", metavar="RUN", help=f"{measure.RUN}; several are replicas")
-    add("--out", type=path, metavar="DIR",
+    add(
+        "--out",
+        type=path,
+        metavar="DIR",
         help="where results go; default: analysis in the run's directory, or PREFIX.analysis where "
-        "a file says which run")  # fmt: skip
+        "a file says which run; of replicas at several temperatures: a folder there for each",
+    )
     add("--force", action="store_true", help="replace an earlier analysis there")
     measure.add_discard(parser)
     add("--r-max-A", type=float, metavar="X",
@@ -61,21 +65,26 @@ def run(args: argparse.Namespace) -> int:
 
     settings = Settings(r_max_A=args.r_max_A, transform=Transform(args.lag_ps))
     options = measure.options(args)
-    data = open_dataset(args.runs, options, whole=True)
-    measure.say_what_goes_on(data)
-    folder = args.out or _folder(data.first)
+    conditions = open_conditions(args.runs, options, whole=True)
+    for one in conditions:
+        measure.say_what_goes_on(one.data)
+    folder = args.out or _folder(conditions[0].data)
     if folder.exists() and not args.force:
         raise InputError(f"{folder} exists; expected none: give --force to replace its files")
     with results_in(folder):  # before the work: whether it can be written
-        analysis = analyse(data, settings)
-        provenance = Provenance.of(data.files(), data.model_sha256)
-        written = files.write(analysis, folder, provenance)
-    sys.stdout.write(files.text(analysis))
-    log.info("wrote in %s: %s", folder, ", ".join(path.name for path in written))
+        for one in conditions:
+            part = folder / one.file_name
+            analysis = analyse(one.data, settings)
+            provenance = Provenance.of(one.data.files(), one.data.model_sha256)
+            written = files.write(analysis, part, provenance)
+            heading = f"{one.title}\n\n" if one.name else ""
+            sys.stdout.write(heading + files.text(analysis) + "\n" * bool(heading))
+            log.info("wrote in %s: %s", part, ", ".join(path.name for path in written))
     return 0
 
 
-def _folder(run: Source) -> Path:
+def _folder(data: Dataset) -> Path:
     """Of its own for each of several runs in a directory."""
-    named = "" if run.path.is_dir() else f"{prefix_of(run.path)}."
-    return run.directory / f"{named}{ANALYSIS}"
+    path = data.first.path
+    named = "" if path.is_dir() else f"{prefix_of(path)}."
+    return data.directory / f"{named}{ANALYSIS}"

@@ -20,7 +20,8 @@ from ncforce_ipi.launch.compare import has_tables
 from ncforce_ipi.launch.directory import results_in, set_aside
 from ncforce_ipi.launch.job import DEFAULT_M, Job
 from ncforce_ipi.observables import comparison
-from ncforce_ipi.observables.comparison import Entry, entry_of, names_of
+from ncforce_ipi.observables.comparison import Entry, conditions_of, entry_of
+from ncforce_ipi.observables.conditions import open_conditions
 from ncforce_ipi.observables.dataset import open_dataset
 from ncforce_ipi.observables.options import DISCARD_PS, Options
 from ncforce_ipi.provenance import Provenance
@@ -171,11 +172,11 @@ def _compare_runs(
             f"{folder / there[0]} exists, and no comparison of ncforce is in {folder}; "
             "choose another --out"
         )
-    runs = [open_dataset([run], options, whole=True) for run in paths]
-    for data in runs:
+    runs = conditions_of([open_conditions([run], options, whole=True) for run in paths])
+    for data in runs.values():
         measure.say_what_goes_on(data)
     with results_in(folder):
-        found = comparison.compare(dict(zip(names_of(paths), runs, strict=True)))
+        found = comparison.compare(runs)
         provenance = Provenance.of(found.files(), found.model_sha256)
         set_aside(folder, [folder / name for name in there])
         written = report.write_files(

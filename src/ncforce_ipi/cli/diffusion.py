@@ -7,7 +7,7 @@ import argparse
 from ncforce_ipi.cli import measure
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.observables import diffusion
-from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.conditions import one_condition
 
 EXAMPLES = (
     (
@@ -46,5 +46,5 @@ def run(args: argparse.Namespace) -> int:
     measure.positive(args, "from_ps", "lag_ps", "memory_ps", "viscosity_mPa_s")
     fit = diffusion.Fit(args.from_ps, args.lag_ps, args.memory_ps, args.viscosity_mPa_s)
     options = measure.options(args)
-    reference = open_dataset(args.reference, options) if args.reference else None
+    reference = one_condition(args.reference, options) if args.reference else None
     return measure.publish(args, lambda data: diffusion.measure(data, fit, reference))

@@ -14,13 +14,18 @@ from contextlib import suppress
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch import holder
-from ncforce_ipi.observables.dataset import Dataset, open_dataset
+from ncforce_ipi.observables.bycondition import measured
+from ncforce_ipi.observables.conditions import open_conditions
+from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.options import DISCARD_PS, Options
 from ncforce_ipi.provenance import Provenance
 from ncforce_ipi.result import Result, Targets, table, write
 
 log = logging.getLogger(__name__)
-RUN = "directory of 'ncforce run' or of any i-PI run, or one of its files, which says which run"
+RUN = (
+    "directory of 'ncforce run' (of one run, or of replicas) or of any i-PI run, or one of its "
+    "files, which says which run"
+)
 
 
 def add_files(parser: argparse.ArgumentParser, what: str) -> None:
@@ -136,20 +141,27 @@ def say_what_goes_on(data: Dataset) -> None:
     """Warn of runs that haven't ended: their files grow, or their launcher was killed."""
     for source in data.sources:
         with suppress(InputError):  # whoever needs what lies beside the file says what is wrong
-            if note := holder.not_ended(source.directory, source.metadata.record):
+            directory = data.folder or source.directory
+            if note := holder.not_ended(directory, source.metadata.record):
                 log.warning("%s", note)
+                if data.folder:  # one launcher runs all replicas
+                    return
 
 
 def publish(args: argparse.Namespace, measure: Callable[[Dataset], Result]) -> int:
     """Check the targets, open the files, measure, print the table, write the files."""
     targets = Targets(args.json, args.csv, args.plot, args.force)
     targets.check()
-    data = open_dataset(args.files, options(args))
-    say_what_goes_on(data)
-    found = measure(data)
+    conditions = open_conditions(args.files, options(args))
+    for one in conditions:
+        say_what_goes_on(one.data)
+    found = measured(conditions, measure)
     sys.stdout.write(table(found.lines()))
     if targets.paths:
-        provenance = Provenance.of(data.files(), data.model_sha256)
+        every = [one.data for one in conditions]
+        models = dict.fromkeys(data.model_sha256 for data in every)
+        files = [file for data in every for file in data.files()]
+        provenance = Provenance.of(files, ", ".join(filter(None, models)))
         written = write(found, targets, provenance)
         log.info("wrote %s", ", ".join(str(path) for path in written))
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from ncforce_ipi.api.runs import Run, write_report
 from ncforce_ipi.cli import measure
 from ncforce_ipi.cli.paths import path
-from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.conditions import open_conditions
 
 EXAMPLES = (
     (
@@ -42,9 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure everything, write the page."""
     options = measure.options(args)
-    runs = [Run(open_dataset([run], options, whole=True)) for run in args.runs]
-    for one in runs:
-        measure.say_what_goes_on(one.data)
+    runs = []
+    for place in args.runs:
+        for one in open_conditions([place], options, whole=True):
+            measure.say_what_goes_on(one.data)
+            runs.append(Run(one.data, one.name))
     write_report(runs, args.out, title=args.title, view=not args.no_view, force=args.force)
     sys.stdout.write(f"{args.out}\n")
     return 0

@@ -73,6 +73,7 @@ class Analysis:
         record = self.data.first.metadata.record
         return {
             "runs": [source.name for source in self.data.sources],
+            "left_out": {one.name: one.why for one in self.data.left_out},
             "state": record.get("state"),
             "plan": record.get("plan"),
             "ms_per_inner_step": (record.get("timings") or {}).get("ms_per_inner_step"),

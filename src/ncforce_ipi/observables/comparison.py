@@ -19,8 +19,9 @@ from ncforce_ipi.analysis.statistics import Mean
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables import drift, temperature
 from ncforce_ipi.observables.analyse import Analysis, analyse
+from ncforce_ipi.observables.conditions import Condition, replica_lines
 from ncforce_ipi.observables.dataset import Dataset
-from ncforce_ipi.observables.drift import RunDrift
+from ncforce_ipi.observables.drift import Drifts, RunDrift
 from ncforce_ipi.observables.series import Series
 
 
@@ -35,6 +36,8 @@ class Entry:
     series : temperature and energies of the whole run
     runaway_ps : when its physics was gone, ps; None if it wasn't
     drift : of the run; None where it is too short
+    means : of it and its replicas, if there are any; None where one is too short
+    remarks : how many replicas there are, and which aren't used
     split : mean of T(lightest species) - T(heaviest species), K; None if not to be had
     split_name : for instance ``T(H)-T(O)``; None with one species
     """
@@ -46,6 +49,8 @@ class Entry:
     drift: RunDrift | None
     split: Mean | None
     split_name: str | None
+    means: Drifts | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def n_atoms(self) -> int:
@@ -60,17 +65,17 @@ class Entry:
     @property
     def drift_conserved(self) -> Drift | None:
         """meV/atom/ps."""
-        return self.drift.conserved if self.drift else None
+        return self.means.conserved if self.means else None
 
     @property
     def drift_temperature(self) -> Drift | None:
         """K/ps."""
-        return self.drift.temperature if self.drift else None
+        return self.means.temperature if self.means else None
 
     @property
     def temperature(self) -> Mean | None:
         """Of all atoms, K."""
-        return self.drift.mean_temperature if self.drift else None
+        return self.means.mean_temperature if self.means else None
 
     @property
     def forces(self) -> str:
@@ -151,6 +156,22 @@ def compare(runs: Mapping[str, Dataset]) -> Comparison:
     return Comparison(tuple(entry_of(data, name) for name, data in runs.items()), analyses)
 
 
+def conditions_of(every: Sequence[Sequence[Condition]]) -> dict[str, Dataset]:
+    """Runs and conditions of replicas by names that tell them apart.
+
+    Raises
+    ------
+    InputError
+        A directory is named twice.
+    """
+    names = names_of([found[0].data.place for found in every])
+    return {
+        ", ".join(filter(None, [name, one.name])): one.data
+        for name, found in zip(names, every, strict=True)
+        for one in found
+    }
+
+
 def names_of(directories: Sequence[Path]) -> list[str]:
     """The last part of each path, or as much of its end as tells it from the others.
 
@@ -182,20 +203,24 @@ def entry_of(data: Dataset, name: str = "") -> Entry:
     """
     source = data.first
     try:
-        found: RunDrift | None = drift.measure(data).runs[0]
+        found: Drifts | None = drift.measure(data)
     except InputError:
         if source.series.time_ps.size == 0:
             raise
         found = None  # too short
     split, split_name = _split(data)
+    lost_ps = [one.window.runaway_ps for one in data.sources]
+    lost_ps += [one.runaway_ps for one in data.left_out]
     return Entry(
-        name=name or source.name,
+        name=name or data.name,
         record=source.metadata.record,
         series=source.series,
-        runaway_ps=source.window.runaway_ps,
-        drift=found,
+        runaway_ps=min((one for one in lost_ps if one is not None), default=None),
+        drift=found.runs[0] if found else None,
         split=split,
         split_name=split_name,
+        means=found,
+        remarks=tuple(f"{label} {text}".strip() for label, text in replica_lines(data)),
     )
 
 

@@ -25,16 +25,44 @@ Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A replica that isn't used, why, and when its physics was gone (ps), if it was."""
+
+    name: str
+    why: str
+    runaway_ps: float | None = None
+
+
+@dataclass(frozen=True)
 class Dataset:
     """One run, or several as replicas of one system.
 
     Attributes
     ----------
     sources : the runs
+    folder : the directory of replicas that they are of; None where they were given one by one
+    left_out : replicas of that directory that aren't used
     """
 
     sources: tuple[Source, ...]
+    folder: Path | None = None
+    left_out: tuple[LeftOut, ...] = ()
     _memory: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Of the directory of replicas, or of the (first) run."""
+        return self.first.name if self.folder is None else self.folder.absolute().name
+
+    @property
+    def directory(self) -> Path:
+        """Of the replicas, or of the (first) run."""
+        return self.first.directory if self.folder is None else self.folder
+
+    @property
+    def place(self) -> Path:
+        """The directory of replicas, or what was given of the (first) run."""
+        return self.first.path if self.folder is None else self.folder
 
     @property
     def first(self) -> Source:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ncforce_ipi.analysis.statistics import Mean, mean_of
+from ncforce_ipi.analysis.statistics import Mean, combine, mean_of
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.source import Source
@@ -94,7 +94,13 @@ class Disagreements(Printed):
 
     def lines(self) -> list[tuple[str, str]]:
         """See `result.Result`."""
-        lines = [line for run in self.runs for line in run.lines()]
+        if len(self.runs) == 1:
+            lines = self.runs[0].lines()
+        else:
+            lines = [(run.name, _short(run)) for run in self.runs]
+            weights = [float(len(run.time_ps)) for run in self.runs]
+            mean = combine([run.mean() for run in self.runs], weights)
+            lines.append(("mean", f"{mean.text('eV/A')} over {len(self.runs)} runs"))
         return [*lines, ("errors", "one standard error, corrected for autocorrelation")]
 
     def to_dict(self) -> dict[str, Any]:
@@ -116,6 +122,15 @@ class Disagreements(Printed):
         from ncforce_ipi.observables.figures import disagreements
 
         return disagreements(self.runs)
+
+
+def _short(run: RunDisagreement) -> str:
+    """One of several runs in one line."""
+    words = f"{run.mean().text('eV/A')}, largest of an atom {run.largest.max():.3g} eV/A"
+    if run.upper is not None:
+        beyond = f"{100 * (run.beyond or 0.0):.3g} % of outer points beyond"
+        words += f", {beyond} the {run.upper:.3g} eV/A of the card"
+    return words
 
 
 def measure(data: Dataset) -> Disagreements:

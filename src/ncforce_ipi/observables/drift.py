@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.drift import (
     GIGAKELVIN_PER_S_PER_K_PER_PS,
+    LAMBENCH_MEV_PER_ATOM_PER_PS,
     Drift,
     Tolerances,
     fit_drift,
@@ -18,15 +19,16 @@ from ncforce_ipi.analysis.drift import (
 )
 from ncforce_ipi.analysis.statistics import (
     Mean,
-    interval_of_replicas,
+    combine,
     mean_of,
+    mean_of_slopes,
     require_finite,
 )
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.options import Window
 from ncforce_ipi.observables.series import Series, is_constant
 from ncforce_ipi.observables.source import Source
-from ncforce_ipi.result import Printed
+from ncforce_ipi.result import Printed, mean_numbers
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
@@ -88,8 +90,16 @@ class Drifts(Printed):
 
     @property
     def temperature(self) -> Drift:
-        """K/ps; of several runs their mean, with the interval that their spread gives."""
+        """K/ps; of several runs their mean, with the interval of `mean_of_slopes`."""
         return _mean([run.temperature for run in self.runs])
+
+    @property
+    def mean_temperature(self) -> Mean:
+        """K; of several runs their mean."""
+        if len(self.runs) == 1:
+            return self.runs[0].mean_temperature
+        weights = [float(len(run.part.time_ps)) for run in self.runs]
+        return combine([run.mean_temperature for run in self.runs], weights)
 
     @property
     def conserved(self) -> Drift | None:
@@ -100,19 +110,31 @@ class Drifts(Printed):
 
     def lines(self) -> list[tuple[str, str]]:
         """See `result.Result`."""
-        lines = [line for run in self.runs for line in _lines(run)]
-        if len(self.runs) > 1:
-            over = f"over {len(self.runs)} runs"
-            lines.append(("mean drift of T", f"{self.temperature.text('K/ps')} {over}"))
-            if self.conserved is not None:
-                words = self.conserved.text("meV/atom/ps")
-                lines.append(("mean drift, conserved", f"{words} {over}"))
+        lines = _lines(self.runs[0]) if len(self.runs) == 1 else self._lines_of_several()
         return [*lines, ("errors", "of drifts: 95 % interval; of temperatures: one standard error")]
+
+    def _lines_of_several(self) -> list[tuple[str, str]]:
+        """A line for each run, then the means."""
+        lines = [(run.name, _short(run)) for run in self.runs]
+        lines += dict.fromkeys(line for run in self.runs for line in run.whole.freedom)
+        over = f"over {len(self.runs)} runs"
+        lines.append(("mean temperature", f"{self.mean_temperature.text('K')} {over}"))
+        lines.append(("mean drift of T", f"{self.temperature.text('K/ps')} {over}"))
+        if self.conserved is not None:
+            words = self.conserved.text("meV/atom/ps")
+            lines.append(("mean drift, conserved", f"{words} {over}"))
+            if not any(run.whole.leaks for run in self.runs):
+                answer = self.conserved.verdict(LAMBENCH_MEV_PER_ATOM_PER_PS)
+                limit = f"tolerance {LAMBENCH_MEV_PER_ATOM_PER_PS:g} meV/atom/ps"
+                lines.append(("", f"LAMBench: {answer} ({limit})"))
+        notes = dict.fromkeys(note for run in self.runs for note in run.whole.notes)
+        return lines + [("note", note) for note in notes]
 
     def to_dict(self) -> dict[str, Any]:
         """See `result.Result`."""
         numbers: dict[str, Any] = {"runs": [_numbers(run) for run in self.runs]}
         if len(self.runs) > 1:
+            numbers |= mean_numbers("mean_temperature", "K", self.mean_temperature)
             numbers["mean_drift_temperature_K_per_ps"] = self.temperature.slope
             numbers["mean_drift_temperature_K_per_ps_ci95"] = self.temperature.ci95
             if self.conserved is not None:
@@ -181,7 +203,7 @@ def _mean(drifts: Sequence[Drift]) -> Drift:
     """The one drift there is, or the mean of several with the interval of their spread."""
     if len(drifts) == 1:
         return drifts[0]
-    slope, ci95 = interval_of_replicas([one.slope for one in drifts])
+    slope, ci95 = mean_of_slopes([one.slope for one in drifts], [one.ci95 for one in drifts])
     return Drift(
         slope=slope,
         ci95=ci95,
@@ -190,7 +212,23 @@ def _mean(drifts: Sequence[Drift]) -> Drift:
         end_ps=max(one.end_ps for one in drifts),
         n_samples=sum(one.n_samples for one in drifts),
         n_independent=float(len(drifts)),
+        reason=next((one.reason for one in drifts if one.reason), ""),
     )
+
+
+def _short(run: RunDrift) -> str:
+    """One of several runs in one line."""
+    heat, energy = run.temperature, run.conserved
+    parts = [
+        f"{heat.start_ps:.6g} to {heat.end_ps:.6g} ps",
+        run.mean_temperature.text("K"),
+        heat.text("K/ps"),
+    ]
+    if energy is not None:
+        parts.append(energy.text("meV/atom/ps"))
+    if run.window.runaway_ps is not None:
+        parts.append(f"RUNAWAY at {run.window.runaway_ps:.3g} ps; all is from before")
+    return ", ".join(parts)
 
 
 def _numbers(run: RunDrift) -> dict[str, Any]:

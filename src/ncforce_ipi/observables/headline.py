@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
 from ncforce_ipi.analysis.verdicts import Answer
 from ncforce_ipi.observables.analyse import Analysis
+from ncforce_ipi.observables.conditions import replica_lines, state_of
+from ncforce_ipi.observables.dataset import LeftOut
 from ncforce_ipi.observables.drift import Drifts
 from ncforce_ipi.observables.series import HELD_CELL, is_constant
 from ncforce_ipi.reading.metadata import RunMetadata
@@ -24,11 +27,11 @@ REMEDIES = {
 
 def headline(analysis: Analysis) -> list[tuple[str, str]]:
     """Label and text of each line."""
-    lines = [("run", what_ran(analysis))]
+    lines = [("run", what_ran(analysis)), *replica_lines(analysis.data)]
     drifts = analysis.drift
     if drifts is None:
         return lines
-    answer, words = conservative(drifts)
+    answer, words = conservative(drifts, analysis.data.left_out)
     return [*lines, ("conservative", words), ("next", _next(analysis, drifts, answer))]
 
 
@@ -45,13 +48,22 @@ def what_ran(analysis: Analysis) -> str:
         parts.append(f"{run.whole.time_ps[-1]:.6g} ps{discarded}")
     if len(analysis.data.sources) > 1:
         parts.append(f"{len(analysis.data.sources)} replicas")
-    parts.append(str(metadata.record.get("state", "")))
+    states = dict.fromkeys(state_of(source)[0] for source in analysis.data.sources)
+    parts.append(next(iter(states)) if len(states) == 1 else "not all finished")
     return ", ".join(filter(None, parts))
 
 
-def conservative(drifts: Drifts) -> tuple[str, str]:
+def conservative(drifts: Drifts, left_out: Sequence[LeftOut] = ()) -> tuple[str, str]:
     """``yes``, ``no`` or ``open``, and the sentence that says so."""
-    lost_ps = [one.window.runaway_ps for one in drifts.runs if one.window.runaway_ps is not None]
+    every_ps = [one.window.runaway_ps for one in drifts.runs]
+    every_ps += [one.runaway_ps for one in left_out]
+    lost_ps = [one for one in every_ps if one is not None]
+    if lost_ps and len(every_ps) > 1:
+        return "no", (
+            f"no: {len(lost_ps)} of {len(every_ps)} replicas were lost, the first at "
+            f"{min(lost_ps):.3g} ps, heated by the work of their own forces; all numbers are from "
+            "before"
+        )
     if lost_ps:
         return "no", (
             f"no: at {min(lost_ps):.3g} ps the run was lost, heated by the work of its own forces; "
@@ -110,7 +122,7 @@ def _ensemble(metadata: RunMetadata) -> str:
 
 def _next(analysis: Analysis, drifts: Drifts, answer: str) -> str:
     source = analysis.data.first
-    folder = source.directory
+    folder = analysis.data.directory
     if answer == "yes" or _leaks(drifts):
         return f"ncforce report {folder}: one page with all figures"
     if answer == "no":

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.power import Power, nonconservative_power
-from ncforce_ipi.analysis.statistics import interval_of_replicas, number_text
+from ncforce_ipi.analysis.statistics import mean_of_slopes, number_text
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
@@ -61,13 +61,16 @@ class Powers(Printed):
 
     @property
     def mean(self) -> tuple[float, float]:
-        """Mean and half width of its 95 % interval, meV/atom/ps, by the spread of the runs."""
-        return interval_of_replicas([run.power.rate.slope for run in self.runs])
+        """Mean and half width of its 95 % interval, meV/atom/ps (`mean_of_slopes`)."""
+        rates = [run.power.rate for run in self.runs]
+        return mean_of_slopes([one.slope for one in rates], [one.ci95 for one in rates])
 
     def lines(self) -> list[tuple[str, str]]:
         """See `result.Result`."""
-        lines = [line for run in self.runs for line in _lines(run)]
-        if len(self.runs) > 1:
+        if len(self.runs) == 1:
+            lines = _lines(self.runs[0])
+        else:
+            lines = [(run.name, _short(run)) for run in self.runs]
             words = f"{number_text(*self.mean, 'meV/atom/ps')} over {len(self.runs)} runs"
             lines.append(("mean power", words))
         return [*lines, ("errors", "95 % intervals, corrected for autocorrelation")]
@@ -151,6 +154,15 @@ def _numbers(run: RunPower) -> dict[str, Any]:
         "drift_temperature_K_per_ps": power.temperature.slope,
         "stationary": power.stationary,
     }
+
+
+def _short(run: RunPower) -> str:
+    """One of several runs in one line."""
+    power = run.power
+    words = f"{power.rate.start_ps:.6g} to {power.rate.end_ps:.6g} ps"
+    words += f", {power.rate.text('meV/atom/ps')}, {WITH if power.with_potential else WITHOUT}"
+    unsteady = not power.with_potential and not power.stationary
+    return words + "; T drifts: not shown to be stationary" * unsteady
 
 
 def _lines(run: RunPower) -> list[tuple[str, str]]:

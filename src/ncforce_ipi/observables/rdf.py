@@ -22,7 +22,7 @@ from ncforce_ipi.analysis.rdf import (
     peak_error,
     radial_distributions,
 )
-from ncforce_ipi.analysis.statistics import FEWEST_BLOCKS, with_error
+from ncforce_ipi.analysis.statistics import FEWEST_BLOCKS, FEWEST_REPLICAS, with_error
 from ncforce_ipi.analysis.vacuum import SMALLEST_A
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
@@ -96,6 +96,8 @@ class Rdfs(Printed):
         lines.append(("range", f"to {self.r_max_A:.4g} A in {n_bins} bins; g = 1 is an ideal gas "
                                "of as many atoms"))  # fmt: skip
         words = "of heights: one standard error, from blocks of frames"
+        if self.n_files >= FEWEST_REPLICAS:
+            words = f"of heights: one standard error, from the spread of {self.n_files} replicas"
         if np.isnan(self.any.error).any():
             words = f"none of heights: fewer than {FEWEST_BLOCKS} frames, or {TOO_SHORT}"
         lines += [("note", note) for note in (self.any.note, *self.notes) if note]
@@ -161,7 +163,13 @@ def _measure(data: Dataset, r_max_A: float | None, n_bins: int | None) -> Rdfs:
     if n_bins is None:
         n_bins = max(round(r_max_A / BIN_WIDTH_A), 1)
     return Rdfs(
-        radial_distributions(_blocks(replicas, r_max_A), replicas[0].species, r_max_A, n_bins),
+        radial_distributions(
+            _blocks(replicas, r_max_A),
+            replicas[0].species,
+            r_max_A,
+            n_bins,
+            [-(-len(one.steps) // _per_block(one)) for one in replicas],
+        ),
         len(replicas),
         tuple(
             dict.fromkeys(
@@ -233,10 +241,14 @@ def _blocks(replicas: Sequence[Replica], r_max_A: float) -> Iterator[tuple[NDArr
         heights_A = np.zeros(3)
         if not all(pbc):
             heights_A = WIDER * _extents_A(replica) + r_max_A + 2.0 * SMALLEST_A
-        most = max(BYTES_OF_BLOCK // (24 * len(replica.species)), 1)
-        per_block = min(max(len(replica.steps) // BLOCKS, 1), MOST_FRAMES, most)
-        for block in replica.blocks(per_block):
+        for block in replica.blocks(_per_block(replica)):
             yield block.values, widened(block.cells, pbc, heights_A)
+
+
+def _per_block(replica: Replica) -> int:
+    """Frames of a block."""
+    most = max(BYTES_OF_BLOCK // (24 * len(replica.species)), 1)
+    return min(max(len(replica.steps) // BLOCKS, 1), MOST_FRAMES, most)
 
 
 def _extents_A(replica: Replica) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.maxwell import Distribution
-from ncforce_ipi.analysis.statistics import Mean, combine, mean_of
+from ncforce_ipi.analysis.statistics import FEWEST_REPLICAS, Mean, combine, mean_of
 from ncforce_ipi.analysis.temperature import Equipartition, equipartition, ipi_temperature, pooled
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
@@ -20,7 +20,7 @@ from ncforce_ipi.observables.drift import windowed
 from ncforce_ipi.observables.freedom import agreed
 from ncforce_ipi.observables.source import Source
 from ncforce_ipi.observables.velocities import Kinetics, kinetics
-from ncforce_ipi.result import Printed
+from ncforce_ipi.result import Printed, mean_numbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,27 +78,28 @@ class Temperatures(Printed):
 
     def lines(self) -> list[tuple[str, str]]:
         """See `result.Result`."""
-        lines = [(f"temperature, {name}", _text(mean, self.target_K))
+        several = len(self.runs) > 1
+        lines = [(f"temperature, {name}", _text(mean, self.target_K, several))
                  for name, mean in self.means.items()]  # fmt: skip
         lines += [equipartition_line(pair) for pair in self.pairs]
-        lines += [
-            kurtosis_line(name, shown)
-            for one in self.runs
-            for name, shown in one.distributions.items()
-        ]
-        lines += _ipi_lines(self.of_ipi)
+        if several:
+            lines += _kurtosis_of_several(self.runs)
+        else:
+            lines += [kurtosis_line(*one) for one in self.runs[0].distributions.items()]
+        lines += _ipi_lines(self.of_ipi if not several else _off(self.of_ipi))
         lines += agreed([one.words for one in self.runs])
         if self.isolated:
             lines.append(("target", "none: NVE"))
-        return [*lines, ("errors", "one standard error, corrected for autocorrelation")]
+        words = "one standard error, corrected for autocorrelation"
+        if len(self.runs) >= FEWEST_REPLICAS:
+            words = f"one standard error, from the spread of {len(self.runs)} replicas"
+        return [*lines, ("errors", words)]
 
     def to_dict(self) -> dict[str, Any]:
         """See `result.Result`."""
         numbers: dict[str, Any] = {"target_K": self.target_K}
         for name, mean in self.means.items():
-            numbers[f"temperature_{name}_K"] = mean.value
-            numbers[f"temperature_{name}_standard_error_K"] = mean.error
-            numbers[f"temperature_{name}_n_independent"] = mean.n_independent
+            numbers |= mean_numbers(f"temperature_{name}", "K", mean)
         for pair in self.pairs:
             key = f"temperature_{pair.names[0]}_minus_{pair.names[1]}"
             numbers[f"{key}_K"] = pair.difference.value
@@ -202,6 +203,23 @@ def kurtosis_line(name: str, shown: Distribution) -> tuple[str, str]:
     return f"excess kurtosis of v, {name}", words
 
 
+def _kurtosis_of_several(runs: Sequence[Kinetics]) -> list[tuple[str, str]]:
+    weights = [float(len(one.replica.steps)) for one in runs]
+    lines = []
+    for name in runs[0].distributions:
+        mean = combine([one.distributions[name].excess_kurtosis for one in runs], weights)
+        words = f"{mean.text()} over {len(runs)} replicas"
+        if mean.error > 0.0:
+            words += f", {abs(mean.value) / mean.error:.1f} sigma from 0"
+        lines.append((f"excess kurtosis of v, {name}", words))
+    return lines
+
+
+def _off(found: Sequence[FromIpi]) -> list[FromIpi]:
+    """Those that don't agree."""
+    return [one for one in found if one.off > MASS_TOLERANCE]
+
+
 def _of_table(source: Source) -> Mean | None:
     """Mean temperature of all atoms by the properties file; None without one."""
     try:
@@ -260,8 +278,12 @@ def _duration_ps(one: Kinetics) -> float | None:
     return float(time_ps[-1] - time_ps[0])
 
 
-def _text(mean: Mean, target_K: float | None) -> str:
+def _text(mean: Mean, target_K: float | None, several: bool) -> str:
+    """With the 95 % interval where there are several runs: of few it is wider than two errors."""
     words = mean.text("K")
+    half_K = mean.half_width(0.95)
+    if several and half_K > 0.0:
+        words += f" (95 %: +- {half_K:.2g} K)"
     if target_K is not None and mean.error > 0.0:
         off = mean.value - target_K
         words += f", {off:+.2g} K from {target_K:g} K: {abs(off) / mean.error:.1f} sigma"

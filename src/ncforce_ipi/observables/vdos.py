@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.peaks import Peak, highest_peak
-from ncforce_ipi.analysis.vdos import MOST_NAMED, Spectrum, hydrogen_peaks
+from ncforce_ipi.analysis.statistics import FEWEST_REPLICAS
+from ncforce_ipi.analysis.vdos import FEWEST_BLOCKS, MOST_NAMED, Spectrum, hydrogen_peaks
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.freedom import agreed
 from ncforce_ipi.observables.velocities import Transform, kinetics, spectrum
@@ -28,11 +29,13 @@ class Spectra(Printed):
     spectrum : the curves
     how : how they were made
     freedom : label and text of what was taken for heat
+    n_runs : replicas averaged
     """
 
     spectrum: Spectrum
     how: Transform
     freedom: tuple[tuple[str, str], ...] = ()
+    n_runs: int = 1
 
     def lines(self) -> list[tuple[str, str]]:
         """See `result.Result`."""
@@ -51,13 +54,16 @@ class Spectra(Printed):
             where = f"{peak.position:.0f} cm^-1" if np.isfinite(peak.position) else "none"
             lines.append((f"{name} of H", where))
         thz = found.frequency_THz[-1]
+        errors = f"from {found.n_blocks} blocks ({FEWEST_BLOCKS} needed)"
+        if self.n_runs >= FEWEST_REPLICAS:
+            errors = f"from the spread of {self.n_runs} replicas"
         nyquist = f"{found.nyquist_per_cm:.0f} cm^-1 = {thz:.1f} THz"
         return [
             *lines,
             ("Nyquist frequency", ", ".join(filter(None, [nyquist, found.warning]))),
             ("resolution", f"{found.resolution_per_cm:.0f} cm^-1, window {self.how.window}"),
             *self.freedom,
-            ("errors", f"one standard error, from {found.n_blocks} blocks (4 needed)"),
+            ("errors", f"one standard error, {errors}"),
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,7 +117,8 @@ def measure(data: Dataset, how: Transform | None = None) -> Spectra:
     """
     how = how or Transform()
     found = spectrum(data, how)
-    return Spectra(found, how, tuple(agreed([one.words for one in kinetics(data)])))
+    every = kinetics(data)
+    return Spectra(found, how, tuple(agreed([one.words for one in every])), len(every))
 
 
 def integral(found: Spectrum, density: NDArray[np.float64]) -> float:

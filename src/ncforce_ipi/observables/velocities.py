@@ -19,6 +19,7 @@ from ncforce_ipi.analysis.vdos import (
     DEFAULT_WINDOW,
     Spectrum,
     frames_per_block,
+    n_blocks_of,
     velocity_spectra,
 )
 from ncforce_ipi.errors import InputError
@@ -126,6 +127,7 @@ def _spectrum(data: Dataset, how: Transform) -> Spectrum:
         dof=dof_of_species(first, freedom),
         window=how.window,
         padding=how.padding,
+        blocks_of_runs=[n_blocks_of(len(one.replica.steps), n_lags) for one in gathered],
     )
     data.remember(KINETICS, lambda: [one.result() for one in gathered])
     return found

@@ -125,7 +125,9 @@ def _plain(value: float | None, digits: int) -> str:
 
 
 def _remark(entry: Entry) -> str:
-    remarks = [entry.reason or entry.state] if entry.state not in ("", "finished") else []
+    remarks = list(entry.remarks)
+    if not remarks and entry.state not in ("", "finished"):
+        remarks.append(entry.reason or entry.state)
     if entry.runaway_ps is not None:
         remarks.append(f"lost at {entry.runaway_ps:.3g} ps; numbers are from before")
     if entry.series.leaks:
