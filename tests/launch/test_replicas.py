@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import ncforce_ipi as nc
 from ncforce_ipi import cli
 from ncforce_ipi.cli.job import temperatures
-from ncforce_ipi.errors import InputError
+from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import claim, holder, replicas, segments
@@ -240,6 +241,22 @@ def test_a_users_directory_with_our_name_stays(tmp_path, ran):
     assert ran.calls == [["replica-0", "replica-1"]]
 
 
+def test_replicas_in_python(tmp_path, ran):
+    out = tmp_path / "set"
+    found = nc.run("water", out=out, replicas=2, temperature_K=310.0, time_ps=0.04)
+    assert [read_record(path)["seed"] for path in replica_directories(out)] == [1, 2]
+    assert read_record(out)["replicas"][1]["temperature_K"] == 310.0
+    assert [source.directory for source in found.data.sources] == replica_directories(out)
+    with pytest.raises(InputError, match="have done their steps"):
+        nc.resume(out)
+    ran.endings["replica-1"] = Ending("failed", "no such device")
+    with pytest.raises(RunError, match="1 of 2 replicas failed: replica-1: no such device"):
+        nc.run("water", out=out, replicas=2, seed=5, time_ps=0.04, force=True)
+    ran.endings["replica-1"] = Ending("stopped", "stopped by SIGINT", signal=2)
+    with pytest.raises(KeyboardInterrupt):
+        nc.run("water", out=out, replicas=2, seed=5, time_ps=0.04, force=True)
+
+
 class TestGoingOn:
     """Only those that aren't done, each from where it is."""
 
@@ -377,6 +394,23 @@ class TestSharedDriver:
         shared = Shared(tmp_path)
         shared.reports[0].write_text('{"end": "slow: EXIT from the server"}')
         assert shared.look() == [None, None]
+
+    def test_an_exit_code_that_speaks_of_another(self, tmp_path, monkeypatch):
+        """Told to leave by the last one, whose i-PI hasn't ended yet; the other was given up."""
+        now = [1000.0]
+        monkeypatch.setattr("ncforce_ipi.launch.crew.time.monotonic", lambda: now[0])
+        shared = Shared(tmp_path)
+        shared.watches[1].ending = Ending("stopped", "not finite", unphysical=True)
+        shared.reports[1].write_text('{"end": "OutputError: force is not finite: atom 3"}')
+        shared.reports[0].write_text('{"end": "slow: EXIT from the server"}')
+        shared.driver.child.code = 1
+        shared.driver.child.words = "replica 1: force is not finite: atom 3"
+        assert shared.look()[0] is None
+        assert (shared.started, shared.driver.lost) == ([], False)
+        now[0] += 30.0  # i-PI lives: somebody else had stopped the driver
+        shared.watches[0].follower.step = 1
+        assert shared.look()[0] is None
+        assert shared.started == [[0]]
 
     def test_a_driver_that_dies_of_one_fails_both_but_one_ran_away(self, tmp_path):
         """A program that knows no reports to each: the other can go on from its checkpoint."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ncforce_ipi.analysis.vdos import DEFAULT_PADDING, DEFAULT_WINDOW
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
 from ncforce_ipi.inputs.plan import Forces, Plan
+from ncforce_ipi.launch import replicas as sets
 from ncforce_ipi.launch import run as launcher
 from ncforce_ipi.launch.job import DEFAULT_M, new_job
 from ncforce_ipi.observables import comparison, diffusion, drift, power, rdf, temperature, vdos
@@ -23,6 +25,7 @@ from ncforce_ipi.observables.replica import Replica
 from ncforce_ipi.observables.velocities import LAG_PS, Transform
 from ncforce_ipi.provenance import Provenance
 from ncforce_ipi.reading.properties import Table
+from ncforce_ipi.rundir import replica_directories
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -195,6 +198,9 @@ def run(
     structure: str | Path | Atoms | None = None,
     ensemble: EnsembleName | Ensemble = "nve",
     force: bool = False,
+    replicas: int | None = None,
+    temperature_K: float = 300.0,
+    seed: int | None = None,
     **more: Any,
 ) -> Run:
     """Run molecular dynamics with i-PI and our drivers, to its last step.
@@ -214,7 +220,10 @@ def run(
     structure : file, or ASE's atoms; None: the system's
     ensemble : nve, langevin, svr, gle, npt with its defaults, or an `Ensemble`
     force : move an earlier run in ``out`` aside
-    more : ``temperature_K``, ``seed``, ``velocities``, ``device``, ``threads``, ``drivers``,
+    replicas : so many independent runs side by side, with seeds one after the other
+    temperature_K : of the start velocities and of the ensemble, K
+    seed : of random start velocities (of the first replica) and of the thermostat; default 1
+    more : ``velocities``, ``device``, ``threads``, ``drivers``,
         ``write_forces``, ``port``, ``masses_u``, ``repartition``: see
         `ncforce_ipi.launch.job.new_job`
 
@@ -231,7 +240,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="ncforce-") as folder:
         if structure is not None and not isinstance(structure, (str, Path)):
             structure = _written(structure, Path(folder))
-        job = new_job(
+        make = partial(
+            new_job,
             Path(out).expanduser(),
             plan,
             system=system,
@@ -240,9 +250,14 @@ def run(
             fast=fast,
             structure=None if structure is None else str(structure),
             ensemble=chosen,
+            temperature_K=temperature_K,
             **more,
         )
-        return _ended(launcher.start(job, force))
+        if replicas is None:
+            return _ended(launcher.start(make(seed=seed), force))
+        kinds = sets.combine([None], [temperature_K], replicas)
+        several = sets.replicas_of(lambda _, __, own_seed: make(seed=own_seed), kinds, seed)
+        return _all_ended(sets.start(several, force))
 
 
 def _written(atoms: Atoms, folder: Path) -> Path:
@@ -262,7 +277,10 @@ def resume(out: str | Path, time_ps: float | None = None) -> Run:
     InputError, RunError
         As `run`.
     """
-    return _ended(launcher.go_on(Path(out).expanduser(), time_ps))
+    directory = Path(out).expanduser()
+    if replica_directories(directory):
+        return _all_ended(sets.go_on(directory, time_ps))
+    return _ended(launcher.go_on(directory, time_ps))
 
 
 def open_run(*paths: str | Path, **options: Any) -> Run:
@@ -360,6 +378,16 @@ def write_report(
     text = page.render(parts, title or ", ".join(part.name for part in parts))
     durable.write_text(path, text)
     return path
+
+
+def _all_ended(outcomes: sets.Outcomes) -> Run:
+    if outcomes.failed:
+        raise RunError(outcomes.complaint())
+    if (stopped := outcomes.stopped) and stopped.signal is not None:
+        raise KeyboardInterrupt(stopped.reason)
+    if stopped:
+        raise RunError(stopped.reason)
+    return open_run(*replica_directories(outcomes.directory))
 
 
 def _ended(outcome: launcher.Outcome) -> Run:

@@ -39,8 +39,16 @@ class Crew:
             for watch in self._served(driver):
                 watch.notices.append(f"{driver.child.name} was {how} {watch.at}: ended")
         for driver in self.drivers:
-            if not (driver.lost or driver.child.code is None or _may_be_the_end(driver)):
+            if not (driver.lost or driver.child.code is None or self._may_be_the_end(driver)):
                 self._replace(driver)
+
+    def _may_be_the_end(self, driver: Driver) -> bool:
+        """Whether it left because i-PI had told it to, which then ends too, within a bound."""
+        if not driver.left_in_peace([watch.place for watch in self._served(driver)]):
+            return False
+        if driver.left_s is None:
+            driver.left_s = time.monotonic()
+        return time.monotonic() - driver.left_s < STOP_S
 
     def _replace(self, driver: Driver) -> None:
         """Start a driver that ended anew, or give it up."""
@@ -80,15 +88,6 @@ class Crew:
         wait(children, DRIVER_STOP_S, request)
         for child in children:
             child.kill()
-
-
-def _may_be_the_end(driver: Driver) -> bool:
-    """Whether it left because i-PI had told it to, which then ends too, within a bound."""
-    if driver.child.code != 0:
-        return False
-    if driver.left_s is None:
-        driver.left_s = time.monotonic()
-    return time.monotonic() - driver.left_s < STOP_S
 
 
 def wait(children: Sequence[Child], seconds: float, request: StopRequest) -> bool:

@@ -52,8 +52,19 @@ class Driver:
         how = f", which had hung ({self.hung})" if self.hung else ""
         self.ended = f"{self.child.how_it_ended()}{how}"
         self.said = self.child.last_words()
-        errors = {self.heard[place].error for place in places}
-        self.final = NOT_FINITE in self.said or not errors.isdisjoint(FINAL)
+        reports = [self.heard[place] for place in places]
+        said = [self.said] if len(self.heard) == 1 else [heard.end for heard in reports]
+        errors = {heard.error for heard in reports}
+        self.final = any(NOT_FINITE in text for text in said) or not errors.isdisjoint(FINAL)
+
+    def left_in_peace(self, places: Iterable[int]) -> bool:
+        """Whether those at these places, the last that it served, had told it to leave.
+
+        It says with its exit code that it gave others up.
+        """
+        reports = [self.heard[place] for place in places]
+        told = bool(reports) and all(heard.end and not heard.error for heard in reports)
+        return self.child.code == 0 or (len(self.heard) > 1 and told)
 
     def again(self, step: float, places: Iterable[int]) -> None:
         """Start it anew at this step for the i-PIs at these places."""
