@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -209,7 +210,7 @@ def test_the_kind_of_error_that_a_driver_reports(text, error, tmp_path):
 
 def test_a_stall_is_counted_without_the_time_that_we_were_stopped():
     class Silence:
-        step, first = 7, None
+        step, first, path = 7, None, Path("simulation.out")
 
     clock = [0.0]
     watch = Watch(Process(), [], Silence(), 100, 300.0, 10, Limits(stall_s=50.0), StopRequest())

@@ -15,6 +15,7 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import claim, holder, replicas, segments
 from ncforce_ipi.launch.answers import Heard
 from ncforce_ipi.launch.crew import Crew
+from ncforce_ipi.launch.door import Remote
 from ncforce_ipi.launch.drivers import Driver
 from ncforce_ipi.launch.ending import Ending, Limits
 from ncforce_ipi.launch.hangs import Watchdog
@@ -99,6 +100,7 @@ def test_velocities_for_all_need_a_thermostat(tmp_path):
     ("words", "message"),
     [
         ({"port": 3000}, "private unix sockets, which need no port; leave --port out"),
+        ({"remote": Remote("", 0)}, "by drivers of this machine; leave --remote out"),
         ({"drivers": 4}, "4 drivers for 3 replicas; expected at most one for each"),
         ({"device": "cuda:0,cuda:1,cuda:2,cuda:3"}, "4 drivers for 3 replicas"),
     ],

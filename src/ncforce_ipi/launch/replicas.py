@@ -156,6 +156,8 @@ def _check(common: Job, made: Sequence[Job]) -> None:
         raise InputError(
             "replicas are served over private unix sockets, which need no port; leave --port out"
         )
+    if common.remote is not None:
+        raise InputError("replicas are served by drivers of this machine; leave --remote out")
     if common.service.n_drivers > len(made):
         raise InputError(
             f"{common.service.n_drivers} drivers for {len(made)} replicas; expected at most one "
