@@ -321,6 +321,8 @@ def test_settings_that_make_no_sense(tmp_path, capfd, text, said):
         (("--mts", "0"), "MTS ratio M must be 1 or more"),
         (("--out", "50%"), "which Slurm would read in its own way"),
         (("--resume",), "run.json is missing"),
+        (("--gpus", "4", "--nodes", "2", "--replicas", "4"), "replicas share the drivers of one"),
+        (("--gpus", "1", "--ipi-partition", "cpu", "--remote", "0"), "the script gives --remote"),
     ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path, capfd, words, said):

@@ -1,6 +1,8 @@
 """Wall-time limits: how they are written, when a run stops for one, and what is still to do."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -69,6 +71,19 @@ def test_a_run_stops_early_enough_for_its_own_steps():
     clock.now_s += 2
     assert limit.is_near(step_s=0.0)
     assert not TimeLimit(math.inf, clock).is_near(step_s=1e6)
+
+
+def test_time_runs_from_the_start_of_the_process():
+    """Not from the end of its imports: the job's time doesn't wait for them."""
+    code = (
+        "import time; time.sleep(1.5)\n"
+        "from ncforce_ipi.launch.timelimit import TimeLimit, process_age_s\n"
+        "print(process_age_s(), 3600 - TimeLimit.of_this_process('1:00:00').left_s)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    age_s, used_s = map(float, done.stdout.split())
+    assert age_s > 1.4  # /proc counts in hundredths
+    assert used_s > 1.4
 
 
 def test_how_much_a_day_gives():

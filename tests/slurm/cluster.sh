@@ -70,7 +70,7 @@ END
             gres=""
             [[ $node == gpu* ]] && gres="Gres=gpu:$GPUS_OF_A_NODE"
             echo "NodeName=$node NodeHostname=$(hostname) NodeAddr=127.0.0.1" \
-                "Port=$((port + 1)) CPUs=8 $gres State=UNKNOWN"
+                "Port=$((port + 1)) CPUs=16 $gres State=UNKNOWN"
         done
         echo "PartitionName=cpu Nodes=cpu1 MaxTime=UNLIMITED State=UP"
         echo "PartitionName=gpu Nodes=gpu1,gpu2,gpu3 Default=YES MaxTime=UNLIMITED State=UP"

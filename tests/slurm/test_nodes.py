@@ -11,7 +11,7 @@ def test_drivers_on_another_node_than_ipi(jobs, submitted, plain):
     jobs.same("apart", plain)
     drivers = jobs.seen(job)
     assert len(drivers) == 3  # the first, the one after it was killed, that of the second job
-    assert {gpu for _, gpu in drivers} == {"0"}
+    assert all(gpu.isdecimal() for _, gpu in drivers)  # each sees one, whichever it is
     assert all(node.startswith("gpu") for node, _ in drivers)
 
 

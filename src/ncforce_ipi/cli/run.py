@@ -17,7 +17,7 @@ from ncforce_ipi.launch.agreement import RECORDED
 from ncforce_ipi.launch.door import Remote
 from ncforce_ipi.launch.estimate import ns_per_day, of_what_is_left
 from ncforce_ipi.launch.job import Job
-from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of
+from ncforce_ipi.launch.timelimit import TimeLimit
 from ncforce_ipi.rundir import replica_directories
 
 EXAMPLES = (
@@ -82,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start or continue; 0 only if the last step was done, of every replica if there are any."""
-    limit = None if args.time_limit is None else TimeLimit(seconds_of(args.time_limit))
+    limit = None if args.time_limit is None else TimeLimit.of_this_process(args.time_limit)
     outcome = _resume(args, limit) if args.resume else _start(args, limit)
     if isinstance(outcome, sets.Outcomes):
         return _end_of_replicas(outcome, limit)

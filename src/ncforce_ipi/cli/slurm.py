@@ -145,6 +145,10 @@ def _ask(args: argparse.Namespace, settings: Settings, job: Job, words: list[str
     for text in said:
         log.warning("%s", text)
     remote = layout.nodes > 1 or apart
+    if remote and args.n_runs > 1:
+        raise InputError("replicas share the drivers of one node; --array runs them as jobs")
+    if remote and args.remote:
+        raise InputError("drivers on other nodes: the script gives --remote itself; leave it out")
     if words and remote:  # i-PI divides the beads by their number
         words = [*words, *(["--drivers", str(layout.drivers)] if layout.drivers > 1 else [])]
     elif words:

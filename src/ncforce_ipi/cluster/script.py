@@ -18,16 +18,15 @@ from ncforce_ipi import __version__
 from ncforce_ipi.cluster.layout import Layout
 from ncforce_ipi.cluster.settings import Settings
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.commands import driver_words, slow_driver_words
+from ncforce_ipi.inputs.commands import driver_words, one_server, slow_driver_words
 from ncforce_ipi.launch.job import Job
 from ncforce_ipi.launch.timelimit import seconds_of, spare_s
-from ncforce_ipi.rundir import JOB_FILE, STRUCTURE_FILE
+from ncforce_ipi.rundir import JOB_FILE, STRUCTURE_FILE, TOKEN_FILE
 
 ARRAY = re.compile(r"[\d,:-]+(?:%\d+)?")
 TASK, JOB = "$SLURM_ARRAY_TASK_ID", "$SLURM_JOB_ID"
 EARLY_S = 60.0  # Slurm may send a signal so much earlier than it was asked to
 OUT = "OUT/"  # begin of a file of the run in the words of a driver
-TOKEN_FILE = "driver.token"
 
 
 class _Text(Template):
@@ -210,7 +209,7 @@ def remote_drivers(job: Job, ncforce: str, gpus: int) -> list[list[str]]:
     gpus : whether each of them sees one GPU, and nothing else
     """
     plan, service, ensemble = job.recipe.plan, job.service, job.recipe.ensemble
-    addresses = ["--token-file", f"{OUT}{TOKEN_FILE}"]
+    addresses = one_server(["--token-file", f"{OUT}{TOKEN_FILE}"])
     two = bool(service.slow_driver) and plan.forces != "fast"
     role = plan.forces if plan.forces != "mts" else ("fast" if two else "both")
     own = driver_words(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ncforce_ipi.errors import InputError
 
@@ -61,9 +63,22 @@ def spare_s(limit_s: float) -> float:
     return min(MOST_S, max(LEAST_S, PART * limit_s))
 
 
+def process_age_s() -> float:
+    """Seconds since this process was started, where /proc says it; else 0.
+
+    On a busy machine or a slow file system Python's imports take long, and a job's time runs.
+    """
+    try:
+        started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
+        now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
+        return max(0.0, now_s - int(started) / os.sysconf("SC_CLK_TCK"))
+    except (OSError, AttributeError, IndexError, ValueError):
+        return 0.0
+
+
 @dataclass(frozen=True)
 class TimeLimit:
-    """Wall time from now on.
+    """Wall time from now on, or from an earlier moment.
 
     Attributes
     ----------
@@ -78,6 +93,11 @@ class TimeLimit:
     def __post_init__(self) -> None:
         if self.begun_s < 0:
             object.__setattr__(self, "begun_s", self.clock())
+
+    @classmethod
+    def of_this_process(cls, text: str) -> TimeLimit:
+        """As ``--time-limit`` gives it: from the start of the process on."""
+        return cls(seconds_of(text), begun_s=time.monotonic() - process_age_s())
 
     @property
     def left_s(self) -> float:
