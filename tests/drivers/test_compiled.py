@@ -11,22 +11,13 @@ import pytest
 
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.drivers.gate import disagreement
-from ncforce_ipi.errors import InputError, ModelError
-from ncforce_ipi.serve import families
-from tests.drivers import find_cases, is_missing, load
+from ncforce_ipi.errors import ModelError
+from tests.drivers import load
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("c++") or shutil.which("g++")), reason="needs a C++ compiler"
 )
 SLOW = pytest.mark.timeout(1800)  # half a minute of compilation, on a machine that may be busy
-COMPILED = [
-    pytest.param(case, id=case.label)
-    for case in find_cases()
-    if case.library
-    and not is_missing(case.library)
-    and case.family != "metatomic"
-    and "compile" in families.find(case.family).options()
-]
 
 
 def steps(structure, n):
@@ -42,30 +33,6 @@ def steps(structure, n):
 def agree(found, expected, dtype):
     for kind, each in expected.items():
         assert disagreement(found[kind], each, dtype) == ""
-
-
-@SLOW
-@pytest.mark.parametrize("case", COMPILED)
-def test_a_compiled_model_of_a_family(case, tmp_path_factory, water, caplog):
-    directory, dtype = tmp_path_factory.getbasetemp(), case.dtypes[-1]
-    words = case.words(directory, dtype)
-    plain, backend = load(case.family, *words), load(case.family, *words, "--compile")
-    assert backend.description.endswith("compiled)")
-    cell = np.diag([20.0, 20.0, 20.0]) if case.limits.truncates else 8.0 * np.eye(3)
-    for n in (12, 9):
-        few = Structure(water.numbers[:n], water.positions[:n], cell)
-        for each in steps(few, 4):
-            agree(
-                backend.evaluate(each, case.everything),
-                plain.evaluate(each, case.everything),
-                dtype,
-            )
-    pair = [Structure(water.numbers[:6], water.positions[:6], cell)] * 2
-    both = backend.evaluate_batch(pair, case.everything)
-    for found in both:
-        agree(found, plain.evaluate(pair[0], case.everything), dtype)
-    assert backend.why_not == ""
-    assert not [record for record in caplog.records if "is not compiled" in record.getMessage()]
 
 
 @pytest.fixture
@@ -123,14 +90,3 @@ def test_what_does_not_go_together_is_refused(torch, random_model, tmp_path):
     on_gpu._device = "cuda:0"
     with pytest.raises(ModelError, match="--compile is for a CPU; use --capture instead"):
         metatomic.faster(on_gpu, capture=False, compile=True)
-
-
-def test_fairchem_takes_one_way_to_say_it(tmp_path):
-    pytest.importorskip("fairchem.core.units.mlip_unit")
-    from functools import partial
-
-    from tests.drivers.fairchem import words
-
-    both = partial(load, "fairchem", *words("direct", tmp_path, "float32"))
-    with pytest.raises(InputError, match="--compile and --inference are two settings"):
-        both("--compile", "--inference", "high-precision")
