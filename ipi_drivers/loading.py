@@ -118,7 +118,7 @@ def pick_device(asked: str | None) -> str:
 
 
 def one_line(err: BaseException) -> str:
-    """The last line of an error that isn't of a C++ stack."""
-    stack = ("frame #", "Exception raised from", "<omitting")
-    lines = [line for line in str(err).splitlines() if line.strip() and not line.startswith(stack)]
+    """The last line of an error that isn't of a C++ stack, or advice for debugging a compiler."""
+    others = ("frame #", "Exception raised from", "<omitting", "Set TORCHDYNAMO_VERBOSE")
+    lines = [line for line in str(err).splitlines() if line.strip() and not line.startswith(others)]
     return lines[-1].strip() if lines else type(err).__name__

@@ -78,6 +78,7 @@ def test_without_a_compiler_the_model_is_as_it_is(torch, random_model, water, mo
     (line,) = [r.getMessage() for r in caplog.records if "is not compiled: " in r.getMessage()]
     assert "\n" not in line
     assert line.endswith("; slower, but right")
+    assert "TORCHDYNAMO" not in line
 
 
 def test_what_does_not_go_together_is_refused(torch, random_model, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.backend import Backend, Evaluation, Structure, Wanted
-from ncforce_ipi.drivers import analytic
+from ncforce_ipi.drivers import analytic, loading
 from ncforce_ipi.drivers.gate import GatedBackend, disagreement
 from ncforce_ipi.errors import ModelError
 
@@ -162,3 +162,9 @@ def test_rounding_is_let_through_and_ten_times_what_is_allowed_is_not(dtype):
     allowed = {"float32": 1e-5, "float64": 1e-11}[dtype] * (np.abs(each.forces).max() + 1.0)
     wrong = replace(each, forces=each.forces + 10 * allowed)
     assert disagreement(wrong, each, dtype).startswith("forces differ by")
+
+
+def test_the_line_of_a_compiler_says_what_failed_not_how_to_debug_it():
+    advice = "Set TORCHDYNAMO_VERBOSE=1 for the internal stack trace\n\n"
+    err = RuntimeError(f"backend='inductor' raised:\nInvalidCxxCompiler: no c++\n\n{advice}")
+    assert loading.one_line(err) == "InvalidCxxCompiler: no c++"
