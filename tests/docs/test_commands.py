@@ -130,7 +130,11 @@ def test_options_named_alone_exist_somewhere():
     wrong = {}
     for page in OWN:
         text = FENCE.sub("", page.read_text(encoding="utf-8"))
-        named = {code.split()[0].split("=")[0] for code in CODE.findall(text) if code[:2] == "--"}
+        named = {
+            code.split()[0].split("=")[0].rstrip(":")
+            for code in CODE.findall(text)
+            if code[:2] == "--"
+        }
         if lost := sorted(named - everything - foreign):
             wrong[page.name] = lost
     assert wrong == {}
