@@ -44,9 +44,15 @@ def replicas_known() -> bool:
     return "--replicas" in told.stdout
 
 
+def members(directory: Path) -> list[Path]:
+    """Directories of the replicas of a run; its own where it is one alone."""
+    several = record_of(directory).get("replicas") or []
+    return [directory / one["directory"] for one in several] or [directory]
+
+
 def steps_done(directory: Path) -> int:
-    """Outer steps by now, of each replica."""
-    return int(record_of(directory).get("steps_done") or 0)
+    """Outer steps by now, of the replica that has the fewest."""
+    return min(int(record_of(one).get("steps_done") or 0) for one in members(directory))
 
 
 def analysed(directory: Path, options: Sequence[str] = (), limit_s: float = LIMIT_S) -> Numbers:
@@ -56,6 +62,7 @@ def analysed(directory: Path, options: Sequence[str] = (), limit_s: float = LIMI
     done: Numbers = {"state": record.get("state"), "steps": steps}
     done["ps"] = 1e-3 * steps * record["plan"]["outer_step_fs"] if record else 0.0
     done["ms_per_inner_step"] = (record.get("timings") or {}).get("ms_per_inner_step")
+    done["replicas"] = len(members(directory))
     words = [*NCFORCE, "analyze", str(directory), "--force", *options]
     try:
         told = subprocess.run(

@@ -213,8 +213,9 @@ def equipartition(records: Records) -> list[str]:
         "A time step conserves an energy of its own, near the true one, and with a global "
         "thermostat all motions share *that* one. The columns of the linear map are what this "
         "does to hydrogen and oxygen, from all modes of both forces (`ncforce inspect-pair`) at "
-        f"{n} frame(s) of 32 H2O; ± is over frames. M = 1 is velocity Verlet with the "
-        "conservative force. Heat that the asymmetry of the direct force makes isn't in it.",
+        f"{n} frame(s) of 32 H2O; ± is over frames, rough for fewer than six. M = 1 is velocity "
+        "Verlet with the conservative force. Heat that the asymmetry of the direct force makes "
+        "isn't in it.",
         "",
         *table(columns, rows),
         "",

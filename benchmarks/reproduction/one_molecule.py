@@ -4,14 +4,13 @@ python -m reproduction.one_molecule OUT NAME VERB WORDS, {} for the structure
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import ase.io
 from ase.build import molecule
 
-from reproduction.tasks import ncforce
+from reproduction.tasks import must, ncforce
 
 if __name__ == "__main__":
     out, name, verb, *words = sys.argv[1:]
@@ -23,5 +22,5 @@ if __name__ == "__main__":
         files, result = ["--out", str(folder / name)], folder / name / "optimize.json"
     else:
         files = ["--json", str(result)]
-    subprocess.run(ncforce(verb, *words, *files, "--force"), check=True)
+    must(ncforce(verb, *words, *files, "--force"))
     (folder / "numbers.json").write_text(json.dumps({name: json.loads(result.read_text())}))

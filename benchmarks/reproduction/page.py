@@ -95,9 +95,7 @@ def sources(
     left = [t for t in part.tasks if ours.get(t.name, {}).get("state") not in ("done", "left out")]
     if left and not choice.small:
         hours = sum(task.hours(choice) for task in left)
-        speed = (
-            "on an idle one, from timed calls" if choice.ms else "guessed: no call was timed there"
-        )
+        speed = "from timed calls" if choice.ms else "idle, from the table of costs"
         whole = "all of it" if len(left) == len(part.tasks) else _some([t.name for t in left])
         lines.append(
             f"- not run to the end: {whole}, about {_hours(hours)} h on this machine ({speed}): "

@@ -9,7 +9,6 @@ standard error.
 from __future__ import annotations
 
 import argparse
-import subprocess
 from pathlib import Path
 
 import ase.io
@@ -17,7 +16,7 @@ import numpy as np
 from bounded import write_json
 from diagnosing import frames
 
-from reproduction.tasks import Numbers, load, ncforce
+from reproduction.tasks import Numbers, load, must, ncforce
 
 N_ATOMS = 96  # 32 H2O: a Jacobian takes a quarter of that of 64
 STRETCH_PER_CM = 2500.0
@@ -61,7 +60,7 @@ def measure(out: Path, n_frames: int, most: int) -> None:
         result = out / f"frame{k:02d}.json"
         if not result.exists():
             words = [f"{start}@{k}", "--model", "water", "--most-mts", most, "--json", result]
-            subprocess.run(ncforce("inspect-pair", *words), check=True)
+            must(ncforce("inspect-pair", *words))
         found.append(dict(load(result)["results"]))
         write_json(out / "pair.json", merged(found))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from reproduction import training
+from reproduction import pair_frames, training
 from reproduction.tasks import Call, Choice, Md, Numbers, Task, load, module, script
 
 REPLICAS = 8
@@ -74,7 +74,7 @@ def _small_jacobian(choice: Choice, out: Path) -> list[str]:
 
 
 def _small_loops(choice: Choice, out: Path) -> list[str]:
-    return _small(out, "loops", "loop-work", "{}", "--points", 8)
+    return _small(out, "loops", "loop-work", "{}", "--points", 16)
 
 
 def _small_optimise(choice: Choice, out: Path) -> list[str]:
@@ -118,7 +118,8 @@ SEVENNET = "install sevenn beside this package"
 
 
 def _read_pair(out: Path) -> Numbers:
-    return dict(load(out / "pair.json")["results"])
+    found = load(out / "pair.json")
+    return pair_frames.merged([found["results"]]) if "results" in found else found
 
 
 FORCES = ("slow", "fast", "mts8")

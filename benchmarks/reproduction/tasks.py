@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,7 +76,10 @@ class Md:
         return int(self.forces[3:]) if self.forces.startswith("mts") else 1
 
     def replicas(self, choice: Choice) -> int:
-        """How many side by side."""
+        """How many side by side: what there is of a run that was begun."""
+        directory = choice.folder(self.name)
+        if resumable.record_of(directory):
+            return len(resumable.members(directory))
         return choice.replicas if self.replicated else 1
 
     def inner_ms(self, ms: Numbers) -> float:
@@ -117,7 +121,6 @@ class Md:
         directory = choice.folder(self.name)
         discard = [] if choice.small else ["--discard-ps", str(self.discard_ps)]
         found = resumable.analysed(directory, discard)
-        found["replicas"] = self.replicas(choice)
         if self.curves:
             found["curves"] = {
                 name: read_curves(directory / "analysis" / f"{name}.csv")
@@ -184,6 +187,12 @@ def module(name: str, *words: object) -> list[str]:
 def ncforce(*words: object) -> list[str]:
     """A command of ours."""
     return [*resumable.NCFORCE, *map(str, words)]
+
+
+def must(command: Sequence[str]) -> None:
+    """Run it; if it fails, end with what it said last."""
+    if code := subprocess.run(command, check=False).returncode:
+        sys.exit(code)
 
 
 def load(path: Path) -> Numbers:

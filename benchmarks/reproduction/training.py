@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from reproduction.tasks import HERE, Call, Choice, Numbers, load, ncforce
+from reproduction.tasks import HERE, Call, Choice, Numbers, load, must, ncforce
 
 RECIPE = HERE / "training" / "water" / "recipe.toml"
 STAGES = ("direct", "finetune", "scratch")
@@ -57,6 +56,7 @@ def _call(seed: int) -> Call:
         steps = (4, 4, 4) if choice.small else STEPS
         device = ["--device", choice.device]
         words = [str(out), "--seed", str(seed), *device, "--steps", *map(str, steps)]
+        words += ["--no-compile"] if choice.small else []
         return [sys.executable, "-m", "reproduction.training", *words]
 
     return Call(f"training-seed{seed}", command, lambda out: load(out / "levels.json"), 1.05)
@@ -65,7 +65,7 @@ def _call(seed: int) -> Call:
 CALLS = tuple(_call(seed) for seed in SEEDS)
 
 
-def stages(out: Path, seed: int, steps: list[int], device: str) -> None:
+def stages(out: Path, seed: int, steps: list[int], more: list[str]) -> None:
     """Train what isn't there."""
     for stage, n_steps in zip(STAGES, steps, strict=True):
         folder = out / stage
@@ -73,8 +73,8 @@ def stages(out: Path, seed: int, steps: list[int], device: str) -> None:
             continue
         words = [RECIPE, "--stage", stage, "--seed", seed, "--n-steps", n_steps]
         words += ["--init", out / "direct" / "checkpoint.pt"] if stage == "finetune" else []
-        words += ["--device", device, "--out", folder, "--force"]
-        subprocess.run(ncforce("train", *words), check=True)
+        words += [*more, "--out", folder, "--force"]
+        must(ncforce("train", *words))
 
 
 if __name__ == "__main__":
@@ -83,6 +83,8 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--steps", type=int, nargs=3, default=STEPS)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-compile", action="store_true")
     args = parser.parse_args()
-    stages(args.out, args.seed, args.steps, args.device)
+    options = ["--device", args.device, *["--no-compile"] * args.no_compile]
+    stages(args.out, args.seed, args.steps, options)
     (args.out / "levels.json").write_text(json.dumps(levels(args.out), indent=1) + "\n")

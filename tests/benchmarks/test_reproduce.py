@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-LIMIT_S = 280.0  # seconds to a minute; a busy machine takes far longer
+LIMIT_S = 600.0  # seconds to a minute; a busy machine takes far longer
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,7 @@ def test_every_part_runs_with_the_smallest_numbers(tmp_path):
 
 
 @pytest.mark.e2e
+@pytest.mark.timeout(1900)
 def test_a_part_runs_and_is_not_run_again(tmp_path):
     done = call(tmp_path, "--only", "jacobian")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -144,11 +145,18 @@ def test_goals_of_runs(tmp_path):
     (begun / "run.json").write_text(json.dumps({"steps_done": 200000, "plan": plan}))
     assert long.done_ps(choice) == pytest.approx(100.0)
     replicated = replace(choice, replicas=8)
-    assert long.done_ps(replicated) == pytest.approx(800.0)
-    words = long.command(replicated, 1000.0)
+    assert long.done_ps(replicated) == pytest.approx(100.0), "begun as one alone"
+    words = thermostatted("svr10", "fast").command(replicated, 1000.0)
     assert words is not None
     assert words[words.index("--replicas") + 1] == "8"
     assert words[words.index("--time-ps") + 1] == "125.0"
+    # a set of two, the slower of which has 10 ps
+    set_ = {"replicas": [{"directory": "replica-0"}, {"directory": "replica-1"}], "plan": plan}
+    (begun / "run.json").write_text(json.dumps(set_))
+    for name, steps in (("replica-0", 30000), ("replica-1", 20000)):
+        (begun / name).mkdir()
+        (begun / name / "run.json").write_text(json.dumps({"steps_done": steps, "plan": plan}))
+    assert long.done_ps(choice) == pytest.approx(2 * 10.0)
     assert "--replicas" not in (short.command(replicated, 50.0) or [])
 
 
