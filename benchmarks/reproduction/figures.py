@@ -72,9 +72,9 @@ def _equipartition(records: Records, path: Path) -> bool:
             if found:
                 at = mts + 0.1 * (rank - 0.5)
                 panel.errorbar(at, found[0] - TARGET_K, found[1] or 0.0, fmt="o", ms=4, color=shade)
-    panel.set(xlabel="M", ylabel="T - 300 K (K)")
+    panel.set(xlabel="M", ylabel="T - 300 K (K)", xlim=(0.5, m.max() + 0.5))
     panel.axhline(0.0, color="0.6", linewidth=0.8)
-    panel.legend()
+    panel.legend(loc="upper left")
     return bool(plots.save(figure, path))
 
 
