@@ -9,7 +9,7 @@ from ase.build import bulk, molecule
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.masses import Masses, repartitioned, with_masses
-from ncforce_ipi.inputs.preflight import fastest_per_cm
+from ncforce_ipi.inputs.vibrations import fastest_per_cm
 
 H, C, O = 1.008, 12.011, 15.999  # noqa: E741 - the elements' names
 RNG = np.random.default_rng(7)

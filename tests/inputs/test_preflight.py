@@ -18,6 +18,7 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
+from ncforce_ipi.inputs.vibrations import fastest_per_cm
 
 WATER = read_structure("water")
 SHEET = graphene(size=(4, 4, 1), vacuum=7.0)
@@ -100,7 +101,7 @@ def test_heavy_elements_take_longer_outer_steps():
     ],
 )
 def test_the_fastest_vibration_is_of_a_pair_that_there_is(formula, per_cm):
-    assert preflight.fastest_per_cm(Atoms(formula)) == per_cm
+    assert fastest_per_cm(Atoms(formula)) == per_cm
 
 
 def test_an_element_that_the_model_does_not_know():

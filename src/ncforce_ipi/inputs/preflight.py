@@ -7,11 +7,9 @@ nothing.  A cell may be smaller than twice the cutoff: every family takes all pe
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +19,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.held import held
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.recipe import Recipe
+from ncforce_ipi.inputs.vibrations import ISOTOPE, fastest_per_cm
 from ncforce_ipi.models import SHIPPED, model_path
 from ncforce_ipi.models.modelfile import Capabilities, capabilities, named_model, what_instead
 from ncforce_ipi.species import SYMBOLS
@@ -30,16 +29,11 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 VACUUM_A = 6.0  # along a lattice vector; a sheet's own thickness and a liquid's holes are less
-HYDROGEN_PER_CM = 3700.0  # X-H stretch
-SECOND_ROW, SECOND_ROW_PER_CM = range(5, 10), 1650.0  # C=C, C=O, O=O
-LIGHT_AND_HEAVY_PER_CM = 1100.0  # Si-O, Ti=O, C-Cl; S=O and P=O, up to 1400, are the exception
-OTHER_PER_CM = 700.0
 LONGEST_PERIODS = 0.55  # outer step: resonance at half a period; 5 fs for X-H
 BYTES_PER_ATOM = {"position": 53.0, "velocity": 48.0, "force": 48.0}  # of a frame
 BYTES_PER_ROW = 250.0
 SHORTEST_BONDS = 0.7  # of the sum of covalent radii; N2 has 0.77, H2 more
 LARGE_MB = 2000.0
-ISOTOPE = 1.01  # tables differ by less, isotopes by more
 DIRECT_FORCE, DIRECT_STRESS = "non_conservative_force", "non_conservative_stress"
 
 
@@ -114,32 +108,6 @@ def space_warnings(directory: Path, size_MB: float) -> list[str]:
     if size_MB <= free_MB:
         return []
     return [f"outputs will take {1e-3 * size_MB:.1f} GB, {there} has {1e-3 * free_MB:.1f} GB free"]
-
-
-def fastest_per_cm(atoms: Atoms) -> float:
-    """The highest vibration to expect of any two of these atoms with their masses, cm^-1."""
-    from ase.data import atomic_masses
-
-    numbers = atoms.numbers.tolist()
-    own = {n: float(atoms.get_masses()[atoms.numbers == n].min()) for n in set(numbers)}
-    pairs = combinations_with_replacement(sorted(own), 2)
-    possible = [pair for pair in pairs if pair[0] != pair[1] or numbers.count(pair[0]) > 1]
-
-    def heavier(pair: tuple[int, int]) -> float:
-        """Reduced mass over that of the table's elements."""
-        ratio = sum(1.0 / float(atomic_masses[n]) for n in pair) / sum(1.0 / own[n] for n in pair)
-        return ratio if abs(ratio - 1.0) > ISOTOPE - 1.0 else 1.0
-
-    found = (_stretch_per_cm(*pair) / math.sqrt(heavier(pair)) for pair in possible)
-    return max(found, default=OTHER_PER_CM)
-
-
-def _stretch_per_cm(lighter: int, heavier: int) -> float:
-    if lighter == 1:
-        return HYDROGEN_PER_CM
-    if lighter not in SECOND_ROW:
-        return OTHER_PER_CM
-    return SECOND_ROW_PER_CM if heavier in SECOND_ROW else LIGHT_AND_HEAVY_PER_CM
 
 
 def _check_masses(atoms: Atoms, n_beads: int) -> None:
