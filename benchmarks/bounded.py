@@ -31,6 +31,8 @@ def bounded(
     tick : called every few seconds
     environment : beside that of this process
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a job in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # else what it starts ignores it
     with log.open("ab") as sink:
         process = subprocess.Popen(
             command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL, start_new_session=True,
