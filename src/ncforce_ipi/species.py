@@ -6,6 +6,7 @@ i-PI's xyz and extended xyz need nothing but this module; other formats are ASE'
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu G
 Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf
 Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 """
+MAX_DIGITS = 10  # of a number of atoms
 SYMBOLS = ("X", *PERIODIC_TABLE.split())  # the index is the atomic number
 NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
 
@@ -52,10 +54,12 @@ def _read_xyz(path: Path) -> NDArray[np.int32]:
     """Atom count, comment, one atom a line; extended xyz says in which column the symbol is."""
     with path.open(encoding="utf-8", errors="replace") as file:
         first, comment = file.readline().strip(), file.readline()
-        if not first.isdigit():
+        if not (first.isdecimal() and len(first) <= MAX_DIGITS):
             raise InputError(f"structure {path} line 1: expected an atom count, got {first!r}")
         column = _symbol_column(comment)
-        lines = [file.readline() for _ in range(int(first))]
+        lines = list(itertools.islice(file, int(first)))  # what there is, not what is promised
+    if len(lines) < int(first):
+        raise InputError(f"structure {path} ends after {len(lines)} of {first} atoms; is it cut?")
     numbers = [_number(line.split(), column, path, k) for k, line in enumerate(lines, start=3)]
     return np.array(numbers, np.int32)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -31,7 +32,10 @@ def main() -> int:
     with world(args.seed, args.steps, args.share) as it:
         for name in args.names or FAULTS:
             start = time.monotonic()
-            rows.append(FAULTS[name](it))
+            try:
+                rows.append(FAULTS[name](it))
+            except (OSError, RuntimeError, subprocess.SubprocessError) as err:  # and go on
+                rows.append(Row(name, 1, line=f"no end: {err}", bitwise=False))
             sys.stderr.write(f"{name}: {rows[-1]} in {time.monotonic() - start:.0f} s\n")
     text = markdown(rows)
     sys.stdout.write(text)

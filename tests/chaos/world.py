@@ -125,7 +125,8 @@ class World:
 
     def moment(self, margin: int = 12) -> int:
         """A step at which something happens: not before the first checkpoint, nor at the end."""
-        return self.rng.randint(margin, self.n_steps - margin)
+        first = min(margin, self.n_steps // 3)
+        return self.rng.randint(first, self.n_steps - min(margin, self.n_steps // 5))
 
     def begin(self, *words: str, into: Path | None = None, **variables: str) -> Began:
         """Start a run in a new directory."""

@@ -25,6 +25,8 @@ from ncforce_ipi.species import NUMBERS
 if TYPE_CHECKING:
     from ase import Atoms
 
+LEAST_BYTES = 2  # of the line of an atom
+MAX_DIGITS = 10
 ISOTOPES_U = {"D": 2.01410177812, "T": 3.01604927791}  # of H; AME 2020
 FULL = 0.999  # of an occupancy, which has three digits
 DUMP = "ncforce_lammps_dump"  # among the words of a frame: it comes from one
@@ -159,7 +161,29 @@ def _images(path: Path, index: str) -> Any:
 
     if path.suffix == ".pdb":
         _check_unit(path)
-    return read(path, index, format=None if path.suffix else _guess(path))
+    guess = None if path.suffix else _guess(path)
+    if guess or path.suffix in (".xyz", ".extxyz"):
+        _check_counts(path)
+    return read(path, index, format=guess)
+
+
+def _check_counts(path: Path) -> None:
+    """Refuse a frame that promises more atoms than the file can hold: ASE would look for them."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        while line := file.readline():
+            if not line.strip():
+                continue
+            if not line.strip().isdigit():
+                return  # ASE says what is wrong with it
+            digits = line.strip().lstrip(b"0") or b"0"
+            if len(digits) > MAX_DIGITS or LEAST_BYTES * int(digits) > size - file.tell():
+                raise InputError(
+                    f"{path.name} promises {digits[:20].decode()} atoms, more than are in it; "
+                    "is it cut?"
+                )
+            for _ in range(int(digits) + 1):
+                file.readline()
 
 
 def _guess(path: Path) -> str | None:
