@@ -138,7 +138,7 @@ def _facts(
         },
         "speed_up": {
             "measured": min(speed) if speed else None,
-            "predicted": best.inspection.get("predicted_speed_up"),
+            "predicted": _predicted(session, best, mts or request.mts),
         },
         "rounds": len(tried),
         "round_taken": best.number,
@@ -149,6 +149,13 @@ def _facts(
         "choices": session.choices.to_dict(),
         "command": command(session, mts or request.mts),
     }
+
+
+def _predicted(session: Session, best: Round, mts: int) -> float:
+    """From the times of single calls: M slow ones against M fast ones and a slow one."""
+    fast_ms = session.state.stages[f"round-{best.number:02d}/train"]["fast_ms"]
+    slow_ms = 1e3 * session.known.seconds
+    return float(mts * slow_ms / (mts * fast_ms + slow_ms))
 
 
 def command(session: Session, mts: int) -> str:

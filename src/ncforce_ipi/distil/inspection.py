@@ -65,7 +65,6 @@ def _record(found: Inspection, mts: int) -> dict[str, Any]:
         "fastest_growth_per_ps": row.worst_per_ps,
         "slow_ms": found.cost.slow_ms,
         "fast_ms": found.cost.fast_ms,
-        "predicted_speed_up": found.cost.slow_ms / found.cost.step_ms(mts),
         "largest_delta": float(abs(found.modes[0].delta).max()),
     }
 

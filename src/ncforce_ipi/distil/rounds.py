@@ -17,6 +17,7 @@ from ncforce_ipi.distil.student import (
     CHECKPOINT,
     HELD_OUT,
     MODEL,
+    call_ms,
     errors,
     forces,
     open_student,
@@ -115,9 +116,10 @@ def _train(session: Session, number: int) -> tuple[Result, int]:
     )  # fmt: skip
     held_out = load(session.data / f"{HELD_OUT}.extxyz")
     with open_student(student, request.device, request.threads) as backend:
+        fast_ms = call_ms(backend, max(held_out, key=len))
         found = errors(forces(backend, held_out), held_out)
     counts = {p.stem: len(load(p)) for p in session.data.glob("*.extxyz") if p.stem != HELD_OUT}
-    return {"errors": found.to_dict(), "n_frames": counts}, 0
+    return {"errors": found.to_dict(), "n_frames": counts, "fast_ms": fast_ms}, 0
 
 
 def _trial(session: Session, prefix: str, system: Condition, student: Path, mts: int) -> Trial:

@@ -6,6 +6,7 @@ Owns how the loss is weighed.  What a network is and how it moves is in ``traini
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ HELD_OUT = "held-out"
 CHECKPOINT, MODEL = "checkpoint.pt", "student.pt"
 SLOWER = 0.5  # learning rates of later trainings, of those of the first
 LATEST = 2.0  # how much more often a frame of the latest round is drawn
+TIMED = 6
+DIRECT = Wanted(frozenset[Kind](["direct"]))
 BOTH = Wanted(frozenset[Kind](["conservative", "direct"]))
 
 
@@ -150,6 +153,18 @@ def train(
 def open_student(model: Path, device: str | None, threads: int) -> Backend:
     """The exported model, as any other program would load it."""
     return load_model(f"metatomic:{model}", threads=threads, device=device)
+
+
+def call_ms(student: Backend, frame: Atoms) -> float:
+    """Time of a call for direct forces, the median of a few on slightly moved atoms, ms."""
+    random, seconds = np.random.default_rng(0), []
+    for _ in range(TIMED):
+        moved = frame.copy()
+        moved.positions += random.normal(0.0, 1e-3, moved.positions.shape)
+        begin = time.perf_counter()
+        evaluate_all(student, [to_structure(moved)], DIRECT)
+        seconds.append(time.perf_counter() - begin)
+    return 1e3 * float(np.median(seconds[1:]))
 
 
 def forces(student: Backend, frames: Sequence[Atoms]) -> dict[str, Array]:
