@@ -181,7 +181,7 @@ def test_every_ensemble_goes_on_bitwise(ncforce, words):
     """The state of thermostat, barostat, cell and random numbers is all in the checkpoint."""
     run_whole_and_in_parts(ncforce, "--ensemble", *words)
     written = [path.name for path in Path("whole").glob("simulation.*") if "check" not in path.name]
-    assert len(written) == 3  # properties, positions, velocities
+    assert len(written) == 4  # properties, slow - fast, positions, velocities
     for name in written:
         assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes(), name
     rows = np.loadtxt(Path("whole", "simulation.out"))
