@@ -69,7 +69,7 @@ def test_no_server_is_one_line_and_a_report(tmp_path, random_model, capsys):
     assert any("random_float64.pt (metatomic, cpu, float64), SHA-256 " in line for line in lines)
     assert any("fast = direct forces of 192 atoms at unix:" in line for line in lines)
     assert "direct forces: net force removed, energy sent as 0, virial sent as 0" in lines[2]
-    assert '"end": "RunError: no server' in report.read_text()
+    assert '"end": "UnreachedError: no server' in report.read_text()
 
 
 def test_the_shipped_start_structure():
@@ -100,7 +100,7 @@ def test_dialects_of_xyz(tmp_path, comment, lines):
     [
         ("", "line 1: expected an atom count, got ''"),
         ("two\n\n", "line 1: expected an atom count, got 'two'"),
-        ("2\n\nO 0 0 0\n", "line 4: expected a chemical symbol, got ''"),
+        ("2\n\nO 0 0 0\n", "x.xyz ends after 1 of 2 atoms; is it cut"),
         ("1\n\nQq 0 0 0\n", "line 3: expected a chemical symbol, got 'Qq'"),
         ("1\n\n0 0 0 0\n", "line 3: expected a chemical symbol, got '0'"),
     ],
