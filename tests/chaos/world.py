@@ -191,7 +191,8 @@ class World:
         row.bitwise &= self.is_undisturbed(out)
         row.lost += max(0, written - last_step(out / "simulation.out"))
         segments = json.loads((out / "run.json").read_text())["segments"]
-        row.again = max(row.again, written - segments[-1]["from_step"])
+        if segments:  # none where i-PI alone had come to the end
+            row.again = max(row.again, written - segments[-1]["from_step"])
 
 
 def events(path: Path) -> list[tuple[str, float, int]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import run, tails
+from ncforce_ipi.launch import segments, tails
 from ncforce_ipi.launch.processes import Child
 from tests.ipi_host import ANALYTIC, INET, N_OUTER, TIMEOUT_S, free_port, host, trajectory
 
@@ -82,7 +82,7 @@ def test_one_of_two_drivers_of_a_run_is_killed(launch, monkeypatch):
                 return
             time.sleep(0.05)
 
-    monkeypatch.setattr(run, "Child", start)
+    monkeypatch.setattr(segments, "Child", start)
     thread = threading.Thread(target=kill)
     thread.start()
     code, said, record = launch("two", "--drivers", "2")
