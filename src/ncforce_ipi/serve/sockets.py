@@ -87,7 +87,7 @@ def connect(
         except NOT_YET as err:
             if time.monotonic() > deadline:
                 raise UnreachedError(
-                    f"no server at {address} within {wait_s:g} s ({err}); "
+                    f"no server at {address} within {wait_s:.3g} s ({err}); "
                     "start i-PI first, or raise --wait-s"
                 ) from err
         except OSError as err:
