@@ -1,6 +1,7 @@
 """Sets of replicas: who differs in what, who is served by whom, what goes on.  No i-PI here."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from ncforce_ipi.cli.job import temperatures
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.recipe import input_xml
+from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.launch import claim, holder, replicas, segments
 from ncforce_ipi.launch.answers import Heard
 from ncforce_ipi.launch.crew import Crew
@@ -83,6 +86,14 @@ def test_replicas_differ_in_their_seeds(tmp_path):
     assert [job.velocities for job in found.jobs] == [None] * 3
     names = [job.directory for job in found.jobs]
     assert names == [tmp_path / f"replica-{k}" for k in range(3)]
+
+
+@pytest.mark.parametrize(("n", "latency_s"), [(2, 2e-4), (8, 8e-4), (40, 1e-3)])
+def test_all_i_pis_together_look_for_answers_as_often_as_one(tmp_path, n, latency_s):
+    recipe = set_of(tmp_path, ((None, 300.0),) * n).jobs[-1].recipe
+    text = input_xml(recipe, read_structure("water"))
+    found = [float(value) for value in re.findall("<latency> (.*) </latency>", text)]
+    assert found == pytest.approx([latency_s] * 2)
 
 
 def test_velocities_for_all_need_a_thermostat(tmp_path):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
-LATENCY_S = 1e-4
+LATENCY_S, LONGEST_LATENCY_S = 1e-4, 1e-3
 ORDINALS = ("second", "third")  # of the drivers, after i-PI
 KIND = {"slow": "conservative forces", "fast": "direct forces"}
 
@@ -51,6 +51,8 @@ class Recipe:
     force_stride : outer steps between two writes of the force components; None for no such files
     service : the drivers, which the text of the input says how to start
     transport : where i-PI listens
+    n_beside : i-PIs that run side by side: each looks for answers ten thousand times a second over
+        their number, so that together they leave the processors to the model
     """
 
     plan: Plan
@@ -60,6 +62,7 @@ class Recipe:
     service: Service = field(default_factory=lambda: Service("water"))
     transport: Transport = field(default_factory=Transport)
     force_stride: int | None = None
+    n_beside: int = 1
 
     def __post_init__(self) -> None:
         if self.force_stride is not None and self.force_stride < 1:
@@ -142,7 +145,7 @@ def _socket(recipe: Recipe, name: str) -> str:
     values: dict[str, object] = {
         "name": name,
         "kind_text": KIND[name],
-        "latency_s": LATENCY_S,
+        "latency_s": min(LATENCY_S * recipe.n_beside, LONGEST_LATENCY_S),
         "batch": _batch(recipe, name),
         "parameters": _parameters(recipe, name),
     }

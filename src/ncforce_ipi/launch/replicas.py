@@ -146,7 +146,7 @@ def replicas_of(
     for index, (job, name) in enumerate(zip(made, replica_names(len(made)), strict=True)):
         device = devices[index % n_drivers % len(devices)] if devices else None
         service = replace(job.service, drivers=None, device=device)
-        recipe = replace(job.recipe, service=service)
+        recipe = replace(job.recipe, service=service, n_beside=len(made))
         jobs.append(replace(job, directory=common.directory / name, recipe=recipe))
     return Replicas(common, tuple(jobs))
 
