@@ -21,7 +21,7 @@ import resumable
 from bounded import bounded, has_gpu, machine, state_of, write, write_json
 from reproduction import budget, page
 from reproduction.parts import PARTS, REPLICAS, tasks_of
-from reproduction.tasks import HERE, Call, Choice, Md, Numbers, Task, load, module
+from reproduction.tasks import HERE, Call, Choice, Md, Numbers, Task, load, module, names
 
 PAGE = HERE.parent / "docs" / "reproduction.md"
 LEAST_PS = 0.01
@@ -31,11 +31,13 @@ LEAST_S = 600.0
 
 def measured(choice: Choice) -> Choice:
     """With milliseconds of calls, measured once for each device."""
-    path = choice.out / f"calls-{choice.device.replace(':', '')}.json"
+    how = f"{choice.device.replace(':', '')}{'-compiled' if choice.compiled else ''}"
+    path = choice.out / f"calls-{how}.json"
     if not path.exists():
         folder = choice.folder("calls")
         folder.mkdir(parents=True, exist_ok=True)
-        why = start(module("calls", folder, "--device", choice.device), folder, LEAST_S)
+        words = ["--device", choice.device, *(["--compile"] if choice.compiled else [])]
+        why = start(module("calls", folder, *words), folder, LEAST_S)
         if why:
             print(f"calls: {why}; hours are guessed", flush=True)
             return choice
@@ -126,27 +128,36 @@ def work(tasks: list[Task], choice: Choice, hours: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="directory of runs and results")
-    parser.add_argument("--only", help=f"default: {','.join(PARTS)}")
+    parser.add_argument(
+        "--only", help=f"parts, or single tasks such as svr10-mts8; default: {','.join(PARTS)}"
+    )
+    parser.add_argument("--replicas", type=int, default=REPLICAS, help=f"default {REPLICAS}")
     parser.add_argument("--device", default="cpu", help="default cpu")
+    parser.add_argument("--compile", action="store_true", help="compile the models of runs (CPU)")
     parser.add_argument("--hours", type=float, default=8.0, help="of this call (default 8)")
     parser.add_argument("--resume", action="store_true", help="go on with what is in OUT")
     parser.add_argument("--small", action="store_true", help="the smallest numbers, as a test")
     parser.add_argument("--page", type=Path, default=PAGE, help="default docs/reproduction.md")
     args = parser.parse_args()
     chosen = args.only.split(",") if args.only else list(PARTS)
-    if unknown := [name for name in chosen if name not in PARTS]:
+    known = {*PARTS, *names(tasks_of(list(PARTS)))}
+    if unknown := [name for name in chosen if name not in known]:
         parser.error(f"no part {', '.join(unknown)}; parts: {', '.join(PARTS)}")
+    if args.replicas < 1:
+        parser.error(f"--replicas must be at least 1, got {args.replicas}")
     if page.records(args.out) and not args.resume:
         parser.error(f"{args.out} has results; --resume goes on with them, or give another --out")
     if args.device != "cpu" and not has_gpu():
         parser.error(f"--device {args.device}: torch finds no GPU here")
+    if args.compile and args.device != "cpu":
+        parser.error(f"--compile is for a CPU, got --device {args.device}; leave it out")
     if args.small and args.page == PAGE:
         parser.error("--small: its numbers are for tests; give a --page of your own")
     args.out.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    choice = Choice(args.out.resolve(), args.device, args.small)
+    choice = Choice(args.out.resolve(), args.device, args.small, compiled=args.compile)
     if resumable.replicas_known():
-        choice = replace(choice, replicas=2 if args.small else REPLICAS)
+        choice = replace(choice, replicas=2 if args.small else args.replicas)
     if not args.small:
         choice = measured(choice)
     failed = work(tasks_of(chosen, args.small), choice, args.hours) if args.hours > 0 else []

@@ -1,6 +1,6 @@
 """Milliseconds of a call of each model here, from which hours are estimated.
 
-    python -m reproduction.calls OUT [--device cpu] [--families]
+    python -m reproduction.calls OUT [--device cpu] [--compile] [--families]
 
 ``--families``: 192 atoms of water with the conservative models of other families instead, those
 whose libraries are in this environment.
@@ -56,12 +56,13 @@ def milliseconds(model: nc.Model, atoms: Any, kind: Any, calls: int) -> list[flo
     return found[2:]
 
 
-def of_systems(device: str, calls: int) -> dict[str, Any]:
+def of_systems(device: str, calls: int, compiled: bool = False) -> dict[str, Any]:
     """Of each system with slow and with fast forces, the quickest call, and of i-PI."""
+    options: dict[str, Any] = {"compile": True} if compiled else {}
     found = {}
     for system, name in MODELS.items():
         atoms = start(system)
-        with nc.load(name, device=device) as model:
+        with nc.load(name, device=device, **options) as model:
             ms = {
                 role: min(milliseconds(model, atoms, kind, calls))
                 for role, kind in (("slow_ms", "conservative"), ("fast_ms", "direct"))
@@ -96,9 +97,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--families", action="store_true")
     parser.add_argument("--calls", type=int, default=5)
     args = parser.parse_args()
-    measure = of_families if args.families else of_systems
-    result = measure(args.device, args.calls)
+    if args.families:
+        result = of_families(args.device, args.calls)
+    else:
+        result = of_systems(args.device, args.calls, args.compile)
     (args.out / "calls.json").write_text(json.dumps(result, indent=1) + "\n")

@@ -184,12 +184,17 @@ TRIED = (  # of the runs and seeds, as a test of all
 )
 
 
-def tasks_of(parts: list[str], small: bool = False) -> list[Task]:
-    """Of several parts, each task once: commands first, they are short.
+def tasks_of(chosen: list[str], small: bool = False) -> list[Task]:
+    """Of several parts, and single ones, each once: commands first, they are short.
 
     ``small``: some of the runs and one of the seeds.
     """
-    every = {task.name: task for part in parts for task in PARTS[part].tasks}
+    every = {
+        task.name: task
+        for name, part in PARTS.items()
+        for task in part.tasks
+        if name in chosen or task.name in chosen
+    }
     some = [t for t in every.values() if not small or t.name in TRIED or not _many(t)]
     return sorted(some, key=lambda task: isinstance(task, Md))
 

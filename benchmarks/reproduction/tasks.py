@@ -34,6 +34,7 @@ class Choice:
     out : results; what tasks write goes to ``out/raw/TASK``
     ms : of a step of each system with slow and with fast forces, here
     replicas : of a run whose task wants several; 1 where ``ncforce run`` knows none
+    compiled : models of runs are compiled (on a CPU), forces equal within rounding
     """
 
     out: Path
@@ -41,6 +42,7 @@ class Choice:
     small: bool = False
     ms: Numbers | None = None
     replicas: int = 1
+    compiled: bool = False
 
     def folder(self, name: str) -> Path:
         """What a task writes."""
@@ -111,6 +113,7 @@ class Md:
         forces = ["mts", "--mts", str(self.mts)] if self.forces.startswith("mts") else [self.forces]
         words = ["--timestep-fs", str(self.step_fs), "--forces", *forces, *self.words]
         words += ["--replicas", str(several)] if several > 1 else []
+        words += ["--driver-options=--compile"] if choice.compiled else []
         each_ps = SMALL_PS if choice.small else round(ps / several, 3)
         return resumable.command(
             choice.folder(self.name), self.system, words, choice.device, each_ps
