@@ -13,6 +13,7 @@ from reproduction.of_runs import SYSTEMS, TARGET_K, label
 from reproduction.tasks import Numbers
 
 Records = Mapping[str, Numbers]
+TITLES = {"amorphous-carbon": "amorphous\ncarbon", "o-on-cu3al": "O on\nCu3Al"}
 
 
 def draw(records: Records, folder: Path) -> set[str]:
@@ -48,7 +49,7 @@ def _nve(records: Records, path: Path) -> bool:
             panel.errorbar(x, y, error, fmt="o", ms=4, color=shade, label=label(forces))
     panel.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":")
     panel.set(yscale="log", ylabel="|drift| (meV/atom/ps)", xlim=(-0.5, len(SYSTEMS) - 0.5))
-    panel.set_xticks(range(len(SYSTEMS)), [name.replace("-", "\n", 1) for name in SYSTEMS])
+    panel.set_xticks(range(len(SYSTEMS)), [TITLES.get(name, name) for name in SYSTEMS])
     panel.legend(ncols=3, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return drawn and bool(plots.save(figure, path))
 
