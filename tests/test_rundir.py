@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch.job import from_record
+from ncforce_ipi.launch.jobs.job import from_record
 from ncforce_ipi.rundir import (
     RECORD_FILE,
     find_record,

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from ncforce_ipi import cli
 from ncforce_ipi.inputs import outputs
-from ncforce_ipi.launch import hangs, job, keeping
+from ncforce_ipi.launch.directory import keeping
+from ncforce_ipi.launch.jobs import job
+from ncforce_ipi.launch.watching import hangs
 from tests import analytic_driver
 
 CHECKPOINT_FS = 20.0

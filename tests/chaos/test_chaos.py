@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from ncforce_ipi.errors import NcforceError
-from ncforce_ipi.launch import resume, tails
+from ncforce_ipi.launch.directory import resume, tails
 from ncforce_ipi.rundir import CHECKPOINTS, PROPERTIES_FILE, SAFE_FILE, TRAJECTORY_FILES
 from tests.ipi_host import trajectory
 

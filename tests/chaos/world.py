@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ncforce_ipi.launch.tails import last_step
+from ncforce_ipi.launch.directory.tails import last_step
 from tests.ipi_host import molecules, trajectory
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ from ncforce_ipi.cli import run as runs
 from ncforce_ipi.cli.slurm import OURS, _parser_of_run
 from ncforce_ipi.cli.spelling import words_of
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.launch.directory import contents
-from ncforce_ipi.launch.job import new_job, to_record
+from ncforce_ipi.launch.directory.files import contents
+from ncforce_ipi.launch.jobs.job import new_job, to_record
 
 ARGON = """4
 Lattice="5.3 0 0 0 5.3 0 0 0 5.3" Properties=species:S:1:pos:R:3 pbc="T T T"

@@ -57,6 +57,22 @@ def test_the_api_page_shows_what_is_public(tmp_path, monkeypatch):
     assert api_pages.members("no_such_module") == ""
 
 
+def test_the_rooms_of_the_launcher_are_those_of_the_layers():
+    """In the manual as in the contract that ``make lint`` checks, floor by floor."""
+    page = (DOCS / "structure.md").read_text(encoding="utf-8")
+    told = {
+        room: int(floor) for floor, room in re.findall(r"^\| (\d) \| `(\w+)`", page, re.MULTILINE)
+    }
+    contract = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split('launch"]\n')[1]
+    layers = re.findall(r'^    "(.*)",$', contract.partition("]\n")[0], re.MULTILINE)
+    floors = {
+        room: floor for floor, line in enumerate(reversed(layers), 1) for room in line.split(" | ")
+    }
+    launch = ROOT / "src/ncforce_ipi/launch"
+    assert told == {room: floor for room, floor in floors.items() if (launch / room).is_dir()}
+    assert told.keys() == {path.parent.name for path in launch.glob("*/__init__.py")}
+
+
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import job
-from ncforce_ipi.launch.stops import SIGNALS
+from ncforce_ipi.launch.jobs import job
+from ncforce_ipi.launch.processes.stops import SIGNALS
 from tests.ipi_host import ANALYTIC, molecules
 
 ARGON = """4

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.distil.points import of_run
-from ncforce_ipi.launch import disagreement
-from ncforce_ipi.launch.agreement import FEWEST, RUNNING, Agreement, words
-from ncforce_ipi.launch.disagreement import Frames, Snapshot, frame, header, most_frames, row
-from ncforce_ipi.launch.tails import cut, last_step
+from ncforce_ipi.launch.directory.tails import cut, last_step
+from ncforce_ipi.launch.engine import disagreement
+from ncforce_ipi.launch.engine.disagreement import Frames, Snapshot, frame, header, most_frames, row
+from ncforce_ipi.launch.progress.agreement import FEWEST, RUNNING, Agreement, words
 from ncforce_ipi.models.card import Band
 from ncforce_ipi.reading.properties import read_properties
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.launch import hangs
-from ncforce_ipi.launch.answers import Demand, Heard, given, stranger
-from ncforce_ipi.launch.drivers import MAX_RESTARTS, REFILL_STEPS, Driver
-from ncforce_ipi.launch.hangs import Patience, Watchdog, is_stopped
-from ncforce_ipi.launch.supervise import Limits, StopRequest, Watch
+from ncforce_ipi.launch.watching import hangs
+from ncforce_ipi.launch.watching.answers import Demand, Heard, given, stranger
+from ncforce_ipi.launch.watching.drivers import MAX_RESTARTS, REFILL_STEPS, Driver
+from ncforce_ipi.launch.watching.hangs import Patience, Watchdog, is_stopped
+from ncforce_ipi.launch.watching.supervise import Limits, StopRequest, Watch
 from ncforce_ipi.serve.pulse import LAYOUT, Beat, Pulse, live_file, this_machine
 
 

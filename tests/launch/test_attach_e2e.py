@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import segments, tails
-from ncforce_ipi.launch.processes import Child
+from ncforce_ipi.launch.directory import tails
+from ncforce_ipi.launch.processes.child import Child
+from ncforce_ipi.launch.segments import rounds
 from tests.ipi_host import ANALYTIC, INET, N_OUTER, TIMEOUT_S, free_port, host, trajectory
 
 pytest.importorskip("ipi")
@@ -82,7 +83,7 @@ def test_one_of_two_drivers_of_a_run_is_killed(launch, monkeypatch):
                 return
             time.sleep(0.05)
 
-    monkeypatch.setattr(segments, "Child", start)
+    monkeypatch.setattr(rounds, "Child", start)
     thread = threading.Thread(target=kill)
     thread.start()
     code, said, record = launch("two", "--drivers", "2")

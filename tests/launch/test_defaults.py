@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ncforce_ipi.launch import continuation, resume
+from ncforce_ipi.launch.directory import resume
+from ncforce_ipi.launch.engine import continuation
 from ncforce_ipi.reading.metadata import read_metadata
 
 pytest.importorskip("ipi")

@@ -8,7 +8,8 @@ import ase.io
 import numpy as np
 import pytest
 
-from ncforce_ipi.launch import job
+from ncforce_ipi.launch.engine import command
+from ncforce_ipi.launch.jobs import job
 from ncforce_ipi.reading.properties import read_properties
 from ncforce_ipi.reading.trajectory import open_trajectory
 from tests.analytic_driver import harmonic
@@ -38,8 +39,8 @@ def test_no_force_is_asked_for_and_no_bit_is_changed(launch, monkeypatch, words)
     card(1e-9)  # frames are kept all the time
     code, _, watched = launch("watched", *words)
     assert code == 0
-    plain = job.ipi_command
-    monkeypatch.setattr("ncforce_ipi.launch.segments.ipi_command", lambda *a: plain(*a[:2]))
+    plain = command.ipi_command
+    monkeypatch.setattr("ncforce_ipi.launch.segments.rounds.ipi_command", lambda *a: plain(*a[:2]))
     code, _, unwatched = launch("unwatched", *words)
     assert code == 0
     assert answers(watched) == answers(unwatched)

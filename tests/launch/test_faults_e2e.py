@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch.interpreter import environment
+from ncforce_ipi.launch.processes.interpreter import environment
 
 from .conftest import MODEL
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from ncforce_ipi import durable
-from ncforce_ipi.launch import keeping, resume, tails
+from ncforce_ipi.launch.directory import keeping, resume, tails
 
 from .test_launch import STRIDES, checkpoint, write_outputs
 

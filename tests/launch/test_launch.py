@@ -19,19 +19,20 @@ from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe
 from ncforce_ipi.inputs.service import Service, is_name
-from ncforce_ipi.launch import addresses as sockets
-from ncforce_ipi.launch import claim, compare, continuation, resume, run, segments, tails
-from ncforce_ipi.launch import directory as files
-from ncforce_ipi.launch import record as records
-from ncforce_ipi.launch.display import Shown, done_ps, facts
-from ncforce_ipi.launch.ending import Ending, Limits
-from ncforce_ipi.launch.job import Job, from_record, to_record
-from ncforce_ipi.launch.processes import Child, ended
-from ncforce_ipi.launch.progress import Follower, RunningLine
-from ncforce_ipi.launch.segments import Lane
-from ncforce_ipi.launch.staff import Staff, driver_names
-from ncforce_ipi.launch.stops import StopRequest
-from ncforce_ipi.launch.supervise import Watch
+from ncforce_ipi.launch import compare, run
+from ncforce_ipi.launch.directory import claim, files, resume, tails
+from ncforce_ipi.launch.engine import addresses as sockets
+from ncforce_ipi.launch.engine import continuation
+from ncforce_ipi.launch.jobs import record as records
+from ncforce_ipi.launch.jobs.job import Job, from_record, to_record
+from ncforce_ipi.launch.jobs.staff import Staff, driver_names
+from ncforce_ipi.launch.processes.child import Child, ended
+from ncforce_ipi.launch.processes.stops import StopRequest
+from ncforce_ipi.launch.progress.display import Shown, done_ps, facts
+from ncforce_ipi.launch.progress.ending import Ending, Limits
+from ncforce_ipi.launch.progress.follower import Follower, RunningLine
+from ncforce_ipi.launch.segments.lane import Lane, finish
+from ncforce_ipi.launch.watching.supervise import Watch
 from ncforce_ipi.rundir import read_record
 
 HEADER = """# column   1     --> step : The current simulation time step.
@@ -965,6 +966,6 @@ def test_a_recovery_without_a_checkpoint_says_both(tmp_path):
         SimpleNamespace(code=1), [], follower, 100, 300.0, 2, Limits(), StopRequest(), ending=ending
     )
     lane = Lane(job, {"steps_done": 0, "segments": []}, "input.xml", locks=[])
-    segments._finish(lane, watch)
+    finish(lane, watch)
     assert re.search(r"thread of i-PI died; .* has no complete checkpoint", lane.record["reason"])
     assert (lane.record["state"], lane.outcome.ending.state) == ("failed", "failed")

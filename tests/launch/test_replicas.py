@@ -15,17 +15,20 @@ from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import input_xml
 from ncforce_ipi.inputs.structure import read_structure
-from ncforce_ipi.launch import claim, holder, replicas, segments
-from ncforce_ipi.launch.answers import Heard
-from ncforce_ipi.launch.crew import Crew
-from ncforce_ipi.launch.door import Remote
-from ncforce_ipi.launch.drivers import Driver
-from ncforce_ipi.launch.ending import Ending, Limits
-from ncforce_ipi.launch.hangs import Watchdog
-from ncforce_ipi.launch.job import new_job
-from ncforce_ipi.launch.staff import Staff
-from ncforce_ipi.launch.stops import StopRequest
-from ncforce_ipi.launch.supervise import Watch
+from ncforce_ipi.launch import replicas, sets
+from ncforce_ipi.launch.directory import claim, holder
+from ncforce_ipi.launch.jobs.door import Remote
+from ncforce_ipi.launch.jobs.job import new_job
+from ncforce_ipi.launch.jobs.staff import Staff
+from ncforce_ipi.launch.processes.stops import StopRequest
+from ncforce_ipi.launch.progress.ending import Ending, Limits
+from ncforce_ipi.launch.segments import rounds
+from ncforce_ipi.launch.segments.lane import close
+from ncforce_ipi.launch.watching.answers import Heard
+from ncforce_ipi.launch.watching.crew import Crew
+from ncforce_ipi.launch.watching.drivers import Driver
+from ncforce_ipi.launch.watching.hangs import Watchdog
+from ncforce_ipi.launch.watching.supervise import Watch
 from ncforce_ipi.rundir import read_record, replica_directories
 from tests.launch.test_supervise import KILLED, Process, Progress
 
@@ -42,18 +45,18 @@ PLAN = Plan("mts", 8, 0.5, 10)
     ],
 )
 def test_which_replicas_there_are(structures, heats_K, n, found):
-    assert replicas.combine(structures, heats_K, n) == found
+    assert sets.combine(structures, heats_K, n) == found
 
 
 @pytest.mark.parametrize("n", [0, -1, 513])
 def test_a_number_of_replicas_that_makes_no_sense(n):
     with pytest.raises(InputError, match=f"between 1 and 1024, got {2 * n}"):
-        replicas.combine(["a", "b"], [300.0], n)
+        sets.combine(["a", "b"], [300.0], n)
 
 
 def test_lists_that_do_not_fit():
     with pytest.raises(InputError, match="3 structures and 2 temperatures; expected one temp"):
-        replicas.combine(["a", "b", "c"], [280.0, 300.0], 1)
+        sets.combine(["a", "b", "c"], [280.0, 300.0], 1)
 
 
 def test_temperatures_on_a_command_line(capsys):
@@ -74,7 +77,7 @@ def set_of(directory, kinds=((None, 300.0),) * 3, seed=None, plan=PLAN, **words)
             seed=seed, **words,
         )  # fmt: skip
 
-    return replicas.replicas_of(make, kinds, seed)
+    return sets.replicas_of(make, kinds, seed)
 
 
 def test_replicas_differ_in_their_seeds(tmp_path):
@@ -192,10 +195,10 @@ def ran(monkeypatch):
                 "# column   4     --> temperature{kelvin} : x\n" + "\n".join(lines) + "\n"
             )
             ending = endings.get(name, Ending("finished"))
-            out.append(segments.close(lane.job, lane.record, ending))
+            out.append(close(lane.job, lane.record, ending))
         return out
 
-    monkeypatch.setattr(segments, "run", run)
+    monkeypatch.setattr(rounds, "run", run)
     run.calls, run.endings = calls, endings
     return run
 
@@ -277,7 +280,7 @@ class TestGoingOn:
         monkeypatch.setattr(
             "ncforce_ipi.launch.run.to_go_on", lambda lane: setattr(lane, "input_file", "x")
         )
-        monkeypatch.setattr("ncforce_ipi.launch.resume.best_checkpoint", lambda _: None)
+        monkeypatch.setattr("ncforce_ipi.launch.directory.resume.best_checkpoint", lambda _: None)
         out = tmp_path / "set"
         ran.endings |= {
             "replica-1": Ending("failed", "i-PI ended with signal SIGKILL"),
@@ -310,7 +313,7 @@ class TestGoingOn:
         monkeypatch.setattr(
             "ncforce_ipi.launch.run.to_go_on", lambda lane: setattr(lane, "input_file", "x")
         )
-        monkeypatch.setattr("ncforce_ipi.launch.resume.best_checkpoint", lambda _: None)
+        monkeypatch.setattr("ncforce_ipi.launch.directory.resume.best_checkpoint", lambda _: None)
         out = tmp_path / "set"
         replicas.start(set_of(out))
         (out / "replica-1/run.json").write_text("{")
@@ -352,7 +355,7 @@ class Shared:
         self.crew = Crew([self.driver], self.watches, Watchdog(600.0))
         for watch in self.watches:
             watch.follower.path = tmp_path / "simulation.out"
-            watch.follower.fresh_step = watch.follower.fresh_s = 0
+            watch.follower.fresh_step = 0
 
     def start(self, places):
         self.started.append(list(places))
@@ -411,7 +414,7 @@ class TestSharedDriver:
     def test_an_exit_code_that_speaks_of_another(self, tmp_path, monkeypatch):
         """Told to leave by the last one, whose i-PI hasn't ended yet; the other was given up."""
         now = [1000.0]
-        monkeypatch.setattr("ncforce_ipi.launch.crew.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("ncforce_ipi.launch.watching.crew.time.monotonic", lambda: now[0])
         shared = Shared(tmp_path)
         shared.watches[1].ending = Ending("stopped", "not finite", unphysical=True)
         shared.reports[1].write_text('{"end": "OutputError: force is not finite: atom 3"}')

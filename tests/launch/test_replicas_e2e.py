@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import segments, tails
-from ncforce_ipi.launch.processes import Child
+from ncforce_ipi.launch.directory import tails
+from ncforce_ipi.launch.processes.child import Child
+from ncforce_ipi.launch.segments import rounds
 from tests.ipi_host import TIMEOUT_S, trajectory
 
 pytest.importorskip("ipi")
@@ -53,7 +54,7 @@ def children_of(monkeypatch):
         children.append(Child(*arguments, **options))
         return children[-1]
 
-    monkeypatch.setattr(segments, "Child", start)
+    monkeypatch.setattr(rounds, "Child", start)
     return children
 
 

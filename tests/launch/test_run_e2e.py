@@ -15,8 +15,11 @@ import pytest
 from ncforce_ipi import cli
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs import outputs as written
-from ncforce_ipi.launch import job, run, segments, tails
-from ncforce_ipi.launch.processes import Child
+from ncforce_ipi.launch import run
+from ncforce_ipi.launch.directory import tails
+from ncforce_ipi.launch.jobs import job
+from ncforce_ipi.launch.processes.child import Child
+from ncforce_ipi.launch.segments import rounds
 from ncforce_ipi.reading.trajectory import open_trajectory
 from ncforce_ipi.rundir import SAFE_FILE
 from tests.analytic_driver import harmonic
@@ -247,7 +250,7 @@ def test_killed_ipi_is_continued_from_the_last_checkpoint(ncforce, straight, mon
         children.append(Child(*arguments, **options))
         return children[-1]
 
-    monkeypatch.setattr(segments, "Child", start)
+    monkeypatch.setattr(rounds, "Child", start)
     thread = when_done("killed", 16, lambda: children[0].kill())
     code, said = ncforce(*mts("killed"))
     thread.join()

@@ -8,9 +8,9 @@ from ase.build import molecule
 
 from ncforce_ipi.inputs.masses import Masses
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.launch import record as records
 from ncforce_ipi.launch.compare import differences
-from ncforce_ipi.launch.job import from_record, new_job
+from ncforce_ipi.launch.jobs import record as records
+from ncforce_ipi.launch.jobs.job import from_record, new_job
 from ncforce_ipi.launch.run import start_of
 
 

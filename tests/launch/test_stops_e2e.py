@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from ncforce_ipi.launch import directory as files
-from ncforce_ipi.launch import holder, stops
-from ncforce_ipi.launch.stops import StopRequest
+from ncforce_ipi.launch.directory import files, holder
+from ncforce_ipi.launch.processes import stops
+from ncforce_ipi.launch.processes.stops import StopRequest
 
 from .conftest import gone
 
@@ -238,7 +238,7 @@ class TestStopRequest:
 
 
 def test_a_shielded_child_survives_what_is_meant_for_its_launcher(tmp_path):
-    from ncforce_ipi.launch.processes import Child, ended
+    from ncforce_ipi.launch.processes.child import Child, ended
 
     code = "import time; print('here', flush=True); time.sleep(60)"
     with ended(Child("it", [sys.executable, "-c", code], tmp_path, tmp_path / "log")) as it:

@@ -8,15 +8,15 @@ from types import SimpleNamespace
 import pytest
 
 from ncforce_ipi.analysis.runaway import kinetic_meV
-from ncforce_ipi.launch import crew, supervise
-from ncforce_ipi.launch.crew import Crew
-from ncforce_ipi.launch.drivers import MAX_RESTARTS, Driver
-from ncforce_ipi.launch.ending import Ending, Limits
-from ncforce_ipi.launch.hangs import Watchdog
-from ncforce_ipi.launch.processes import Child
-from ncforce_ipi.launch.progress import Row
-from ncforce_ipi.launch.stops import StopRequest
-from ncforce_ipi.launch.supervise import Watch
+from ncforce_ipi.launch.processes.child import Child
+from ncforce_ipi.launch.processes.stops import StopRequest
+from ncforce_ipi.launch.progress.ending import Ending, Limits
+from ncforce_ipi.launch.progress.follower import Row
+from ncforce_ipi.launch.watching import crew, supervise
+from ncforce_ipi.launch.watching.crew import Crew
+from ncforce_ipi.launch.watching.drivers import MAX_RESTARTS, Driver
+from ncforce_ipi.launch.watching.hangs import Watchdog
+from ncforce_ipi.launch.watching.supervise import Watch
 
 KILLED, FAILED, LEFT = -9, 1, 0
 REFERENCE_K, N_ATOMS = 300.0, 10
@@ -45,7 +45,7 @@ class Progress:
 
     def __init__(self):
         self.path = Path("simulation.out")
-        self.step, self.last_s, self.first, self.rows = 0, float("inf"), None, []
+        self.step, self.step_s, self.first, self.rows = 0, 0.0, None, []
 
     def update(self):
         rows, self.rows = self.rows, []
@@ -268,11 +268,11 @@ def test_drivers_that_do_not_stop_are_killed_and_waited_for_together(tmp_path, m
     drivers = [Driver(lambda _: None, child(f"driver-{k}", code)) for k in range(4)]
     watch = watch_of(server, drivers, Progress())
     watch.follower.path = tmp_path / "simulation.out"
-    watch.follower.fresh_step, watch.follower.fresh_s, watch.follower.last_s = 0, 0.0, 0.0
+    watch.follower.fresh_step = 0
     waits = []
     wait = crew.wait
     monkeypatch.setattr(crew, "wait", lambda *args: waits.append(args[1]) or wait(*args))
     all_of_them = Crew(drivers, [watch], Watchdog(600.0))
-    supervise.wind_down(all_of_them, StopRequest(), Ending("finished"))
+    all_of_them.wind_down(StopRequest(), Ending("finished"))
     assert waits == [0.5, 0.5]
     assert all(driver.child.code is not None for driver in drivers)

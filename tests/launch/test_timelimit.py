@@ -8,8 +8,8 @@ import pytest
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.launch.estimate import more_jobs, ns_per_day, of_what_is_left
-from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of, spare_s, written
+from ncforce_ipi.launch.processes.timelimit import TimeLimit, seconds_of, spare_s, written
+from ncforce_ipi.launch.progress.estimate import more_jobs, ns_per_day, of_what_is_left
 
 HOUR_S = 3600.0
 
@@ -77,7 +77,7 @@ def test_time_runs_from_the_start_of_the_process():
     """Not from the end of its imports: the job's time doesn't wait for them."""
     code = (
         "import time; time.sleep(1.5)\n"
-        "from ncforce_ipi.launch.timelimit import TimeLimit, process_age_s\n"
+        "from ncforce_ipi.launch.processes.timelimit import TimeLimit, process_age_s\n"
         "print(process_age_s(), 3600 - TimeLimit.of_this_process('1:00:00').left_s)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

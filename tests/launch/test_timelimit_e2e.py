@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import timelimit
+from ncforce_ipi.launch.processes import timelimit
 
 pytestmark = pytest.mark.e2e
 OUTPUTS = ("simulation.out", "simulation.pos_0.extxyz", "simulation.vel_0.xyz")

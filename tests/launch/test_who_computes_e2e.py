@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch import hangs, segments, tails
-from ncforce_ipi.launch.processes import Child
+from ncforce_ipi.launch.directory import tails
+from ncforce_ipi.launch.processes.child import Child
+from ncforce_ipi.launch.segments import rounds
+from ncforce_ipi.launch.watching import hangs
 from tests.ipi_host import ANALYTIC, TIMEOUT_S, host, trajectory, two_free_ports
 
 pytest.importorskip("ipi")
@@ -95,7 +97,7 @@ def children_of(monkeypatch):
         children.append(Child(*arguments, **options))
         return children[-1]
 
-    monkeypatch.setattr(segments, "Child", start)
+    monkeypatch.setattr(rounds, "Child", start)
     return children
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ncforce_ipi.cli import main
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch.disagreement import header
+from ncforce_ipi.launch.engine.disagreement import header
 from ncforce_ipi.observables import disagreement
 from ncforce_ipi.observables.dataset import open_dataset
 from ncforce_ipi.observables.options import Options

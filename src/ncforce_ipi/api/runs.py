@@ -13,9 +13,10 @@ from ncforce_ipi.analysis.vdos import DEFAULT_PADDING, DEFAULT_WINDOW
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
 from ncforce_ipi.inputs.plan import Forces, Plan
-from ncforce_ipi.launch import replicas as sets
+from ncforce_ipi.launch import replicas as replica_runs
 from ncforce_ipi.launch import run as launcher
-from ncforce_ipi.launch.job import DEFAULT_M, new_job
+from ncforce_ipi.launch import sets
+from ncforce_ipi.launch.jobs.job import DEFAULT_M, new_job
 from ncforce_ipi.observables import comparison, diffusion, drift, power, rdf, temperature, vdos
 from ncforce_ipi.observables.analyse import Analysis, Settings, analyse
 from ncforce_ipi.observables.conditions import Condition, one_condition, open_conditions
@@ -225,7 +226,7 @@ def run(
     seed : of random start velocities (of the first replica) and of the thermostat; default 1
     more : ``velocities``, ``device``, ``threads``, ``drivers``,
         ``write_forces``, ``port``, ``masses_u``, ``repartition``: see
-        `ncforce_ipi.launch.job.new_job`
+        `ncforce_ipi.launch.jobs.job.new_job`
 
     Raises
     ------
@@ -257,7 +258,7 @@ def run(
             return _ended(launcher.start(make(seed=seed), force))
         kinds = sets.combine([None], [temperature_K], replicas)
         several = sets.replicas_of(lambda _, __, own_seed: make(seed=own_seed), kinds, seed)
-        return _all_ended(sets.start(several, force))
+        return _all_ended(replica_runs.start(several, force))
 
 
 def _written(atoms: Atoms, folder: Path) -> Path:
@@ -279,7 +280,7 @@ def resume(out: str | Path, time_ps: float | None = None) -> Run:
     """
     directory = Path(out).expanduser()
     if replica_directories(directory):
-        return _all_ended(sets.go_on(directory, time_ps))
+        return _all_ended(replica_runs.go_on(directory, time_ps))
     return _ended(launcher.go_on(directory, time_ps))
 
 

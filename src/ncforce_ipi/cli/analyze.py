@@ -10,7 +10,7 @@ from pathlib import Path
 from ncforce_ipi.cli import measure
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch.directory import results_in
+from ncforce_ipi.launch.directory.files import results_in
 from ncforce_ipi.observables.analyse import Settings, analyse
 from ncforce_ipi.observables.conditions import open_conditions
 from ncforce_ipi.observables.dataset import Dataset

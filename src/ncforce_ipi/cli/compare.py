@@ -17,8 +17,8 @@ from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.launch import compare
 from ncforce_ipi.launch import run as runs
 from ncforce_ipi.launch.compare import has_tables
-from ncforce_ipi.launch.directory import results_in, set_aside
-from ncforce_ipi.launch.job import DEFAULT_M, Job
+from ncforce_ipi.launch.directory.files import results_in, set_aside
+from ncforce_ipi.launch.jobs.job import DEFAULT_M, Job
 from ncforce_ipi.observables import comparison
 from ncforce_ipi.observables.comparison import Entry, conditions_of, entry_of
 from ncforce_ipi.observables.conditions import open_conditions

@@ -14,9 +14,9 @@ from ncforce_ipi.inputs.ensembles import BAROSTATS, DEFAULT_TAU_FS, ENSEMBLES, G
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.service import idle_drivers
 from ncforce_ipi.inputs.systems import NAMES
-from ncforce_ipi.launch.door import Remote
-from ncforce_ipi.launch.ending import Limits
-from ncforce_ipi.launch.job import DEFAULT_M, Job, new_job
+from ncforce_ipi.launch.jobs.door import Remote
+from ncforce_ipi.launch.jobs.job import DEFAULT_M, Job, new_job
+from ncforce_ipi.launch.progress.ending import Limits
 
 log = logging.getLogger(__name__)
 

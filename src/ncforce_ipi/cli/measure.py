@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch import holder
+from ncforce_ipi.launch.directory import holder
 from ncforce_ipi.observables.bycondition import measured
 from ncforce_ipi.observables.conditions import open_conditions
 from ncforce_ipi.observables.dataset import Dataset

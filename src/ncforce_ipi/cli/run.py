@@ -11,13 +11,14 @@ from pathlib import Path
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.launch import replicas as sets
+from ncforce_ipi.launch import replicas as replica_runs
 from ncforce_ipi.launch import run as runs
-from ncforce_ipi.launch.agreement import RECORDED
-from ncforce_ipi.launch.door import Remote
-from ncforce_ipi.launch.estimate import ns_per_day, of_what_is_left
-from ncforce_ipi.launch.job import Job
-from ncforce_ipi.launch.timelimit import TimeLimit
+from ncforce_ipi.launch import sets
+from ncforce_ipi.launch.jobs.door import Remote
+from ncforce_ipi.launch.jobs.job import Job
+from ncforce_ipi.launch.processes.timelimit import TimeLimit
+from ncforce_ipi.launch.progress.agreement import RECORDED
+from ncforce_ipi.launch.progress.estimate import ns_per_day, of_what_is_left
 from ncforce_ipi.rundir import replica_directories
 
 EXAMPLES = (
@@ -111,7 +112,7 @@ def _start(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome | 
         args.structure, args.temperature_K, args.seed = structure, temperature_K, seed
         return _job(args)
 
-    return sets.start(sets.replicas_of(make, kinds, args.seed), args.force, limit)
+    return replica_runs.start(sets.replicas_of(make, kinds, args.seed), args.force, limit)
 
 
 def n_replicas(args: argparse.Namespace) -> int:
@@ -163,7 +164,7 @@ def _resume(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome |
     check_resume(args)
     if replica_directories(args.out):
         _without_remote(args)
-        return sets.go_on(args.out, args.time_ps, limit)
+        return replica_runs.go_on(args.out, args.time_ps, limit)
     return runs.go_on(args.out, args.time_ps, limit, _remote(args))
 
 

@@ -17,11 +17,11 @@ from ncforce_ipi.cluster.layout import Gpus, Layout, lay_out
 from ncforce_ipi.cluster.settings import Settings, default_file, read_settings
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.systems import system
-from ncforce_ipi.launch import claim
 from ncforce_ipi.launch import run as launcher
-from ncforce_ipi.launch.estimate import of_what_is_left
-from ncforce_ipi.launch.job import Job, from_record, service_of_record
-from ncforce_ipi.launch.timelimit import TimeLimit, seconds_of
+from ncforce_ipi.launch.directory import claim
+from ncforce_ipi.launch.jobs.job import Job, from_record, service_of_record
+from ncforce_ipi.launch.processes.timelimit import TimeLimit, seconds_of
+from ncforce_ipi.launch.progress.estimate import of_what_is_left
 from ncforce_ipi.rundir import read_record, replica_directories
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from ncforce_ipi.cli import compare
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch.job import Job
+from ncforce_ipi.launch.jobs.job import Job
 from ncforce_ipi.observables.tuning import Verdict, check_lengths, recommend, verdicts
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from ncforce_ipi.cluster.layout import Layout
 from ncforce_ipi.cluster.settings import Settings
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.commands import driver_words, one_server, slow_driver_words
-from ncforce_ipi.launch.job import Job
-from ncforce_ipi.launch.timelimit import seconds_of, spare_s
+from ncforce_ipi.launch.jobs.job import Job
+from ncforce_ipi.launch.processes.timelimit import seconds_of, spare_s
 from ncforce_ipi.rundir import JOB_FILE, STRUCTURE_FILE, TOKEN_FILE
 
 ARRAY = re.compile(r"[\d,:-]+(?:%\d+)?")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch.timelimit import seconds_of
+from ncforce_ipi.launch.processes.timelimit import seconds_of
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -22,7 +22,7 @@ from ncforce_ipi.distil.student import HELD_OUT, MODEL
 from ncforce_ipi.distil.trial import Trial
 from ncforce_ipi.errors import RunError
 from ncforce_ipi.inputs.service import parse_model
-from ncforce_ipi.launch.directory import write_atomically
+from ncforce_ipi.launch.directory.files import write_atomically
 from ncforce_ipi.provenance import Provenance, sha256
 
 CARD, PAGE, COMMAND = "card.json", "card.md", "run.txt"

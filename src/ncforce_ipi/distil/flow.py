@@ -17,7 +17,7 @@ from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import Known, Teacher
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.structure import structure_path
-from ncforce_ipi.launch.directory import check_name, contents, locked, make, set_aside
+from ncforce_ipi.launch.directory.files import check_name, contents, locked, make, set_aside
 from ncforce_ipi.provenance import sha256
 
 MORE = 0.5  # of the first budget, for frames that are added later

@@ -18,8 +18,8 @@ from ncforce_ipi.errors import RunError
 from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import compare
-from ncforce_ipi.launch.ending import Limits
-from ncforce_ipi.launch.job import new_job
+from ncforce_ipi.launch.jobs.job import new_job
+from ncforce_ipi.launch.progress.ending import Limits
 from ncforce_ipi.rundir import TRAJECTORY_FILES, Record, read_record
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch.directory import write_atomically
+from ncforce_ipi.launch.directory.files import write_atomically
 from ncforce_ipi.provenance import command_line
 
 FILE = "distil.json"

@@ -1,1 +1,4 @@
-"""i-PI and drivers as supervised processes."""
+"""i-PI and drivers as supervised processes.
+
+The files here are the verbs: run, compare, replicas.  What they are made of lies in rooms.
+"""

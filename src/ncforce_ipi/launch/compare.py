@@ -13,10 +13,11 @@ from pathlib import Path
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.masses import Masses
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.launch import claim, run
-from ncforce_ipi.launch import record as records
-from ncforce_ipi.launch.directory import check_name, contents, locked, make, set_aside
-from ncforce_ipi.launch.job import Job, to_record
+from ncforce_ipi.launch import run
+from ncforce_ipi.launch.directory import claim
+from ncforce_ipi.launch.directory.files import check_name, contents, locked, make, set_aside
+from ncforce_ipi.launch.jobs import record as records
+from ncforce_ipi.launch.jobs.job import Job, to_record
 from ncforce_ipi.launch.run import Checked, Outcome
 from ncforce_ipi.rundir import Record, read_record
 

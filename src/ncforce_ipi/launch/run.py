@@ -15,17 +15,18 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.preflight import Preflight
 from ncforce_ipi.inputs.recipe import input_xml, write_input
 from ncforce_ipi.inputs.structure import read_structure
-from ncforce_ipi.launch import claim, resume, segments
-from ncforce_ipi.launch import record as records
-from ncforce_ipi.launch.addresses import check_addresses
-from ncforce_ipi.launch.directory import check_name, locked
-from ncforce_ipi.launch.door import Remote
-from ncforce_ipi.launch.ending import Ending, judged
-from ncforce_ipi.launch.job import Job, from_record, to_record
-from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.launch.segments import Lane, Outcome, close
-from ncforce_ipi.launch.staff import Staff
-from ncforce_ipi.launch.timelimit import TimeLimit
+from ncforce_ipi.launch.directory import claim, resume
+from ncforce_ipi.launch.directory.files import check_name, locked
+from ncforce_ipi.launch.engine.addresses import check_addresses
+from ncforce_ipi.launch.jobs import record as records
+from ncforce_ipi.launch.jobs.door import Remote
+from ncforce_ipi.launch.jobs.job import Job, from_record, to_record
+from ncforce_ipi.launch.jobs.staff import Staff
+from ncforce_ipi.launch.processes.timelimit import TimeLimit
+from ncforce_ipi.launch.progress.ending import Ending, judged
+from ncforce_ipi.launch.progress.follower import Follower
+from ncforce_ipi.launch.segments import rounds
+from ncforce_ipi.launch.segments.lane import Lane, Outcome, close
 from ncforce_ipi.provenance import command_line
 from ncforce_ipi.rundir import INPUT_FILE, PROPERTIES_FILE, Record, read_record
 
@@ -107,7 +108,7 @@ def begin(checked: Checked, force: bool = False, limit: TimeLimit | None = None)
 
 def _alone(lane: Lane, limit: TimeLimit | None) -> Outcome:
     """Run one with drivers of its own."""
-    (outcome,) = segments.run([lane], Staff(lane.job), limit)
+    (outcome,) = rounds.run([lane], Staff(lane.job), limit)
     return outcome
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ncforce_ipi.analysis.runaway import FAR_TOO_HOT, lost
-from ncforce_ipi.launch.progress import Row
+from ncforce_ipi.launch.progress.follower import Row
 
 State = Literal["finished", "stopped", "failed"]
 NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave

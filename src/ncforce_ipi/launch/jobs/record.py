@@ -13,11 +13,11 @@ from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.service import Service, is_name
 from ncforce_ipi.inputs.structure import structure_path
-from ncforce_ipi.launch.agreement import RECORDED
-from ncforce_ipi.launch.directory import write_atomically
-from ncforce_ipi.launch.job import Job, to_record
-from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.launch.staff import driver_names, report_file
+from ncforce_ipi.launch.directory.files import write_atomically
+from ncforce_ipi.launch.jobs.job import Job, to_record
+from ncforce_ipi.launch.jobs.staff import driver_names, report_file
+from ncforce_ipi.launch.progress.agreement import RECORDED
+from ncforce_ipi.launch.progress.follower import Follower
 from ncforce_ipi.models import SHIPPED, model_path
 from ncforce_ipi.models.card import BAND, CARD_FILE, read_band
 from ncforce_ipi.models.modelfile import named_model

@@ -2,30 +2,30 @@
 
 i-PI waits forever for a driver, integrates NaN without a word and exits 0 after any soft exit, so
 each of these is looked for here.  What becomes of its drivers, which it may share with others, is
-looked for by ``crew``.
+looked for by `crew`.
 """
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ncforce_ipi.errors import RunError
-from ncforce_ipi.launch.agreement import Agreement
-from ncforce_ipi.launch.answers import Demand, given, stranger
-from ncforce_ipi.launch.crew import STOP_S, Crew
-from ncforce_ipi.launch.drivers import FINAL, Driver
-from ncforce_ipi.launch.ending import NOT_FINITE, Ending, Limits, judged, runaway
-from ncforce_ipi.launch.hangs import Patience
-from ncforce_ipi.launch.keeping import Keeper
-from ncforce_ipi.launch.processes import TICK_S, Child
-from ncforce_ipi.launch.progress import Follower, Row
-from ncforce_ipi.launch.stops import StopRequest
+from ncforce_ipi.launch.directory.keeping import Keeper
+from ncforce_ipi.launch.processes.child import Child
+from ncforce_ipi.launch.processes.stops import StopRequest
+from ncforce_ipi.launch.progress.agreement import Agreement
+from ncforce_ipi.launch.progress.ending import NOT_FINITE, Ending, Limits, judged, runaway
+from ncforce_ipi.launch.progress.follower import Follower, Row
+from ncforce_ipi.launch.watching.answers import Demand, given, stranger
+from ncforce_ipi.launch.watching.drivers import FINAL, Driver
+from ncforce_ipi.launch.watching.hangs import Patience
 from ncforce_ipi.rundir import EXIT_FILE
 
+STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
 DEAD_THREAD = "Exception in thread"
 GIVEN_UP_S = 10.0  # a driver that lives so long after an error of one run serves others on
 BLOCK_BYTES = 4096
@@ -108,10 +108,15 @@ class Watch:
         if self.follower.fresh_step is None:
             self.server.kill()  # nothing to save, and awaiting its first forces it can't stop
         _ask_to_leave(self.server, self.follower.path.parent)
-        self.leave_by_s = time.monotonic() + STOP_S + 3 * seconds_of_a_step(self.follower)
+        self.leave_by_s = time.monotonic() + STOP_S + 3 * self.follower.step_s
 
-    def see_off(self, crew: Crew) -> None:
-        """Make an i-PI that was told to stop do so; called until it is gone."""
+    def see_off(self, let_go: Callable[[Watch], None]) -> None:
+        """Make an i-PI that was told to stop do so; called until it is gone.
+
+        Parameters
+        ----------
+        let_go : ends drivers for whose answer it waits in vain
+        """
         if self.goes_on or self.gone:
             return
         if time.monotonic() < self.leave_by_s and not self.request.at_once:
@@ -120,7 +125,7 @@ class Watch:
             self.server.kill()
             self.killed = True
             return
-        crew.let_go(self)  # i-PI waits for an answer that doesn't come
+        let_go(self)  # i-PI waits for an answer that doesn't come
         self.last_chance, self.leave_by_s = True, time.monotonic() + STOP_S
 
     def _ending(self, rows: Sequence[Row]) -> Ending | None:
@@ -142,7 +147,7 @@ class Watch:
         if self.request.signum is not None:
             return Ending("stopped", f"stopped by {self.request.name}", signal=self.request.signum)
         limit = self.request.limit
-        if limit and limit.is_near(seconds_of_a_step(self.follower)):
+        if limit and limit.is_near(self.follower.step_s):
             why = f"stopped for the time limit of {limit}"
             return Ending("stopped", why, out_of_time=True)
         return None
@@ -274,32 +279,9 @@ def _is_full(directory: Path) -> bool:
         return False
 
 
-def wind_down(crew: Crew, request: StopRequest, ending: Ending) -> None:
-    """Stop every i-PI, which writes its checkpoint; then the drivers, which write their reports.
-
-    Parameters
-    ----------
-    ending : of those that had none yet
-    """
-    for watch in crew.watches:
-        if watch.ending is None:
-            watch.end(ending)
-    while not all(watch.gone for watch in crew.watches):
-        for watch in crew.watches:
-            watch.see_off(crew)
-        time.sleep(TICK_S)
-    crew.wind_down(request)
-
-
 def _ask_to_leave(server: Child, directory: Path) -> None:
     """By a file: of two signals, ours and one of the scheduler, i-PI would die without a word."""
     try:
         (directory / EXIT_FILE).touch()
     except OSError:  # the disk is full, or isn't ours any more
         server.terminate()
-
-
-def seconds_of_a_step(follower: Follower) -> float:
-    """Of an outer one, as long as it is watched; 0 before there are two."""
-    done = follower.step - (follower.fresh_step or 0)
-    return (follower.last_s - follower.fresh_s) / done if done > 0 else 0.0

@@ -15,64 +15,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch import door, holder, keeping, resume
-from ncforce_ipi.launch import record as records
-from ncforce_ipi.launch.addresses import private_directory
-from ncforce_ipi.launch.agreement import RECORDED, agreement_of, band_of
-from ncforce_ipi.launch.answers import Demand, Heard, stranger
-from ncforce_ipi.launch.crew import Crew
-from ncforce_ipi.launch.display import Display, Shown, display
-from ncforce_ipi.launch.drivers import REFILL_STEPS, Driver
-from ncforce_ipi.launch.ending import Ending
-from ncforce_ipi.launch.hangs import Watchdog
-from ncforce_ipi.launch.job import Job, ipi_command
-from ncforce_ipi.launch.processes import TICK_S, Child, ended
-from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.launch.staff import Post, Staff, is_ours, report_file
-from ncforce_ipi.launch.stops import StopRequest, stop_requests
-from ncforce_ipi.launch.supervise import Watch, wind_down
-from ncforce_ipi.launch.timelimit import TimeLimit
-from ncforce_ipi.rundir import EXIT_FILE, LOGS, PROPERTIES_FILE, Record
+from ncforce_ipi.launch.directory import holder
+from ncforce_ipi.launch.engine.addresses import private_directory
+from ncforce_ipi.launch.engine.command import ipi_command
+from ncforce_ipi.launch.jobs import door
+from ncforce_ipi.launch.jobs import record as records
+from ncforce_ipi.launch.jobs.job import Job
+from ncforce_ipi.launch.jobs.staff import Post, Staff, is_ours, report_file
+from ncforce_ipi.launch.processes.child import TICK_S, Child, ended
+from ncforce_ipi.launch.processes.stops import StopRequest, stop_requests
+from ncforce_ipi.launch.processes.timelimit import TimeLimit
+from ncforce_ipi.launch.progress.agreement import agreement_of, band_of
+from ncforce_ipi.launch.progress.display import Display, Shown, display
+from ncforce_ipi.launch.progress.ending import Ending
+from ncforce_ipi.launch.progress.follower import Follower
+from ncforce_ipi.launch.segments.lane import CUT_SHORT, PAUSE, Lane, Outcome, close, finish
+from ncforce_ipi.launch.watching.answers import Demand, Heard
+from ncforce_ipi.launch.watching.crew import Crew
+from ncforce_ipi.launch.watching.drivers import Driver
+from ncforce_ipi.launch.watching.hangs import Watchdog
+from ncforce_ipi.launch.watching.supervise import Watch
+from ncforce_ipi.rundir import EXIT_FILE, LOGS, PROPERTIES_FILE
 
-MAX_RECOVERIES = 3
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-PAUSE = Ending("stopped", "stopped so that another replica can go on", recoverable=True)
-CUT_SHORT = Ending("stopped", "the launcher came to its end before")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended and its record, as it stands in ``run.json``."""
-
-    job: Job
-    ending: Ending
-    record: Record
-
-
-@dataclass
-class Lane:
-    """A run on its way to its last step.
-
-    Attributes
-    ----------
-    input_file : of its next i-PI
-    locks : descriptors that hold its directory, which i-PI inherits
-    place : its number in a set of replicas
-    recoveries : how often i-PI was started again since it last came a good way on
-    first_step : after which its first i-PI was started
-    ending : how its last i-PI ended; None before
-    """
-
-    job: Job
-    record: Record
-    input_file: str
-    locks: Sequence[int]
-    place: int = 0
-    recoveries: int = 0
-    first_step: int | None = None
-    ending: Ending | None = None
-    outcome: Outcome | None = None
 
 
 def run(lanes: Sequence[Lane], staff: Staff, limit: TimeLimit | None = None) -> list[Outcome]:
@@ -149,12 +114,12 @@ class _Round:
                 with display(shown, self.staff.job.name, self.request.limit) as screen:
                     self._look_on(crew, screen)
             finally:
-                wind_down(crew, self.request, CUT_SHORT)
+                crew.wind_down(self.request, CUT_SHORT)
                 for lane in self.lanes:
                     (lane.job.directory / EXIT_FILE).unlink(missing_ok=True)
             for lane, watch in zip(self.lanes, watches, strict=True):
                 if lane.outcome is None:
-                    _finish(lane, watch)
+                    finish(lane, watch)
 
     def _posts(self) -> list[Post]:
         return self.staff.posts([lane.place for lane in self.lanes])
@@ -171,9 +136,9 @@ class _Round:
                         watch.end(PAUSE)
             crew.look()
             for lane, watch in zip(self.lanes, crew.watches, strict=True):
-                watch.see_off(crew)
+                watch.see_off(crew.let_go)
                 if lane.outcome is None and watch.gone and _has_reports(watch):
-                    _finish(lane, watch)
+                    finish(lane, watch)
             if all(watch.gone for watch in crew.watches):
                 return
             time.sleep(TICK_S)
@@ -239,7 +204,7 @@ def _watch(
 ) -> Watch:
     job = lane.job
     plan, beads = job.recipe.plan, job.recipe.ensemble.beads
-    agreement = agreement_of(job, lane.record)
+    agreement = agreement_of(job.directory, lane.record, stops=job.limits.stop_on_disagreement)
     agreement.skip_old()
     # of drivers elsewhere each has shown the secret; nobody counts what they answer
     demand = None if job.remote else Demand.of(plan, beads, job.directory / lane.input_file)
@@ -254,64 +219,3 @@ def _watch(
 def _has_reports(watch: Watch) -> bool:
     """Whether its drivers have written what they did for it."""
     return all(driver.heard[watch.place].end for driver in watch.drivers)
-
-
-def _finish(lane: Lane, watch: Watch) -> None:
-    """Judge what an i-PI did, once it is gone; the run ends with that, or goes on in a new one."""
-    (lane.job.directory / EXIT_FILE).unlink(missing_ok=True)
-    ending = watch.settled(watch.ending or CUT_SHORT)
-    if watch.agreement and (RECORDED in lane.record or watch.agreement.n):
-        lane.record[RECORDED] = watch.agreement.record(lane.record.get(RECORDED, {}))
-    entry = records.segment(lane.job, watch.follower, watch.notices)
-    lane.record["segments"].append(entry)
-    lane.ending = _audited(watch, entry, ending)
-    lane.first_step = watch.from_step if lane.first_step is None else lane.first_step
-    if watch.follower.step - watch.from_step >= REFILL_STEPS:
-        lane.recoveries = 0
-    if _goes_on(lane, watch):
-        try:
-            lane.input_file = resume.prepare(lane.job.directory, lane.job.recipe.plan.n_outer)
-            return
-        except InputError as err:
-            lane.ending = Ending("failed", f"{lane.ending.reason}; {err}")
-    if lane.ending.out_of_time and watch.follower.step == lane.first_step:
-        why = f"no step was done in {watch.request.limit}; give a longer --time-limit"
-        lane.ending = Ending("failed", why)
-    lane.outcome = close(lane.job, lane.record, lane.ending)
-
-
-def _goes_on(lane: Lane, watch: Watch) -> bool:
-    """Whether another i-PI shall take the run on."""
-    if lane.ending is None or not lane.ending.recoverable:
-        return False
-    if lane.ending == PAUSE:
-        return True
-    lane.recoveries += 1
-    return watch.follower.fresh_step is not None and lane.recoveries <= MAX_RECOVERIES
-
-
-def _audited(watch: Watch, entry: Record, ending: Ending) -> Ending:
-    """The ending, unless somebody else has computed forces; adds who did to the segment."""
-    needed = watch.needed()
-    answers = watch.answers()
-    entry["requests"] = {
-        role: {"needed": n, "answered_by_our_drivers": answers[role]} for role, n in needed.items()
-    }
-    reason = stranger(needed, answers)
-    return Ending("failed", reason, foreign=True) if reason and not ending.foreign else ending
-
-
-def close(job: Job, record: Record, ending: Ending) -> Outcome:
-    """Write how it ended; the steps that are done are those on the disk."""
-    record.pop("processes", None)
-    keeping.settle(job.directory)
-    record |= {
-        "state": ending.state,
-        "reason": ending.reason,
-        "unphysical": ending.unphysical,
-        "foreign_forces": ending.foreign,
-        "steps_done": resume.steps_done(job.directory),
-        "timings": records.total_timings(record["segments"], job.recipe.plan.mts),
-    }
-    records.save(job.directory, record, last=True)
-    return Outcome(job, ending, record)

@@ -1,7 +1,7 @@
 """The drivers of one i-PI, or of several that share them, while they serve.
 
 Those that hang are ended, those that ended are started again for whom they still have to serve.
-What that means for a run is its own watch's business (``supervise``).
+What that means for a run is its own watch's business (`supervise`), which knows no crew.
 """
 
 from __future__ import annotations
@@ -9,17 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ncforce_ipi.launch.drivers import Driver
-from ncforce_ipi.launch.hangs import Watchdog
-from ncforce_ipi.launch.processes import TICK_S, Child
-from ncforce_ipi.launch.stops import StopRequest
+from ncforce_ipi.launch.processes.child import TICK_S, Child
+from ncforce_ipi.launch.processes.stops import StopRequest
+from ncforce_ipi.launch.progress.ending import Ending
+from ncforce_ipi.launch.watching.drivers import Driver
+from ncforce_ipi.launch.watching.hangs import Watchdog
+from ncforce_ipi.launch.watching.supervise import STOP_S, Watch
 
-if TYPE_CHECKING:
-    from ncforce_ipi.launch.supervise import Watch
-
-STOP_S = 20.0  # i-PI looks for a signal once a second and then finishes what it writes
 DRIVER_STOP_S = 5.0
 
 
@@ -79,8 +76,24 @@ class Crew:
             if not self._served(driver):
                 driver.child.kill()
 
-    def wind_down(self, request: StopRequest) -> None:
-        """Give the drivers time to write their reports, then end them."""
+    def wind_down(self, request: StopRequest, ending: Ending) -> None:
+        """Stop every i-PI, which writes its checkpoint; then the drivers, which report.
+
+        Parameters
+        ----------
+        ending : of those that had none yet
+        """
+        for watch in self.watches:
+            if watch.ending is None:
+                watch.end(ending)
+        while not all(watch.gone for watch in self.watches):
+            for watch in self.watches:
+                watch.see_off(self.let_go)
+            time.sleep(TICK_S)
+        self._end_drivers(request)
+
+    def _end_drivers(self, request: StopRequest) -> None:
+        """Give them time to write their reports, then end them."""
         children = [driver.child for driver in self.drivers]
         wait(children, DRIVER_STOP_S, request)
         for child in children:

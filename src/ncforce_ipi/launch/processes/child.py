@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ncforce_ipi.errors import RunError
-from ncforce_ipi.launch import interpreter
-from ncforce_ipi.launch.stops import shielded
+from ncforce_ipi.launch.processes import interpreter
+from ncforce_ipi.launch.processes.stops import shielded
 
 TICK_S = 0.1
 KILL_S = 5.0

@@ -9,8 +9,8 @@ from os.path import lexists
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch import resume
-from ncforce_ipi.launch.directory import (
+from ncforce_ipi.launch.directory import resume
+from ncforce_ipi.launch.directory.files import (
     check_name,
     contents,
     locked,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.launch.timelimit import TimeLimit, spare_s
+from ncforce_ipi.launch.processes.timelimit import TimeLimit, spare_s
+from ncforce_ipi.launch.progress.follower import Follower
 from ncforce_ipi.rundir import Record
 
 DAY_S = 86400.0

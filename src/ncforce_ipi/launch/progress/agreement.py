@@ -13,15 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ncforce_ipi.launch.progress import Growing
-from ncforce_ipi.launch.tails import last_step
+from ncforce_ipi.launch.directory.tails import last_step
+from ncforce_ipi.launch.progress.follower import Growing
 from ncforce_ipi.models.card import Band
 from ncforce_ipi.rundir import DISAGREEING_FILE, DISAGREEMENT_FILE, Record
-
-if TYPE_CHECKING:
-    from ncforce_ipi.launch.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -130,10 +126,9 @@ def words(found: Sequence[Agreement]) -> str:
     return f"{WHAT} {sum(values) / len(values):.3g}{most} eV/A"
 
 
-def agreement_of(job: Job, record: Record) -> Agreement:
+def agreement_of(directory: Path, record: Record, *, stops: bool) -> Agreement:
     """Of a run; its band is that of the card when it began."""
-    path = job.directory / DISAGREEMENT_FILE
-    return Agreement(path, band_of(record), job.limits.stop_on_disagreement)
+    return Agreement(directory / DISAGREEMENT_FILE, band_of(record), stops)
 
 
 def band_of(record: Record) -> Band | None:

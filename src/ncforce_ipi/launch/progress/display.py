@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.launch.agreement import Agreement, words
-from ncforce_ipi.launch.estimate import clock, jobs_text, ns_per_day
-from ncforce_ipi.launch.progress import Follower
-from ncforce_ipi.launch.timelimit import TimeLimit
+from ncforce_ipi.launch.processes.timelimit import TimeLimit
+from ncforce_ipi.launch.progress.agreement import Agreement, words
+from ncforce_ipi.launch.progress.estimate import clock, jobs_text, ns_per_day
+from ncforce_ipi.launch.progress.follower import Follower
 
 PLAIN_INTERVAL_S, PLAIN_PART, PLAIN_LONGEST_S = 10.0, 0.05, 600.0  # a job of days has few lines
 FACTS = ("speed", "temperature", "drift", "agreement", "eta")
@@ -36,10 +36,8 @@ class Shown:
     @property
     def rate(self) -> float:
         """Outer steps in a second; NaN before the second one."""
-        follower = self.follower
-        seconds = follower.last_s - follower.fresh_s
-        done = follower.step - (follower.fresh_step or 0)
-        return done / seconds if seconds > 0 and done > 0 else math.nan
+        step_s = self.follower.step_s
+        return 1.0 / step_s if step_s > 0 else math.nan
 
     @property
     def drift(self) -> float:

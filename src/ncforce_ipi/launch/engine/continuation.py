@@ -1,4 +1,4 @@
-"""``python -m ncforce_ipi.launch.continuation SOCKETS_PREFIX INPUT [watched [UPPER]]``: i-PI.
+"""i-PI: ``python -m ncforce_ipi.launch.engine.continuation PREFIX INPUT [watched [UPPER]]``.
 
 Does what the program ``i-pi`` does, and two things more.  With ``watched`` it writes slow - fast of
 every outer point, and keeps the structures where that is above UPPER, eV/A (`disagreement`).  And
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import RunError
-from ncforce_ipi.launch import disagreement
+from ncforce_ipi.launch.engine import disagreement
 
 if TYPE_CHECKING:
     from ipi.engine.simulation import Simulation

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ncforce_ipi.launch.drivers import Driver
+from ncforce_ipi.launch.watching.drivers import Driver
 
 HANG_S = 120.0  # the shortest bound: a network may be compiled anew in between
 TIMES_LONGEST = 20.0  # of a call, as often as the longest one so far

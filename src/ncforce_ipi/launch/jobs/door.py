@@ -15,7 +15,7 @@ from pathlib import Path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.commands import Transport, by_hand
 from ncforce_ipi.inputs.recipe import Recipe
-from ncforce_ipi.launch.interpreter import python_module
+from ncforce_ipi.launch.processes.interpreter import python_module
 from ncforce_ipi.rundir import STRUCTURE_FILE, TOKEN_FILE
 from ncforce_ipi.serve import encryption, gate, secret
 from ncforce_ipi.serve.secret import Secret

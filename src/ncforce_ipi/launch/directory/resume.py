@@ -16,8 +16,8 @@ from xml.etree import ElementTree
 
 from ncforce_ipi.durable import staged, sync
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.launch.directory import move, new_previous
-from ncforce_ipi.launch.tails import cut, is_whole, last_step
+from ncforce_ipi.launch.directory.files import move, new_previous
+from ncforce_ipi.launch.directory.tails import cut, is_whole, last_step
 from ncforce_ipi.rundir import (
     CHECKPOINTS,
     DISAGREEING_FILE,

@@ -1,17 +1,14 @@
-"""What one run is asked to do, and the command line of i-PI that does it."""
+"""What one run is asked to do: from a user's words, and as ``run.json`` has it."""
 
 from __future__ import annotations
 
 import logging
-import shutil
-import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.commands import Transport
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.masses import Masses
@@ -22,17 +19,14 @@ from ncforce_ipi.inputs.service import Service, service_of
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.inputs.templates import shipped_file
-from ncforce_ipi.launch.door import Remote
-from ncforce_ipi.launch.ending import Limits
-from ncforce_ipi.launch.interpreter import python_module
-from ncforce_ipi.models.card import Band
-from ncforce_ipi.rundir import INPUT_FILE
+from ncforce_ipi.launch.jobs.door import Remote
+from ncforce_ipi.launch.processes.interpreter import python_module
+from ncforce_ipi.launch.progress.ending import Limits
 
 log = logging.getLogger(__name__)
 
 DEFAULT_M = 8
 PROGRAM = python_module("ncforce_ipi")
-IPI_CONTINUED = python_module("ncforce_ipi.launch.continuation")
 
 
 @dataclass(frozen=True)
@@ -164,23 +158,6 @@ def _shipped_velocities(name: str | None, temperature_K: float, ensemble: Ensemb
     return str(shipped_file(shipped.velocities))
 
 
-def ipi_command(
-    input_file: str, sockets: Path, watched: bool = False, band: Band | None = None
-) -> list[str]:
-    """i-PI on an input or checkpoint of its directory, with unix sockets in ``sockets``.
-
-    Parameters
-    ----------
-    watched : whether slow - fast is written
-    band : where it should lie; structures beyond it are kept
-    """
-    program = _ipi_program()
-    if not watched and input_file == INPUT_FILE:
-        return [sys.executable, str(program), "-S", f"{sockets}/", input_file]
-    limit = ["watched", *([repr(band.upper)] if band else [])] if watched else []
-    return [*IPI_CONTINUED, f"{sockets}/", input_file, *limit]
-
-
 def to_record(job: Job) -> dict[str, Any]:
     """The part of ``run.json`` from which ``from_record`` makes the job again."""
     plan, recipe, service = job.recipe.plan, job.recipe, job.service
@@ -275,12 +252,3 @@ def _from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         Masses(masses.get("masses_u"), masses.get("repartition_u")),
         remote,
     )
-
-
-def _ipi_program() -> Path:
-    """i-PI's script beside our interpreter, or the one on the path."""
-    beside = Path(sysconfig.get_path("scripts")) / "i-pi"
-    found = beside if beside.is_file() else shutil.which("i-pi")
-    if not found:
-        raise RunError("i-pi isn't installed; pip install 'ncforce_ipi[run]'")
-    return Path(found)

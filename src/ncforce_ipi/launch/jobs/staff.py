@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ncforce_ipi.inputs.commands import driver_words, one_server, several_servers, slow_driver_words
 from ncforce_ipi.inputs.service import Service
-from ncforce_ipi.launch import door
-from ncforce_ipi.launch import job as jobs
-from ncforce_ipi.launch.door import Door
-from ncforce_ipi.launch.job import Job
+from ncforce_ipi.launch.jobs import door
+from ncforce_ipi.launch.jobs import job as jobs
+from ncforce_ipi.launch.jobs.door import Door
+from ncforce_ipi.launch.jobs.job import Job
 from ncforce_ipi.rundir import LOGS, STRUCTURE_FILE, Record
 
 WAIT_FOR_SERVER_S = 120

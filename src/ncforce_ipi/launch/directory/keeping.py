@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ncforce_ipi import durable
-from ncforce_ipi.launch import claim, resume
+from ncforce_ipi.launch.directory import claim, resume
 from ncforce_ipi.rundir import LOGS, SAFE_FILE, WRITTEN_BY_IPI
 
 log = logging.getLogger(__name__)

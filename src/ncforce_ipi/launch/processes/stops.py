@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from ncforce_ipi.launch.timelimit import TimeLimit
+from ncforce_ipi.launch.processes.timelimit import TimeLimit
 
 # of users, terminals and the schedulers' warnings before a time limit
 SIGNALS = (

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ncforce_ipi.errors import ContractError, InputError, OutputError
-from ncforce_ipi.launch.answers import Heard
-from ncforce_ipi.launch.ending import NOT_FINITE
-from ncforce_ipi.launch.processes import Child
+from ncforce_ipi.launch.processes.child import Child
+from ncforce_ipi.launch.progress.ending import NOT_FINITE
+from ncforce_ipi.launch.watching.answers import Heard
 
 MAX_RESTARTS = 5
 REFILL_STEPS = 100  # after so many outer steps without a restart all are there again

@@ -110,6 +110,12 @@ class Follower:
         """Last outer step that is done; 0 before the first."""
         return self.last.step if self.last else 0
 
+    @property
+    def step_s(self) -> float:
+        """Seconds that an outer step took, as long as it is watched; 0 before there are two."""
+        done = self.step - (self.fresh_step or 0)
+        return (self.last_s - self.fresh_s) / done if done > 0 else 0.0
+
     def update(self) -> list[Row]:
         """Rows that are new since the last call."""
         self._lines = self._lines or Growing(self.path)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ncforce_ipi import durable
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch import holder
+from ncforce_ipi.launch.directory import holder
 from ncforce_ipi.rundir import JOB_FILE, JOB_LOGS
 
 log = logging.getLogger(__name__)
