@@ -5,7 +5,8 @@ and one model library when the model is loaded.
 
 It serves one server, or several replicas: ``--socket-dir D0 D1 ...`` (or ports), each an i-PI of
 its own with its sockets named as those of a single one, ``--structure`` and ``--report`` one for
-each.  Each report and its ``.live`` file are those of a run of its own (``launch.answers.Heard``).
+each.  Each report and its ``.live`` file are those of a run of its own
+(``launch.watching.answers.Heard``).
 """
 
 from __future__ import annotations
