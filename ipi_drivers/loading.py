@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from ncforce_ipi.errors import InputError, ModelError
@@ -92,6 +93,32 @@ def default_dtype(dtype: Any = None) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
+def own_torch() -> Iterator[None]:
+    """Torch's own functions, where another library has put its own in their places.
+
+    torch_geometric, which SevenNet and SO3LR import, replaces ``index_select`` and ``select`` by
+    functions that TorchScript can't compile, so that metatensor can't be imported after it.
+    """
+    import torch
+
+    own = torch._C._VariableFunctions
+    foreign = {
+        name: function
+        for name, function in vars(torch).items()
+        if isinstance(function, FunctionType)
+        and function.__module__.split(".")[0] != "torch"
+        and hasattr(own, name)
+    }
+    for name in foreign:
+        setattr(torch, name, getattr(own, name))
+    try:
+        yield
+    finally:
+        for name, function in foreign.items():
+            setattr(torch, name, function)
 
 
 def devices() -> list[str]:

@@ -105,8 +105,9 @@ def open_model(
 
 def _load_file(path: Path, extensions: Path | None) -> Any:
     try:
-        from metatomic.torch import load_atomistic_model
-        from vesin import metatomic as _  # noqa: F401  ask for it now, not at the first structure
+        with loading.own_torch():
+            from metatomic.torch import load_atomistic_model
+            from vesin import metatomic as _  # noqa: F401  ask now, not at the first structure
     except ImportError as err:
         raise ModelError(
             f"metatomic models need torch, metatomic-torch and vesin: {err}; "

@@ -307,3 +307,33 @@ def test_an_output_of_another_shape_is_named(shape):
     samples = [(0, k) for k in range(shape[0])]
     with pytest.raises(ValueError, match=r"^force has shape \(.*\), expected 3 times 3 numbers$"):
         metatomic_model._rows(output(torch.zeros(shape), samples), "force", 3, 3)
+
+
+REPLACED = """
+import typing, warnings
+import torch
+
+before = torch.index_select
+
+def index_select(input: torch.Tensor, dim: typing.Union[int, str], index: torch.Tensor):
+    return before(input, dim, index)
+
+torch.index_select = index_select  # as torch_geometric does
+from ncforce_ipi import load
+from ncforce_ipi.training.program import write_model
+from ncforce_ipi.training.recipe import Recipe
+
+recipe = Recipe(species=[1, 8], pools={"a": 1.0}, validation="b", channels=8, layers=1)
+write_model(recipe.network(), recipe, "small", __import__("pathlib").Path("small.pt"))
+with load("metatomic:small.pt") as model:
+    print(model.description)
+raise SystemExit(torch.index_select is not index_select)
+"""
+
+
+def test_models_are_written_and_read_beside_a_library_that_replaces_torchs_functions(tmp_path):
+    """In another process: here metatensor is imported already."""
+    done = subprocess.run([sys.executable, "-c", REPLACED], cwd=tmp_path, timeout=300,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "small" in done.stdout

@@ -103,9 +103,9 @@ def _folder(out: Path) -> Iterator[None]:
 
 def write_model(net: HybridNet, recipe: Recipe, name: str, path: Path) -> None:
     """Export a trained network as a metatomic model."""
-    from ncforce_ipi.training.export import export
+    with warnings.catch_warnings(), loading.own_torch():
+        from ncforce_ipi.training.export import export
 
-    with warnings.catch_warnings():
         # metatomic models are TorchScript; torch announces its successor at every use
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         export(net, path, name=name, description=recipe.description, references=recipe.references)
