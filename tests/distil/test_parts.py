@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from ase.constraints import FixAtoms
 from ncforce_ipi.distil import choices, points, selection
 from ncforce_ipi.distil.displaced import displaced
 from ncforce_ipi.distil.request import Request, conditions
+from ncforce_ipi.distil.session import Session
 from ncforce_ipi.distil.state import FILE, State
-from ncforce_ipi.distil.teacher import with_labels
+from ncforce_ipi.distil.teacher import Known, with_labels
 from ncforce_ipi.distil.trial import Trial
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.rundir import DISAGREEING_FILE
@@ -235,3 +237,50 @@ def test_constraints_of_a_start_hold(tmp_path):
     (system,) = conditions(request_of(path), tmp_path)
     copies = displaced(system.atoms, 4, 0.1, 0.1, np.random.default_rng(0))
     assert all(np.array_equal(c.positions[:2], system.atoms.positions[:2]) for c in copies)
+
+
+def session_of(tmp_path, monkeypatch, calls, seconds, **words):
+    """With so many calls and seconds spent; no teacher is asked for anything."""
+    monkeypatch.setattr(State, "seconds", seconds)
+    path = tmp_path / "start.xyz"
+    salt().write(path)
+    request = request_of(path, **words)
+    systems = conditions(request, tmp_path)
+    state = State.new(tmp_path, request.to_dict())
+    state.record["calls"] = calls
+    choices_ = choices.choose(request, systems, teacher_s=0.5)
+    return Session(tmp_path, request, systems, choices_, state, Known("", None, 0.5), None)
+
+
+def test_minutes_alone_are_not_spent_by_calls(tmp_path, monkeypatch):
+    """Of 60 minutes half are 3600 calls of 0.5 s, for the lengths of runs; only time is a limit."""
+    session = session_of(tmp_path, monkeypatch, calls=3600, seconds=1800.0, minutes=60.0)
+    assert (session.choices.calls, session.most_calls) == (3600, None)
+    assert session.spent == 0.5
+    assert session.affords(1000, 1200.0)  # 50 of the 51 minutes that aren't kept
+    assert not session.affords(0, 1300.0)
+    assert session.affords(0, 1300.0, all_of_it=True)
+    assert not session.affords(0, 1900.0, all_of_it=True)
+
+
+def test_calls_are_a_limit_where_they_are_given(tmp_path, monkeypatch):
+    """15 % are kept, or one test at each system: 120 steps of 2 x 1000."""
+    session = session_of(tmp_path, monkeypatch, calls=600, seconds=0.0, teacher_calls=1000)
+    assert (session.most_calls, session.spent) == (1000, 0.6)
+    assert session.affords(250, 1e6)  # there is no limit of time
+    assert not session.affords(251, 0.0)
+    assert session.affords(400, 0.0, all_of_it=True)
+    both = session_of(
+        tmp_path, monkeypatch, calls=600, seconds=0.0, teacher_calls=1000, minutes=60.0
+    )
+    assert (both.most_calls, both.affords(251, 0.0), both.affords(0, 1e6)) == (1000, False, False)
+
+
+def test_what_stages_took_is_remembered(tmp_path):
+    state = State.new(tmp_path, {"teacher": "x"})
+    state.once("round-01/train", lambda: (time.sleep(0.3), ({}, 0))[1])
+    state.once("round-01/mts8-1", lambda: ({}, 0))
+    again = State.read(tmp_path)
+    assert again.took_s("round-01/train") >= 0.3
+    assert again.took_s("round-01/mts") < 0.3 <= again.took_s("round-01/")
+    assert again.took_s("round-02/") == 0.0

@@ -34,8 +34,8 @@ BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 WORTH_COMPILING_STEPS, WORTH_COMPILING_MIN = 2500, 4.0
 
 REASONS = {
-    "calls": "--teacher-calls; else half of --minutes at the measured speed; else 2000 for each "
-    "system and temperature",
+    "calls": "for the lengths of runs: --teacher-calls; else half of --minutes at the measured "
+    "speed; else 2000 for each system and temperature",
     "timestep_fs": "inner step by the lightest atom: 0.5 below 3.5 u (H), 1 below 20 u, else 2",
     "cutoff_A": "as many as 40 neighbours on average, between 4 and 6 A: what the shipped models "
     "have",

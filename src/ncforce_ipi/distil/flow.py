@@ -80,8 +80,10 @@ def go_on(
         choices, known = Choices(**state.record["choices"]), Known(**state.record["teacher"])
         more = 1.0 + MORE * bool(added)
         minutes = minutes or (more * request.minutes if request.minutes else None)
+        if teacher_calls is None and request.teacher_calls:
+            teacher_calls = int(more * request.teacher_calls)
         choices = replace(choices, calls=teacher_calls or int(more * choices.calls))
-        request = replace(request, minutes=minutes)
+        request = replace(request, minutes=minutes, teacher_calls=teacher_calls)
         with Teacher(request.teacher, request.device, request.threads) as teacher:
             _check_same(state, request, teacher)
             systems = conditions(request, out / "start")

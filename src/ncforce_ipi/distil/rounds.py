@@ -82,11 +82,14 @@ def _last_added(session: Session) -> int:
 
 
 def _another(session: Session, number: int, first_free: int) -> bool:
-    """Whether the budget has room for another round."""
+    """Whether the budget has room for another round: it takes what this one took."""
     if number < first_free:
         return True
-    calls = session.choices.test_steps + session.choices.hot_steps
-    return number < session.choices.rounds and session.affords(calls * len(session.systems))
+    choices, name = session.choices, f"round-{number:02d}"
+    calls = (choices.test_steps + choices.hot_steps) * len(session.systems)
+    hot = 1.0 + choices.hot_steps / choices.test_steps
+    seconds = session.state.took_s(f"{name}/train") + hot * session.state.took_s(f"{name}/mts")
+    return number < choices.rounds and session.affords(calls, seconds)
 
 
 def _round(session: Session, number: int) -> Round:
@@ -128,14 +131,21 @@ def _trial(session: Session, prefix: str, system: Condition, student: Path, mts:
     def make() -> tuple[Result, int]:
         reference = session.run(f"reference-{system.name}")
         tolerance = session.choices.tolerance_meV_per_atom_per_ps
+        begin_s = session.state.seconds
         directory, calls = sampling.test_run(session, name, system, student, mts)
+        took_s = session.state.seconds - begin_s
         found = judge(directory, reference, tolerance)
-        if found.answers["drift"] == "open" and not found.ended and session.affords(calls):
+        if _open(found) and session.affords(calls, took_s):
             calls = slow_calls(longer(session, name, 2.0 * found.time_ps))
             found = judge(directory, reference, tolerance)
         return found.to_dict(), calls
 
     return Trial.of(session.state.once(f"{prefix}/mts{mts}-{system.name}", make))
+
+
+def _open(trial: Trial) -> bool:
+    """Whether a longer run could tell what its drift is."""
+    return trial.answers["drift"] == "open" and not trial.ended
 
 
 def _learn(session: Session, number: int) -> None:
@@ -160,11 +170,12 @@ def allowed(session: Session, tried: Sequence[Round]) -> tuple[Round, dict[int, 
     scan = {asked: list(best.trials.values())}
     student, prefix = session.training(best.number) / MODEL, f"round-{best.number:02d}"
     calls = session.choices.test_steps * len(session.systems)
+    seconds = session.state.took_s(f"{prefix}/mts{asked}-")
     if best.number < len(tried):
         session.say(f"round {best.number}", "its student is taken: later ones do no better")
     for mts in (2 * asked, asked // 2) if best.passes else _halves(asked):
         done = all(f"{prefix}/mts{mts}-{s.name}" in session.state.stages for s in session.systems)
-        if mts < 2 or not (done or session.affords(calls, all_of_it=not best.passes)):
+        if mts < 2 or not (done or session.affords(calls, seconds, all_of_it=not best.passes)):
             continue
         scan[mts] = [_trial(session, prefix, one, student, mts) for one in session.systems]
         passes = all(one.passes for one in scan[mts])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ncforce_ipi.distil.choices import Choices
@@ -23,7 +23,7 @@ from ncforce_ipi.launch.progress.ending import Limits
 from ncforce_ipi.rundir import TRAJECTORY_FILES, Record, read_record
 
 log = logging.getLogger(__name__)
-KEPT = 0.15  # of the budget, or as much as a test takes: for smaller M if the one asked for fails
+KEPT = 0.15  # of the budget, or as many calls as a test takes: for smaller M
 HOT = 3.0  # a run that is hotter than so many times its temperature is given up
 
 
@@ -64,29 +64,47 @@ class Session:
         return self.out / "rounds" / f"round-{round_:02d}"
 
     @property
+    def most_calls(self) -> int | None:
+        """Calls of the teacher that may be spent; None where only time counts.
+
+        The number that was made from ``--minutes`` is for the lengths of runs: it knows nothing of
+        what else takes time.
+        """
+        by_time = self.request.minutes and not self.request.teacher_calls
+        return None if by_time else self.choices.calls
+
+    @property
     def spent(self) -> float:
         """The share of the budget that is spent, of calls or of time, whichever is more."""
-        shares = [self.state.calls / self.choices.calls]
+        shares = [self.state.calls / self.most_calls] if self.most_calls else []
         if self.request.minutes:
             shares.append(self.state.seconds / (60.0 * self.request.minutes))
         return max(shares)
 
-    def affords(self, calls: int, *, all_of_it: bool = False) -> bool:
-        """Whether so many more calls of the teacher leave what is kept for the end, or fit."""
-        share = [calls / self.choices.calls]
+    def affords(self, calls: int, seconds: float, *, all_of_it: bool = False) -> bool:
+        """Whether so many more calls of the teacher, and so much time, are left.
+
+        A part is kept for smaller M, unless this is what it was kept for (``all_of_it``).
+        """
+        part = 1.0 if all_of_it else 1.0 - KEPT
+        kept = 0 if all_of_it else self.choices.test_steps * len(self.systems)
+        by_calls = by_time = True
+        if self.most_calls:
+            most = min(part * self.most_calls, self.most_calls - kept)
+            by_calls = self.state.calls + calls <= most
         if self.request.minutes:
-            share.append(calls * self.known.seconds / (60.0 * self.request.minutes))
-        kept = max(KEPT, self.choices.test_steps * len(self.systems) / self.choices.calls)
-        return self.spent + max(share) <= (1.0 if all_of_it else 1.0 - kept)
+            by_time = self.state.seconds + seconds <= part * 60.0 * self.request.minutes
+        return by_calls and by_time
 
     def say(self, stage: str, detail: str = "") -> None:
         """One line: stage, what came of it, calls, time, and how long at most it will go on."""
         minutes = self.state.seconds / 60.0
         left = minutes / self.spent - minutes if self.spent > 0 else math.nan
         budget = f" of {self.request.minutes:g}" if self.request.minutes else ""
+        most = f" of {self.most_calls}" if self.most_calls else ""
         log.info(
-            "distil %s%s | %d of %d teacher calls, %.0f%s min, at most %s min to go",
-            stage, f": {detail}" * bool(detail), self.state.calls, self.choices.calls,
+            "distil %s%s | %d%s teacher calls, %.0f%s min, at most %s min to go",
+            stage, f": {detail}" * bool(detail), self.state.calls, most,
             minutes, budget, f"{max(left, 0.0):.0f}" if math.isfinite(left) else "?",
         )  # fmt: skip
 
@@ -151,17 +169,9 @@ def longer(session: Session, name: str, time_ps: float) -> Record:
 
 def last_frame(directory: Path) -> str:
     """The last positions of a run, as the start of another one."""
-    return str((directory / TRAJECTORY_FILES[0][0]).absolute())
+    return f"{(directory / TRAJECTORY_FILES[0][0]).absolute()}@-1"
 
 
 def slow_calls(record: Record) -> int:
     """Evaluations of the slow force in a run: one a step, and one at the start."""
     return int(record["steps_done"]) + 1
-
-
-def with_more(session: Session, minutes: float | None, calls: int | None) -> None:
-    """Give a session that goes on another budget; totals."""
-    if minutes is not None:
-        session.request = replace(session.request, minutes=minutes)
-    if calls is not None:
-        session.choices = replace(session.choices, calls=calls)

@@ -99,11 +99,18 @@ class State:
         make : gives the result and how many evaluations of the teacher it took
         """
         if name not in self.stages:
+            begin_s = time.monotonic()
             result, calls = make()
             self.stages[name] = plain(result)
+            self.record.setdefault("took_s", {})[name] = round(time.monotonic() - begin_s, 1)
             self.record["calls"] = self.calls + calls
             self.save()
         return self.stages[name]
+
+    def took_s(self, *names: str) -> float:
+        """Wall time of stages whose names begin like this, s; what is unknown counts nothing."""
+        known: dict[str, float] = self.record.get("took_s", {})
+        return sum(seconds for name, seconds in known.items() if name.startswith(names))
 
     def save(self) -> None:
         """Write the file."""
