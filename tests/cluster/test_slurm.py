@@ -14,8 +14,11 @@ import pytest
 
 from ncforce_ipi import cli
 from ncforce_ipi.cli import run as runs
+from ncforce_ipi.cli import slurm_distil
 from ncforce_ipi.cli.slurm import OURS, _parser_of_run
 from ncforce_ipi.cli.spelling import words_of
+from ncforce_ipi.distil.request import Request
+from ncforce_ipi.distil.state import State
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch.directory.files import contents
 from ncforce_ipi.launch.jobs.job import new_job, to_record
@@ -187,7 +190,7 @@ FAKE = """#!/bin/sh
 echo "$(basename $0) $*" >>calls
 case $(basename $0) in
 squeue) echo 1:00:00; echo 1:00:00 ;;
-scontrol) exit $REQUEUE ;;
+scontrol) [ $1 = show ] || exit $REQUEUE; echo "Requeue=1 PreemptTime=$PREEMPTED Nodes=n1" ;;
 ncforce) exit $CODE ;;
 esac
 """
@@ -200,31 +203,152 @@ esac
         (75, 0, "scontrol requeue 7"),
         (138, 0, "scontrol requeue 7"),
         (75, 1, "sbatch --dependency=afterany:7 {}/prod/job.sh"),
-        (143, 0, "ncforce"),  # scancel
+        (143, 0, "scontrol show"),  # scancel
         (1, 0, "ncforce"),
     ],
 )
-def test_what_a_script_does_with_an_exit_code(show, tmp_path, code, requeue, last):
+def test_what_a_script_does_with_an_exit_code(scripted, tmp_path, code, requeue, last):
     """With programs that only note how they were called."""
-    for name in ("squeue", "scontrol", "sbatch", "ncforce"):
+    for begun in (False, True):
+        found, calls = scripted(begun, CODE=str(code), REQUEUE=str(requeue))
+        assert found == code
+        assert calls[0] == "squeue --noheader --jobs 7 --format %L"
+        words = "--resume" if begun else "water --mts 4"
+        assert calls[1] == f"ncforce run {words} --out {tmp_path}/prod --time-limit 1:00:00"
+        assert calls[-1].startswith(last.format(tmp_path))
+
+
+def test_a_job_whose_place_another_one_took_goes_on(scripted):
+    """Where Slurm doesn't queue it again: where it does, no such time stands there any more."""
+    _, calls = scripted(True, CODE="143", PREEMPTED="2026-11-27T06:46:16")
+    assert calls[-1] == "scontrol requeue 7"
+
+
+def test_a_job_that_begins_again_waits_for_what_may_be_cut_off(scripted, tmp_path):
+    """The first time it doesn't: then somebody else is at work there, and the run says who."""
+    (tmp_path / "prod").mkdir()
+    (tmp_path / "prod/.lock").touch()
+    _, calls = scripted(True, SLURM_RESTART_COUNT="1")
+    assert calls[0] == f"flock {tmp_path}/prod/.lock true"
+    _, calls = scripted(True)
+    assert calls[0].startswith("squeue ")
+
+
+@pytest.fixture
+def scripted(show, tmp_path):
+    """``scripted(begun, ...)``: a script with programs that only note how they are called."""
+    for name in ("squeue", "scontrol", "sbatch", "ncforce", "flock"):
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / name).write_text(FAKE)
         (tmp_path / "bin" / name).chmod(0o755)
     (tmp_path / "site.toml").write_text(f'setup = ["export PATH={tmp_path}/bin:$PATH"]\n')
     text, _ = show("--mts", "4", "--site", "site.toml")
-    environment = os.environ | {"CODE": str(code), "REQUEUE": str(requeue), "SLURM_JOB_ID": "7"}
-    for begun in (False, True):
+    defaults = {"CODE": "0", "REQUEUE": "0", "PREEMPTED": "None", "SLURM_JOB_ID": "7"}
+
+    def call(begun, **variables):
         (tmp_path / "calls").unlink(missing_ok=True)
         if begun:
-            (tmp_path / "prod").mkdir()
+            (tmp_path / "prod").mkdir(exist_ok=True)
             (tmp_path / "prod/run.json").touch()
+        environment = os.environ | defaults | variables
         done = subprocess.run(["bash"], input=text, env=environment, text=True, check=False)
-        assert done.returncode == code
-        calls = (tmp_path / "calls").read_text().splitlines()
-        assert calls[0] == "squeue --noheader --jobs 7 --format %L"
-        words = "--resume" if begun else "water --mts 4"
-        assert calls[1] == f"ncforce run {words} --out {tmp_path}/prod --time-limit 1:00:00"
-        assert calls[-1].startswith(last.format(tmp_path))
+        return done.returncode, (tmp_path / "calls").read_text().splitlines()
+
+    return call
+
+
+DISTIL = ("slurm", "distil", "analytic:lennard-jones", "--structure", "argon.xyz", "--out", "pair")
+
+
+@pytest.fixture
+def show_distil(tmp_path, capfd):
+    """``show_distil(...)``: the script of a distillation, what was said, and the code."""
+    (tmp_path / "argon.xyz").write_text(ARGON)
+
+    def call(*words, of=DISTIL):
+        code = cli.main([*of, "--time", "4:00:00", "--dry-run", *words])
+        said, err = capfd.readouterr()
+        return said, err, code
+
+    return call
+
+
+def test_a_distillation(show_distil, tmp_path):
+    text, err, code = show_distil(
+        "--temperature-K", "60,80", "--set", "rounds=2", "--minutes", "600"
+    )
+    assert (code, err) == (0, "ncforce: 600 minutes: 3 jobs of 04:00:00 at most\n")
+    assert {"--time=4:00:00", "--nodes=1", "--cpus-per-task=3", "--signal=B:USR1@60"} <= set(
+        options(text)
+    )
+    assert not any(option.startswith("--gres") for option in options(text))
+    assert start(text) == [
+        "distil", "analytic:lennard-jones", "--structure", "argon.xyz", "--temperature-K",
+        "60.0,80.0", "--minutes", "600.0", "--set", "rounds=2", "--out", "$out",
+    ]  # fmt: skip
+    assert 'ncforce distil --resume --out "$out")' in text
+    assert "if [[ -f $out/distil.json ]]; then" in text
+    assert not (tmp_path / "pair").exists()
+
+
+def test_a_distillation_has_one_gpu(show_distil):
+    text, err, _ = show_distil("--gpus", "a100:4", "--threads", "2")
+    assert {"--gres=gpu:a100:1", "--cpus-per-task=5"} <= set(options(text))
+    assert start(text)[-6:] == ["--threads", "2", "--device", "cuda", "--out", "$out"]
+    assert "4 GPUs, but a distillation uses one: the script asks for 1" in err
+    text, _, _ = show_distil("--device", "cuda")
+    assert "--gres=gpu:1" in options(text)
+    _, err, code = show_distil("--gpus", "1", "--device", "cpu")
+    assert (code, "--gpus, but the models run on cpu" in err) == (2, True)
+
+
+def test_a_distillation_that_has_begun_goes_on(show_distil, tmp_path):
+    """With a new total of minutes each time, which is the same each time."""
+    request = Request("analytic:lennard-jones", ("argon.xyz",), minutes=60.0, device="cuda")
+    (tmp_path / "pair").mkdir()
+    State.new(tmp_path / "pair", request.to_dict()).save()
+    resumed = ("slurm", "distil", "--resume", "--out", "pair")
+    text, err, _ = show_distil("--gpus", "1", of=resumed)
+    assert "ncforce: 60 minutes: 1 job of 04:00:00 at most" in err
+    assert start(text) == ["distil", "--resume", "--out", "$out"]
+    assert "--gres=gpu:1" in options(text)
+    text, _, _ = show_distil("--minutes", "120", of=resumed)
+    assert start(text) == ["distil", "--resume", "--minutes", "120.0", "--out", "$out"]
+    assert text.count("--minutes 120.0") == 2
+    for words, said in (
+        (("--mts", "4"), "leave out --mts"),
+        (("--add", "run"), "--add: a job may begin several times"),
+    ):
+        _, err, code = show_distil(*words, of=resumed)
+        assert (code, said in err) == (2, True)
+    _, err, code = show_distil()
+    assert (code, "pair is not empty" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--recipe",), "--recipe prints what is chosen"),
+        (("--time-limit", "1:00:00"), "the script gives --time-limit itself"),
+        (("--temperature-K", "-5"), "temperature -5 K"),
+        (("--structure", "nothing.xyz"), "nothing.xyz"),
+    ],
+)
+def test_what_is_refused_of_a_distillation(show_distil, words, said):
+    _, err, code = show_distil(*words)
+    assert (code, said in err) == (2, True)
+
+
+def test_every_option_of_a_distillation_comes_back():
+    parser = slurm_distil._parser()
+    for action in parser._actions:
+        if not action.option_strings or action.dest in {*OURS, "help"}:
+            continue
+        value = [] if action.nargs == 0 else ["1"]
+        words = ["T", action.option_strings[0], *value, "--out", "o"]
+        args = parser.parse_args(words)
+        again = words_of(parser, args, slurm_distil.OURS)
+        assert vars(parser.parse_args([*again, "--out", "o"])) == vars(args), action.dest
 
 
 def test_words_come_back_as_they_were_given():

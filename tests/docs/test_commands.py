@@ -71,7 +71,7 @@ def commands_in(words: list[str]) -> list[list[str]]:
 
 def unknown(command: list[str]) -> list[str]:
     """What the program doesn't have of this command: its verb, or some of its options."""
-    verb, *rest = command
+    verb, *rest = cli._verb_first(command)
     if verb not in cli.VERBS:
         return [verb]
     path = [verb]
@@ -113,6 +113,7 @@ def test_commands_are_found_in_every_form():
     [
         ("run water --mts 4 --no-such X", ["--no-such"]),
         ("dance --mts 4", ["dance"]),
+        ("slurm distil --resume --minutes 5 --mts-ratio 4", ["--mts-ratio"]),
         ("driver metatomic --variant pbe --trust", []),
         ("driver metatomic --modal PBE", ["--modal"]),  # an option of SevenNet
     ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import re
 import sys
 from collections.abc import Sequence
 
@@ -27,6 +28,7 @@ GROUPS = {
         "tune": "run a scan over M and say which M to take",
         "input": "write the i-PI input and start structure without running them",
         "slurm": "write a job script that goes on until the run is done",
+        "slurm distil": "the same for a distillation",
         "driver": "serve a model's forces to an i-PI server",
     },
     "results": {
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     if argv is None:
         without_optimisation()
-    words = sys.argv[1:] if argv is None else argv
+    words = _verb_first(sys.argv[1:] if argv is None else argv)
     called = argparse.Namespace(verb="", debug="--debug" in words)
 
     def call() -> int:
@@ -70,6 +72,14 @@ def main(argv: list[str] | None = None) -> int:
 
     with standing():
         return guarded(call, called)
+
+
+def _verb_first(words: list[str]) -> list[str]:
+    """The same with a verb of two words as one."""
+    for verb in VERBS:
+        if (parts := verb.split()) == words[: len(parts)]:
+            words = [verb, *words[len(parts) :]]
+    return words
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:
@@ -87,7 +97,7 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, description=f"{text[0].upper()}{text[1:]}.")
         verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
         if name == called:
-            module = importlib.import_module(f"ncforce_ipi.cli.{name.replace('-', '_')}")
+            module = importlib.import_module(f"ncforce_ipi.cli.{re.sub('[- ]', '_', name)}")
             module.add_arguments(verb)
             add_examples(verb, module.EXAMPLES)
             verb.set_defaults(function=module.run)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ncforce_ipi.cli.paths import path
-from ncforce_ipi.errors import InputError
+from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.systems import SYSTEMS
+from ncforce_ipi.launch.between import Between, Stopped, stoppable
+from ncforce_ipi.launch.processes.timelimit import TimeLimit
 
 if TYPE_CHECKING:
     from ncforce_ipi.distil.card import Card
@@ -48,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="inner time step; default by the lightest atom")  # fmt: skip
     add = parser.add_argument_group("how much").add_argument
     add("--minutes", type=float, metavar="X", help="wall time that may be spent")
+    add("--time-limit", metavar="TIME",
+        help="wall time of this call, as Slurm writes it (24:00:00): it stops before its end with "
+        "exit code 75, to go on with --resume")  # fmt: skip
     add("--teacher-calls", type=int, metavar="N", help="evaluations of TEACHER that may be spent")
     add("--device", metavar="NAME", help="cpu or cuda, for models and training")
     add("--threads", type=int, metavar="N", help="CPU threads of each, default 1")
@@ -68,24 +74,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Distil; 0 if an M passes."""
+    from ncforce_ipi.distil.state import FILE, done_in
+
+    limit = None if args.time_limit is None else TimeLimit.of_this_process(args.time_limit)
+    before = done_in(args.out)
+    try:
+        with stoppable(limit) as between:
+            return _run(args, between)
+    except Stopped as stop:
+        if stop.ending.out_of_time and done_in(args.out) == before:
+            why = "no part of the work (a stage, or a step of a run) was done"
+            raise RunError(f"{why} in {limit}; give a longer --time-limit") from stop
+        again = f"ncforce distil --resume --out {shlex.quote(str(args.out))}"
+        how = (
+            f"go on with: {again}"
+            if (args.out / FILE).is_file()
+            else "nothing was done yet; begin again"
+        )
+        sys.stderr.write(f"ncforce distil: {stop.ending.reason}; {how}\n")
+        return stop.ending.exit_code
+
+
+def _run(args: argparse.Namespace, between: Between) -> int:
     if args.add and not args.resume:
         raise InputError("--add needs --resume: frames are added to a distillation that is there")
     if args.resume:
-        return _resume(args)
-    if not args.teacher or not args.structure:
-        missing = "TEACHER" if not args.teacher else "--structure"
-        raise InputError(f"{missing} is missing; expected: ncforce distil TEACHER --structure FILE")
+        return _resume(args, between)
+    request = request_of(args)
     from ncforce_ipi.distil import flow
 
-    request = _request(args)
     if args.recipe:
         known, choices = flow.preview(request)
         _print_recipe(known, choices.lines(request.changes))
         return 0
-    return _finish(flow.begin(request, args.out, force=args.force))
+    return _finish(flow.begin(request, args.out, force=args.force, between=between))
 
 
-def _resume(args: argparse.Namespace) -> int:
+def check_resume(args: argparse.Namespace) -> None:
+    """Refuse options of a start where one goes on."""
     fixed = ("teacher", "structure", "temperatures_K", "mts", "timestep_fs", "device", "threads",
              "seed", "changes")  # fmt: skip
     given = [name for name in fixed if getattr(args, name) is not None]
@@ -93,14 +119,24 @@ def _resume(args: argparse.Namespace) -> int:
     if given:
         names = ", ".join("--" + name.replace("_", "-") for name in given)
         raise InputError(f"--resume goes on as it was begun; leave out {names}")
+
+
+def _resume(args: argparse.Namespace, between: Between) -> int:
+    check_resume(args)
     from ncforce_ipi.distil import flow
 
-    return _finish(
-        flow.go_on(args.out, args.add or [], minutes=args.minutes, teacher_calls=args.teacher_calls)
-    )
+    card = flow.go_on(
+        args.out, args.add or [], minutes=args.minutes, teacher_calls=args.teacher_calls,
+        between=between,
+    )  # fmt: skip
+    return _finish(card)
 
 
-def _request(args: argparse.Namespace) -> Request:
+def request_of(args: argparse.Namespace) -> Request:
+    """What the words ask for."""
+    if not args.teacher or not args.structure:
+        missing = "TEACHER" if not args.teacher else "--structure"
+        raise InputError(f"{missing} is missing; expected: ncforce distil TEACHER --structure FILE")
     from ncforce_ipi.distil.request import Request
 
     changes = dict(_pair(text) for text in args.changes or [])

@@ -6,6 +6,7 @@ import argparse
 import logging
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,37 +50,50 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce run``, and those of the job."""
-    add = parser.add_argument_group(
-        "job", f"Defaults of the site stand in {default_file()} (TOML, the same names)."
-    ).add_argument
-    add("--gpus", metavar="[TYPE:]N", help="GPUs on all nodes together; a driver on each")
+    add = add_of_job(parser, "GPUs on all nodes together; a driver on each")
     add("--nodes", type=int, default=1, metavar="N", help="nodes of the drivers, default 1")
     add("--ipi-partition", metavar="NAME",
         help="i-PI on a CPU node of this partition, the drivers elsewhere (heterogeneous job)",
         )  # fmt: skip
+    add("--array", metavar="I-J", help="runs with the seeds I to J, each in its own directory")
+    runs.add_arguments(parser)
+
+
+def add_of_job(parser: argparse.ArgumentParser, gpus: str) -> Callable[..., argparse.Action]:
+    """Options of any job; what adds more of them.
+
+    Parameters
+    ----------
+    gpus : help of ``--gpus``
+    """
+    add = parser.add_argument_group(
+        "job", f"Defaults of the site stand in {default_file()} (TOML, the same names)."
+    ).add_argument
+    add("--gpus", metavar="[TYPE:]N", help=gpus)
     add("--time", metavar="TIME", help="wall time of a job, as Slurm writes it: 24:00:00")
     add("--partition", metavar="NAME", help="default: the cluster's own")
     add("--account", metavar="NAME", help="who pays")
     add("--qos", metavar="NAME", help="quality of service")
-    add("--array", metavar="I-J", help="runs with the seeds I to J, each in its own directory")
     add("--sbatch", metavar="WORDS", help="more options of sbatch, in quotes: '--mem=32G'")
     add("--site", type=path, metavar="FILE", help="settings from FILE instead")
     add("--dry-run", action="store_true", help="show the script, write nothing")
     add("--submit", action="store_true", help="hand it to Slurm")
-    runs.add_arguments(parser)
+    return add
 
 
 def run(args: argparse.Namespace) -> int:
     """Write or show the script; submit it if that is asked for."""
-    settings = read_settings(args.site).with_options(
-        partition=args.partition, account=args.account, qos=args.qos, time=args.time,
-        ipi_partition=args.ipi_partition, sbatch=tuple(shlex.split(args.sbatch or "")),
-    )  # fmt: skip
-    _check(args, settings)
+    settings = settings_of(args).with_options(ipi_partition=args.ipi_partition)
+    if args.array and (args.seed is not None or args.resume):
+        raise InputError("--array gives each run its index as seed; leave --seed and --resume out")
     words = [] if args.resume else words_of(_parser_of_run(), args, OURS)
     longer = ["--time-ps", str(args.time_ps)] if args.resume and args.time_ps else []
     job = _begun(args, settings) if args.resume else _new(args)
-    ask = replace(_ask(args, settings, job, words), longer=longer)
+    return hand_over(args, replace(_ask(args, settings, job, words), longer=longer))
+
+
+def hand_over(args: argparse.Namespace, ask: script.Ask) -> int:
+    """Show the script, or write it, and submit it if that is asked for."""
     text = script.job_script(ask)
     if args.dry_run:
         sys.stdout.write(text)
@@ -92,15 +106,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(args: argparse.Namespace, settings: Settings) -> None:
+def settings_of(args: argparse.Namespace) -> Settings:
+    """Of the site, with the options of the job in their places; says what makes no sense."""
+    settings = read_settings(args.site).with_options(
+        partition=args.partition, account=args.account, qos=args.qos, time=args.time,
+        sbatch=tuple(shlex.split(args.sbatch or "")),
+    )  # fmt: skip
     if args.time_limit is not None:
         raise InputError("the script gives --time-limit itself; say --time, the wall time of a job")
     if settings.time is None:
         log.warning("no --time: the cluster's default; the number of jobs can't be estimated then")
-    if args.array and (args.seed is not None or args.resume):
-        raise InputError("--array gives each run its index as seed; leave --seed and --resume out")
     if args.dry_run and args.submit:
         raise InputError("--dry-run shows a script that --submit would submit; leave one out")
+    return settings
 
 
 def _parser_of_run() -> argparse.ArgumentParser:

@@ -30,7 +30,7 @@ def words_of(
 def _spelled(action: argparse.Action, value: object) -> list[str]:
     if isinstance(value, dict):  # H=4,O=10
         value = ",".join(f"{key}={one}" for key, one in value.items())
-    values = [str(one) for one in value] if isinstance(value, list) else [str(value)]
+    values = [str(one) for one in value] if isinstance(value, list | tuple) else [str(value)]
     if not action.option_strings:
         return values
     name = action.option_strings[0]

@@ -1,4 +1,4 @@
-"""The text of a job script: options of sbatch, then one run, queued again until it is done.
+"""The text of a job script: options of sbatch, then one command, queued again until it is done.
 
 The texts with ``%%names`` are ``job.sh`` and ``drivers.sh`` beside this file.
 """
@@ -21,7 +21,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.commands import driver_words, one_server, slow_driver_words
 from ncforce_ipi.launch.jobs.job import Job
 from ncforce_ipi.launch.processes.timelimit import seconds_of, spare_s
-from ncforce_ipi.rundir import JOB_FILE, STRUCTURE_FILE, TOKEN_FILE
+from ncforce_ipi.rundir import JOB_FILE, RECORD_FILE, STRUCTURE_FILE, TOKEN_FILE
 
 ARRAY = re.compile(r"[\d,:-]+(?:%\d+)?")
 TASK, JOB = "$SLURM_ARRAY_TASK_ID", "$SLURM_JOB_ID"
@@ -49,6 +49,8 @@ class Ask:
     drivers : the commands of drivers on other nodes; none where the run starts its own
     longer : words with which a run that has begun becomes a longer one
     array : indices of an array of runs, which are their seeds; empty for one run
+    verb : of ``ncforce``, in the place of ``run``
+    record : file in ``out`` that is there once it has begun
     """
 
     out: Path
@@ -59,6 +61,8 @@ class Ask:
     drivers: Sequence[Sequence[str]] = ()
     array: str = ""
     longer: Sequence[str] = ()
+    verb: str = "run"
+    record: str = RECORD_FILE
 
     def __post_init__(self) -> None:
         if self.array and not ARRAY.fullmatch(self.array):
@@ -83,8 +87,8 @@ def program(settings: Settings) -> str:
 def job_script(ask: Ask) -> str:
     """The whole script."""
     out = f"{shlex.quote(str(ask.out))}/{TASK}" if ask.array else shlex.quote(str(ask.out))
-    go_on = ["run", "--resume", *ask.longer]
-    words = ["run", *ask.words] if ask.words else go_on
+    go_on = [ask.verb, "--resume", *ask.longer]
+    words = [ask.verb, *ask.words] if ask.words else go_on
     seed = ["--seed", TASK] if ask.array else []
     remote = ["--remote", "0"] if ask.drivers else []
     return _fill(
@@ -94,6 +98,7 @@ def job_script(ask: Ask) -> str:
             "version": __version__,
             "script": shlex.quote(str(ask.out / JOB_FILE)),
             "sbatch": _sbatch(ask),
+            "record": ask.record,
             "setup": "\n".join(ask.settings.setup),
             "out": out,
             "job": '"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"' if ask.array else JOB,
@@ -114,7 +119,8 @@ def _what(ask: Ask) -> str:
     layout = ask.layout
     gpus = f"{layout.nodes * layout.gpus} GPU" + "s" * (layout.nodes * layout.gpus > 1)
     where = f" on {layout.nodes} nodes" * (layout.nodes > 1)
-    many = f"An array of runs, seeds {ask.array}, each with" if ask.array else "One run with"
+    one = "One run" if ask.verb == "run" else "A distillation"
+    many = f"An array of runs, seeds {ask.array}, each with" if ask.array else f"{one} with"
     return f"{many} {gpus}{where}." if layout.gpus else f"{many} {layout.drivers} driver(s)."
 
 

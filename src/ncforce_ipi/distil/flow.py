@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,13 +15,15 @@ from ncforce_ipi.distil.points import of_run, save
 from ncforce_ipi.distil.request import Request, conditions
 from ncforce_ipi.distil.rounds import allowed, last_trained, rounds
 from ncforce_ipi.distil.session import Session
-from ncforce_ipi.distil.state import FILE, State
+from ncforce_ipi.distil.state import FILE, State, check_free
 from ncforce_ipi.distil.teacher import Known, Teacher
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.structure import structure_path
-from ncforce_ipi.launch.directory.files import check_name, contents, locked, make, set_aside
+from ncforce_ipi.launch.between import Between
+from ncforce_ipi.launch.directory.files import locked, make, set_aside
 from ncforce_ipi.provenance import sha256
 
+START = "start"  # copies of structures
 MORE = 0.5  # of the first budget, for frames that are added later
 
 
@@ -32,8 +36,14 @@ def preview(request: Request) -> tuple[Known, Choices]:
     return known, choose(request, systems, known.seconds)
 
 
-def begin(request: Request, out: Path, *, force: bool = False) -> card.Card:
+def begin(
+    request: Request, out: Path, *, force: bool = False, between: Between | None = None
+) -> card.Card:
     """A new distillation in a directory.
+
+    Parameters
+    ----------
+    between : when it is to stop
 
     Raises
     ------
@@ -42,36 +52,37 @@ def begin(request: Request, out: Path, *, force: bool = False) -> card.Card:
     RunError
         No M passes; the data and the students stay, and ``--resume`` goes on.
     """
-    check_name(out)
-    there = contents(out)
-    if there and not (force and (out / FILE).is_file()):
-        what = "--resume the distillation in it, or --force to move it aside and begin anew"
-        raise InputError(
-            f"{out} is not empty; choose another --out" + f", {what}" * (out / FILE).is_file()
-        )
+    there = check_free(out, force=force)
     make(out)
-    with locked(out):
+    with locked(out), _nothing_left(out):
         set_aside(out, there)
         state = State.new(out, request.to_dict())
         with Teacher(request.teacher, request.device, request.threads) as teacher:
-            systems = conditions(request, out / "start")
+            systems = conditions(request, out / START)
             known = teacher.check([one.atoms for one in systems], npt=request.npt)
             choices = choose(request, systems, known.seconds)
             state.record |= {"teacher": vars(known), "choices": choices.to_dict()}
             state.record["starts"] = _starts(request)
             state.record["calls"] = teacher.calls
             state.save()
-            return _distil(Session(out, request, systems, choices, state, known, teacher))
+            between = between or Between()
+            return _distil(Session(out, request, systems, choices, state, known, teacher, between))
 
 
 def go_on(
-    out: Path, added: Sequence[Path], *, minutes: float | None, teacher_calls: int | None
+    out: Path,
+    added: Sequence[Path],
+    *,
+    minutes: float | None,
+    teacher_calls: int | None,
+    between: Between | None = None,
 ) -> card.Card:
     """Go on with a distillation, with frames of runs added if any are given.
 
     Parameters
     ----------
     minutes, teacher_calls : new totals; None: as they were, and with ``added`` half as much again
+    between : when it is to stop
     """
     State.read(out)
     with locked(out):
@@ -86,12 +97,24 @@ def go_on(
         request = replace(request, minutes=minutes, teacher_calls=teacher_calls)
         with Teacher(request.teacher, request.device, request.threads) as teacher:
             _check_same(state, request, teacher)
-            systems = conditions(request, out / "start")
-            session = Session(out, request, systems, choices, state, known, teacher)
+            systems = conditions(request, out / START)
+            between = between or Between()
+            session = Session(out, request, systems, choices, state, known, teacher, between)
             _add(session, added)
             state.record |= {"request": request.to_dict(), "choices": choices.to_dict()}
             state.save()
             return _distil(session)
+
+
+@contextmanager
+def _nothing_left(out: Path) -> Iterator[None]:
+    """What was stopped before there is anything to go on with can be begun again."""
+    try:
+        yield
+    except BaseException:
+        if not (out / FILE).exists():
+            shutil.rmtree(out / START, ignore_errors=True)
+        raise
 
 
 def _starts(request: Request) -> dict[str, str]:
@@ -130,10 +153,14 @@ def _add(session: Session, runs: Sequence[Path]) -> None:
 
 
 def _distil(session: Session) -> card.Card:
-    _sample(session)
-    tried = rounds(session)
-    best, scan = allowed(session, tried)
-    return card.publish(session, tried, best, scan)
+    try:
+        _sample(session)
+        tried = rounds(session)
+        best, scan = allowed(session, tried)
+        return card.publish(session, tried, best, scan)
+    except KeyboardInterrupt:
+        session.state.save()  # the time that was spent
+        raise
 
 
 def _sample(session: Session) -> None:

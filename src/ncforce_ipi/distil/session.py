@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ncforce_ipi.distil.choices import Choices
 from ncforce_ipi.distil.request import Condition, Request
-from ncforce_ipi.distil.state import State
+from ncforce_ipi.distil.state import RUNS, State
 from ncforce_ipi.distil.teacher import Known, Teacher
 from ncforce_ipi.errors import RunError
 from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import compare
+from ncforce_ipi.launch.between import Between, Stopped
 from ncforce_ipi.launch.jobs.job import new_job
-from ncforce_ipi.launch.progress.ending import Limits
+from ncforce_ipi.launch.progress.ending import Ending, Limits
 from ncforce_ipi.rundir import TRAJECTORY_FILES, Record, read_record
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Session:
     ----------
     out : its directory
     known : what was found out of the teacher
+    between : when the whole of it is to stop
     """
 
     out: Path
@@ -44,6 +46,7 @@ class Session:
     state: State
     known: Known
     teacher: Teacher
+    between: Between = field(default_factory=Between)
 
     @property
     def data(self) -> Path:
@@ -57,7 +60,7 @@ class Session:
 
     def run(self, name: str) -> Path:
         """Directory of a run."""
-        return self.out / "runs" / name
+        return self.out / RUNS / name
 
     def training(self, round_: int) -> Path:
         """Directory of a round's student."""
@@ -123,8 +126,8 @@ def dynamics(
 
     Raises
     ------
-    KeyboardInterrupt
-        Somebody asked for an end; the run can go on.
+    Stopped
+        Somebody asked for an end, or the time limit did; the run can go on.
     RunError
         It failed otherwise than by its physics.
     """
@@ -146,10 +149,10 @@ def dynamics(
         threads=request.threads,
         limits=Limits(hot=HOT),
     )
-    outcome = compare.run_one(job, None)
+    with session.between.run():
+        outcome = compare.run_one(job, None, session.between.limit)
     if outcome is not None:
-        if outcome.ending.on_request:
-            raise KeyboardInterrupt(outcome.ending.reason)
+        _check_stop(session, outcome.ending)
         if outcome.ending.state == "failed":
             raise RunError(f"{directory}: {outcome.ending.reason}")
     return read_record(directory)
@@ -161,10 +164,18 @@ def longer(session: Session, name: str, time_ps: float) -> Record:
 
     record = read_record(session.run(name))
     if record["plan"]["time_ps"] < time_ps or record["state"] != "finished":
-        outcome = runs.go_on(session.run(name), time_ps)
-        if outcome.ending.on_request:
-            raise KeyboardInterrupt(outcome.ending.reason)
+        with session.between.run():
+            outcome = runs.go_on(session.run(name), time_ps, session.between.limit)
+        _check_stop(session, outcome.ending)
     return read_record(session.run(name))
+
+
+def _check_stop(session: Session, ending: Ending) -> None:
+    """Stop where a run was stopped; one without a step in the rest of the limit can go on too."""
+    if ending.out_of_time:
+        raise session.between.out_of_time()
+    if ending.on_request:
+        raise Stopped(ending)
 
 
 def last_frame(directory: Path) -> str:

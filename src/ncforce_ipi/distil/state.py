@@ -15,11 +15,22 @@ from typing import Any
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.launch.directory.files import write_atomically
+from ncforce_ipi.launch.directory.files import check_name, contents, write_atomically
+from ncforce_ipi.launch.directory.tails import last_step
 from ncforce_ipi.provenance import command_line
+from ncforce_ipi.rundir import PROPERTIES_FILE
 
 FILE = "distil.json"
+RUNS = "runs"
 Result = dict[str, Any]
+
+
+def done_in(directory: Path) -> tuple[int, int]:
+    """How much of a distillation is done: stages, and outer steps of all its runs."""
+    record = directory / FILE
+    stages = len(State.read(directory).stages) if record.is_file() else 0
+    runs = directory.glob(f"{RUNS}/*/{PROPERTIES_FILE}")
+    return stages, sum(last_step(path) + 1 for path in runs)
 
 
 def plain(value: Any) -> Any:
@@ -29,6 +40,23 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_free(out: Path, *, force: bool) -> list[Path]:
+    """Refuse a directory in which nothing may begin; what there is to be moved aside.
+
+    Parameters
+    ----------
+    force : an earlier distillation may be moved aside
+    """
+    check_name(out)
+    there = contents(out)
+    if there and not (force and (out / FILE).is_file()):
+        what = "--resume the distillation in it, or --force to move it aside and begin anew"
+        raise InputError(
+            f"{out} is not empty; choose another --out" + f", {what}" * (out / FILE).is_file()
+        )
+    return there
 
 
 class State:
@@ -101,9 +129,10 @@ class State:
         if name not in self.stages:
             begin_s = time.monotonic()
             result, calls = make()
-            self.stages[name] = plain(result)
-            self.record.setdefault("took_s", {})[name] = round(time.monotonic() - begin_s, 1)
-            self.record["calls"] = self.calls + calls
+            took_s = self.record.get("took_s", {}) | {name: round(time.monotonic() - begin_s, 1)}
+            stages = {**self.stages, name: plain(result)}
+            new = {"stages": stages, "took_s": took_s, "calls": self.calls + calls}
+            self.record |= new  # all at once: a signal may come
             self.save()
         return self.stages[name]
 

@@ -18,6 +18,7 @@ from ncforce_ipi.launch.directory import claim
 from ncforce_ipi.launch.directory.files import check_name, contents, locked, make, set_aside
 from ncforce_ipi.launch.jobs import record as records
 from ncforce_ipi.launch.jobs.job import Job, to_record
+from ncforce_ipi.launch.processes.timelimit import TimeLimit
 from ncforce_ipi.launch.run import Checked, Outcome
 from ncforce_ipi.rundir import Record, read_record
 
@@ -121,7 +122,7 @@ def has_tables(directory: Path) -> bool:
     return isinstance(data, dict) and {"provenance", "runs"} <= data.keys()
 
 
-def run_one(job: Job, checked: Checked | None) -> Outcome | None:
+def run_one(job: Job, checked: Checked | None, limit: TimeLimit | None = None) -> Outcome | None:
     """Run one of the jobs, which was checked; if it wasn't, resume it.  None if it is done.
 
     Raises
@@ -129,21 +130,23 @@ def run_one(job: Job, checked: Checked | None) -> Outcome | None:
     RunError
         The run failed before it wrote anything to compare.
     """
-    outcome = run.begin(checked) if checked else _continue(job)
-    if outcome and outcome.ending.state == "failed" and outcome.record["steps_done"] < 1:
+    outcome = run.begin(checked, limit=limit) if checked else _continue(job, limit)
+    if outcome is None or outcome.ending.state != "failed" or outcome.ending.out_of_time:
+        return outcome
+    if outcome.record["steps_done"] < 1:
         raise RunError(f"{job.name}: {outcome.ending.reason}")
     return outcome
 
 
-def _continue(job: Job) -> Outcome | None:
+def _continue(job: Job, limit: TimeLimit | None) -> Outcome | None:
     if not claim.is_run(job.directory):
-        return run.start(job)
+        return run.start(job, limit=limit)
     record = read_record(job.directory)
     _check_same(job, record)
     longer = job.recipe.plan.n_outer > record["plan"]["n_outer"]
     if record.get("unphysical") or (record["state"] == "finished" and not longer):
         return None
-    return run.go_on(job.directory, job.recipe.plan.time_ps if longer else None)
+    return run.go_on(job.directory, job.recipe.plan.time_ps if longer else None, limit)
 
 
 def _check_same(job: Job, record: Record) -> None:

@@ -132,8 +132,8 @@ def centre_energies(net: HybridNet, frames: Sequence[Frame], packer: Packer) -> 
 
 
 def _workers() -> int:
-    """Processes that make batches: the machine's cores but one, eight at most."""
-    return max(1, min(8, (os.cpu_count() or 2) - 1))
+    """Processes that make batches: the cores that are ours but one, eight at most."""
+    return max(1, min(8, len(os.sched_getaffinity(0)) - 1))
 
 
 def _loop(

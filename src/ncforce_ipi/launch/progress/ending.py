@@ -47,7 +47,7 @@ class Ending:
     recoverable : i-PI can go on from a checkpoint in a new process
     unphysical : energy, temperature or forces ran away; there is nothing to go on with
     foreign : forces came from another program than our drivers; likewise
-    out_of_time : stopped for its time limit
+    out_of_time : stopped for its time limit, or failed since no step was done in it
     disagreement : slow and fast force disagreed more than was asked for
     """
 

@@ -53,6 +53,12 @@ def of_what_is_left(record: Record, plan: Plan, limit: TimeLimit) -> str:
     return text + (f", about {_jobs(n)} of {limit}" if math.isfinite(limit.seconds) else "")
 
 
+def jobs_in_all(to_go_s: float, limit: TimeLimit) -> str:
+    """How many jobs of a limit a piece of work takes that hasn't begun: ``3 jobs of 04:00:00``."""
+    n = more_jobs(to_go_s, TimeLimit(limit.seconds)) + 1
+    return f"{n} job{'s' * (n > 1)} of {limit}"
+
+
 def clock(seconds: float) -> str:
     """Minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(round(seconds), 60)

@@ -75,7 +75,7 @@ def finish(lane: Lane, watch: Watch) -> None:
             lane.ending = Ending("failed", f"{lane.ending.reason}; {err}")
     if lane.ending.out_of_time and watch.follower.step == lane.first_step:
         why = f"no step was done in {watch.request.limit}; give a longer --time-limit"
-        lane.ending = Ending("failed", why)
+        lane.ending = Ending("failed", why, out_of_time=True)
     lane.outcome = close(lane.job, lane.record, lane.ending)
 
 
