@@ -153,3 +153,21 @@ def test_differences_need_a_step_and_have_no_transpose(argon):
         Differences(forces, structure.positions, 1e-3).backward(np.ones((1, 32, 3)))
     still = Differences(forces, structure.positions, 1e-3).forward(np.zeros((1, 32, 3)))
     np.testing.assert_array_equal(still, 0.0)
+
+
+def test_all_positions_of_differences_may_go_at_once(argon):
+    """As to a model that takes batches, or to several processes: the same numbers, in one call."""
+    structure, backend = argon
+    forces, calls = forces_of(backend, structure, "direct"), []
+
+    def together(several):
+        calls.append(len(several))
+        return np.array([forces(positions) for positions in several])
+
+    vectors = np.random.default_rng(3).normal(size=(5, 32, 3))
+    vectors[2] = 0.0  # moves nothing, and asks for nothing
+    one = Differences(forces, structure.positions, 1e-4).forward(vectors)
+    found = Differences(together, structure.positions, 1e-4, several=True).forward(vectors)
+    np.testing.assert_array_equal(found, one)
+    assert calls == [8]
+    assert not one[2].any()

@@ -55,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="wall time of this call, as Slurm writes it (24:00:00): it stops before its end with "
         "exit code 75, to go on with --resume")  # fmt: skip
     add("--teacher-calls", type=int, metavar="N", help="evaluations of TEACHER that may be spent")
-    add("--device", metavar="NAME", help="cpu or cuda, for models and training")
+    add("--device", metavar="NAME[,NAME]",
+        help="cpu or cuda, for models and training; cuda:0,cuda:1 label together")  # fmt: skip
+    add("--drivers", type=int, metavar="K",
+        help="processes that label frames together; default: one, or one for each device",
+        )  # fmt: skip
     add("--threads", type=int, metavar="N", help="CPU threads of each, default 1")
     add("--seed", type=int, metavar="N", help="default 1")
     add("--set", action="append", metavar="NAME=VALUE", dest="changes",
@@ -64,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=path, required=True, metavar="DIR", help="directory of the pair")
     add("--recipe", action="store_true", help="print what is chosen and why, and do nothing")
     add("--resume", action="store_true",
-        help="go on with what is in DIR; --minutes and --teacher-calls are new totals",
+        help="go on with what is in DIR; --minutes and --teacher-calls are new totals, --device, "
+        "--threads and --drivers may be others",
         )  # fmt: skip
     add("--add", type=path, nargs="+", metavar="RUN_DIR",
         help="with --resume: learn the frames that runs kept (disagreeing.extxyz, or those of "
@@ -112,8 +117,7 @@ def _run(args: argparse.Namespace, between: Between) -> int:
 
 def check_resume(args: argparse.Namespace) -> None:
     """Refuse options of a start where one goes on."""
-    fixed = ("teacher", "structure", "temperatures_K", "mts", "timestep_fs", "device", "threads",
-             "seed", "changes")  # fmt: skip
+    fixed = ("teacher", "structure", "temperatures_K", "mts", "timestep_fs", "seed", "changes")
     given = [name for name in fixed if getattr(args, name) is not None]
     given += [name for name in ("npt", "force", "recipe") if getattr(args, name)]
     if given:
@@ -125,10 +129,15 @@ def _resume(args: argparse.Namespace, between: Between) -> int:
     check_resume(args)
     from ncforce_ipi.distil import flow
 
+    where = {name: getattr(args, name) for name in ("device", "threads", "drivers")}
     card = flow.go_on(
-        args.out, args.add or [], minutes=args.minutes, teacher_calls=args.teacher_calls,
+        args.out,
+        args.add or [],
+        minutes=args.minutes,
+        teacher_calls=args.teacher_calls,
+        where={name: value for name, value in where.items() if value is not None},
         between=between,
-    )  # fmt: skip
+    )
     return _finish(card)
 
 
@@ -152,6 +161,7 @@ def request_of(args: argparse.Namespace) -> Request:
         npt=args.npt,
         device=args.device,
         threads=1 if args.threads is None else args.threads,
+        drivers=args.drivers,
         seed=1 if args.seed is None else args.seed,
         changes=changes,
     )

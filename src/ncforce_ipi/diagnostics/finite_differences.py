@@ -46,21 +46,34 @@ class Step:
 class Differences:
     """Products J u by central differences; see ``ncforce_ipi.diagnostics.products.Products``.
 
-    ``step_A`` is the largest displacement of any coordinate, A: vectors are scaled to it.
+    ``step_A`` is the largest displacement of any coordinate, A: vectors are scaled to it.  With
+    ``several`` the forces are a function of several positions ``(n, n_atoms, 3)`` at once.
     """
 
     transposable = False
 
-    def __init__(self, forces: Forces, positions: Array, step_A: float) -> None:
+    def __init__(
+        self, forces: Forces, positions: Array, step_A: float, *, several: bool = False
+    ) -> None:
         if not step_A > 0:
             raise InputError(f"the step of differences must be positive, got {step_A} A")
         self.n_atoms = len(positions)
         self.description = f"central differences, step {step_A:.1e} A"
-        self._forces, self._positions, self._step_A = forces, positions, step_A
+        self._forces = forces if several else _each(forces)
+        self._positions, self._step_A = positions, step_A
 
     def forward(self, vectors: Array) -> Array:
         """J u of vectors ``(n_vectors, n_atoms, 3)``; two evaluations each."""
-        return np.array([self._one(vector) for vector in vectors])
+        largest = np.abs(vectors).max(axis=(1, 2), keepdims=True)
+        result = np.zeros_like(vectors, dtype=np.float64)
+        moving = largest[:, 0, 0] > 0.0
+        if moving.any():
+            h = self._step_A / largest[moving]
+            moves = h * vectors[moving]
+            found = self._forces(np.concatenate([self._positions + moves, self._positions - moves]))
+            ahead, behind = np.split(found, 2)
+            result[moving] = (ahead - behind) / (2 * h)
+        return result
 
     def backward(self, vectors: Array) -> Array:
         """Differences don't give J^T u.
@@ -72,13 +85,10 @@ class Differences:
         """
         raise InputError("finite differences give J u alone, not J^T u; use one-sided estimators")
 
-    def _one(self, vector: Array) -> Array:
-        largest = np.abs(vector).max()
-        if largest == 0.0:
-            return np.zeros_like(vector)
-        h = self._step_A / largest
-        ahead, behind = (self._forces(self._positions + s * h * vector) for s in (1, -1))
-        return (ahead - behind) / (2 * h)
+
+def _each(forces: Forces) -> Forces:
+    """Of several positions, one after the other."""
+    return lambda several: np.array([forces(positions) for positions in several])
 
 
 def columns(n_atoms: int, seed: int = 0) -> Array:
@@ -96,7 +106,12 @@ def collective(n_atoms: int, seed: int = 0) -> Array:
 
 
 def choose_step(
-    forces: Forces, positions: Array, vectors: Array, steps_A: tuple[float, ...] = STEPS_A
+    forces: Forces,
+    positions: Array,
+    vectors: Array,
+    steps_A: tuple[float, ...] = STEPS_A,
+    *,
+    several: bool = False,
 ) -> Step:
     """The step whose products with ``vectors`` differ least from those of the next smaller one.
 
@@ -105,7 +120,9 @@ def choose_step(
     three times that of the larger: what is reported is the difference, which is never the better
     of the two errors alone.
     """
-    products = [Differences(forces, positions, step).forward(vectors) for step in steps_A]
+    products = [
+        Differences(forces, positions, step, several=several).forward(vectors) for step in steps_A
+    ]
     pairs = [
         Step(steps_A[k], _relative(products[k - 1], products[k])) for k in range(1, len(steps_A))
     ]

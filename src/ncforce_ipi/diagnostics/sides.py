@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
 from ncforce_ipi.diagnostics.jacobian import Array
-from ncforce_ipi.evaluations import evaluate
+from ncforce_ipi.evaluations import evaluate, evaluate_all
 from ncforce_ipi.inputs.plan import Plan
 
 CALLS = 7  # timed, after two that aren't
@@ -35,13 +35,25 @@ class Side:
 
     def forces(self, structure: Structure) -> Array:
         """Forces ``(n_atoms, 3)``, eV/A, as a driver would send them."""
-        evaluation = evaluate(self.backend, structure, Wanted(frozenset([self.kind])))
-        f = evaluation[self.kind].forces
-        return f - f.mean(axis=0) if self.kind == "direct" and not self.keep_net_force else f
+        (found,) = self.forces_of([structure])
+        return found
+
+    def forces_of(self, structures: Sequence[Structure]) -> list[Array]:
+        """The same of each of the structures, in as few calls as the model allows."""
+        found = evaluate_all(self.backend, structures, Wanted(frozenset([self.kind])))
+        forces = [one[self.kind].forces for one in found]
+        remove = self.kind == "direct" and not self.keep_net_force
+        return [f - f.mean(axis=0) for f in forces] if remove else forces
 
     def at(self, structure: Structure) -> Callable[[Array], Array]:
         """Forces as a function of the positions alone."""
         return lambda r: self.forces(Structure(structure.numbers, r, structure.cell))
+
+    def all_at(self, structure: Structure) -> Callable[[Array], Array]:
+        """Forces as a function of several positions ``(n, n_atoms, 3)``."""
+        return lambda all_r: np.array(
+            self.forces_of([Structure(structure.numbers, r, structure.cell) for r in all_r])
+        )
 
 
 @dataclass(frozen=True)

@@ -94,10 +94,10 @@ def exact_or_differences(side: Side, structure: Structure) -> tuple[Products, fl
         if side.kind == "direct" and not side.keep_net_force:
             products = WithoutNetForce(products)
         return products, 0.0
-    force, n_atoms = side.at(structure), len(structure.numbers)
+    forces, places, n_atoms = side.all_at(structure), structure.positions, len(structure.numbers)
     vectors = (columns if n_atoms <= WHOLE_UP_TO else collective)(n_atoms)
-    step = choose_step(force, structure.positions, vectors)
-    return Differences(force, structure.positions, step.step_A), step.noise
+    step = choose_step(forces, places, vectors, several=True)
+    return Differences(forces, places, step.step_A, several=True), step.noise
 
 
 def measure_stiffness(

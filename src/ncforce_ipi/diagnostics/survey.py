@@ -31,7 +31,7 @@ from ncforce_ipi.diagnostics.products import (
 )
 from ncforce_ipi.diagnostics.progress import Progress, silent
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.evaluations import evaluate
+from ncforce_ipi.evaluations import evaluate_all
 from ncforce_ipi.reading.structures import Frame, as_frames
 from ncforce_ipi.species import SYMBOLS
 
@@ -229,18 +229,18 @@ def _products(
     else:
         wanted = Wanted(frozenset([kind]))
 
-        def forces(positions: np.ndarray) -> np.ndarray:
-            moved = Structure(structure.numbers, positions, structure.cell)
-            return evaluate(backend, moved, wanted)[kind].forces
+        def forces(several: np.ndarray) -> np.ndarray:
+            moved = [Structure(structure.numbers, r, structure.cell) for r in several]
+            return np.array([one[kind].forces for one in evaluate_all(backend, moved, wanted)])
 
         step = options.step_A
         if step is None:
             vectors = (columns if options.whole(structure) else collective)(
                 len(structure.positions), options.seed
             )
-            chosen = choose_step(forces, structure.positions, vectors)
+            chosen = choose_step(forces, structure.positions, vectors, several=True)
             step, floor = chosen.step_A, chosen.lambda_floor
-        products = Differences(forces, structure.positions, step)
+        products = Differences(forces, structure.positions, step, several=True)
     if kind == "direct" and not options.keep_net_force:
         products = WithoutNetForce(products)
     return products, floor

@@ -33,7 +33,7 @@ def draw(
     """``distil.png`` and ``distil.pdf``."""
     frames = load(session.data / f"{HELD_OUT}.extxyz")
     student, request = session.training(best.number) / MODEL, session.request
-    with open_student(student, request.device, request.threads) as backend:
+    with open_student(student, request.first_device, request.threads) as backend:
         found = forces(backend, frames)
     asked, name = request.mts, session.systems[0].name
     run = session.run(f"round-{best.number:02d}-mts{asked}-{name}")

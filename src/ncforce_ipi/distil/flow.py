@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ncforce_ipi.distil import card, sampling
 from ncforce_ipi.distil.choices import Choices, choose
@@ -27,11 +28,15 @@ START = "start"  # copies of structures
 MORE = 0.5  # of the first budget, for frames that are added later
 
 
+def _teacher(request: Request) -> Teacher:
+    return Teacher(request.teacher, request.devices, request.threads, request.n_drivers)
+
+
 def preview(request: Request) -> tuple[Known, Choices]:
     """What would be chosen; nothing is written."""
     with tempfile.TemporaryDirectory() as folder:
         systems = conditions(request, Path(folder))
-        with Teacher(request.teacher, request.device, request.threads) as teacher:
+        with _teacher(request) as teacher:
             known = teacher.check([one.atoms for one in systems], npt=request.npt)
     return known, choose(request, systems, known.seconds)
 
@@ -57,7 +62,7 @@ def begin(
     with locked(out), _nothing_left(out):
         set_aside(out, there)
         state = State.new(out, request.to_dict())
-        with Teacher(request.teacher, request.device, request.threads) as teacher:
+        with _teacher(request) as teacher:
             systems = conditions(request, out / START)
             known = teacher.check([one.atoms for one in systems], npt=request.npt)
             choices = choose(request, systems, known.seconds)
@@ -75,6 +80,7 @@ def go_on(
     *,
     minutes: float | None,
     teacher_calls: int | None,
+    where: Mapping[str, Any] | None = None,
     between: Between | None = None,
 ) -> card.Card:
     """Go on with a distillation, with frames of runs added if any are given.
@@ -82,12 +88,13 @@ def go_on(
     Parameters
     ----------
     minutes, teacher_calls : new totals; None: as they were, and with ``added`` half as much again
+    where : another device, threads or drivers, by their names in `Request`
     between : when it is to stop
     """
     State.read(out)
     with locked(out):
         state = State.read(out)
-        request = Request.of(state.record["request"])
+        request = replace(Request.of(state.record["request"]), **(where or {}))
         choices, known = Choices(**state.record["choices"]), Known(**state.record["teacher"])
         more = 1.0 + MORE * bool(added)
         minutes = minutes or (more * request.minutes if request.minutes else None)
@@ -95,7 +102,7 @@ def go_on(
             teacher_calls = int(more * request.teacher_calls)
         choices = replace(choices, calls=teacher_calls or int(more * choices.calls))
         request = replace(request, minutes=minutes, teacher_calls=teacher_calls)
-        with Teacher(request.teacher, request.device, request.threads) as teacher:
+        with _teacher(request) as teacher:
             _check_same(state, request, teacher)
             systems = conditions(request, out / START)
             between = between or Between()

@@ -33,7 +33,7 @@ def inspect(session: Session, student: Path) -> tuple[Result, int]:
     if modes is None:
         return {"why_not": "too many calls of the teacher for this budget"}, 0
     before = session.teacher.calls
-    with open_student(student, session.request.device, session.request.threads) as backend:
+    with open_student(student, session.request.first_device, session.request.threads) as backend:
         try:
             found = inspect_pair(
                 Side(session.teacher, "conservative"), Side(backend, "direct"),

@@ -17,7 +17,7 @@ from ase.io import write
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.openbox import GAP_A
 from ncforce_ipi.inputs.preflight import VACUUM_A, vacuum_A
-from ncforce_ipi.inputs.service import parse_model
+from ncforce_ipi.inputs.service import MAX_DRIVERS, parse_model
 from ncforce_ipi.inputs.structure import read_structure, structure_path
 from ncforce_ipi.inputs.systems import SYSTEMS
 from ncforce_ipi.reading.images import read_images
@@ -39,8 +39,10 @@ class Request:
     minutes : wall time that may be spent; None: no limit but the teacher's calls
     teacher_calls : evaluations of the teacher that may be spent; None: see `choices`
     npt : sample and test at constant pressure (0.1 MPa)
-    device : of models and training: cpu, cuda, cuda:1
+    device : of models and training: cpu, cuda, cuda:1; of several with commas the first, and all
+        for labels
     threads : CPU threads of each model and of the training
+    drivers : processes that label frames together; None: one, or one for each device
     seed : of displacements, start velocities and training
     changes : values that replace the program's own choices, by name (`choices.Choices`)
     """
@@ -54,6 +56,7 @@ class Request:
     npt: bool = False
     device: str | None = None
     threads: int = 1
+    drivers: int | None = None
     seed: int = 1
     changes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,6 +80,25 @@ class Request:
             )
         if self.threads < 1 or self.seed < 0:
             raise InputError("--threads must be 1 or more, --seed 0 or more")
+        if self.drivers is not None and not 1 <= self.drivers <= MAX_DRIVERS:
+            raise InputError(f"--drivers {self.drivers}; expected 1 to {MAX_DRIVERS}")
+        if "" in self.devices:
+            raise InputError(f"device {self.device!r} has an empty name; expected cuda:0,cuda:1")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Every device that is named; none if the models choose."""
+        return () if self.device is None else tuple(self.device.split(","))
+
+    @property
+    def first_device(self) -> str | None:
+        """Of all that one process does."""
+        return self.devices[0] if self.devices else None
+
+    @property
+    def n_drivers(self) -> int:
+        """Processes that label together."""
+        return self.drivers or len(self.devices) or 1
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -115,10 +115,10 @@ def _train(session: Session, number: int) -> tuple[Result, int]:
     )  # fmt: skip
     student = train(
         how, session.data, out, initial=initial, choices=session.choices,
-        device=request.device, threads=request.threads,
+        device=request.first_device, threads=request.threads,
     )  # fmt: skip
     held_out = load(session.data / f"{HELD_OUT}.extxyz")
-    with open_student(student, request.device, request.threads) as backend:
+    with open_student(student, request.first_device, request.threads) as backend:
         fast_ms = call_ms(backend, max(held_out, key=len))
         found = errors(forces(backend, held_out), held_out)
     counts = {p.stem: len(load(p)) for p in session.data.glob("*.extxyz") if p.stem != HELD_OUT}

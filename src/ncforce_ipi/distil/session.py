@@ -145,7 +145,7 @@ def dynamics(
         temperature_K=temperature_K,
         seed=request.seed,
         write_forces=True,
-        device=request.device,
+        device=request.first_device,
         threads=request.threads,
         limits=Limits(hot=HOT),
     )

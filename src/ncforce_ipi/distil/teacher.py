@@ -1,13 +1,14 @@
 """The slow model as a teacher: labels for frames, counted, and answers that are kept.
 
-Owns what is asked of it before anything is spent.  The model is in this process, or at a socket in
-another environment (`serve.load`); runs start drivers of their own.
+Owns what is asked of it before anything is spent.  The model is in this process, in several
+(`several`), or at a socket in another environment; runs start drivers of their own.
 """
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +16,15 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
+from ncforce_ipi.distil.several import Found, load_several
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.evaluations import evaluate, evaluate_all
+from ncforce_ipi.evaluations import evaluate_all
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.reading.structures import to_structure
-from ncforce_ipi.serve.load import load_model
 from ncforce_ipi.species import SYMBOLS
 
 CONSERVATIVE = Wanted(frozenset({"conservative"}))
 TIMED = 3
-BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -48,47 +48,58 @@ class Teacher(Backend):
 
     What is asked again, for instance the displaced structures of the modes of one frame in each
     round, costs nothing.
+
+    Parameters
+    ----------
+    spec : as `inputs.service.parse_model` takes it
+    devices, threads, drivers : see `Request`
     """
 
     kinds = frozenset[Kind](["conservative"])
 
-    def __init__(self, spec: str, device: str | None, threads: int) -> None:
-        words = spec.split()
-        remote = words[1:2] == ["driver"]
-        more = {} if remote or device is None else {"device": device}
-        self._backend = load_model(spec, kind="conservative", threads=threads, **more)
+    def __init__(
+        self, spec: str, devices: Sequence[str] = (), threads: int = 1, drivers: int = 1
+    ) -> None:
+        self._backend = load_several(spec, "conservative", drivers, devices, threads)
         self.description, self.source = self._backend.description, self._backend.source
         self.species, self.stress = self._backend.species, self._backend.stress
-        self.remote = remote
+        self._model_stress = getattr(self._backend, "of_first", self.stress)
+        self.batched = self._backend.batched
+        self.remote = shlex.split(spec)[1:2] == ["driver"]
         self.calls, self.seconds = 0, 0.0
         self._answers: dict[bytes, Evaluation] = {}
 
-    def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
-        """Conservative forces, from memory where this structure was asked for before."""
-        key = b"".join(
-            np.ascontiguousarray(part).tobytes()
-            for part in (structure.numbers, structure.positions, structure.cell)
-        )
-        if key not in self._answers:
+    def evaluate(self, structure: Structure, wanted: Wanted) -> Found:
+        """As `evaluate_batch`."""
+        (found,) = self.evaluate_batch([structure], wanted)
+        return found
+
+    def evaluate_batch(self, structures: Sequence[Structure], wanted: Wanted) -> list[Found]:
+        """Conservative forces, from memory where a structure was asked for before.
+
+        All others go to the model together, or to the processes that share the work.
+        """
+        keys = [_key(structure) for structure in structures]
+        new = {k: s for k, s in zip(keys, structures, strict=True) if k not in self._answers}
+        if new:
             begin = time.perf_counter()
-            self._answers[key] = evaluate(self._backend, structure, CONSERVATIVE)["conservative"]
+            found = self._asked(list(new.values()))
             self.seconds += time.perf_counter() - begin
-            self.calls += 1
-        return {"conservative": self._answers[key]}
+            self.calls += len(new)
+            self._answers |= zip(new, found, strict=True)
+        return [{"conservative": self._answers[key]} for key in keys]
+
+    def _asked(self, structures: list[Structure]) -> list[Evaluation]:
+        found = evaluate_all(self._backend, structures, CONSERVATIVE)
+        return [one["conservative"] for one in found]
 
     def label(self, frames: Sequence[Atoms]) -> list[Atoms]:
-        """Copies with energy (eV) and forces (eV/A), in batches where the model takes them."""
-        result: list[Atoms] = []
-        size = BATCH if self._backend.batched else 1
-        for first in range(0, len(frames), size):
-            part = frames[first : first + size]
-            found = evaluate_all(self._backend, [to_structure(a) for a in part], CONSERVATIVE)
-            self.calls += len(part)
-            result += [
-                with_labels(a, one["conservative"].energy, one["conservative"].forces)
-                for a, one in zip(part, found, strict=True)
-            ]
-        return result
+        """Copies with energy (eV) and forces (eV/A)."""
+        found = self.evaluate_batch([to_structure(a) for a in frames], CONSERVATIVE)
+        return [
+            with_labels(a, one["conservative"].energy, one["conservative"].forces)
+            for a, one in zip(frames, found, strict=True)
+        ]
 
     def close(self) -> None:
         """Give the model back; the counts stay."""
@@ -110,7 +121,7 @@ class Teacher(Backend):
                 f"{self.description} has {' and '.join(sorted(self._backend.kinds))} forces only; "
                 "expected conservative ones: the slow force is the gradient of an energy"
             )
-        if npt and not self.remote and "conservative" not in self.stress:
+        if npt and not self.remote and "conservative" not in self._model_stress:
             raise InputError(
                 f"{self.description} has no stress, which --npt needs; leave --npt out, or choose "
                 "another teacher"
@@ -138,6 +149,11 @@ class Teacher(Backend):
             self.evaluate(to_structure(moved), CONSERVATIVE)
             seconds.append(self.seconds - begin)
         return float(np.median(seconds))
+
+
+def _key(structure: Structure) -> bytes:
+    parts = (structure.numbers, structure.positions, structure.cell)
+    return b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
 
 def with_labels(atoms: Atoms, energy: float, forces: np.ndarray) -> Atoms:
