@@ -191,7 +191,7 @@ echo "$(basename $0) $*" >>calls
 case $(basename $0) in
 squeue) echo 1:00:00; echo 1:00:00 ;;
 scontrol) [ $1 = show ] || exit $REQUEUE; echo "Requeue=1 PreemptTime=$PREEMPTED Nodes=n1" ;;
-ncforce) exit $CODE ;;
+ncforce) [ $TERM_S -gt 0 ] && sleep $TERM_S && kill $PPID && exec sleep 60; exit $CODE ;;
 esac
 """
 
@@ -203,7 +203,7 @@ esac
         (75, 0, "scontrol requeue 7"),
         (138, 0, "scontrol requeue 7"),
         (75, 1, "sbatch --dependency=afterany:7 {}/prod/job.sh"),
-        (143, 0, "scontrol show"),  # scancel
+        (143, 0, "ncforce"),  # of the run alone
         (1, 0, "ncforce"),
     ],
 )
@@ -218,10 +218,19 @@ def test_what_a_script_does_with_an_exit_code(scripted, tmp_path, code, requeue,
         assert calls[-1].startswith(last.format(tmp_path))
 
 
-def test_a_job_whose_place_another_one_took_goes_on(scripted):
-    """Where Slurm doesn't queue it again: where it does, no such time stands there any more."""
-    _, calls = scripted(True, CODE="143", PREEMPTED="2026-11-27T06:46:16")
-    assert calls[-1] == "scontrol requeue 7"
+@pytest.mark.parametrize(
+    ("preempted", "requeue", "last"),
+    [
+        ("None", 0, "scontrol show job --oneliner 7"),  # scancel, or Slurm queues it again itself
+        ("2026-11-27T06:46:16", 0, "scontrol requeue 7"),
+        ("2026-11-27T06:46:16", 1, "sbatch --dependency=afterany:7 {}/prod/job.sh"),
+    ],
+)
+def test_a_job_whose_place_another_one_takes_goes_on(scripted, tmp_path, preempted, requeue, last):
+    """Slurm sends TERM and, not much later, KILL."""
+    variables = {"PREEMPTED": preempted, "REQUEUE": str(requeue), "TERM_S": "1"}
+    code, calls = scripted(True, **variables)
+    assert (code, calls[-1]) == (143, last.format(tmp_path))
 
 
 def test_a_job_that_begins_again_waits_for_what_may_be_cut_off(scripted, tmp_path):
@@ -243,7 +252,8 @@ def scripted(show, tmp_path):
         (tmp_path / "bin" / name).chmod(0o755)
     (tmp_path / "site.toml").write_text(f'setup = ["export PATH={tmp_path}/bin:$PATH"]\n')
     text, _ = show("--mts", "4", "--site", "site.toml")
-    defaults = {"CODE": "0", "REQUEUE": "0", "PREEMPTED": "None", "SLURM_JOB_ID": "7"}
+    defaults = {"CODE": "0", "REQUEUE": "0", "PREEMPTED": "None", "TERM_S": "0"}
+    defaults["SLURM_JOB_ID"] = "7"
 
     def call(begun, **variables):
         (tmp_path / "calls").unlink(missing_ok=True)
@@ -411,6 +421,15 @@ def test_settings_of_a_site(show, tmp_path):
     assert "--partition=debug" in found
     assert "--partition=gpu" not in found
     assert found[-4:] == ["--constraint=a100", "--mem=32G", "--nice", "--exclude=n1"]
+
+
+def test_an_option_of_sbatch_alone(show):
+    """Without a space, which tells argparse that it isn't one of ours."""
+    for words in (("--sbatch", "--mem=32G"), ("--sbatch=--mem=32G",)):
+        assert options(show(*words)[0])[-1] == "--mem=32G"
+    assert start(show("--driver-options", "--trust")[0])[-3:] == [
+        "--driver-options=--trust", "--out", "$out",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,11 @@ from ase.build import bulk
 from ase.io import read
 
 from ncforce_ipi import cli, load
-from ncforce_ipi.distil import rounds
+from ncforce_ipi.distil import rounds, sampling
 from ncforce_ipi.distil.points import outer_points
 from ncforce_ipi.distil.state import FILE
+from ncforce_ipi.launch.directory.tails import last_step
+from ncforce_ipi.launch.processes.timelimit import TimeLimit
 
 pytest.importorskip("ipi")
 # seconds where nothing else is done; ten times that on a busy machine
@@ -75,6 +77,44 @@ def test_a_pair_survives_a_crash_and_ctrl_c_passes_and_learns_more(argon, capfd,
     card = json.loads(Path("pair/card.json").read_text())
     assert card["data"]["added-1"] == len(outer_points(run))
     assert (card["round_taken"], card["rounds"]) == (2, 2)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=["TERM", "USR1"])
+def test_a_signal_between_runs_is_a_clean_end(argon, capfd, monkeypatch, number):
+    """While the copies are labelled, and in the teacher's own run."""
+
+    def interrupted(*_):
+        os.kill(os.getpid(), number)
+        time.sleep(WAIT_S)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sampling, "displaced", interrupted)
+        assert cli.main(words("pair")) == 128 + number
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"ncforce distil: stopped by {number.name}; go on with: ncforce distil --resume --out pair"
+    )
+    assert (stages(), signal.getsignal(number)) == ({}, signal.SIG_DFL)
+
+
+def test_a_time_limit_stops_it_and_a_run_goes_on(argon, capfd, monkeypatch):
+    """In the teacher's own run; a call in which nothing is done is a failure."""
+    limit = {"at": 10}  # outer steps
+
+    def is_near(self, step_s):
+        return last_step(Path("pair/runs/warm-1-60K/simulation.out")) >= limit["at"]
+
+    monkeypatch.setattr(TimeLimit, "is_near", is_near)
+    often = ("warm_ps=20", "n_displaced=2")  # 10^4 steps
+    calls = ("--time-limit", "1:00:00", "--teacher-calls", "20000")
+    assert cli.main([*words("pair", changes=often), *calls]) == 75
+    assert "stopped for the time limit of 01:00:00; go on with" in capfd.readouterr().err
+    assert set(stages()) == {"displaced"}
+    done = last_step(Path("pair/runs/warm-1-60K/simulation.out"))
+    assert cli.main([*GO_ON, "--time-limit", "1:00:00"]) == 1
+    assert "was done in 01:00:00; give a longer --time-limit" in capfd.readouterr().err
+    limit["at"] = done + 10
+    assert cli.main([*GO_ON, "--time-limit", "1:00:00"]) == 75
+    assert last_step(Path("pair/runs/warm-1-60K/simulation.out")) >= done + 10
 
 
 def stages():

@@ -26,7 +26,12 @@ LAUNCHER, EVERYBODY = "launcher", "everybody"
     [
         ((signal.SIGINT,), LAUNCHER),
         ((signal.SIGHUP, signal.SIGTERM, signal.SIGINT), LAUNCHER),  # a terminal that closes
+        ((signal.SIGTERM,), LAUNCHER),
+        ((signal.SIGUSR1, signal.SIGUSR2), LAUNCHER),
+        ((signal.SIGHUP,), EVERYBODY),
+        ((signal.SIGXCPU,), EVERYBODY),
         ((signal.SIGTERM,), EVERYBODY),  # a scheduler: i-PI and driver get it too
+        ((signal.SIGTERM, signal.SIGTERM), EVERYBODY),  # at once: one request
         ((signal.SIGUSR1,), EVERYBODY),
         ((signal.SIGXCPU, signal.SIGTERM), EVERYBODY),  # and at a time limit
     ],

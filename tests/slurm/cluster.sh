@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# A Slurm of four nodes on this machine, for tests: cluster.sh install | start DIR | stop DIR
+# A Slurm of eight nodes on this machine, for tests: cluster.sh install | start DIR | stop DIR
 #
 # Debian's slurm-wlm and munge, run as root.  All that they write lies in DIR, which must have a
 # short name (sockets), and nothing of a Slurm that may be installed here is touched.  Afterwards:
-# export SLURM_CONF=DIR/slurm.conf.  Nodes cpu1 and gpu1 to gpu3; a GPU of theirs is a file.
+# export SLURM_CONF=DIR/slurm.conf.  Nodes cpu1, gpu1 to gpu3 (a GPU of theirs is a file), lent1, whose
+# owner's jobs go before others, and far1 to far3.
 set -euo pipefail
 
-NODES=(cpu1 gpu1 gpu2 gpu3)
+NODES=(cpu1 gpu1 gpu2 gpu3 lent1 far1 far2 far3)
 GPUS_OF_A_NODE=4
 FIRST_PORT=${NCFORCE_TEST_SLURM_PORT:-47810}
 
@@ -30,7 +31,7 @@ install() {
 }
 
 configure() {
-    local dir=$1 port=$FIRST_PORT node
+    local dir=$1 port=$FIRST_PORT node mode
     {
         cat <<END
 ClusterName=test
@@ -52,6 +53,8 @@ TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/backfill
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=100000
 MpiDefault=none
 JobAcctGatherType=jobacct_gather/none
@@ -74,6 +77,11 @@ END
         done
         echo "PartitionName=cpu Nodes=cpu1 MaxTime=UNLIMITED State=UP"
         echo "PartitionName=gpu Nodes=gpu1,gpu2,gpu3 Default=YES MaxTime=UNLIMITED State=UP"
+        echo "PartitionName=far Nodes=far1,far2,far3 MaxTime=UNLIMITED State=UP"
+        echo "PartitionName=owner Nodes=lent1 PriorityTier=2 PreemptMode=OFF State=UP"
+        for mode in CANCEL REQUEUE; do
+            echo "PartitionName=lent-${mode,,} Nodes=lent1 PriorityTier=1 PreemptMode=$mode State=UP"
+        done
     } >"$dir/slurm.conf"
     for node in "${NODES[@]}"; do
         if [[ $node == gpu* ]]; then

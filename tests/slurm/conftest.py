@@ -1,4 +1,4 @@
-"""A Slurm of four nodes for the tests here (``make test-slurm``), and jobs that ``ncforce`` writes.
+"""A Slurm for the tests here (``make test-slurm``), and jobs that ``ncforce`` writes.
 
 The model is a formula that takes its time, so that there is something to interrupt.
 """
@@ -16,8 +16,10 @@ import time
 from pathlib import Path
 
 import pytest
+from ase.build import bulk
 
 from ncforce_ipi import cli
+from tests.distil.test_flow_e2e import words as distil_words
 from tests.ipi_host import ANALYTIC, molecules
 
 HERE = Path(__file__).parent
@@ -57,8 +59,8 @@ def cluster():
 class Cluster:
     """A directory from which jobs are submitted."""
 
-    def __init__(self, directory):
-        self.directory = directory
+    def __init__(self, directory, slurm):
+        self.directory, self.slurm = directory, slurm
         (directory / "start.xyz").write_text(molecules())
         (directory / "model.txt").write_text("any file")
         program = directory / "slow-formula"
@@ -90,6 +92,16 @@ class Cluster:
                 "slurm", "--model", self.model, "--structure", "start.xyz", "--mts", "4",
                 "--time-ps", TIME_PS, "--out", out, "--time", time,
                 "--site", str(self.site(sleep_s, fault)), *words,
+            ])  # fmt: skip
+        assert code == 0
+
+    def write_distil(self, out, *words, time="10"):
+        """``ncforce slurm distil``, for argon."""
+        (bulk("Ar", "fcc", a=5.4, cubic=True) * (2, 2, 1)).write(self.directory / "ar.xyz")
+        with contextlib.chdir(self.directory):
+            code = cli.main([
+                "slurm", *distil_words(out, *words, changes=("reference_ps=0.8",)),
+                "--time", time, "--site", str(self.site(0)),
             ])  # fmt: skip
         assert code == 0
 
@@ -140,12 +152,47 @@ class Cluster:
         """End a process of a run without a word."""
         os.kill(self.record(out)["processes"][name], signal.SIGKILL)
 
+    def power_off(self, node, job):
+        """End all that is on a node, which has this job alone, without a word; its name."""
+        file = self.slurm / f"slurmd-{node}.pid"
+        daemon = int(file.read_text())
+        file.unlink()
+        own = processes_of(job)
+        steps = {parent for parent in map(parent_of, own) if "slurmstepd" in name_of(parent)}
+        for pid in (daemon, *steps, *own):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def same(self, out, other):
         """Whether both went the same way, to the last bit and the last step."""
         assert self.steps(out) == list(range(N_OUTER + 1))
         for name in OUTPUTS:
             mine, theirs = self.path(out) / name, self.path(other) / name
             assert mine.read_bytes() == theirs.read_bytes(), name
+
+
+def processes_of(job):
+    """All processes of a job: they have its number in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if f"SLURM_JOB_ID={job}".encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+def parent_of(pid):
+    """0 for a process that is gone."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+def name_of(pid):
+    """Of its program; empty for a process that is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
 
 
 def happen(jobs, events):
@@ -156,17 +203,20 @@ def happen(jobs, events):
             if max(jobs.steps(out), default=-1) >= step:
                 act()
                 del waiting[out]
-        assert time.monotonic() < deadline, {out: jobs.log(out) for out in waiting}
+        assert time.monotonic() < deadline, {out: jobs.log(out.split("/")[0]) for out in waiting}
         time.sleep(0.2)
 
 
 @pytest.fixture(scope="session")
 def jobs(cluster, tmp_path_factory):
     """Where all jobs come from."""
-    return Cluster(tmp_path_factory.mktemp("jobs"))
+    return Cluster(tmp_path_factory.mktemp("jobs"), cluster)
 
 
 INTERRUPTED = ("signal", "ipi", "launcher", "drained")
+LENT = {"cancelled": "lent-cancel", "requeued": "lent-requeue"}  # preempted, by their partitions
+FAR = ("off", "down")  # on nodes that fail
+REFERENCE = "pair/runs/reference-1-60K"
 APART = ("--ipi-partition", "cpu", "--partition", "gpu", "--gpus", "1")
 ON_TWO_NODES = ("--ensemble", "langevin", "--beads", "2", "--gpus", "2", "--nodes", "2")
 SLOW = 0.06  # seconds of an evaluation: 75 s in all, for wall times of a minute
@@ -183,7 +233,16 @@ def submitted(jobs):
     jobs.write("two", *ON_TWO_NODES, sleep_s=0)
     for out in INTERRUPTED:
         jobs.write(out)
-    order = ("plain", "walltime", *INTERRUPTED, "apart", "driver", "array", "two")
+    for out, partition in LENT.items():
+        jobs.write(out, "--partition", partition)
+    for out in FAR:
+        jobs.write(out, "--partition", "far", "--sbatch=--exclusive")
+    for out in ("pair", "whole-pair"):
+        jobs.write_distil(out)
+    order = (
+        "plain", "walltime", *INTERRUPTED, *LENT, *FAR, "apart", "driver", "array", "two", "pair",
+        "whole-pair",
+    )  # fmt: skip
     numbers = {out: jobs.submit(out) for out in order}
     nodes = {}
 
@@ -195,12 +254,27 @@ def submitted(jobs):
     def warn(out):
         call("scancel", "--batch", "--signal=USR1", numbers[out])
 
+    def lose(out):
+        nodes[f"node-{out}"] = jobs.node(numbers[out])
+        if out == "off":
+            jobs.power_off(nodes["node-off"], numbers["off"])
+        node = nodes[f"node-{out}"]
+        call("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+
+    def owner():
+        words = ("--partition=owner", "--cpus-per-task=16", "--output=/dev/null", "--wrap=true")
+        nodes["owner"] = call("sbatch", "--parsable", *words).strip()
+
     happen(jobs, {
         "apart": (110, lambda: warn("apart")),
         "signal": (20, lambda: warn("signal")),
         "drained": (20, drain),
         "ipi": (110, lambda: jobs.kill("ipi", "i-PI")),
         "launcher": (110, lambda: jobs.kill("launcher", "launcher")),
+        "cancelled": (20, owner),
+        "off": (110, lambda: lose("off")),
+        "down": (110, lambda: lose("down")),
+        REFERENCE: (20, lambda: warn("pair")),
     })  # fmt: skip
     yield numbers | nodes
     call("scontrol", "update", f"nodename={nodes['node']}", "state=resume")

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from .conftest import N_OUTER, call
+from .conftest import LENT, N_OUTER, call, happen
 
 
 def restarts(job):
@@ -57,6 +57,46 @@ def test_a_job_leaves_a_node_that_is_drained(jobs, submitted, plain):
     jobs.same("drained", plain)
 
 
+def test_a_node_that_is_gone(jobs, submitted, plain):
+    """Power off: what is on the disk goes on elsewhere."""
+    job = submitted["off"]
+    assert jobs.ends(job, "off") == {"COMPLETED"}, jobs.log("off")
+    assert restarts(job) == 1
+    assert jobs.node(job) != submitted["node-off"]
+    jobs.same("off", plain)
+
+
+def test_a_node_that_is_down_and_still_at_work(jobs, submitted, plain):
+    """Slurm gives it up; what is there is told to end, and ends before the job begins again."""
+    job = submitted["down"]
+    assert jobs.ends(job, "down") == {"COMPLETED"}, jobs.log("down")
+    assert restarts(job) == 1
+    assert "DUE TO NODE FAILURE" in jobs.log("down")
+    jobs.same("down", plain)
+
+
+@pytest.mark.parametrize("out", LENT)
+def test_a_job_that_another_one_displaces(jobs, submitted, plain, out):
+    """Slurm queues it again or cancels it; then its script queues it, and only then."""
+    job = submitted[out]
+    assert jobs.ends(job, out) == {"COMPLETED"}, jobs.log(out)
+    assert jobs.ends(submitted["owner"]) == {"COMPLETED"}
+    assert restarts(job) == 1
+    assert "DUE TO PREEMPTION" in jobs.log(out)
+    jobs.same(out, plain)
+
+
+def test_a_cancelled_job_stays_so_and_goes_on_when_it_is_submitted_again(jobs, submitted, plain):
+    jobs.write("given-up", sleep_s=0.01)
+    job = jobs.submit("given-up")
+    happen(jobs, {"given-up": (10, lambda: call("scancel", job))})
+    assert jobs.ends(job, "given-up") == {"CANCELLED"}, jobs.log("given-up")
+    assert restarts(job) == 0
+    assert jobs.record("given-up")["reason"] == "stopped by SIGTERM"
+    assert jobs.ends(jobs.submit("given-up"), "given-up") == {"COMPLETED"}, jobs.log("given-up")
+    jobs.same("given-up", plain)
+
+
 def test_an_array_has_one_seed_each(jobs, submitted, plain):
     assert jobs.ends(submitted["array"]) == {"COMPLETED"}, jobs.log("array")
     seeds = [jobs.record(f"array/{index}")["seed"] for index in (1, 2, 3, 4)]
@@ -85,6 +125,6 @@ def test_job_after_job_to_the_last_step(jobs, submitted, plain):
 
 def test_scripts_are_clean_for_shellcheck(jobs, submitted):
     scripts = sorted(str(path) for path in jobs.directory.glob("*/job.sh"))
-    assert len(scripts) == len(submitted) - 1  # and the node that was drained
+    assert set(scripts) >= {str(jobs.path(out) / "job.sh") for out in ("plain", "apart", "pair")}
     done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert done.stdout == ""

@@ -53,6 +53,7 @@ GROUPS = {
         "train": "train a compact model with both kinds of force",
     },
 }
+OPTIONS_OF_OTHERS = {"--sbatch", "--driver-options"}  # what follows are options of other programs
 VERBS = {name: text for verbs in GROUPS.values() for name, text in verbs.items()}
 
 
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one verb; return the exit code."""
     if argv is None:
         without_optimisation()
-    words = _verb_first(sys.argv[1:] if argv is None else argv)
+    words = _verb_first(_with_options_of_others(sys.argv[1:] if argv is None else argv))
     called = argparse.Namespace(verb="", debug="--debug" in words)
 
     def call() -> int:
@@ -72,6 +73,17 @@ def main(argv: list[str] | None = None) -> int:
 
     with standing():
         return guarded(call, called)
+
+
+def _with_options_of_others(words: list[str]) -> list[str]:
+    """The same with ``--sbatch --mem=32G`` as one word: argparse would take the second for ours."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] in OPTIONS_OF_OTHERS and word.startswith("-"):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def _verb_first(words: list[str]) -> list[str]:

@@ -30,10 +30,19 @@ fi
 "${command[@]}" --time-limit "${left:-UNLIMITED}" &
 run=$!
 
-# USR1: Slurm, as --signal says.  TERM: scancel, or a job that goes before this one.  Both are clean
-# ends.
+again() {
+    scontrol requeue "$job" || %%again
+}
+
+# TERM: scancel, or a job that goes before this one.  Where Slurm doesn't queue ours again by itself,
+# we do, and at once: little time is left.  The run stops with a checkpoint.
+trap '
+    kill -TERM $run 2>/dev/null
+    if scontrol show job --oneliner "$job" | grep -q "PreemptTime=[0-9]"; then again; fi
+' TERM
+
+# USR1: Slurm, as --signal says.
 trap 'kill -USR1 $run 2>/dev/null' USR1
-trap 'kill -TERM $run 2>/dev/null' TERM
 
 %%drivers
 
@@ -44,13 +53,8 @@ while kill -0 "$run" 2>/dev/null; do # a signal came while we waited
     wait "$run" || code=$?
 done
 
-# A job that went before ours took its place; where Slurm doesn't queue ours again, we do.
-preempted() {
-    scontrol show job --oneliner "$job" | grep -q 'PreemptTime=[0-9]'
-}
-
-# 75: stopped for its time limit.  138: by Slurm's signal.  143: by TERM.
-if ((code == 75 || code == 138)) || { ((code == 143)) && preempted; }; then
-    scontrol requeue "$job" || %%again
+# 75: stopped for its time limit.  138: by Slurm's signal.
+if ((code == 75 || code == 138)); then
+    again
 fi
 exit "$code"
