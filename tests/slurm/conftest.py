@@ -95,9 +95,13 @@ class Cluster:
             ])  # fmt: skip
         assert code == 0
 
+    def argon(self):
+        """Its structure."""
+        (bulk("Ar", "fcc", a=5.4, cubic=True) * (2, 2, 1)).write(self.directory / "ar.xyz")
+
     def write_distil(self, out, *words, time="10"):
         """``ncforce slurm distil``, for argon."""
-        (bulk("Ar", "fcc", a=5.4, cubic=True) * (2, 2, 1)).write(self.directory / "ar.xyz")
+        self.argon()
         with contextlib.chdir(self.directory):
             code = cli.main([
                 "slurm", *distil_words(out, *words, changes=("reference_ps=0.8",)),
