@@ -301,15 +301,23 @@ def test_a_distillation(show_distil, tmp_path):
     assert not (tmp_path / "pair").exists()
 
 
-def test_a_distillation_has_one_gpu(show_distil):
+def test_gpus_of_a_distillation_label_together(show_distil):
     text, err, _ = show_distil("--gpus", "a100:4", "--threads", "2")
-    assert {"--gres=gpu:a100:1", "--cpus-per-task=5"} <= set(options(text))
-    assert start(text)[-6:] == ["--threads", "2", "--device", "cuda", "--out", "$out"]
-    assert "4 GPUs, but a distillation uses one: the script asks for 1" in err
-    text, _, _ = show_distil("--device", "cuda")
-    assert "--gres=gpu:1" in options(text)
+    assert {"--gres=gpu:a100:4", "--cpus-per-task=9"} <= set(options(text))
+    devices = "cuda:0,cuda:1,cuda:2,cuda:3"
+    assert start(text)[-6:] == ["--device", devices, "--threads", "2", "--out", "$out"]
+    assert "4 GPUs label together; runs and training use the first of them alone" in err
+    text, err, _ = show_distil("--device", "cuda")
+    assert {"--gres=gpu:1", "--cpus-per-task=3"} <= set(options(text))
+    assert err == ""
     _, err, code = show_distil("--gpus", "1", "--device", "cpu")
-    assert (code, "--gpus, but the models run on cpu" in err) == (2, True)
+    assert (code, "--gpus 1, but --device names 0" in err) == (2, True)
+
+
+def test_processes_of_a_distillation_label_together(show_distil):
+    text, _, _ = show_distil("--drivers", "5")
+    assert "--cpus-per-task=6" in options(text)
+    assert start(text)[-4:] == ["--drivers", "5", "--out", "$out"]
 
 
 def test_a_distillation_that_has_begun_goes_on(show_distil, tmp_path):
@@ -318,10 +326,13 @@ def test_a_distillation_that_has_begun_goes_on(show_distil, tmp_path):
     (tmp_path / "pair").mkdir()
     State.new(tmp_path / "pair", request.to_dict()).save()
     resumed = ("slurm", "distil", "--resume", "--out", "pair")
-    text, err, _ = show_distil("--gpus", "1", of=resumed)
+    text, err, _ = show_distil(of=resumed)
     assert "ncforce: 60 minutes: 1 job of 04:00:00 at most" in err
     assert start(text) == ["distil", "--resume", "--out", "$out"]
     assert "--gres=gpu:1" in options(text)
+    text, _, _ = show_distil("--gpus", "2", of=resumed)
+    assert start(text) == ["distil", "--resume", "--device", "cuda:0,cuda:1", "--out", "$out"]
+    assert "--gres=gpu:2" in options(text)
     text, _, _ = show_distil("--minutes", "120", of=resumed)
     assert start(text) == ["distil", "--resume", "--minutes", "120.0", "--out", "$out"]
     assert text.count("--minutes 120.0") == 2

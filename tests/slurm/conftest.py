@@ -241,8 +241,8 @@ def submitted(jobs):
         jobs.write(out, "--partition", partition)
     for out in FAR:
         jobs.write(out, "--partition", "far", "--sbatch=--exclusive")
-    for out in ("pair", "whole-pair"):
-        jobs.write_distil(out)
+    jobs.write_distil("pair", "--drivers", "2")
+    jobs.write_distil("whole-pair")
     order = (
         "plain", "walltime", *INTERRUPTED, *LENT, *FAR, "apart", "driver", "array", "two", "pair",
         "whole-pair",

@@ -6,7 +6,7 @@ from .test_jobs import restarts
 
 
 def test_a_distillation_goes_on(jobs, submitted):
-    """Slurm's signal comes in the teacher's own run."""
+    """Two processes label, a signal comes in the teacher's own run: one alone does the same."""
     job = submitted["pair"]
     assert jobs.ends(job, "pair") == {"COMPLETED"}, jobs.log("pair")
     assert restarts(job) == 1

@@ -22,7 +22,7 @@ from ncforce_ipi.launch.progress.estimate import jobs_in_all
 
 log = logging.getLogger(__name__)
 
-OURS = {"out", "force", "resume", "device"}  # the script says these in its own way
+OURS = {"out", "force", "resume"}  # the script says these in its own way
 EXAMPLES = (
     (
         "a partner of SevenNet-0 for a molten salt, in jobs of four hours",
@@ -38,7 +38,7 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``ncforce distil``, and those of the job."""
-    add_of_job(parser, "one GPU, for the models and the training")
+    add_of_job(parser, "GPUs of one node, which label together; runs and training use the first")
     distil.add_arguments(parser)
 
 
@@ -46,26 +46,17 @@ def run(args: argparse.Namespace) -> int:
     """Write or show the script; submit it if that is asked for."""
     settings = replace(settings_of(args), ipi_partition=None)
     _check(args)
-    if args.resume:
-        distil.check_resume(args)
-        state = State.read(args.out)
-        request, spent_s = Request.of(state.record["request"]), state.seconds
-        request = replace(request, minutes=args.minutes or request.minutes)
-        words, longer = [], words_of(_parser(), args, OURS)
-    else:
-        request, spent_s = _new(args), 0.0
-        words, longer = words_of(_parser(), args, OURS), []
+    gpus = Gpus.parse(args.gpus) if args.gpus else None
+    if gpus and not args.device:
+        args.device = ",".join(f"cuda:{i}" for i in range(gpus.n))
+    request, spent_s = _begun(args) if args.resume else (_new(args), 0.0)
     _say_jobs(request, spent_s, settings)
-    layout = _layout(args, request)
-    if layout.gpus and not args.resume:
-        words += ["--device", request.device or "cuda"]
-    elif request.device and not args.resume:
-        words += ["--device", request.device]
+    words = words_of(_parser(), args, OURS)
     return hand_over(
         args,
         script.Ask(
-            args.out.absolute(), words, layout, settings, Path.cwd(),
-            longer=longer, verb="distil", record=FILE,
+            args.out.absolute(), [] if args.resume else words, _layout(request, gpus), settings,
+            Path.cwd(), longer=words if args.resume else [], verb="distil", record=FILE,
         ),
     )  # fmt: skip
 
@@ -95,17 +86,24 @@ def _new(args: argparse.Namespace) -> Request:
     return request
 
 
-def _layout(args: argparse.Namespace, request: Request) -> Layout:
-    """One node: i-PI, teacher and student side by side, and one GPU at most."""
-    gpus = Gpus.parse(args.gpus) if args.gpus else None
-    device = request.device or ("cuda" if gpus and not args.resume else "cpu")
-    on_gpu = device.startswith(("cuda", "hip"))
-    if gpus and not on_gpu:
-        raise InputError(f"--gpus, but the models run on {device}; leave one of them out")
-    if gpus and gpus.n > 1:
-        log.warning("%d GPUs, but a distillation uses one: the script asks for 1", gpus.n)
+def _begun(args: argparse.Namespace) -> tuple[Request, float]:
+    """What one that has begun was asked for, or is now; and the seconds that it has taken."""
+    distil.check_resume(args)
+    state = State.read(args.out)
+    now = {name: getattr(args, name) for name in ("minutes", "device", "threads", "drivers")}
+    now = {name: value for name, value in now.items() if value is not None}
+    return replace(Request.of(state.record["request"]), **now), state.seconds
+
+
+def _layout(request: Request, gpus: Gpus | None) -> Layout:
+    """One node: processes that label, or i-PI, teacher and student side by side."""
+    n = len({name for name in request.devices if name.startswith(("cuda", "hip"))})
+    if gpus and gpus.n != n:
+        raise InputError(f"--gpus {gpus.n}, but --device names {n}; leave --device out")
+    if n > 1:
+        log.info("%d GPUs label together; runs and training use the first of them alone", n)
     kind = gpus.kind if gpus else None
-    return Layout(1, 1, int(on_gpu), kind, request.threads, other_driver=True)
+    return Layout(max(2, request.n_drivers), 1, n, kind, request.threads)
 
 
 def _say_jobs(request: Request, spent_s: float, settings: Settings) -> None:
