@@ -7,7 +7,7 @@ NCFORCE_TEST_FAULT
     File with ``what n``; at the n-th evaluation the file is removed and ``what`` happens: ``die``,
     ``kill`` (by SIGKILL), ``half`` (by SIGKILL, with a part of the answer sent), ``hang``,
     ``deaf`` (die with a request unread), ``nan``, ``shape`` (a force for one atom more), ``raise``
-    (a fault of its code).
+    (a fault of its code).  With ``hold n`` it makes FILE.held and waits until FILE is gone.
 NCFORCE_TEST_TWIST
     Strength of the twist, eV/A^2 (0.01 if not given).
 NCFORCE_TEST_SLEEP_S
@@ -49,6 +49,7 @@ class Analytic(Backend):
     def evaluate(self, structure, wanted):
         """Fulfil ``Backend``."""
         self.n += 1
+        hold(self.n)
         time.sleep(self.sleep_s)
         if fault("nan", self.n):
             self.bad = structure.positions.copy()
@@ -92,21 +93,40 @@ def harmonic(positions):
 
 def fault(what, n):
     """Whether ``what`` is due at the n-th evaluation, or was before; it happens once."""
-    path = Path(os.environ.get("NCFORCE_TEST_FAULT", "/nonexistent"))
-    if not path.is_file():
-        return False
-    planned, _, at = path.read_text().partition(" ")
-    if planned != what or n < int(at):
+    path = file_of_faults()
+    if not is_due(path, what, n):
         return False
     path.unlink(missing_ok=True)  # another driver may have been first
     return True
+
+
+def hold(n):
+    """Wait as long as ``hold`` is due, so that a test can do something meanwhile."""
+    path = file_of_faults()
+    while is_due(path, "hold", n):
+        path.with_name(f"{path.name}.held").touch()
+        time.sleep(0.01)
+
+
+def file_of_faults():
+    """It need not be there."""
+    return Path(os.environ.get("NCFORCE_TEST_FAULT", "/nonexistent"))
+
+
+def is_due(path, what, n):
+    """Whether the file says so."""
+    try:
+        planned, _, at = path.read_text().partition(" ")
+    except OSError:  # none, or another driver was first
+        return False
+    return planned == what and n >= int(at)
 
 
 def main():
     """The program ``ncforce`` with this one family of models."""
     backend = Analytic()
     receive_posdata = protocol.receive_posdata
-    path = Path(os.environ.get("NCFORCE_TEST_FAULT", "/nonexistent"))
+    path = file_of_faults()
     if path.is_file() and "deaf" in path.read_text():
         stream.READ_AHEAD_BYTES = 0  # else GETFORCE would be read with the positions
 

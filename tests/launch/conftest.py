@@ -1,20 +1,22 @@
 """Launchers for tests: inside pytest with a driver that obeys, or as a process of its own."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch.jobs import job
 from ncforce_ipi.launch.processes.stops import SIGNALS
-from tests.ipi_host import ANALYTIC, molecules
+
+from . import runs
 
 ARGON = """4
 Lattice="5.3 0 0 0 5.3 0 0 0 5.3" Properties=species:S:1:pos:R:3 pbc="T T T"
@@ -87,6 +89,15 @@ class Launcher:
         named = self.record(out)["processes"]
         return {name: pid for name, pid in named.items() if name != "host"}
 
+    def all_processes(self, out):
+        """Process ids by name, once all have been started."""
+        deadline = time.monotonic() + WAIT_S
+        path = self.directory / out / "run.json"
+        while not path.exists() or "driver" not in self.record(out).get("processes", {}):
+            assert time.monotonic() < deadline, f"no driver of {out} is started"
+            time.sleep(0.02)
+        return self.processes(out)
+
     def restart_step(self, out):
         """Of i-PI's RESTART."""
         return int(ElementTree.parse(self.directory / out / "RESTART").findtext("step"))
@@ -117,18 +128,53 @@ def launcher(tmp_path):
 
 
 @pytest.fixture
-def launch(tmp_path, monkeypatch, capfd):
-    """``launch(out, ...)``: ``ncforce run`` with the analytic driver; code, stderr, record."""
-    monkeypatch.setattr(job, "PROGRAM", (sys.executable, ANALYTIC))
-    monkeypatch.setenv("NCFORCE_TEST_FAULT", str(tmp_path / "fault"))
-    monkeypatch.chdir(tmp_path)
-    Path("start.xyz").write_text(molecules())
-    Path("model.txt").write_text("any file")
+def ncforce(tmp_path, monkeypatch, capfd):
+    """``ncforce("run", ...)`` with the analytic driver on 4 molecules; code and what it said."""
+    runs.prepare(tmp_path, monkeypatch)
 
-    def call(out, *words):
-        words = ("--model", "analytic:model.txt", "--structure", "start.xyz", *words)
-        words += ("--mts", "4", "--time-ps", "0.06", "--out", out)
-        code = cli.main(["run", *words])
-        return code, capfd.readouterr().err, json.loads(Path(out, "run.json").read_text())
+    def call(verb, *words):
+        if "--resume" not in words or verb == "compare":
+            words = (*runs.MODEL, *words)
+        code = cli.main([verb, *words])
+        return code, capfd.readouterr()
 
     return call
+
+
+@pytest.fixture
+def launch(ncforce):
+    """``launch(out, ...)``: a run of 30 outer steps; code, stderr, record."""
+
+    def call(out, *words):
+        code, said = ncforce(*runs.mts(out, *words))
+        return code, said.err, runs.record(out)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """``undisturbed(...)``: the directory of a run with these words, done once; to be copied."""
+    made = {}
+
+    def directory(*words):
+        if words not in made:
+            where = tmp_path_factory.mktemp("undisturbed")
+            said = io.StringIO()
+            with (
+                pytest.MonkeyPatch.context() as patch,
+                redirect_stderr(said),
+                redirect_stdout(said),
+            ):
+                runs.prepare(where, patch)
+                assert cli.main([*runs.mts("run", *words), *runs.MODEL]) == 0, said.getvalue()
+            made[words] = where / "run"
+        return made[words]
+
+    return directory
+
+
+@pytest.fixture
+def straight(ncforce, undisturbed):
+    """The uninterrupted run, in the directory ``straight``."""
+    return runs.copied(undisturbed(), "straight")

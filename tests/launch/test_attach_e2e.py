@@ -5,17 +5,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch.directory import tails
-from ncforce_ipi.launch.processes.child import Child
-from ncforce_ipi.launch.segments import rounds
 from tests.ipi_host import ANALYTIC, INET, N_OUTER, TIMEOUT_S, free_port, host, trajectory
+
+from .runs import children_of, deaths, evaluation_after, while_held
 
 pytest.importorskip("ipi")
 pytestmark = pytest.mark.e2e
@@ -65,33 +62,17 @@ def test_a_fast_driver_is_killed_and_another_joins(tmp_path):
             assert it.evaluations(log, "fast") > 0
 
 
-def test_one_of_two_drivers_of_a_run_is_killed(launch, monkeypatch):
-    """From outside, at any moment: a driver is started again, or i-PI from its last checkpoint."""
-    assert launch("straight")[0] == 0
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
-    children = []
-
-    def start(*arguments, **options):
-        children.append(Child(*arguments, **options))
-        return children[-1]
-
-    def kill():
-        """The first driver, once step 10 is written."""
-        for _ in range(20 * TIMEOUT_S):
-            if tails.last_step(Path("two", "simulation.out")) >= 10:
-                next(child for child in children if child.name == "driver-1").kill()
-                return
-            time.sleep(0.05)
-
-    monkeypatch.setattr(rounds, "Child", start)
-    thread = threading.Thread(target=kill)
-    thread.start()
+def test_one_of_two_drivers_of_a_run_is_killed(launch, straight, monkeypatch):
+    """From outside, at whatever it does: it is started again, or i-PI from its last checkpoint."""
+    children = children_of(monkeypatch)
+    first = lambda: next(child for child in children if child.name == "driver-1")  # noqa: E731
+    thread = while_held(evaluation_after(5), lambda: first().kill())  # by either of them
     code, said, record = launch("two", "--drivers", "2")
     thread.join()
     assert code == 0, said
     assert trajectory("two") == trajectory("straight")
-    deaths = [death for part in record["segments"] for death in part.get("driver_deaths", [])]
-    assert len(record["segments"]) == 2 or "driver-1 ended with signal SIGKILL" in deaths[0]
+    ends = deaths(record)
+    assert len(record["segments"]) == 2 or "driver-1 ended with signal SIGKILL" in ends[0]
     assert record["driver"]["drivers"] == 2
 
 
@@ -165,18 +146,17 @@ def ssh_server(it):
     return ["ssh", "-F", "none", *(f"-o{name}={value}" for name, value in options.items())]
 
 
-def test_slow_and_fast_forces_from_two_programs(launch, tmp_path, capfd):
+def test_slow_and_fast_forces_from_two_programs(launch, straight, tmp_path, capfd):
     """``--slow`` with the same model in another process changes nothing."""
     Path("slow.txt").write_text("another file")
     program = tmp_path / "ncforce"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ANALYTIC}" "$@"\n')
     program.chmod(0o755)
-    assert launch("one")[0] == 0
     command = f"{program} driver analytic --model=slow.txt"
     fast = f"{program} driver analytic --model model.txt"
     code, said, record = launch("two", "--slow", command, "--fast", fast)
     assert code == 0, said
-    assert trajectory("two") == trajectory("one")
+    assert trajectory("two") == trajectory("straight")
     report = record["segments"][0]["driver_report"]
     assert report["kinds"] == {"slow": "conservative", "fast": "direct"}
     assert report["drivers"] == 2

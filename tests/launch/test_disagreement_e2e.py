@@ -104,7 +104,8 @@ def test_beyond_the_band_of_two_models_it_says_so_once_and_keeps_labelled_frames
 
 
 def test_it_stops_with_a_code_of_its_own_and_goes_on_bitwise(launch, monkeypatch, capfd):
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")  # so that the launcher sees it in time
+    # so that the launcher sees it in time, and i-PI that it is to stop, which may take a second
+    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.03")
     card(0.001)
     code, err, record = launch("stopped", "--stop-on-disagreement")
     assert code == 3

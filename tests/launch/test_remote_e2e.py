@@ -8,17 +8,15 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch.directory import tails
-from ncforce_ipi.launch.processes.child import Child
-from ncforce_ipi.launch.segments import rounds
 from ncforce_ipi.serve import secret
 from tests.ipi_host import ANALYTIC, TIMEOUT_S, host, trajectory
+
+from .runs import children_of, evaluation_after, wait_for, while_held
 
 pytest.importorskip("ipi")
 pytestmark = [
@@ -45,23 +43,7 @@ def elsewhere(tmp_path):
         yield lambda log, *words: it.start([*words_of(tmp_path), "--wait-s", "60", *words], log)
 
 
-def when_at(step, action):
-    """Do something once the run has written this step."""
-
-    def wait():
-        for _ in range(50 * TIMEOUT_S):
-            if tails.last_step(Path("run/simulation.out")) >= step:
-                action()
-                return
-            time.sleep(0.02)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
-
-
-def test_the_run_is_the_same_and_the_secret_is_nowhere(launch, elsewhere, tmp_path):
-    assert launch("straight")[0] == 0
+def test_the_run_is_the_same_and_the_secret_is_nowhere(launch, straight, elsewhere, tmp_path):
     driver = elsewhere("driver.log")  # before the run: it waits for the file
     seen = {}
 
@@ -75,7 +57,7 @@ def test_the_run_is_the_same_and_the_secret_is_nowhere(launch, elsewhere, tmp_pa
             if Path(f"/proc/{pid}/cmdline").exists()
         )
 
-    thread = when_at(3, look)
+    thread = while_held(evaluation_after(3), look)
     code, said, record = launch("run", *REMOTE)
     thread.join()
     assert code == 0, said
@@ -92,28 +74,15 @@ def test_the_run_is_the_same_and_the_secret_is_nowhere(launch, elsewhere, tmp_pa
     assert report["roles"]["slow"]["evaluations"] == record["plan"]["n_outer"] + 1
 
 
-def children_of(monkeypatch):
-    """All processes that the launcher starts, as they come."""
-    children = []
-
-    def start(*arguments, **options):
-        children.append(Child(*arguments, **options))
-        return children[-1]
-
-    monkeypatch.setattr(rounds, "Child", start)
-    return children
-
-
-def test_a_gate_that_is_killed_costs_nothing(launch, elsewhere, monkeypatch):
+def test_a_gate_that_is_killed_costs_nothing(launch, straight, elsewhere, monkeypatch):
     """The driver comes again, to the new one."""
-    assert launch("straight")[0] == 0
     children = children_of(monkeypatch)
     driver = elsewhere("driver.log", "--idle-s", "60")
 
     def kill():
         next(child for child in children if child.name == "gate").kill()
 
-    thread = when_at(5, kill)
+    thread = while_held(evaluation_after(5), kill)
     code, said, record = launch("run", *REMOTE)
     thread.join()
     assert code == 0, said
@@ -124,12 +93,16 @@ def test_a_gate_that_is_killed_costs_nothing(launch, elsewhere, monkeypatch):
     assert "gate ended with signal SIGKILL (log gate.log) at step" in death
 
 
-def test_a_driver_elsewhere_that_is_killed_costs_nothing(launch, elsewhere, tmp_path):
+def test_a_driver_elsewhere_that_is_killed_costs_nothing(launch, straight, elsewhere):
     """And the next, which shows the same secret, takes its request; a run stopped goes on."""
-    assert launch("straight")[0] == 0
     first = elsewhere("first.log")
-    thread = when_at(5, lambda: (first.send_signal(signal.SIGKILL), elsewhere("second.log")))
-    code, said, _ = launch("run", *REMOTE, "--time-ps", "0.06")
+
+    def replace():
+        first.send_signal(signal.SIGKILL)
+        elsewhere("second.log")
+
+    thread = while_held(evaluation_after(5), replace)
+    code, said, _ = launch("run", *REMOTE)
     thread.join()
     assert code == 0, said
     assert trajectory("run") == trajectory("straight")
@@ -150,12 +123,8 @@ def test_another_secret(launch, elsewhere, tmp_path, capfd):
         elsewhere("driver.log")
 
     def wait():
-        for _ in range(50 * TIMEOUT_S):
-            if Path("run/logs/gate.log").exists():
-                time.sleep(0.5)  # until it listens
-                refuse()
-                return
-            time.sleep(0.02)
+        wait_for(Path("run/driver.token").exists)
+        refuse()
 
     thread = threading.Thread(target=wait)
     thread.start()
@@ -200,7 +169,7 @@ def test_another_user_gets_nowhere(launch, elsewhere, tmp_path):
     def gate_pid():
         return json.loads(Path("run/run.json").read_text())["processes"]["gate"]
 
-    thread = when_at(3, look)
+    thread = while_held(evaluation_after(3), look)
     code, said, _ = launch("run", *REMOTE)
     thread.join()
     assert code == 0, said

@@ -1,24 +1,20 @@
 """Replicas with real i-PI and real sockets: each is the single run with its seed, bit by bit."""
 
-import json
 import os
 import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from ncforce_ipi import cli
 from ncforce_ipi.launch.directory import tails
-from ncforce_ipi.launch.processes.child import Child
-from ncforce_ipi.launch.segments import rounds
-from tests.ipi_host import TIMEOUT_S, trajectory
+from tests.ipi_host import trajectory
+
+from .runs import N_OUTER, children_of, copied, evaluation_after, record, wait_for, while_held
 
 pytest.importorskip("ipi")
 pytestmark = pytest.mark.e2e
 
-N_OUTER = 30
 TWO = ("--replicas", "2", "--ensemble", "svr")
 HOW = [
     pytest.param(("--drivers", "2"), id="a driver for each"),
@@ -26,17 +22,11 @@ HOW = [
 ]
 
 
-def record(path):
-    """``run.json``."""
-    return json.loads(Path(path, "run.json").read_text())
-
-
 @pytest.fixture
-def alone(launch):
+def alone(launch, undisturbed):
     """The single runs with the seeds 1 and 2."""
     for seed in (1, 2):
-        code, said, _ = launch(f"alone-{seed}", "--ensemble", "svr", "--seed", str(seed))
-        assert code == 0, said
+        copied(undisturbed("--ensemble", "svr", "--seed", str(seed)), f"alone-{seed}")
     assert trajectory("alone-1") != trajectory("alone-2")
 
 
@@ -44,33 +34,6 @@ def assert_same(out):
     """Both replicas are the single runs."""
     for place in (0, 1):
         assert trajectory(f"{out}/replica-{place}") == trajectory(f"alone-{place + 1}"), place
-
-
-def children_of(monkeypatch):
-    """All processes that the launcher starts, by name and in their order."""
-    children = []
-
-    def start(*arguments, **options):
-        children.append(Child(*arguments, **options))
-        return children[-1]
-
-    monkeypatch.setattr(rounds, "Child", start)
-    return children
-
-
-def when_at(step, directory, action):
-    """Do something once a run has written this step."""
-
-    def wait():
-        for _ in range(20 * TIMEOUT_S):
-            if tails.last_step(Path(directory, "simulation.out")) >= step:
-                action()
-                return
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
 
 
 def resume(out, *words):
@@ -81,10 +44,9 @@ def resume(out, *words):
 def test_an_i_pi_that_is_killed_is_its_own_replicas_business(
     launch, alone, monkeypatch, drivers, capfd
 ):
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
     children = children_of(monkeypatch)
     first = lambda: next(child for child in children if child.name == "i-PI")  # noqa: E731
-    thread = when_at(6, "set/replica-0", lambda: first().kill())
+    thread = while_held(evaluation_after(7), lambda: first().kill())
     code, said, found = launch("set", *TWO, *drivers)
     thread.join()
     assert code == 1
@@ -98,7 +60,6 @@ def test_an_i_pi_that_is_killed_is_its_own_replicas_business(
         n = per_step * N_OUTER + 1
         assert requests[role] == {"needed": n, "answered_by_our_drivers": n}
     del children[:]
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0")
     assert resume("set") == 0, capfd.readouterr().err
     assert [child.name for child in children].count("i-PI") == 1  # the other one was done
     assert record("set")["state"] == "finished"
@@ -106,11 +67,19 @@ def test_an_i_pi_that_is_killed_is_its_own_replicas_business(
 
 
 @pytest.mark.parametrize("drivers", HOW)
-def test_a_signal_stops_all_and_all_go_on(launch, alone, monkeypatch, drivers, request):
+def test_a_signal_stops_all_and_all_go_on(launch, alone, drivers, request):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
-    thread = when_at(5, "set/replica-1", lambda: os.kill(os.getpid(), signal.SIGINT))
+    logs = [Path(f"set/replica-{k}/logs/ipi.log").absolute() for k in (0, 1)]
+    steps = [Path(f"set/replica-{k}/simulation.out").absolute() for k in (0, 1)]
+
+    def interrupt():
+        """Once both have done a step; the drivers go on when both know that they are to stop."""
+        wait_for(lambda: all(tails.last_step(path) > 0 for path in steps))
+        os.kill(os.getpid(), signal.SIGINT)
+        wait_for(lambda: all("EXIT file detected" in log.read_text() for log in logs))
+
+    thread = while_held(evaluation_after(13), interrupt)
     code, said, found = launch("set", *TWO, *drivers)
     thread.join()
     assert code == 128 + signal.SIGINT
@@ -118,7 +87,6 @@ def test_a_signal_stops_all_and_all_go_on(launch, alone, monkeypatch, drivers, r
     assert "go on with: ncforce run --resume --out set" in said
     assert (found["state"], found["reason"]) == ("stopped", "stopped by SIGINT")
     assert {record(f"set/replica-{k}")["state"] for k in (0, 1)} == {"stopped"}
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0")
     assert resume("set") == 0
     assert_same("set")
 

@@ -3,9 +3,6 @@
 import json
 import os
 import signal
-import sys
-import threading
-import time
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,50 +15,22 @@ from ncforce_ipi.inputs import outputs as written
 from ncforce_ipi.launch import run
 from ncforce_ipi.launch.directory import tails
 from ncforce_ipi.launch.jobs import job
-from ncforce_ipi.launch.processes.child import Child
-from ncforce_ipi.launch.segments import rounds
+from ncforce_ipi.launch.watching import crew
 from ncforce_ipi.reading.trajectory import open_trajectory
 from ncforce_ipi.rundir import SAFE_FILE
 from tests.analytic_driver import harmonic
 from tests.ipi_host import two_free_ports
 
+from .runs import children_of, deaths, evaluation_after, mts, record, wait_for, while_held
+
 pytestmark = pytest.mark.e2e
 OUTPUTS = ("simulation.out", "simulation.pos_0.extxyz", "simulation.vel_0.xyz")
-WATER = np.array([[0.0, 0.0, 0.0], [0.76, 0.59, 0.0], [-0.76, 0.59, 0.0]])
 
 
-@pytest.fixture
-def ncforce(tmp_path, monkeypatch, capfd):
-    """``ncforce("run", ...)`` with the analytic driver on 4 molecules; code and what it said."""
-    program = (sys.executable, str(Path(__file__).parents[1] / "analytic_driver.py"))
-    monkeypatch.setattr(job, "PROGRAM", program)
+@pytest.fixture(autouse=True)
+def often(monkeypatch):
+    """A checkpoint every 10 steps."""
     monkeypatch.setattr(written, "CHECKPOINT_INTERVAL_FS", 20.0)
-    monkeypatch.setenv("NCFORCE_TEST_FAULT", str(tmp_path / "fault"))
-    monkeypatch.chdir(tmp_path)
-    lines = ["12", 'Lattice="8 0 0 0 8 0 0 0 8" Properties=species:S:1:pos:R:3 pbc="T T T"']
-    for corner in [(0, 0, 0), (4, 0, 0), (0, 4, 0), (0, 0, 4)]:
-        places = WATER + corner
-        lines += [f"{s} {x} {y} {z}" for s, (x, y, z) in zip("OHH", places, strict=True)]
-    Path("start.xyz").write_text("\n".join(lines) + "\n")
-    Path("model.txt").write_text("any file")
-
-    def call(verb, *words):
-        if "--resume" not in words or verb == "compare":
-            words = ("--model", "analytic:model.txt", "--structure", "start.xyz", *words)
-        code = cli.main([verb, *words])
-        return code, capfd.readouterr()
-
-    return call
-
-
-def mts(out, *words):
-    """30 outer steps of 4 x 0.5 fs."""
-    return ("run", "--forces", "mts", "--mts", "4", "--time-ps", "0.06", "--out", out, *words)
-
-
-def record(directory):
-    """``run.json``."""
-    return json.loads((Path(directory) / "run.json").read_text())
 
 
 def assert_same_bytes(a, b):
@@ -71,32 +40,6 @@ def assert_same_bytes(a, b):
     states = [ElementTree.parse(Path(d, "RESTART")).find("system") for d in (a, b)]
     for tag in ("beads/q", "beads/p", "ensemble/time"):
         assert states[0].findtext(tag) == states[1].findtext(tag), tag
-
-
-def when_done(directory, step, action):
-    """Do something in a thread as soon as the run has written this step."""
-
-    def wait():
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            path = Path(directory, "simulation.out")
-            lines = path.read_text().splitlines() if path.exists() else []
-            if lines and not lines[-1].startswith("#") and float(lines[-1].split()[0]) >= step:
-                action()
-                return
-            time.sleep(0.02)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
-
-
-@pytest.fixture
-def straight(ncforce):
-    """The uninterrupted run."""
-    code, said = ncforce(*mts("straight"))
-    assert code == 0, said.err
-    return "straight"
 
 
 def test_run_to_the_last_step(ncforce, straight):
@@ -133,14 +76,18 @@ def _text(directory, tag):
     return ElementTree.parse(Path(directory, "RESTART")).find("system").findtext(tag)
 
 
-def test_interrupt_leaves_a_checkpoint_and_resume_is_bitwise(
-    ncforce, straight, monkeypatch, request
-):
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
+def test_interrupt_leaves_a_checkpoint_and_resume_is_bitwise(ncforce, straight, request):
     # ignored, and kept so, where the tests were started with &
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
-    thread = when_done("cut", 7, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def interrupt():
+        """The driver goes on once i-PI knows that it is to stop, which takes it up to a second."""
+        log = Path("cut/logs/ipi.log").absolute()
+        os.kill(os.getpid(), signal.SIGINT)
+        wait_for(lambda: "EXIT file detected" in log.read_text())
+
+    thread = while_held(evaluation_after(7), interrupt)
     code, said = ncforce(*mts("cut"))
     thread.join()
     assert code == 128 + signal.SIGINT
@@ -148,9 +95,8 @@ def test_interrupt_leaves_a_checkpoint_and_resume_is_bitwise(
     assert "go on with: ncforce run --resume --out cut" in said.err
     stopped = record("cut")
     assert stopped["state"] == "stopped"
-    assert 7 <= stopped["steps_done"] < 30
+    assert stopped["steps_done"] == 7  # the step that it was in has no row, and begins again
     assert int(ElementTree.parse(Path("cut", "RESTART")).findtext("step")) == stopped["steps_done"]
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0")
     code, said = ncforce("run", "--resume", "--out", "cut")
     assert code == 0, said.err
     assert_same_bytes("straight", "cut")
@@ -243,22 +189,14 @@ def test_forces_of_a_path_integral_are_those_of_the_centroid(ncforce):
 
 
 def test_killed_ipi_is_continued_from_the_last_checkpoint(ncforce, straight, monkeypatch):
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
-    children = []
-
-    def start(*arguments, **options):
-        children.append(Child(*arguments, **options))
-        return children[-1]
-
-    monkeypatch.setattr(rounds, "Child", start)
-    thread = when_done("killed", 16, lambda: children[0].kill())
+    children = children_of(monkeypatch)
+    thread = while_held(evaluation_after(15), lambda: children[0].kill())
     code, said = ncforce(*mts("killed"))
     thread.join()
     assert code == 1
-    assert "i-PI ended with signal SIGKILL (log ipi.log) at step" in said.err
+    assert "i-PI ended with signal SIGKILL (log ipi.log) at step 15 of 30" in said.err
     assert record("killed")["state"] == "failed"
     assert not Path("killed", "RESTART").exists()
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0")
     code, said = ncforce("run", "--resume", "--out", "killed")
     assert code == 0, said.err
     assert_same_bytes("straight", "killed")
@@ -284,8 +222,7 @@ def test_a_dead_driver_costs_nothing(ncforce, straight, what):
     assert not Path("fault").exists()
     assert_same_bytes("straight", "faulty")
     data = record("faulty")
-    deaths = [death for segment in data["segments"] for death in segment.get("driver_deaths", [])]
-    assert deaths or len(data["segments"]) == 2
+    assert deaths(data) or len(data["segments"]) == 2
     assert data["timings"]["model_s"] is None  # a dead driver wrote no report
 
 
@@ -356,6 +293,7 @@ def test_a_driver_that_cannot_start_ends_the_run_at_once(ncforce):
 
 def test_a_run_without_progress_is_given_up(ncforce, monkeypatch):
     monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "30")
+    monkeypatch.setattr(crew, "DRIVER_STOP_S", 0.5)  # it sleeps on
     code, said = ncforce(*mts("stalled", "--stall-s", "3"))
     assert code == 1
     assert "no outer step after step 0 for 3 s" in said.err
@@ -499,9 +437,8 @@ def test_force_leaves_a_users_directory_alone(ncforce, verb):
     assert before == files_below(".")
 
 
-def test_a_second_launcher_is_refused(ncforce, straight, monkeypatch):
-    """Also with --force, from the first step to the last."""
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
+def test_a_second_launcher_is_refused(ncforce, straight):
+    """Also with --force."""
     refusals = []
 
     def second():
@@ -510,14 +447,14 @@ def test_a_second_launcher_is_refused(ncforce, straight, monkeypatch):
         except InputError as err:
             refusals.append(str(err))
 
-    threads = [when_done("held", step, second) for step in (0, 5)]
+    thread = while_held(evaluation_after(5), second)
     code, said = ncforce(*mts("held"))
-    for thread in threads:
-        thread.join()
+    thread.join()
     assert code == 0, said.err
     start = f"a run is going on in held (launcher (pid {os.getpid()}), i-PI (pid "
-    assert [refusal.startswith(start) for refusal in refusals] == [True] * 2
-    assert refusals[0].endswith("wait for its end, or stop it with: touch held/EXIT")
+    (refusal,) = refusals
+    assert refusal.startswith(start)
+    assert refusal.endswith("wait for its end, or stop it with: touch held/EXIT")
     assert_same_bytes("straight", "held")
     assert not Path("held/previous-1").exists()
 

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -44,7 +45,8 @@ def test_a_signal_is_a_clean_end(launcher, numbers, whom):
     assert pids["launcher"] == process.pid
     for number in numbers:
         for pid in pids.values() if whom == EVERYBODY else [process.pid]:
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # the first signal has ended it
+                os.kill(pid, number)
     _, err = process.communicate(timeout=90)
     record = launcher.record("run")
     by = {f"stopped by {number.name}" for number in numbers}  # which came first, who knows
@@ -62,8 +64,12 @@ def test_a_signal_is_a_clean_end(launcher, numbers, whom):
 
 
 def test_a_second_signal_ends_it_at_once(launcher):
-    """i-PI hangs, so that the first one would wait 20 s for it; what is on the disk counts."""
-    process = launcher.begin(launcher.words("run", *LONG))
+    """i-PI hangs, so that the first one would wait 20 s for it; what is on the disk counts.
+
+    Such short steps that there is no checkpoint (of every 200 fs) yet on any machine.
+    """
+    words = ("--timestep-fs", "0.02", "--time-ps", "2")
+    process = launcher.begin(launcher.words("run", *words))
     launcher.at("run", 5)
     pids = launcher.processes("run")
     os.kill(pids["i-PI"], signal.SIGSTOP)
@@ -79,7 +85,7 @@ def test_a_second_signal_ends_it_at_once(launcher):
     assert (record["state"], record["steps_done"]) == ("stopped", done)
     assert gone(pids.values())
     before = (launcher.directory / "run/simulation.out").read_bytes()
-    code, _, err = launcher.resume("run", "--time-ps", str((done + 3) * 0.0005))
+    code, _, err = launcher.resume("run", "--time-ps", f"{(done + 3) * 0.00002:.5f}")
     assert code == 0, err
     assert "run ended before its first checkpoint and begins again" in err
     assert launcher.steps("run") == list(range(done + 4))
@@ -150,10 +156,11 @@ def test_a_killed_launcher(launcher):
 
 def test_a_killed_launcher_whose_run_came_to_its_end(launcher):
     process = launcher.begin(launcher.words("run", "--time-ps", "0.05"))
-    launcher.at("run", 5)
-    pids = launcher.processes("run")
+    pids = launcher.all_processes("run")
+    os.kill(pids["i-PI"], signal.SIGSTOP)  # so that it doesn't come there before
     process.kill()
     process.communicate(timeout=90)
+    os.kill(pids["i-PI"], signal.SIGCONT)
     assert gone([pids["i-PI"], pids["driver"]])
     code, _, err = launcher.resume("run")
     assert code == 0, err

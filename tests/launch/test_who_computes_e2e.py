@@ -5,23 +5,18 @@ import os
 import re
 import signal
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch.directory import tails
-from ncforce_ipi.launch.processes.child import Child
-from ncforce_ipi.launch.segments import rounds
 from ncforce_ipi.launch.watching import hangs
-from tests.ipi_host import ANALYTIC, TIMEOUT_S, host, trajectory, two_free_ports
+from tests.ipi_host import ANALYTIC, host, trajectory, two_free_ports
+
+from .runs import MTS, N_OUTER, children_of, deaths, evaluation_after, while_held
 
 pytest.importorskip("ipi")
 pytestmark = pytest.mark.e2e
-
-MTS, N_OUTER = 4, 30
 
 
 def requests(record):
@@ -89,47 +84,14 @@ def test_a_stranger_on_the_port_fails_the_run(launch, tmp_path, monkeypatch, cap
     assert "this run can't go on: our drivers answered" in capfd.readouterr().err
 
 
-def children_of(monkeypatch):
-    """All processes that the launcher starts, as they come."""
-    children = []
-
-    def start(*arguments, **options):
-        children.append(Child(*arguments, **options))
-        return children[-1]
-
-    monkeypatch.setattr(rounds, "Child", start)
-    return children
-
-
-def when_at(step, directory, action):
-    """Do something once a run has written this step."""
-
-    def wait():
-        for _ in range(20 * TIMEOUT_S):
-            if tails.last_step(Path(directory, "simulation.out")) >= step:
-                action()
-                return
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=wait)
-    thread.start()
-    return thread
-
-
-def deaths(record):
-    return [death for part in record["segments"] for death in part.get("driver_deaths", [])]
-
-
-def test_a_stopped_driver_is_started_again(launch, monkeypatch):
-    assert launch("straight")[0] == 0
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.01")
+def test_a_stopped_driver_is_started_again(launch, straight, monkeypatch):
     monkeypatch.setattr(hangs, "HANG_S", 1.0)
     children = children_of(monkeypatch)
 
     def stop():
         os.kill(next(child for child in children if child.name == "driver").pid, signal.SIGSTOP)
 
-    thread = when_at(5, "run", stop)
+    thread = while_held(evaluation_after(5), stop)
     code, said, record = launch("run")
     thread.join()
     assert code == 0, said
@@ -140,8 +102,7 @@ def test_a_stopped_driver_is_started_again(launch, monkeypatch):
     assert all(needed <= ours for needed, ours in requests(record).values())
 
 
-def test_a_call_of_the_model_without_end(launch, monkeypatch, tmp_path):
-    assert launch("straight")[0] == 0
+def test_a_call_of_the_model_without_end(launch, straight, monkeypatch, tmp_path):
     monkeypatch.setattr(hangs, "HANG_S", 1.0)
     (tmp_path / "fault").write_text("hang 40")
     code, said, record = launch("run")
@@ -154,14 +115,13 @@ def test_a_call_of_the_model_without_end(launch, monkeypatch, tmp_path):
 
 def test_a_model_file_that_is_replaced_while_the_run_goes_on(launch, monkeypatch, tmp_path):
     """A driver that is started again has the new file, and is refused by its own input."""
-    monkeypatch.setenv("NCFORCE_TEST_SLEEP_S", "0.02")
     children = children_of(monkeypatch)
 
     def replace():
         (tmp_path / "model.txt").write_text("another model")
         next(child for child in children if child.name == "driver").kill()
 
-    thread = when_at(3, "run", replace)
+    thread = while_held(evaluation_after(3), replace)
     code, said, record = launch("run")
     thread.join()
     assert code == 1
