@@ -144,6 +144,13 @@ def pick_device(asked: str | None) -> str:
     return device
 
 
+def n_compiled() -> int:
+    """How many functions torch's compiler has compiled in this process, each for new shapes too."""
+    if not (dynamo := sys.modules.get("torch._dynamo.utils")):
+        return 0
+    return int(dynamo.counters["stats"]["unique_graphs"])
+
+
 def one_line(err: BaseException) -> str:
     """The last line of an error that isn't of a C++ stack, or advice for debugging a compiler."""
     others = ("frame #", "Exception raised from", "<omitting", "Set TORCHDYNAMO_VERBOSE")

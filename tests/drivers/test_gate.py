@@ -29,21 +29,28 @@ def model():
 
 
 class Changed(Backend):
-    """A model, changed behind its back; it counts structures."""
+    """A model, changed behind its back; it counts structures, and sizes that it has compiled."""
 
     def __init__(self, change=lambda result, structure: result):
         self._model, self._change = model(), change
         self.kinds, self.description = self._model.kinds, "never said"
         self.n_calls = 0
+        self.sizes = set()
         self.closed = False
 
     def evaluate(self, structure, wanted):
         self.n_calls += 1
+        self.sizes.add(len(structure.numbers))
         found = self._model.evaluate(structure, wanted)
         return {kind: self._change(each, structure) for kind, each in found.items()}
 
     def close(self):
         self.closed = True
+
+
+def gated(eager, compiled, n_compiled=None):
+    eager.dtype, eager.description = "float64", "argon (nowhere, float64)"
+    return GatedBackend(eager, compiled, n_compiled or (lambda: len(compiled.sizes)))
 
 
 def same(found, expected):
@@ -56,8 +63,7 @@ def same(found, expected):
 
 def test_what_agrees_is_called_twice_for_a_new_shape_and_alone_afterwards(caplog):
     eager, compiled = Changed(), Changed()
-    eager.dtype, eager.description = "float64", "argon (nowhere, float64)"
-    backend = GatedBackend(eager, compiled)
+    backend = gated(eager, compiled)
     assert backend.description == "argon (nowhere, float64, compiled)"
     calls = (
         (structure(5), BOTH, 1),
@@ -115,8 +121,7 @@ BROKEN = {
 def test_what_differs_is_never_used(how, caplog):
     change, says = BROKEN[how]
     eager, compiled = Changed(), Changed(change)
-    eager.dtype, eager.description = "float64", "argon (nowhere, float64)"
-    backend = GatedBackend(eager, compiled)
+    backend = gated(eager, compiled)
     with caplog.at_level(logging.WARNING):
         for seed in range(3):
             each = structure(7, seed=seed)
@@ -131,8 +136,7 @@ def test_what_differs_is_never_used(how, caplog):
 
 def test_the_gate_stands_at_every_new_shape(caplog):
     eager = Changed()
-    eager.dtype, eager.description = "float64", "argon (nowhere, float64)"
-    backend = GatedBackend(eager, Changed(small_ones_only))
+    backend = gated(eager, Changed(small_ones_only))
     for n in (5, 5, 4):
         backend.evaluate(structure(n), BOTH)
     assert not caplog.records
@@ -142,10 +146,89 @@ def test_the_gate_stands_at_every_new_shape(caplog):
     assert "is not compiled: conservative forces differ by" in record.getMessage()
 
 
+def test_a_call_that_passes_has_the_numbers_of_the_calls_after_it(caplog):
+    """So that a run that begins again goes on bitwise as one that didn't stop."""
+
+    def rounded(result, _):
+        return replace(result, forces=result.forces * (1.0 + 1e-15))
+
+    eager, compiled = Changed(), Changed(rounded)
+    backend = gated(eager, compiled)
+    first, second = (backend.evaluate(structure(7), BOTH)["direct"].forces for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert (first != model().evaluate(structure(7), BOTH)["direct"].forces).any()
+    assert not caplog.records
+
+
+def test_a_library_that_compiles_nothing_is_said_to(caplog):
+    eager, compiled = Changed(), Changed()
+    backend = gated(eager, compiled, lambda: 3)
+    for _ in range(2):
+        same(backend.evaluate(structure(5), BOTH), model().evaluate(structure(5), BOTH))
+    assert compiled.n_calls == 1
+    (record,) = caplog.records
+    assert "is not compiled: its library compiled nothing; slower" in record.getMessage()
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_what_is_compiled_anew_for_a_known_shape_is_checked(right, caplog):
+    n_compiled = [1]
+
+    def change(result, _):
+        if compiled.n_calls in (1, 4):
+            n_compiled[0] += 1
+        return result if right or compiled.n_calls < 4 else one_force(result, _)
+
+    eager, compiled = Changed(), Changed(change)
+    backend = gated(eager, compiled, lambda: n_compiled[0])
+    for seed in range(6):
+        each = structure(7, seed=seed)
+        same(backend.evaluate(each, BOTH), model().evaluate(each, BOTH))
+    assert eager.n_calls == (2 if right else 4), "at the first call and at the fourth"
+    assert compiled.n_calls == (7 if right else 5), "a call in which it compiled is made again"
+    assert [record.getMessage() for record in caplog.records] == ([] if right else [
+        "argon (nowhere, float64) is not compiled: " + backend.why_not + "; slower, but right"
+    ])  # fmt: skip
+    assert backend.why_not.startswith("" if right else "conservative forces differ by")
+
+
+def test_a_compiled_call_that_fails_later_is_answered_by_the_model_as_it_is(caplog):
+    def change(result, _):
+        if compiled.n_calls > 2:
+            raise RuntimeError("no space left on device\n")
+        return result
+
+    eager, compiled = Changed(), Changed(change)
+    backend = gated(eager, compiled)
+    for seed in range(5):
+        each = structure(7, seed=seed)
+        same(backend.evaluate(each, BOTH), model().evaluate(each, BOTH))
+    (record,) = caplog.records
+    assert record.getMessage().endswith(
+        "is not compiled: no space left on device; slower, but right"
+    )
+    assert (eager.n_calls, compiled.n_calls) == (4, 4)
+
+
+def test_a_structure_that_neither_can_take_is_an_error_and_changes_nothing(caplog):
+    def fails_once(result, structure):
+        return fails(result, structure) if structure.positions[0, 0] > 50.0 else result
+
+    eager, compiled = Changed(fails_once), Changed(fails_once)
+    backend = gated(eager, compiled)
+    backend.evaluate(structure(5), BOTH)
+    moved = replace(structure(5), positions=structure(5).positions + 100.0)
+    with pytest.raises(ModelError, match="no C"):
+        backend.evaluate(moved, BOTH)
+    n_eager = eager.n_calls
+    same(backend.evaluate(structure(5), BOTH), model().evaluate(structure(5), BOTH))
+    assert eager.n_calls == n_eager
+    assert not caplog.records
+
+
 def test_an_error_of_the_model_as_it_is_is_raised_and_changes_nothing():
     eager, compiled = Changed(fails), Changed()
-    eager.dtype, eager.description = "float64", "argon (nowhere, float64)"
-    backend = GatedBackend(eager, compiled)
+    backend = gated(eager, compiled)
     with pytest.raises(ModelError, match="no C"):
         backend.evaluate(structure(3), BOTH)
     assert backend.why_not == ""
