@@ -174,6 +174,29 @@ def test_a_pair_that_passes_nothing_isn_t_left_as_one(argon, capfd):
     assert json.loads((argon / "pair" / "card.json").read_text())["allowed_mts"] is None
 
 
+def test_several_systems_at_constant_pressure(argon):
+    """Of other sizes and elements, with two processes that label; each has its verdict."""
+    mixture = bulk("Ar", "fcc", a=5.5, cubic=True) * (3, 1, 1)
+    mixture.numbers[::3] = 36
+    mixture.write("mixture.xyz")
+    changes = ("rounds=1", "n_steps=20", "warm_ps=0.04", "reference_ps=0.12", "test_steps=30",
+               "n_displaced=4")  # fmt: skip
+    given = words("pair", "--npt", "--drivers", "2", changes=changes)
+    given[given.index("ar.xyz") + 1 : given.index("ar.xyz") + 1] = ["mixture.xyz"]
+    given[given.index("--teacher-calls") + 1] = "340"  # enough for no M but the one asked for
+    code = cli.main(given)  # so short a run may leave its drift open
+    card = json.loads((argon / "pair" / "card.json").read_text())
+    assert code == int(card["allowed_mts"] is None)
+    assert set(card["tests"]["2"]) == {"1-60K", "2-60K"}
+    assert set(card["held_out_errors"]["direct_meV_per_A"]) == {"all", "Ar", "Kr"}
+    frames = read("pair/data/displaced.extxyz", ":")
+    assert [len(a) for a in frames] == [16] * 4 + [12] * 4
+    assert {a.numbers.max() for a in read("pair/data/held-out.extxyz", ":")} == {18, 36}
+    for number in (1, 2):
+        cells = read(f"pair/data/teacher-{number}-60K.extxyz", ":")
+        assert np.ptp([a.get_volume() for a in cells]) > 0.01  # A^3: the barostat moves
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

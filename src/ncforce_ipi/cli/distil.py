@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ncforce_ipi.cli.display import display
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError, RunError
 from ncforce_ipi.inputs.systems import SYSTEMS
@@ -112,7 +113,9 @@ def _run(args: argparse.Namespace, between: Between) -> int:
         known, choices = flow.preview(request)
         _print_recipe(known, choices.lines(request.changes))
         return 0
-    return _finish(flow.begin(request, args.out, force=args.force, between=between))
+    return _finish(
+        flow.begin(request, args.out, force=args.force, between=between, progress=display)
+    )
 
 
 def check_resume(args: argparse.Namespace) -> None:
@@ -137,6 +140,7 @@ def _resume(args: argparse.Namespace, between: Between) -> int:
         teacher_calls=args.teacher_calls,
         where={name: value for name, value in where.items() if value is not None},
         between=between,
+        progress=display,
     )
     return _finish(card)
 

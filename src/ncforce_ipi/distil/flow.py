@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ncforce_ipi.diagnostics.progress import Progress, silent
 from ncforce_ipi.distil import card, sampling
 from ncforce_ipi.distil.choices import Choices, choose
 from ncforce_ipi.distil.points import of_run, save
@@ -42,13 +43,19 @@ def preview(request: Request) -> tuple[Known, Choices]:
 
 
 def begin(
-    request: Request, out: Path, *, force: bool = False, between: Between | None = None
+    request: Request,
+    out: Path,
+    *,
+    force: bool = False,
+    between: Between | None = None,
+    progress: Progress = silent,
 ) -> card.Card:
     """A new distillation in a directory.
 
     Parameters
     ----------
     between : when it is to stop
+    progress : how it is shown what many calls of the teacher have done
 
     Raises
     ------
@@ -70,8 +77,12 @@ def begin(
             state.record["starts"] = _starts(request)
             state.record["calls"] = teacher.calls
             state.save()
-            between = between or Between()
-            return _distil(Session(out, request, systems, choices, state, known, teacher, between))
+            return _distil(
+                Session(
+                    out, request, systems, choices, state, known, teacher,
+                    between or Between(), progress,
+                )
+            )  # fmt: skip
 
 
 def go_on(
@@ -82,6 +93,7 @@ def go_on(
     teacher_calls: int | None,
     where: Mapping[str, Any] | None = None,
     between: Between | None = None,
+    progress: Progress = silent,
 ) -> card.Card:
     """Go on with a distillation, with frames of runs added if any are given.
 
@@ -90,6 +102,7 @@ def go_on(
     minutes, teacher_calls : new totals; None: as they were, and with ``added`` half as much again
     where : another device, threads or drivers, by their names in `Request`
     between : when it is to stop
+    progress : how it is shown what many calls of the teacher have done
     """
     State.read(out)
     with locked(out):
@@ -105,8 +118,10 @@ def go_on(
         with _teacher(request) as teacher:
             _check_same(state, request, teacher)
             systems = conditions(request, out / START)
-            between = between or Between()
-            session = Session(out, request, systems, choices, state, known, teacher, between)
+            session = Session(
+                out, request, systems, choices, state, known, teacher,
+                between or Between(), progress,
+            )  # fmt: skip
             _add(session, added)
             state.record |= {"request": request.to_dict(), "choices": choices.to_dict()}
             state.save()

@@ -38,7 +38,7 @@ def inspect(session: Session, student: Path) -> tuple[Result, int]:
             found = inspect_pair(
                 Side(session.teacher, "conservative"), Side(backend, "direct"),
                 [to_structure(frame)], step_fs=session.choices.timestep_fs,
-                most_mts=2 * session.request.mts, modes=modes,
+                most_mts=2 * session.request.mts, modes=modes, progress=session.progress,
             )  # fmt: skip
         except InputError as err:  # no bonds
             return {"why_not": str(err)}, session.teacher.calls - before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from ncforce_ipi.distil.student import (
     train,
 )
 from ncforce_ipi.distil.trial import Trial, judge
+from ncforce_ipi.training.fit import Watch
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def _round(session: Session, number: int) -> Round:
 
 def _train(session: Session, number: int) -> tuple[Result, int]:
     request, out = session.request, session.training(number)
+    session.say(f"round {number} training", "begins")
     initial = session.training(number - 1) / CHECKPOINT if number > 1 else None
     how = recipe(
         session.choices, session.species, session.data, seed=request.seed + number,
@@ -115,7 +117,7 @@ def _train(session: Session, number: int) -> tuple[Result, int]:
     )  # fmt: skip
     student = train(
         how, session.data, out, initial=initial, choices=session.choices,
-        device=request.first_device, threads=request.threads,
+        device=request.first_device, threads=request.threads, watch=_watch(session, number),
     )  # fmt: skip
     held_out = load(session.data / f"{HELD_OUT}.extxyz")
     with open_student(student, request.first_device, request.threads) as backend:
@@ -123,6 +125,16 @@ def _train(session: Session, number: int) -> tuple[Result, int]:
         found = errors(forces(backend, held_out), held_out)
     counts = {p.stem: len(load(p)) for p in session.data.glob("*.extxyz") if p.stem != HELD_OUT}
     return {"errors": found.to_dict(), "n_frames": counts, "fast_ms": fast_ms}, 0
+
+
+def _watch(session: Session, number: int) -> Watch:
+    """Say how far a training is."""
+
+    def say(progress: float, row: Mapping[str, float | str]) -> None:
+        off = f"direct forces {row['val_direct_meV_per_A']} meV/A off, held out"
+        session.say(f"round {number} training", f"{min(progress, 1.0):.0%}, {off}")
+
+    return say
 
 
 def _trial(session: Session, prefix: str, system: Condition, student: Path, mts: int) -> Trial:

@@ -16,6 +16,7 @@ from ncforce_ipi.distil.displaced import displaced
 from ncforce_ipi.distil.request import Condition
 from ncforce_ipi.distil.selection import fingerprint, pick
 from ncforce_ipi.distil.session import Session, dynamics, last_frame, slow_calls
+from ncforce_ipi.distil.several import BATCH
 from ncforce_ipi.distil.state import Result
 from ncforce_ipi.distil.student import HELD_OUT
 from ncforce_ipi.errors import RunError
@@ -46,10 +47,21 @@ def displace(session: Session) -> tuple[Result, int]:
         copies = displaced(
             start, choices.n_displaced, choices.displacement_A, choices.strain, random
         )
-        frames += session.teacher.label(list(copies))
+        frames += _labelled(session, list(copies))
     kept = small(frames, choices.force_limit_eV_per_A)
     points.save(kept or frames, file_of(session, "displaced"))
     return {"n_frames": len(kept)}, session.teacher.calls - before
+
+
+def _labelled(session: Session, frames: list[Atoms]) -> list[Atoms]:
+    """Labels, some frames for each process at a time, so that it is seen how far they are."""
+    size = BATCH * session.request.n_drivers
+    done: list[Atoms] = []
+    with session.progress("labels", len(frames), "frames") as advance:
+        while len(done) < len(frames):
+            done += session.teacher.label(frames[len(done) : len(done) + size])
+            advance(len(done))
+    return done
 
 
 def teach(session: Session, system: Condition) -> tuple[Result, int]:

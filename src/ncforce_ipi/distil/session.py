@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ncforce_ipi.diagnostics.progress import Progress, silent
 from ncforce_ipi.distil.choices import Choices
 from ncforce_ipi.distil.request import Condition, Request
 from ncforce_ipi.distil.state import RUNS, State
@@ -37,6 +38,7 @@ class Session:
     out : its directory
     known : what was found out of the teacher
     between : when the whole of it is to stop
+    progress : how it is shown what many calls of the teacher have done
     """
 
     out: Path
@@ -47,6 +49,7 @@ class Session:
     known: Known
     teacher: Teacher
     between: Between = field(default_factory=Between)
+    progress: Progress = silent
 
     @property
     def data(self) -> Path:

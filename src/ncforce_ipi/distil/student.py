@@ -24,7 +24,7 @@ from ncforce_ipi.evaluations import evaluate_all
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.serve.load import load_model
 from ncforce_ipi.species import SYMBOLS
-from ncforce_ipi.training.fit import fit
+from ncforce_ipi.training.fit import Watch, fit
 from ncforce_ipi.training.program import write_model
 from ncforce_ipi.training.recipe import Recipe
 
@@ -123,6 +123,7 @@ def train(
     choices: Choices,
     device: str | None,
     threads: int,
+    watch: Watch,
 ) -> Path:
     """One training; the exported model, beside checkpoint and curve."""
     where = torch.device(loading.pick_device(device or "cpu"))
@@ -143,6 +144,7 @@ def train(
         device=where,
         minutes=choices.train_minutes or None,
         begin=begin,
+        watch=watch,
     ).cpu()
     partial = out / f"partial-{MODEL}"
     write_model(net, how, "student", partial)

@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -34,12 +34,14 @@ from ncforce_ipi.training.recipe import (
     read_initial,
     record,
     save,
+    say,
 )
 from ncforce_ipi.training.report import accuracy, energy_error
 
 log = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
+Watch = Callable[[float, Mapping[str, float | str]], None]
 CHECK_EVERY_GPU = 100  # steps between looks at the loss: a look waits for the GPU
 
 
@@ -67,12 +69,14 @@ def fit(
     device: torch.device = CPU,
     minutes: float | None = None,
     begin: Callable[[], None] = lambda: None,
+    watch: Watch = say,
 ) -> HybridNet:
     """Train; write ``curve.csv`` and ``checkpoint.pt`` to ``out`` while going; return the network.
 
     The network that is returned and written carries the running average of the weights.  With
     ``minutes`` the clock says how far the training is, instead of the recipe's number of steps.
-    ``begin`` is called before anything is written.
+    ``begin`` is called before anything is written, ``watch`` with the part that is done and each
+    row of the curve.
 
     Raises
     ------
@@ -115,7 +119,7 @@ def fit(
     if not on_cpu:
         step = captured(step, values, example, weights)
     begin()
-    result = _loop(recipe, net, step, draw, held_out, packer, out, stage, minutes)
+    result = _loop(recipe, net, step, draw, held_out, packer, out, stage, minutes, watch)
     if stage != "direct":
         centre_energies(result, everything[:: len(everything) // 400 + 1], packer)
         save(out, result, recipe, stage)
@@ -146,6 +150,7 @@ def _loop(
     out: Path,
     stage: Stage,
     minutes: float | None,
+    watch: Watch,
 ) -> HybridNet:
     optimisation = Optimisation(recipe, net.named_parameters())
     device = net.centres.device
@@ -175,6 +180,7 @@ def _loop(
             spent = {"cpu_s" if on_cpu else "wall_s": round(seconds, 1)}
             row = _row(k, spent, sums, recipe, trained, held_out, packer, stage)
             record(out, row, trained, recipe, stage)
+            watch(progress, row)
             sums.zero_()
             started = clock()  # validation doesn't count as training time
     return optimisation.averaged(net)

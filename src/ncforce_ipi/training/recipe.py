@@ -9,6 +9,7 @@ import csv
 import logging
 import pickle
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -206,8 +207,12 @@ def record(
         if fresh:
             writer.writeheader()
         writer.writerow(row)
-    log.info("  ".join(f"{k} {v}" for k, v in row.items() if k in _SHOWN))
     save(out, net, recipe, stage)
+
+
+def say(progress: float, row: Mapping[str, float | str]) -> None:
+    """The line of a training that is shown while it goes on."""
+    log.info("  ".join(f"{k} {v}" for k, v in row.items() if k in _SHOWN))
 
 
 def save(out: Path, net: HybridNet, recipe: Recipe, stage: str) -> None:
