@@ -23,9 +23,18 @@ from tests.distil.test_flow_e2e import words as distil_words
 from tests.ipi_host import ANALYTIC, molecules
 
 HERE = Path(__file__).parent
-WAIT_S = float(os.environ.get("NCFORCE_TEST_SLURM_WAIT_S", "240"))  # ten times what it takes
+WAIT_S = float(os.environ.get("NCFORCE_TEST_SLURM_WAIT_S", "600"))  # ten times what it takes
 TIME_PS, N_OUTER = "0.5", 250  # outer steps of 2 fs; checkpoints after 100 and 200
-DONE = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE"}
+DONE = {
+    "COMPLETED",
+    "FAILED",
+    "CANCELLED",
+    "TIMEOUT",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "DEADLINE",
+    "PREEMPTED",
+}
 OUTPUTS = ("simulation.out", "simulation.pos_0.extxyz", "simulation.vel_0.xyz")
 
 
@@ -34,6 +43,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.slurm)
+            item.add_marker(pytest.mark.timeout(4 * WAIT_S))  # the first waits for many jobs
 
 
 def call(*words, cwd=None):

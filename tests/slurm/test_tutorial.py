@@ -6,8 +6,6 @@ import shlex
 import subprocess
 import sysconfig
 
-import pytest
-
 from tests.distil.test_flow_e2e import TEACHER
 from tests.docs.manual import DOCS
 
@@ -43,7 +41,6 @@ def shortened(found):
     return block
 
 
-@pytest.mark.timeout(1500)
 def test_commands_of_the_page(cluster, jobs):
     """Shorter than they stand there, and on CPUs: these nodes have no real GPU."""
     home = jobs.directory / "home"

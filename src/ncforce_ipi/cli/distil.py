@@ -89,8 +89,9 @@ def run(args: argparse.Namespace) -> int:
             return _run(args, between)
     except Stopped as stop:
         if stop.ending.out_of_time and done_in(args.out) == before:
-            why = "no part of the work (a stage, or a step of a run) was done"
-            raise RunError(f"{why} in {limit}; give a longer --time-limit") from stop
+            raise RunError(
+                f"no stage, and no step of a run, was done in {limit}; give a longer --time-limit"
+            ) from stop
         again = f"ncforce distil --resume --out {shlex.quote(str(args.out))}"
         how = (
             f"go on with: {again}"
