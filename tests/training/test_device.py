@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ncforce_ipi.cli import main
+from ncforce_ipi.training import fit
 from ncforce_ipi.training.dataset import Packer, Sampler
 from ncforce_ipi.training.device import ahead
 
@@ -73,3 +74,10 @@ def test_distillation_on_a_gpu_is_refused(folder, capsys):
     words = ["--stage", "distil", "--init", str(checkpoint), "--device", "cuda"]
     assert main(["train", str(folder / "recipe.toml"), *words, "--out", str(folder / "out")]) == 2
     assert "distil runs on the CPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 1), (4, 3), (64, 8)])
+def test_batches_are_made_on_the_cores_of_the_job(monkeypatch, cores, workers):
+    """Not on all of a node that others use too."""
+    monkeypatch.setattr(fit.os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert fit._workers() == workers

@@ -136,8 +136,12 @@ def centre_energies(net: HybridNet, frames: Sequence[Frame], packer: Packer) -> 
 
 
 def _workers() -> int:
-    """Processes that make batches: the cores that are ours but one, eight at most."""
-    return max(1, min(8, len(os.sched_getaffinity(0)) - 1))
+    """Processes that make batches: the cores that a job gave us but one, eight at most."""
+    try:
+        n = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS
+        n = os.cpu_count() or 2
+    return max(1, min(8, n - 1))
 
 
 def _loop(
