@@ -95,7 +95,7 @@ class Cluster:
         path.write_text(f"setup = {json.dumps(lines)}\n")
         return path
 
-    def write(self, out, *words, sleep_s=0.02, time="10", fault=""):
+    def write(self, out, *words, sleep_s=0.02, time="60", fault=""):
         """``ncforce slurm``, in this process: it is quicker."""
         with contextlib.chdir(self.directory):
             code = cli.main([
@@ -109,7 +109,7 @@ class Cluster:
         """Its structure."""
         (bulk("Ar", "fcc", a=5.4, cubic=True) * (2, 2, 1)).write(self.directory / "ar.xyz")
 
-    def write_distil(self, out, *words, time="10"):
+    def write_distil(self, out, *words, time="60"):
         """``ncforce slurm distil``, for argon."""
         self.argon()
         with contextlib.chdir(self.directory):
