@@ -3,6 +3,7 @@
 # make test-slurm: jobs of a real Slurm, which Debian's packages make of this machine; as root.
 # make test-floors: the side of runs and analyses at the lowest declared versions, without torch.
 # make test-families: every model family that goes together in one environment, and MACE in another.
+# make test-compiled: --compile of these families, with PyTorch's compiler; minutes for each network.
 # make chaos: faults of drivers, processes and disks, done to real runs; writes docs/measurements/faults.md.
 # make docs: the manual as HTML, docs/_build/html.
 # TEST_PROCESSES=2: how many processes share the tests; a file stays in one of them.
@@ -13,7 +14,7 @@ TEST_PROCESSES ?= 2
 FLOORS_VENV ?= .venv-floors
 FAMILIES_VENV ?= .venv-families
 MACE_VENV ?= .venv-mace
-FAMILY_TESTS = tests/drivers/test_contract.py tests/drivers/test_families_e2e.py
+FAMILY_TESTS = tests/drivers/test_contract.py tests/drivers/test_compiled_families.py tests/drivers/test_families_e2e.py
 
 # units, readers, analyses, inputs, protocol, launcher, and two runs with i-PI and the analytic models;
 # not what needs torch, or libraries that the results are compared with
@@ -25,7 +26,7 @@ FLOOR_TESTS = tests/test_units.py tests/analysis tests/reading tests/inputs \
     tests/launch/test_run_e2e.py::test_atoms_too_close_stop_a_run_that_keeps_what_it_wrote \
     --ignore tests/analysis/test_rdf.py --ignore tests/analysis/test_temperature.py
 
-.PHONY: demo test chaos test-matrix test-slurm test-floors test-families lint docs clean
+.PHONY: demo test chaos test-matrix test-slurm test-floors test-families test-compiled lint docs clean
 
 demo: $(VENV)/.run
 	$(BIN)/ncforce run water --ensemble nve --forces mts --mts 8 --time-ps 1 --out demo
@@ -54,6 +55,10 @@ test-families: $(VENV)/.run $(FAMILIES_VENV)/.test $(MACE_VENV)/.test
 	    tests/drivers/test_sevennet.py tests/drivers/test_orb.py tests/drivers/test_ase.py
 	NCFORCE_TEST_FAMILIES="mace" \
 	$(MACE_VENV)/bin/python -m pytest $(FAMILY_TESTS) tests/drivers/test_mace.py
+
+test-compiled: $(FAMILIES_VENV)/.test $(MACE_VENV)/.test
+	NCFORCE_TEST_FAMILIES="orb" $(FAMILIES_VENV)/bin/python -m pytest -m slow tests/drivers/test_compiled_families.py
+	NCFORCE_TEST_FAMILIES="mace" $(MACE_VENV)/bin/python -m pytest -m slow tests/drivers/test_compiled_families.py
 
 lint: $(VENV)/.test
 	$(BIN)/pip install -q -c constraints.txt -e ".[lint]"

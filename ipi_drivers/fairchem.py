@@ -8,6 +8,7 @@ model; the driver removes it unless it is told not to.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from ncforce_ipi.errors import InputError, ModelError
 
 from . import conversion, fairchem_graphs, loading
 from .batches import BatchedBackend, divided
+from .gate import GatedBackend
 from .options import find_file, require_trust
 
 FORCES = "direct or conservative"
@@ -36,7 +38,8 @@ def load(
     charge: int = 0,
     spin: int | None = None,
     inference: str | None = None,
-) -> FairchemBackend:
+    compile: bool = False,
+) -> FairchemBackend | GatedBackend:
     """Load a checkpoint file or a published model.
 
     Parameters
@@ -50,6 +53,8 @@ def load(
     charge : total charge, for task omol
     spin : spin multiplicity, for task omol; default: 1
     inference : name of fairchem's settings; default: exact, not compiled
+    compile : torch.compile the network, exact as it is by default, and check it against that; on a
+        CPU it needs a C++ compiler and some minutes at the start
 
     Raises
     ------
@@ -68,16 +73,20 @@ def load(
     path = _find(model)
     require_trust(path, trust)
     settings, chosen = _settings(inference, dtype), loading.pick_device(device)
+    if compile and inference:
+        raise InputError("--compile and --inference are two settings of fairchem; give one")
     if ":" in chosen:  # fairchem knows cpu and cuda, and takes the current one of several
         torch.cuda.set_device(chosen)
+    every = [settings, replace(settings, compile=True)] if compile else [settings]
     try:
         with loading.quiet():
-            unit = load_predict_unit(str(path), settings, device=chosen.split(":")[0])
+            units = [load_predict_unit(str(path), s, device=chosen.split(":")[0]) for s in every]
     except Exception as err:  # a pickle can raise anything
         raise ModelError(f"{path} is no model of fairchem 2: {loading.one_line(err)}") from err
     loading.make_reproducible(threads, chosen)
-    state = {"charge": charge, "spin": spin, "dataset": _task(path, unit, task)}
-    return FairchemBackend(unit, path, chosen, state)
+    state = {"charge": charge, "spin": spin, "dataset": _task(path, units[0], task)}
+    backends = [FairchemBackend(unit, path, chosen, state) for unit in units]
+    return GatedBackend(*backends) if compile else backends[0]
 
 
 def _find(model: str) -> Path:

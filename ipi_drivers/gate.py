@@ -62,7 +62,11 @@ class GatedBackend(Backend):
     batched = True
 
     def __init__(
-        self, eager: Backend, compiled: Backend, n_compiled: Callable[[], int] = loading.n_compiled
+        self,
+        eager: Backend,
+        compiled: Backend,
+        *,
+        n_compiled: Callable[[], int] = loading.n_compiled,
     ) -> None:
         self._eager, self._compiled = eager, compiled
         self.kinds, self.species, self.source = eager.kinds, eager.species, eager.source

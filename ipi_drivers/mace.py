@@ -5,7 +5,8 @@ Owns the graph that a MACE model reads.  Below MACE's ASE calculator; conservati
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from ncforce_ipi.errors import ModelError
 
 from . import conversion, loading
 from .batches import BatchedBackend, divided
+from .gate import GatedBackend
 from .options import find_file, require_trust
 
 FORCES = "conservative"
@@ -29,7 +31,8 @@ def load(
     threads: int = 1,
     trust: bool = False,
     head: str = "default",
-) -> MaceBackend:
+    compile: bool = False,
+) -> MaceBackend | GatedBackend:
     """Load a file or a foundation model.
 
     Parameters
@@ -40,6 +43,8 @@ def load(
     threads : that torch may use
     trust : whether it may be unpickled: every MACE model is a pickle
     head : of a model with several
+    compile : torch.compile the network as MACE's calculator does, checked against the network as
+        it is; on a CPU that needs a C++ compiler and a minute or more at the start
 
     Raises
     ------
@@ -63,7 +68,50 @@ def load(
         except Exception as err:  # a pickle can raise anything
             raise ModelError(f"{path} is no MACE model: {loading.one_line(err)}") from err
     loading.make_reproducible(threads, chosen)
-    return MaceBackend(network, path, chosen, head, dtype)
+    eager = MaceBackend(network, path, chosen, head, dtype)
+    if not compile:
+        return eager
+    return GatedBackend(eager, MaceBackend(network, path, chosen, head, dtype, _compiled))
+
+
+Graph = dict[str, Any]
+Call = Callable[[Graph], Graph]
+
+
+def _as_it_is(model: Any) -> Call:
+    return partial(model, compute_virials=True)
+
+
+def _compiled(model: Any) -> Call:
+    """The model in torch's compiler, by MACE's own recipe, from the first call on.
+
+    The derivative is compiled with it.  Numbers of atoms and pairs may change from call to call.
+    """
+    network = cache(partial(_for_compiler, model))
+
+    def call(graph: Graph) -> Graph:
+        for name in ("positions", "node_attrs"):  # can't be done inside
+            graph[name] = graph[name].detach().requires_grad_(True)
+        found: Graph = network()(graph, compute_virials=True, training=True)
+        return found
+
+    return call
+
+
+def _for_compiler(model: Any) -> Callable[..., Graph]:
+    """The network built anew, without e3nn's TorchScript, which the compiler can't read."""
+    import torch
+    from mace.modules.models import ScaleShiftMACE
+    from mace.tools.compile import prepare
+    from mace.tools.scripts_utils import extract_model
+
+    if type(model) is not ScaleShiftMACE:
+        raise TypeError(f"MACE can compile a ScaleShiftMACE, this is a {type(model).__name__}")
+    weights = next(model.parameters())
+    with loading.quiet(), loading.default_dtype(weights.dtype):
+        plain = prepare(extract_model)(model=model, map_location=weights.device)
+    compiled: Callable[..., Graph] = torch.compile(plain.eval().requires_grad_(False), dynamic=True)
+    return compiled
 
 
 def _find(model: str) -> Path:
@@ -79,7 +127,15 @@ class MaceBackend(BatchedBackend):
 
     kinds = stress = frozenset[Kind](["conservative"])
 
-    def __init__(self, model: Any, path: Path, device: str, head: str, dtype: str | None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        path: Path,
+        device: str,
+        head: str,
+        dtype: str | None,
+        way: Callable[[Any], Call] = _as_it_is,
+    ) -> None:
         import torch
         from mace.data.neighborhood import get_neighborhood
         from mace.modules.models import MACE
@@ -89,6 +145,7 @@ class MaceBackend(BatchedBackend):
         super().__init__(device)
         model = model.to(device=device, dtype=getattr(torch, dtype) if dtype else None)
         self._model = model.eval().requires_grad_(False)
+        self._call = way(self._model)
         self._options = {"dtype": next(model.parameters()).dtype, "device": device}
         self._head = _head_index(path, getattr(model, "heads", None) or ["Default"], head)
         self._known = model.atomic_numbers.cpu().numpy()  # increasing
@@ -103,7 +160,7 @@ class MaceBackend(BatchedBackend):
         self, structures: Sequence[Structure], wanted: Wanted
     ) -> list[dict[Kind, Evaluation]]:
         """Energy, forces and virial from one forward and one backward pass."""
-        out = self._model(self._graph(structures), compute_virials=True)
+        out = self._call(self._graph(structures))
         energies, forces, virials = (
             out[name].detach().cpu().double().numpy() for name in ("energy", "forces", "virials")
         )

@@ -18,6 +18,7 @@ from ncforce_ipi.provenance import sha256
 
 from . import conversion, loading
 from .batches import BatchedBackend, divided
+from .gate import GatedBackend
 from .orb_network import PREDICTION_ERRORS, Network, known_models, open_network
 
 FORCES = "direct: orb-v2, orb-v3-direct; conservative: orb-v3-conservative; a pair of them"
@@ -38,7 +39,7 @@ def load(
     charge: float | None = None,
     spin: float | None = None,
     virial: bool = True,
-) -> OrbBackend:
+) -> OrbBackend | GatedBackend:
     """Load one network or a pair.
 
     Parameters
@@ -52,7 +53,8 @@ def load(
     conservative_model : a second network, for conservative forces
     conservative_architecture : as --architecture, for that network
     precision : ORB's own word for --dtype; default: float32-highest
-    compile : torch.compile the network
+    compile : torch.compile the network, checked against the network as it is; on a CPU it needs a
+        C++ compiler and a minute or more at the start
     charge : total charge, for -omol models
     spin : spin multiplicity, for -omol models
     virial : send the virial; --no-virial is for networks without stress
@@ -65,22 +67,33 @@ def load(
         orb-models is missing, or there is no such model or device.
     """
     loading.prepare(threads)
-    options = {"precision": _precision(dtype, precision), "compile": compile}
+    word = _precision(dtype, precision)
     known = known_models()
     chosen = loading.pick_device(device)
     loading.make_reproducible(threads, chosen)
     wanted = [(model, architecture)]
     if conservative_model:
         wanted.append((conservative_model, conservative_architecture))
-    networks = [open_network(known, *names, chosen, options) for names in wanted]
     state = {"charge": charge, "spin": spin}
+    name = f"{' + '.join(each for each, _ in wanted)} (ORB, {chosen}, {word})"
+    backends = []
+    for how in [False, True] if compile else [False]:
+        networks = [open_network(known, *names, chosen, word) for names in wanted]
+        _check(networks, state, virial)
+        if how:
+            for network in networks:
+                network.compile()
+        backends.append(OrbBackend(networks, name, state, virial))
+    return GatedBackend(*backends) if compile else backends[0]
+
+
+def _check(networks: list[Network], state: Mapping[str, float | None], virial: bool) -> None:
+    """Refuse networks that lack something, or that want more options than were given."""
     for network in networks:
         if network.is_conservative and virial and not network.has_stress:
             raise ModelError(f"{network.path.name} has no stress; --no-virial runs NVE and NVT")
         if network.wants_charge_and_spin and None in state.values():
             raise InputError(f"{network.path.name} wants --charge and --spin")
-    name = " + ".join(each for each, _ in wanted)
-    return OrbBackend(networks, f"{name} (ORB, {chosen}, {options['precision']})", state, virial)
 
 
 def _precision(dtype: str | None, precision: str | None) -> str:

@@ -61,6 +61,14 @@ class Network:
         """Whether its energy depends on them."""
         return self.net.model.conditioner is not None
 
+    def compile(self) -> None:
+        """Have torch compile the network but for its heads, from the first call on.
+
+        orb-models' own ``compile=True`` has no effect on direct networks: it compiles what training
+        calls, and predictions go around that.
+        """
+        self.net.model.compile(dynamic=True)
+
     def predict(
         self, structures: Sequence[Structure], info: Mapping[str, float]
     ) -> dict[str, np.ndarray]:
@@ -103,7 +111,7 @@ def open_network(
     model: str,
     architecture: str | None,
     device: str,
-    options: Mapping[str, Any],
+    precision: str,
 ) -> Network:
     """Load a network by its name, or the weights in a file as those of an architecture.
 
@@ -113,7 +121,7 @@ def open_network(
     model : one of these names, or a file
     architecture : one of these names, of a file
     device : where it shall be
-    options : further ones of orb-models' function: precision, compile
+    precision : orb-models' word for its type of floats
 
     Raises
     ------
@@ -137,7 +145,9 @@ def open_network(
 
             url = inspect.signature(function).parameters["weights_path"].default
             path = file or Path(cached_path(url))
-            loaded = function(weights_path=str(path), device=device, **options)
+            loaded = function(
+                weights_path=str(path), device=device, precision=precision, compile=False
+            )
     except Exception as err:  # of network, file or weights: of many kinds
         raise ModelError(
             f"weights of {name} can't be loaded from {file or 'the network'}: "

@@ -50,7 +50,7 @@ class Changed(Backend):
 
 def gated(eager, compiled, n_compiled=None):
     eager.dtype, eager.description = "float64", "argon (nowhere, float64)"
-    return GatedBackend(eager, compiled, n_compiled or (lambda: len(compiled.sizes)))
+    return GatedBackend(eager, compiled, n_compiled=n_compiled or (lambda: len(compiled.sizes)))
 
 
 def same(found, expected):

@@ -38,4 +38,5 @@ $pip --no-deps --editable "$root"
 
 cd "$root"
 OMP_NUM_THREADS=1 NCFORCE_TEST_FAMILIES=$family "$environment/bin/python" -m pytest -p no:cacheprovider \
-    tests/drivers/test_contract.py "tests/drivers/test_$family.py" tests/drivers/test_families_e2e.py
+    -m "not slurm" tests/drivers/test_contract.py "tests/drivers/test_$family.py" \
+    tests/drivers/test_compiled_families.py tests/drivers/test_families_e2e.py
