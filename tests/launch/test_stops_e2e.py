@@ -63,6 +63,25 @@ def test_a_signal_is_a_clean_end(launcher, numbers, whom):
     assert not (launcher.directory / "run/EXIT").exists()
 
 
+@pytest.mark.parametrize("verb", ["compare", "tune"])
+def test_a_signal_stops_runs_one_after_the_other(launcher, verb):
+    """In the first of them; the others don't begin."""
+    words = ("--model", "analytic:lennard-jones", "--structure", "argon.xyz", "--mts", "2", *LONG)
+    process = launcher.begin([sys.executable, "-m", "ncforce_ipi", verb, *words, "--out", "all"])
+    launcher.at("all/slow", 5)
+    pids = launcher.processes("all/slow")
+    os.kill(process.pid, signal.SIGUSR1)
+    _, err = process.communicate(timeout=90)
+    assert process.returncode == 128 + signal.SIGUSR1
+    assert err.splitlines()[-1] == (
+        f"ncforce {verb}: stopped by SIGUSR1; go on with the same command and --resume"
+    )
+    assert launcher.record("all/slow")["state"] == "stopped"
+    assert launcher.restart_step("all/slow") == launcher.steps("all/slow")[-1]
+    assert gone(pids.values())
+    assert not (launcher.directory / "all/mts2").exists()
+
+
 def test_a_second_signal_ends_it_at_once(launcher):
     """i-PI hangs, so that the first one would wait 20 s for it; what is on the disk counts.
 
