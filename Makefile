@@ -33,7 +33,7 @@ demo: $(VENV)/.run
 	$(BIN)/ncforce analyze demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 test-matrix: $(VENV)/.test
 	$(BIN)/python -m pytest -m slow

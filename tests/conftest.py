@@ -20,6 +20,16 @@ else:  # NCFORCE_TEST_PROFILE=long: what is run before a release, in minutes
         )
     hypothesis.settings.load_profile(os.environ.get("NCFORCE_TEST_PROFILE", "short"))
 
+LONG = ("e2e", "timeout")  # marks of long tests
+
+
+def pytest_collection_modifyitems(config, items):
+    """Processes that share out files begin with those of long tests, so that they end together."""
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if any(map(item.get_closest_marker, LONG))}
+        items.sort(key=lambda item: item.path not in long)
+
+
 WATER_XYZ = Path(__file__).parent.parent / "xml_inputs" / "water.xyz"
 
 

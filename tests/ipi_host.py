@@ -104,7 +104,7 @@ class Host:
         command = [sys.executable, ANALYTIC, "driver", "analytic", "--role", role]
         command += ["--model", str(HERE / "conftest.py"), "--structure", "start.extxyz"]
         where = words or ("--socket-dir", str(self.directory))
-        command += ["--report", f"{log}.json", "--wait-s", "60", *where]
+        command += ["--report", f"{log}.json", "--wait-s", str(TIMEOUT_S), *where]
         return self.start(command, log, **variables)
 
     def finish(self, server: subprocess.Popen) -> dict[str, str]:

@@ -36,7 +36,7 @@ sys.meta_path.insert(0, Blocker())
 def python(code: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-W", "error", "-c", BLOCKER + code],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def test_importing_makes_no_file_and_configures_no_logger(tmp_path):
         "\nimport logging, os; sys.exit(bool(logging.getLogger().handlers) or len(os.listdir()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", BLOCKER + code], cwd=tmp_path, timeout=60, check=False
+        [sys.executable, "-c", BLOCKER + code], cwd=tmp_path, timeout=240, check=False
     )
     assert done.returncode == 0
 

@@ -15,7 +15,7 @@ from ncforce_ipi.serve import remote
 
 PROGRAM = str(Path(sys.executable).with_name("ncforce"))
 SLOW = Wanted(frozenset(["conservative"]))
-TIMEOUT_S = 60
+TIMEOUT_S = 120
 
 
 @pytest.fixture

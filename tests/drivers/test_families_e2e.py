@@ -30,7 +30,7 @@ def test_a_run_with_multiple_time_steps(case, tmp_path):
     roles = [role for role in ROLES if KINDS[role] in case.kinds]
     with host(tmp_path / "run") as it:
         common = ["--structure", "start.extxyz", "--socket-dir", str(it.directory)]
-        common += ["--device", "cpu", "--wait-s", "60"]
+        common += ["--device", "cpu", "--wait-s", str(TIMEOUT_S)]
         server = it.ipi(n_outer=N_OUTER, mts=2, outer_step_fs=0.5)
         program = [sys.executable, "-m", "ncforce_ipi", "driver"]
         role = "both" if len(roles) == 2 else roles[0]

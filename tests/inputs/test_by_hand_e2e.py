@@ -49,7 +49,7 @@ def potential(directory):
     return np.loadtxt(directory / "simulation.out")[:, 6]
 
 
-def start(stack, directory, wait_s="60"):
+def start(stack, directory, wait_s=f"{TIMEOUT_S}"):
     """i-PI and its drivers in a directory; the log of each lies beside it."""
     first, *drivers = commands(directory)
     server = stack.start(["env", "-C", str(directory), *first], f"{directory.name}.ipi.log")
@@ -78,8 +78,9 @@ def test_two_runs_at_once_keep_apart(made, tmp_path):
     assert abs(alone[one] - alone[two]).max() > 1e-3  # else this test couldn't fail, eV
     with host(tmp_path / "both") as it:
         _, *words = commands(two)
-        early = it.start(["env", "-C", str(two), *words[0]], "early.log")
-        it.wait_for("waiting up to 60 s for a server at unix:./slow", "early.log")
+        wait = ("--wait-s", "250")  # longer than the other run takes on any machine
+        early = it.start(["env", "-C", str(two), *words[0], *wait], "early.log")
+        it.wait_for("waiting up to 250 s for a server at unix:./slow", "early.log")
         server, drivers = start(it, one)
         assert server.wait(TIMEOUT_S) == 0, it.text("one.log")
         assert early.poll() is None

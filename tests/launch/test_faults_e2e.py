@@ -15,7 +15,7 @@ import pytest
 from ncforce_ipi import cli
 from ncforce_ipi.launch.processes.interpreter import environment
 
-from .conftest import MODEL
+from .conftest import MODEL, WAIT_S
 
 pytestmark = pytest.mark.e2e
 NAMES = ("ase", "ipi", "numbers", "numpy", "select", "socket", "string", "torch")
@@ -89,7 +89,7 @@ def test_a_disk_that_is_full(launcher):
         words, cwd=launcher.directory, preexec_fn=limited, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        _, err = process.communicate(timeout=90)
+        _, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 1
     assert one_line(err).startswith(
         "ncforce run: i-PI ended with exit code 1 (log ipi.log) at step"

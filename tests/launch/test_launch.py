@@ -4,7 +4,6 @@ import math
 import os
 import re
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,7 +63,7 @@ def xyz(step, n_atoms=2):
 class TestChild:
     def test_says_how_it_ended(self, tmp_path):
         with ended(child(tmp_path, "import sys; print('oh', file=sys.stderr); sys.exit(3)")) as it:
-            assert it.ends_within(10)
+            assert it.ends_within(60)
             assert it.how_it_ended() == "it ended with exit code 3 (log it.log)"
             assert it.last_words() == "oh"
 
@@ -78,7 +77,7 @@ class TestChild:
             "lost sys.stderr",
         ]
         with ended(child(tmp_path, f"print({chr(10).join(said)!r})")) as it:
-            assert it.ends_within(10)
+            assert it.ends_within(60)
             assert it.last_words() == "OSError: No space left"
 
     def test_has_its_own_session(self, tmp_path):
@@ -95,7 +94,7 @@ class TestChild:
     def test_log_is_appended_and_only_the_new_part_read(self, tmp_path):
         (tmp_path / "it.log").write_text("old\n")
         with ended(child(tmp_path, "pass")) as it:
-            assert it.ends_within(10)
+            assert it.ends_within(60)
             assert it.last_words() == "it said nothing"
         assert (tmp_path / "it.log").read_text() == "old\n"
 
@@ -924,9 +923,8 @@ def test_writes_are_whole(tmp_path):
 
 def test_bounded_wait(tmp_path):
     with ended(child(tmp_path, "import time; time.sleep(60)")) as it:
-        start = time.monotonic()
         assert not it.ends_within(0.2)
-        assert time.monotonic() - start < 30  # the child sleeps 60 s
+        assert it.code is None  # it is still there: nobody waited for its end
 
 
 @pytest.mark.parametrize("last_K", ["310.0", "nan"])

@@ -40,7 +40,8 @@ def words_of(directory, token="run/driver.token"):
 def elsewhere(tmp_path):
     """Starts drivers that aren't the launcher's."""
     with host(tmp_path / "node") as it:
-        yield lambda log, *words: it.start([*words_of(tmp_path), "--wait-s", "60", *words], log)
+        wait = ("--wait-s", str(TIMEOUT_S))
+        yield lambda log, *words: it.start([*words_of(tmp_path), *wait, *words], log)
 
 
 def test_the_run_is_the_same_and_the_secret_is_nowhere(launch, straight, elsewhere, tmp_path):
@@ -77,7 +78,7 @@ def test_the_run_is_the_same_and_the_secret_is_nowhere(launch, straight, elsewhe
 def test_a_gate_that_is_killed_costs_nothing(launch, straight, elsewhere, monkeypatch):
     """The driver comes again, to the new one."""
     children = children_of(monkeypatch)
-    driver = elsewhere("driver.log", "--idle-s", "60")
+    driver = elsewhere("driver.log", "--idle-s", str(TIMEOUT_S))
 
     def kill():
         next(child for child in children if child.name == "gate").kill()

@@ -129,13 +129,13 @@ def test_one_whose_forces_are_not_finite(launch, alone, tmp_path, drivers):
 
 
 @pytest.mark.parametrize("drivers", HOW)
-def test_beads_of_replicas(launch, drivers):
+def test_beads_of_replicas(launch, undisturbed, drivers):
     """Batches of each; the first replica is the single path integral."""
     beads = ("--ensemble", "langevin", "--beads", "2")
-    assert launch("one", *beads, "--seed", "1")[0] == 0
+    alone = undisturbed(*beads, "--seed", "1")
     code, said, _ = launch("set", "--replicas", "2", *beads, *drivers)
     assert code == 0, said
-    one, first = (Path(name, "simulation.out").read_bytes() for name in ("one", "set/replica-0"))
+    one, first = (Path(path, "simulation.out").read_bytes() for path in (alone, "set/replica-0"))
     assert first == one
     requests = record("set/replica-1")["segments"][0]["requests"]
     assert {role: one["needed"] for role, one in requests.items()} == {"slow": 62, "fast": 242}

@@ -140,7 +140,7 @@ def test_every_ensemble_goes_on_bitwise(ncforce, words):
         assert np.ptp(rows[:, -2]) > 0  # volume
 
 
-def test_both_force_components_are_written_and_cost_nothing(ncforce):
+def test_both_force_components_are_written_and_cost_nothing(ncforce, straight):
     """Of each frame the forces at its positions: i-PI has both there, and asks for none again."""
     run_whole_and_in_parts(ncforce, "--write-forces", "3")
     slow, fast = (
@@ -160,8 +160,7 @@ def test_both_force_components_are_written_and_cost_nothing(ncforce):
     assert 0 in steps
     for name in ("simulation.forces_slow.xyz", "simulation.forces_fast.xyz"):
         assert Path("whole", name).read_bytes() == Path("parts", name).read_bytes(), name
-    assert ncforce(*mts("without"))[0] == 0
-    calls = [record(name)["segments"][0]["driver_report"]["calls"] for name in ("whole", "without")]
+    calls = [record(name)["segments"][0]["driver_report"]["calls"] for name in ("whole", straight)]
     assert calls[0] == calls[1]
     assert record("whole")["force_stride"] == 3
     code, said = ncforce("run", "--resume", "--out", "parts", "--write-forces")
@@ -348,18 +347,19 @@ def test_compare_keeps_a_run_that_heats_up(ncforce, monkeypatch):
     assert "slow was begun with another structure; give the same options" in said.err
 
 
-def test_a_comparison_gets_longer(ncforce):
-    """Bitwise as if it had been that long from the start; not shorter, and not by an accident."""
+def test_a_comparison_gets_longer(ncforce, straight):
+    """Bitwise each run as if it had been that long from the start; not shorter by an accident."""
     words = ("--mts", "4", "--out")
-    assert ncforce("compare", "--time-ps", "0.06", *words, "whole")[0] == 0
+    for forces in ("slow", "fast"):
+        assert ncforce("run", "--forces", forces, "--time-ps", "0.06", "--out", forces)[0] == 0
     assert ncforce("compare", "--time-ps", "0.03", *words, "parts")[0] == 0
     before = Path("parts/slow/run.json").stat().st_mtime_ns
     assert ncforce("compare", "--resume", *words, "parts")[0] == 0  # as long as it was
     assert Path("parts/slow/run.json").stat().st_mtime_ns == before
     code, said = ncforce("compare", "--resume", "--time-ps", "0.06", *words, "parts")
     assert code == 0, said.err
-    for name in ("slow", "fast", "mts4"):
-        assert_same_bytes(f"whole/{name}", f"parts/{name}")
+    for name, alone in (("slow", "slow"), ("fast", "fast"), ("mts4", straight)):
+        assert_same_bytes(alone, f"parts/{name}")
     code, said = ncforce("compare", "--resume", "--time-ps", "0.03", *words, "parts")
     assert code == 2
     assert "was begun for 0.06 ps, longer than the 0.03 ps asked for; give --time-ps 0.06 or" in (

@@ -15,7 +15,7 @@ from ncforce_ipi.launch.directory import files, holder
 from ncforce_ipi.launch.processes import stops
 from ncforce_ipi.launch.processes.stops import StopRequest
 
-from .conftest import gone
+from .conftest import WAIT_S, gone
 
 pytestmark = pytest.mark.e2e
 LONG = ("--time-ps", "50")
@@ -47,7 +47,7 @@ def test_a_signal_is_a_clean_end(launcher, numbers, whom):
         for pid in pids.values() if whom == EVERYBODY else [process.pid]:
             with suppress(ProcessLookupError):  # the first signal has ended it
                 os.kill(pid, number)
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=WAIT_S)
     record = launcher.record("run")
     by = {f"stopped by {number.name}" for number in numbers}  # which came first, who knows
     assert (record["state"], record["reason"] in by) == ("stopped", True)
@@ -96,7 +96,7 @@ def test_a_second_signal_ends_it_at_once(launcher):
     time.sleep(stops.TOGETHER_S + 0.5)
     assert process.poll() is None
     os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=WAIT_S)
     done = launcher.steps("run")[-1]
     assert process.returncode == 130
     assert f"stopped by SIGINT after step {done} of 100000; go on with: ncforce run" in err
@@ -119,7 +119,7 @@ def test_what_was_ignored_stays_ignored(launcher):
     launcher.at("run", 5)
     for number in ignored:
         os.kill(process.pid, number)
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 0, err
     assert launcher.record("run")["state"] == "finished"
     assert launcher.steps("run") == list(range(101))
@@ -129,7 +129,7 @@ def test_a_file_exit_stops_a_run(launcher):
     process = launcher.begin(launcher.words("run", *LONG))
     launcher.at("run", 5)
     (launcher.directory / "run/EXIT").touch()
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=WAIT_S)
     record = launcher.record("run")
     done = launcher.steps("run")[-1]
     assert (record["state"], record["reason"]) == ("stopped", "stopped by a file EXIT")
@@ -142,7 +142,7 @@ def test_a_signal_to_i_pi_alone(launcher):
     process = launcher.begin(launcher.words("run", *LONG))
     launcher.at("run", 5)
     os.kill(launcher.processes("run")["i-PI"], signal.SIGTERM)
-    process.communicate(timeout=90)
+    process.communicate(timeout=WAIT_S)
     record = launcher.record("run")
     assert (record["state"], record["reason"]) == ("stopped", "stopped by a signal to i-PI")
     assert record["steps_done"] == launcher.restart_step("run")
@@ -154,7 +154,7 @@ def test_a_killed_launcher(launcher):
     launcher.at("run", 5)
     pids = launcher.processes("run")
     process.kill()
-    process.communicate(timeout=90)
+    process.communicate(timeout=WAIT_S)
     assert launcher.record("run")["state"] == "running"
     launcher.at("run", launcher.steps("run")[-1] + 3)
     code, _, err = launcher.resume("run")
@@ -178,7 +178,7 @@ def test_a_killed_launcher_whose_run_came_to_its_end(launcher):
     pids = launcher.all_processes("run")
     os.kill(pids["i-PI"], signal.SIGSTOP)  # so that it doesn't come there before
     process.kill()
-    process.communicate(timeout=90)
+    process.communicate(timeout=WAIT_S)
     os.kill(pids["i-PI"], signal.SIGCONT)
     assert gone([pids["i-PI"], pids["driver"]])
     code, _, err = launcher.resume("run")

@@ -1,6 +1,5 @@
 """Real runs in which somebody else computes, or a driver doesn't answer any more."""
 
-import json
 import os
 import re
 import signal
@@ -11,8 +10,9 @@ import pytest
 
 from ncforce_ipi import cli
 from ncforce_ipi.launch.watching import hangs
-from tests.ipi_host import ANALYTIC, host, trajectory, two_free_ports
+from tests.ipi_host import ANALYTIC, TIMEOUT_S, host, trajectory, two_free_ports
 
+from . import runs
 from .runs import MTS, N_OUTER, children_of, deaths, evaluation_after, while_held
 
 pytest.importorskip("ipi")
@@ -53,11 +53,9 @@ def test_i_pi_asks_as_often_as_we_say(launch, words, beads):
     assert not list(Path("run/logs").glob("*.live"))
 
 
-def test_after_a_resume(launch):
-    assert launch("run")[0] == 0
-    assert cli.main(["run", "--resume", "--out", "run", "--time-ps", "0.08"]) == 0
-    record = json.loads(Path("run/run.json").read_text())
-    again = record["segments"][1]["requests"]
+def test_after_a_resume(straight):
+    assert cli.main(["run", "--resume", "--out", straight, "--time-ps", "0.08"]) == 0
+    again = runs.record(straight)["segments"][1]["requests"]
     assert again["slow"] == {"needed": 11, "answered_by_our_drivers": 11}
     assert again["fast"] == {"needed": 41, "answered_by_our_drivers": 41}
 
@@ -68,8 +66,8 @@ def test_a_stranger_on_the_port_fails_the_run(launch, tmp_path, monkeypatch, cap
     with host(tmp_path / "stranger") as it:
         words = ["driver", "analytic", "--model", str(tmp_path / "model.txt"), "--role", "fast"]
         words += ["--structure", str(tmp_path / "start.xyz"), "--port", str(port + 1)]
-        it.start([sys.executable, ANALYTIC, *words, "--wait-s", "60"], "stranger.log")
-        it.wait_for("waiting up to 60 s", "stranger.log")
+        it.start([sys.executable, ANALYTIC, *words, "--wait-s", str(TIMEOUT_S)], "stranger.log")
+        it.wait_for(f"waiting up to {TIMEOUT_S} s", "stranger.log")
         monkeypatch.setenv("NCFORCE_TEST_AFTER", str(tmp_path / "stranger" / "stranger.log"))
         code, said, record = launch("run", "--port", str(port))
     assert code == 1

@@ -17,7 +17,7 @@ from metatomic_ase import MetatomicCalculator
 from tests.conftest import WATER_XYZ
 from tests.ipi_server import Server
 
-TIMEOUT_S = 60  # for a process to start, load torch and connect on a busy machine
+TIMEOUT_S = 120  # for a process to start, load torch and connect on a busy machine
 
 
 @contextmanager

@@ -60,7 +60,7 @@ def ours(it, role, model, arguments, *where):
     command = [sys.executable, "-m", "ncforce_ipi", "driver", "analytic", "--role", role]
     command += ["--model", model, "--arguments", arguments, "--structure", "start.extxyz"]
     where = where or ("--socket-dir", str(it.directory))
-    return it.start([*command, "--wait-s", "60", *where], f"{role}.log")
+    return it.start([*command, "--wait-s", str(TIMEOUT_S), *where], f"{role}.log")
 
 
 def run(directory, start, **changes):

@@ -17,7 +17,7 @@ INPUT = """
   <output prefix='out'>
     <properties stride='1' filename='csv' flush='1'>[step, potential{electronvolt}]</properties>
   </output>
-  <total_steps>200</total_steps>
+  <total_steps>80</total_steps>
   <ffsocket name='slow' mode='unix' pbc='false'>
     <address>slow</address> <latency>1e-3</latency>
   </ffsocket>
@@ -100,6 +100,6 @@ def test_the_next_driver_goes_on(run):
     assert "EXIT from the server" in (directory / "second").read_text()
     assert "Exception in thread" not in (directory / "ipi").read_text()
     table = steps(directory)
-    np.testing.assert_array_equal(table[:, 0], np.arange(201))
+    np.testing.assert_array_equal(table[:, 0], np.arange(81))
     assert np.isfinite(table).all()
     assert 0.0 < np.abs(np.diff(table[:, 1])).max() < 1.0  # moving, and no jump at the change: eV

@@ -155,7 +155,7 @@ def test_our_families_without_our_metadata():
         "print(*families.known()); families.find('analytic').load('harmonic').close()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=True
     )
     assert tuple(done.stdout.split()) == families.OWN
 

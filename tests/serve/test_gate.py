@@ -138,9 +138,10 @@ def test_many_connections_leave_room_for_a_driver(house, monkeypatch, caplog):
         theirs.sendall(b"STATUS      ")
         assert received(ours, 12) == b"STATUS      "
         deadline = time.monotonic() + WAIT_S
-        while house.gate.strangers and time.monotonic() < deadline:
+        while house.gate.strangers or threading.active_count() >= 10:
+            assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert threading.active_count() < 10
+        monkeypatch.setattr(secret, "HANDSHAKE_S", WAIT_S)  # of a driver on a busy machine
         others = house.connected("fast")
     for sock in (ours, theirs, *others):
         sock.close()

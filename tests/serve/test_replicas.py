@@ -176,7 +176,7 @@ def test_replicas_of_different_roles_are_two_calls():
 
 
 def test_one_that_asks_for_nothing_is_waited_for_once(monkeypatch):
-    monkeypatch.setattr(replicas, "LAG_S", 0.2)
+    monkeypatch.setattr(replicas, "LAG_S", 1.0)  # the first two are to come within it
     with serving([3, 3, 3]) as (servers, outcome):
         for server in servers[:2]:
             server.ask(water(3, 0), CELL)

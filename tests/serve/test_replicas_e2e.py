@@ -23,7 +23,8 @@ def words(program, hosts, role="both"):
     """A driver of these i-PIs, with a report in the directory of each."""
     where = [str(one.directory) for one in hosts]
     return [
-        sys.executable, *program, "--role", role, "--wait-s", "60", "--socket-dir", *where,
+        sys.executable, *program, "--role", role, "--wait-s", str(TIMEOUT_S),
+        "--socket-dir", *where,
         "--structure", *(f"{directory}/start.extxyz" for directory in where),
         "--report", *(f"{directory}/report.json" for directory in where),
     ]  # fmt: skip
