@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi.inputs.plan import Plan
-from ncforce_ipi.launch.watching import hangs
 from ncforce_ipi.launch.watching.answers import Demand, Heard, given, stranger
 from ncforce_ipi.launch.watching.drivers import MAX_RESTARTS, REFILL_STEPS, Driver
-from ncforce_ipi.launch.watching.hangs import Patience, Watchdog, is_stopped
+from ncforce_ipi.launch.watching.hangs import Watchdog, is_stopped
 from ncforce_ipi.launch.watching.supervise import Limits, StopRequest, Watch
+from ncforce_ipi.serve import patience
+from ncforce_ipi.serve.patience import Patience
 from ncforce_ipi.serve.pulse import LAYOUT, Beat, Pulse, live_file, this_machine
 
 
@@ -165,7 +166,7 @@ def test_a_process_that_was_stopped(tmp_path):
         clock = Clock(tmp_path / "x")
         clock.driver.child = Process(process.pid)
         clock.beat(0.0, 0.01)
-        assert clock.hangs_after(200.0) == hangs.HANG_S + 1.0
+        assert clock.hangs_after(200.0) == patience.HANG_S + 1.0
     finally:
         process.kill()
         process.wait()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ncforce_ipi import cli
-from ncforce_ipi.launch.watching import hangs
+from ncforce_ipi.serve import patience
 from tests.ipi_host import ANALYTIC, TIMEOUT_S, host, trajectory, two_free_ports
 
 from . import runs
@@ -83,7 +83,7 @@ def test_a_stranger_on_the_port_fails_the_run(launch, tmp_path, monkeypatch, cap
 
 
 def test_a_stopped_driver_is_started_again(launch, straight, monkeypatch):
-    monkeypatch.setattr(hangs, "HANG_S", 1.0)
+    monkeypatch.setattr(patience, "HANG_S", 1.0)
     children = children_of(monkeypatch)
 
     def stop():
@@ -101,7 +101,7 @@ def test_a_stopped_driver_is_started_again(launch, straight, monkeypatch):
 
 
 def test_a_call_of_the_model_without_end(launch, straight, monkeypatch, tmp_path):
-    monkeypatch.setattr(hangs, "HANG_S", 1.0)
+    monkeypatch.setattr(patience, "HANG_S", 1.0)
     (tmp_path / "fault").write_text("hang 40")
     code, said, record = launch("run")
     assert code == 0, said

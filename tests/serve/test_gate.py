@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError, RunError
-from ncforce_ipi.serve import encryption, gate, relay, secret, sockets
+from ncforce_ipi.serve import encryption, gate, patience, relay, secret, sockets
 from ncforce_ipi.serve.entrance import Entrance, until_the_end
 from ncforce_ipi.serve.secret import RefusedError, Secret
 from ncforce_ipi.serve.sockets import UnreachedError
@@ -154,6 +154,27 @@ def test_a_driver_that_takes_nothing_is_given_up(house, monkeypatch):
     ours, theirs = house.connected()
     with ours, theirs, pytest.raises((BrokenPipeError, ConnectionResetError)):
         theirs.sendall(LARGE * 50)
+
+
+def test_a_driver_that_hangs_is_left_and_comes_again(house, monkeypatch):
+    """For i-PI that is an end of file, after which it asks another one."""
+    monkeypatch.setattr(patience, "HANG_S", 0.3)
+    monkeypatch.setattr(relay, "TICK_S", 0.05)
+    ours, theirs = house.connected()
+    with ours, theirs:
+        for _ in range(2):
+            theirs.sendall(b"POSDATA     " + bytes(300) + b"GETFORCE    ")
+            received(ours, 324)
+            time.sleep(0.01)
+            ours.sendall(b"FORCEREADY  " + bytes(400))
+            received(theirs, 412)
+        time.sleep(0.5)  # asked for nothing, it may be silent
+        theirs.sendall(b"POSDATA     ")
+        assert theirs.recv(10) == b""
+        assert received(ours, 12) == b"POSDATA     "
+        assert ours.recv(10) == b""
+    for sock in house.connected():
+        sock.close()
 
 
 def test_another_secret_is_refused_in_one_line(house, tmp_path):

@@ -1,12 +1,14 @@
-"""``python -m ncforce_ipi.serve.gate BIND TOKEN_FILE SOCKETS KEYS``: the door of a run.
+"""``python -m ncforce_ipi.serve.gate BIND TOKEN_FILE STALL_S SOCKETS KEYS``: the door of a run.
 
 i-PI listens on unix sockets in a private directory.  The gate listens on a TCP port, lets in who
-knows the secret of the run, and then carries bytes to and fro.  i-PI never sees anybody else.
+knows the secret of the run, and then carries bytes to and fro.  i-PI never sees anybody else.  A
+driver of another machine that hangs is nobody else's to find: the gate leaves it.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import socket
 import ssl
@@ -19,6 +21,7 @@ from pathlib import Path
 from ncforce_ipi.backend import ROLES
 from ncforce_ipi.errors import NcforceError, RunError
 from ncforce_ipi.serve import encryption, secret, sockets
+from ncforce_ipi.serve.patience import Longest, Wait
 from ncforce_ipi.serve.relay import relay
 from ncforce_ipi.serve.secret import RefusedError, Secret
 
@@ -41,11 +44,14 @@ class Gate:
     secret : of the run
     directory : of i-PI's sockets, ``slow`` and ``fast``
     context : for TLS; None for connections in clear
+    stall_s : after which the run is given up; a driver that hangs is left before
     """
 
     secret: Secret
     directory: Path
     context: ssl.SSLContext | None = None
+    stall_s: float = math.inf
+    longest: Longest = field(default_factory=Longest)
     strangers: set[int] = field(default_factory=set)
     drivers: set[int] = field(default_factory=set)
     n_lines: int = 0
@@ -84,7 +90,8 @@ class Gate:
             server = sockets.connect(sockets.Address(path=str(self.directory / role)), SERVER_S)
             if server is not None:
                 with driver, server:
-                    log.info("%s: %s: %s", peer, role, relay(driver, server))
+                    wait = Wait(self.longest, self.stall_s)
+                    log.info("%s: %s: %s", peer, role, relay(driver, server, wait))
         except (NcforceError, OSError) as err:
             self.say("%s was sent away: %s", peer, err)
             sock.close()
@@ -139,13 +146,14 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def main(bind: str, token_file: str, directory: str, keys: str) -> int:
+def main(bind: str, token_file: str, stall_s: str, directory: str, keys: str) -> int:
     """Serve until a signal comes.
 
     Parameters
     ----------
     bind : address of this machine; empty for all that it has
     token_file : of the secret
+    stall_s : after which the run is given up, seconds
     directory : of i-PI's sockets
     keys : directory of the certificate
     """
@@ -155,7 +163,7 @@ def main(bind: str, token_file: str, directory: str, keys: str) -> int:
         found = secret.read(Path(token_file))
         context = encryption.server_context(Path(keys)) if found.certificate_sha256 else None
         with listen(bind, found.port) as listener:
-            Gate(found, Path(directory), context).serve(listener)
+            Gate(found, Path(directory), context, float(stall_s)).serve(listener)
     except NcforceError as err:
         sys.stderr.write(f"gate: {err}\n")
         return 1

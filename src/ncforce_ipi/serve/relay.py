@@ -1,7 +1,8 @@
 """Two sockets made one connection: what comes from one goes to the other, until both have ended.
 
 What i-PI sends is taken to its end even if nobody wants it any more: bytes unread would reset its
-connection, which its polling thread doesn't survive.
+connection, which its polling thread doesn't survive.  A driver that answers no more is left, so
+that i-PI asks another one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from ncforce_ipi.serve.patience import Wait
 
 PIECE_BYTES = 1 << 18
 TAKEN_S = 60.0  # in which the other end must take what it was sent
@@ -21,10 +25,18 @@ NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 @dataclass
 class Flow:
-    """Bytes on their way from one socket to the other."""
+    """Bytes on their way from one socket to the other.
+
+    Parameters
+    ----------
+    taken : hears of every piece that comes, its bytes
+    given : hears that one went
+    """
 
     source: socket.socket
     sink: socket.socket
+    taken: Callable[[int], None] = lambda n_bytes: None
+    given: Callable[[], None] = lambda: None
     buffer: bytearray = field(default_factory=lambda: bytearray(PIECE_BYTES))
     start: int = 0
     end: int = 0
@@ -46,6 +58,7 @@ class Flow:
             while self.end < PIECE_BYTES:
                 n_bytes = self.source.recv_into(memoryview(self.buffer)[self.end :])
                 self.end += n_bytes
+                self.taken(n_bytes)
                 self.ended = n_bytes == 0
                 if not records or self.ended:
                     return
@@ -59,6 +72,7 @@ class Flow:
         try:
             while self.waits and not self.lost:
                 self.start += self.sink.send(memoryview(self.buffer)[self.start : self.end])
+                self.given()
         except NOT_NOW:
             return
         except OSError:
@@ -76,9 +90,18 @@ class Flow:
                 return
 
 
-def relay(driver: socket.socket, server: socket.socket) -> str:
-    """Until one of the two has left and the other has noticed; why it ended."""
-    flows = (Flow(driver, server), Flow(server, driver))
+def relay(driver: socket.socket, server: socket.socket, wait: Wait | None = None) -> str:
+    """Until one of the two has left and the other has noticed; why it ended.
+
+    Parameters
+    ----------
+    wait : for answers of the driver; None: as this connection has them
+    """
+    wait = wait or Wait()
+    flows = (
+        Flow(driver, server, taken=wait.answered),
+        Flow(server, driver, given=wait.asked),
+    )
     driver.setblocking(False)
     server.setblocking(False)
     poller, end_s = select.poll(), 0.0
@@ -93,6 +116,8 @@ def relay(driver: socket.socket, server: socket.socket) -> str:
             return "the driver left" if flows[0].ended else "i-PI left"
         if any(flow.waits and time.monotonic() - flow.since_s > TAKEN_S for flow in flows):
             return f"a message was not taken in {TAKEN_S:g} s"
+        if hung_s := wait.too_long_s():
+            return f"the driver hangs: no answer for {hung_s:.0f} s"
         _wait(poller, flows)
         for flow in flows:
             flow.step()

@@ -67,9 +67,15 @@ class Door:
     token_file: Path
     keys: Path
 
-    def command(self, sockets: Path) -> list[str]:
-        """The gate to i-PI's sockets in a directory."""
-        return [*GATE, self.remote.host, str(self.token_file), str(sockets), str(self.keys)]
+    def command(self, sockets: Path, stall_s: float) -> list[str]:
+        """The gate to i-PI's sockets in a directory.
+
+        Parameters
+        ----------
+        stall_s : after which the run is given up, seconds
+        """
+        paths = map(str, (sockets, self.keys))
+        return [*GATE, self.remote.host, str(self.token_file), f"{stall_s:g}", *paths]
 
 
 @contextmanager
@@ -89,7 +95,7 @@ def opened(remote: Remote | None, directory: Path) -> Iterator[Door | None]:
         certificate = "" if remote.clear else encryption.make_certificate(Path(keys))
         with gate.listen(remote.host, remote.port) as probe:
             port = probe.getsockname()[1]
-        host = platform.node() if remote.host in EVERYWHERE else remote.host
+        host = remote.host if remote.host not in EVERYWHERE else platform.node() or "localhost"
         found = Secret.new(host, port, certificate)
         secret.write(path, found)
         try:

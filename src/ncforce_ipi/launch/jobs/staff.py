@@ -95,7 +95,7 @@ class Staff:
     def command(self, post: Post, served: Mapping[int, Job], sockets: Path) -> list[str]:
         """The words that start a driver for these runs, by their places."""
         if self.door:
-            return self.door.command(sockets)
+            return self.door.command(sockets, self.job.limits.stall_s)
         wait_s = WAIT_FOR_SERVER_S + WAIT_FOR_EACH_S * (len(served) - 1)
         where = [*self._where(post, served, sockets), "--wait-s", str(wait_s)]
         if post.name == SLOW_DRIVER:

@@ -1,44 +1,24 @@
 """Drivers that live but answer no more: a process that was stopped, a call that doesn't end.
 
-A call may take as long as it takes: the bound grows with the longest one so far, and before the
-first one has ended there is none but the run's own (``Limits.stall_s``).  Time that the launcher
-was stopped itself, with all of the job, doesn't count.
+How long a call may take is in ``serve.patience``; before the first one has ended, the only bound is
+the run's own (``Limits.stall_s``).
 """
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ncforce_ipi.launch.watching.drivers import Driver
+from ncforce_ipi.serve import patience
+from ncforce_ipi.serve.patience import Patience
 
-HANG_S = 120.0  # the shortest bound: a network may be compiled anew in between
-TIMES_LONGEST = 20.0  # of a call, as often as the longest one so far
-MAX_TICK_S = 2.0  # between two looks; what is beyond it, we didn't run either
 STOPPED = "stopped by a signal"
 COMPUTES = "in one call of the model"
 
 State = tuple[str, float]  # what a driver does that it should end, and which time it does it
-
-
-@dataclass
-class Patience:
-    """A clock that stands while the launcher is stopped."""
-
-    clock: Callable[[], float] = time.monotonic
-    now_s: float = 0.0
-    _last_s: float | None = None
-
-    def tick(self) -> float:
-        """The time, seconds; to be called at every look."""
-        now = self.clock()
-        if self._last_s is not None:
-            self.now_s += min(now - self._last_s, MAX_TICK_S)
-        self._last_s = now
-        return self.now_s
 
 
 @dataclass
@@ -73,7 +53,7 @@ class Watchdog:
         longest_s = max((beat.longest_s for beat in beats if beat), default=0.0)
         if what == COMPUTES and not longest_s:
             return math.inf
-        return min(max(HANG_S, TIMES_LONGEST * longest_s), max(HANG_S, self.stall_s / 2))
+        return patience.bound_s(longest_s, self.stall_s)
 
 
 def _state(driver: Driver) -> State | None:
