@@ -22,7 +22,7 @@ from ncforce_ipi.inputs.ready_made import ready
 from ncforce_ipi.inputs.recipe import Recipe, input_xml, write_input
 from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
-from ncforce_ipi.models import model_path
+from ncforce_ipi.models import identity, model_path
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.serve.protocol import parse_init
 from tests.inputs.test_preflight import model_file
@@ -187,8 +187,11 @@ def test_what_the_input_says_to_drivers(changes, needs):
     for socket in parsed(**changes).findall("ffsocket"):
         pairs = read_dict(text(socket, "parameters"))
         found[socket.get("name")] = {name: str(value) for name, value in pairs.items()}
-    model = {"ncforce_model": f"sha256-{sha256(model_path('water'))[:12]}"}
-    expected = {"slow": {"ncforce_role": "slow"} | model, "fast": {"ncforce_role": "fast"} | model}
+    same = {
+        "ncforce_model": f"sha256-{sha256(model_path('water'))[:12]}",
+        "ncforce_atoms": identity.of_atoms(ATOMS.numbers),
+    }
+    expected = {"slow": {"ncforce_role": "slow"} | same, "fast": {"ncforce_role": "fast"} | same}
     if needs:
         expected["fast"]["ncforce_needs"] = needs
     assert found == {name: expected[name] for name in found}

@@ -1,5 +1,6 @@
 """A driver refuses a server whose input was written for another; it serves all others."""
 
+import hashlib
 import socket
 import threading
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.models import identity
 from ncforce_ipi.serve import client, sockets
 from ncforce_ipi.serve.claims import Claims
 from ncforce_ipi.serve.connection import Connection
@@ -18,8 +20,11 @@ from tests.serve.test_client import Springs
 MODELS = frozenset(["sha256-0123456789ab", "metatomic/water"])
 
 
-def claims(role="slow", kind="conservative", sends=()):
-    return Claims(f"unix:./{role}", role, kind, MODELS, frozenset(sends))
+WATER = identity.of_atoms([8, 1, 1])
+
+
+def claims(role="slow", kind="conservative", sends=(), atoms=WATER):
+    return Claims(f"unix:./{role}", role, kind, MODELS, frozenset(sends), atoms)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +35,7 @@ def claims(role="slow", kind="conservative", sends=()):
         {"ncforce_role": "slow"},
         {"ncforce_model": "sha256-0123456789ab"},
         {"ncforce_model": "metatomic/water", "ncforce_role": "slow"},
+        {"ncforce_atoms": WATER},
         {"ncforce_needs": "direct-virial"},  # which a conservative force always carries
     ],
 )
@@ -53,6 +59,12 @@ def test_served(said):
             "sha256-0123456789ab; it belongs to another run",
         ),
         (
+            {"atoms": identity.of_atoms([1, 1, 8])},
+            {"ncforce_atoms": WATER},
+            rf"has other atoms, or in another order, than --structure .ncforce_atoms {WATER} in "
+            r"the <parameters> of its input, here sha256-\w{12}.; give the file from which",
+        ),
+        (
             {"role": "fast", "kind": "direct", "sends": ["direct-energy"]},
             {"ncforce_needs": "direct-energy+direct-virial"},
             "needs direct-virial .* would send as 0; start it with --direct-virial$",
@@ -62,6 +74,13 @@ def test_served(said):
 def test_refused_in_one_line(changes, said, message):
     with pytest.raises(InputError, match=message):
         claims(**changes).check(said)
+
+
+def test_atoms_are_known_by_their_numbers_in_their_order():
+    assert identity.of_atoms(np.array([8, 1, 1], np.int64)) == WATER
+    assert "sha256-" + hashlib.sha256(b"\x08\0\0\0\1\0\0\0\1\0\0\0").hexdigest()[:12] == WATER
+    others = [[1, 8, 1], [8, 1], [8, 1, 1, 1], []]
+    assert WATER not in map(identity.of_atoms, others)
 
 
 def test_refused_before_any_position_is_taken():

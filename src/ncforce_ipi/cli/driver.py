@@ -149,7 +149,9 @@ def _replica(
     connections = [
         Connection(
             role, None, server.numbers, address, args.shm,
-            Claims(str(address), role, kinds[role], models, sends),
+            Claims(
+                str(address), role, kinds[role], models, sends, identity.of_atoms(server.numbers)
+            ),
         )
         for role, address in server.addresses.items()
     ]  # fmt: skip

@@ -92,7 +92,7 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "outputs": outputs_xml(plan, recipe.ensemble, species, recipe.force_stride),
             "n_outer": plan.n_outer,
             "seed": recipe.seed,
-            "forcefields": "\n".join(_socket(recipe, name) for name in names),
+            "forcefields": "\n".join(_socket(recipe, name, atoms) for name in names),
             "structure": STRUCTURE_FILE,
             "velocities": _velocities(recipe, atoms),
             "components": "\n".join(_component(name, plan) for name in names),
@@ -140,14 +140,14 @@ def _plan_text(plan: Plan) -> str:
     return f"Velocity Verlet with the {plan.forces} forces alone ({KIND[plan.forces]})."
 
 
-def _socket(recipe: Recipe, name: str) -> str:
+def _socket(recipe: Recipe, name: str, atoms: Atoms) -> str:
     transport = recipe.transport
     values: dict[str, object] = {
         "name": name,
         "kind_text": KIND[name],
         "latency_s": min(LATENCY_S * recipe.n_beside, LONGEST_LATENCY_S),
         "batch": _batch(recipe, name),
-        "parameters": _parameters(recipe, name),
+        "parameters": _parameters(recipe, name, atoms),
     }
     if transport.port is None:
         return fill("socket_unix", values)
@@ -169,9 +169,9 @@ def _batch(recipe: Recipe, name: str) -> str:
     return f"<batch_size> {size} </batch_size>" if size > 1 else ""
 
 
-def _parameters(recipe: Recipe, name: str) -> str:
+def _parameters(recipe: Recipe, name: str, atoms: Atoms) -> str:
     """What i-PI tells a driver that connects, which then refuses what it doesn't fit to."""
-    found = {identity.ROLE: name}
+    found = {identity.ROLE: name, identity.ATOMS: identity.of_atoms(atoms.numbers)}
     if model := recipe.service.identity(name):
         found[identity.MODEL] = model
     if name == "fast" and (needed := needs(recipe.plan, recipe.ensemble)):

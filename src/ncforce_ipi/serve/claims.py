@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ncforce_ipi.backend import Kind, Role
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.models.identity import AND, MODEL, NEEDS, ROLE
+from ncforce_ipi.models.identity import AND, ATOMS, MODEL, NEEDS, ROLE
 
 WHERE = "the <parameters> of its input"
 
@@ -26,6 +26,7 @@ class Claims:
     kind : of the forces that it sends
     models : every identity of its model, by its file and by its name
     sends : ``direct-energy``, ``direct-virial``: what goes along with direct forces
+    atoms : identity of the atoms of ``--structure``; empty if that isn't compared
     """
 
     address: str
@@ -33,6 +34,7 @@ class Claims:
     kind: Kind
     models: frozenset[str]
     sends: frozenset[str]
+    atoms: str = ""
 
     def check(self, said: Mapping[str, str]) -> None:
         """Compare with the parameters of INIT.
@@ -40,7 +42,7 @@ class Claims:
         Raises
         ------
         InputError
-            The server wants another role or model, or more than would be sent.
+            The server wants another role or model, has other atoms, or needs more than is sent.
         """
         if self.role != said.get(ROLE, self.role):
             raise InputError(
@@ -52,6 +54,12 @@ class Claims:
                 f"{self.address} asks for model {said[MODEL]} ({WHERE}), this driver has "
                 f"{', '.join(sorted(self.models))}; it belongs to another run, or the model was "
                 "changed: write the input again with `ncforce input`"
+            )
+        if self.atoms != said.get(ATOMS, self.atoms) and self.atoms:
+            raise InputError(
+                f"{self.address} has other atoms, or in another order, than --structure "
+                f"({ATOMS} {said[ATOMS]} in {WHERE}, here {self.atoms}); give the file from which "
+                "that server starts, or take the word out of an input whose start was changed"
             )
         needs = set(filter(None, said.get(NEEDS, "").split(AND)))
         lacking = sorted(needs - self.sends) if self.kind == "direct" else []
