@@ -139,6 +139,7 @@ def test_our_driver_against_a_rubbish_server(data):
 
 
 @given(rubbish(SERVER, BATCHED))
+@example(header("POSDATA") + struct.pack("<ii", 3, 251) + bytes(251))  # a name of no letters
 def test_our_driver_with_shared_memory_against_a_rubbish_server(data):
     assert served(data, shm=True)
 

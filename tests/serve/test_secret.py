@@ -175,6 +175,12 @@ class TestFile:
             '{"key": "%s", "host": 3, "port": 70}' % ("00" * 32),
             '{"key": "%s", "host": "a", "port": 70, "x": 1}' % ("00" * 32),
             '{"key": 3, "host": "a", "port": 70}', "\0" * 100,
+            '{"key": "%s", "host": "a", "port": 70.5}' % ("00" * 32),
+            '{"key": "%s", "host": "a", "port": true}' % ("00" * 32),
+            '{"key": "%s", "host": "", "port": 70}' % ("00" * 32),
+            '{"key": "%s", "host": "a b", "port": 70}' % ("00" * 32),
+            '{"key": "%s", "host": "a\\u0000", "port": 70}' % ("00" * 32),
+            '{"key": "%s", "host": "\\ud800", "port": 70}' % ("00" * 32),
         ],
     )  # fmt: skip
     def test_that_is_something_else(self, tmp_path, text):

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
+import re
 import secrets
 import socket
 import stat
@@ -36,6 +37,7 @@ ROLE_BYTES = 8
 NUMBER_BYTES = 32
 HANDSHAKE_S = 10.0  # for the whole of it
 MAX_FILE_BYTES = 4096
+HOST = re.compile(r"[\w.:%-]{1,255}")
 WHERE = "the file that the run with --remote writes"
 
 
@@ -113,9 +115,11 @@ def read(path: Path) -> Secret:
     try:
         found = Secret(**json.loads(data))
         lengths = len(bytes.fromhex(found.key)), len(bytes.fromhex(found.certificate_sha256))
-        well = lengths[0] == 32 and lengths[1] in (0, 32) and 0 < found.port < 65536
-        if not (well and isinstance(found.host, str)):
+        port = found.port if type(found.port) is int else 0
+        if not (lengths[0] == 32 and lengths[1] in (0, 32) and 0 < port < 65536):
             raise ValueError("a value is out of its range")
+        if not HOST.fullmatch(found.host):
+            raise ValueError("no name or address of a machine")
     except (ValueError, TypeError, RecursionError) as err:
         raise InputError(f"{path} is no file of a secret; expected {WHERE}") from err
     return found

@@ -72,7 +72,7 @@ def _view(name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """A segment as an array; the mapping lives as long as the array."""
     match = NAME.fullmatch(name)
     if not match:
-        raise ProtocolError(f"got {name!r} as name of shared memory, expected a plain name")
+        raise ProtocolError(f"got {name[:40]!r} as name of shared memory, expected a plain name")
     n_bytes = 8 * int(np.prod(shape, dtype=np.int64))
     try:
         with (FOLDER / match[1]).open("r+b") as file:

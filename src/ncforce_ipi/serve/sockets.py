@@ -90,7 +90,7 @@ def connect(
                     f"no server at {address} within {wait_s:.3g} s ({err}); "
                     "start i-PI first, or raise --wait-s"
                 ) from err
-        except OSError as err:
+        except (OSError, UnicodeError) as err:  # no name of a machine is such a text
             raise RunError(f"{address} can't be reached: {err}; check the address") from err
         if not waiting:
             log.info("waiting up to %g s for a server at %s", wait_s, address)
