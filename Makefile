@@ -5,6 +5,7 @@
 # make test-families: every model family that goes together in one environment, and MACE in another.
 # make test-compiled: --compile of these families, with PyTorch's compiler; minutes for each network.
 # make chaos: faults of drivers, processes and disks, done to real runs; writes docs/measurements/faults.md.
+# It goes on where it was interrupted.  As root, for a disk of its own.
 # make docs: the manual as HTML, docs/_build/html.
 # TEST_PROCESSES=2: how many processes share the tests; a file stays in one of them.
 PYTHON ?= python3
@@ -43,7 +44,8 @@ test-slurm: $(VENV)/.test
 	$(BIN)/python -m pytest -m slurm tests/slurm
 
 chaos: $(VENV)/.test
-	$(BIN)/python -m tests.chaos --table docs/measurements/faults.md
+	mkdir -p build
+	$(BIN)/python -m tests.chaos --keep build/chaos.json --table docs/measurements/faults.md
 
 test-floors: $(FLOORS_VENV)/.test
 	$(FLOORS_VENV)/bin/python -m pytest $(FLOOR_TESTS)

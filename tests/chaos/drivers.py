@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from .world import ASKS, Began, Row, World, events, kill, until
+from .world import CALLS, Row, World, events, kill, until
 
 REFILL_STEPS = 100  # after so many steps a driver has five restarts again
 HANG_S = 2.0  # of chaos; 120 s of users
@@ -27,35 +27,40 @@ def killed_with_a_request_unread(world: World) -> Row:
     """i-PI's polling thread dies of it; the launcher starts i-PI again."""
     row = Row("a driver gone with a request unread (i-PI's thread dies)")
     for _ in range(world.times(3)):
-        moment = ASKS * world.moment()
-        it = world.begin(NCFORCE_CHAOS_PLAN=str(world.plan([f"deaf {moment}"])))
-        _ended(world, row, it)
-    row.line = row.line or "none: i-PI starts again from the last checkpoint"
+        _planned(world, row, "deaf")
     return row
 
 
 def _killed(world: World, name: str, what: str) -> Row:
     row, n = Row(name), world.times(20)
-    moments = [world.rng.randint(1, 12 * ASKS) for _ in range(n)]
+    moments = [world.rng.randint(1, 12 * CALLS) for _ in range(n)]
     for rank in range(4, n, 5):
-        moments[rank] += REFILL_STEPS * ASKS  # within the budget of restarts
+        moments[rank] += REFILL_STEPS * CALLS  # within the budget of restarts
     seen = world.directory / f"{what}-events.txt"
     plan = world.plan([f"{what} {moment}" for moment in moments])
     it = world.begin(NCFORCE_CHAOS_PLAN=str(plan), NCFORCE_CHAOS_EVENTS=str(seen))
-    _ended(world, row, it)
-    row.n = sum(event == what for event, *_ in events(seen))
+    it.ended_well(world, row)
+    row.n = _times_seen(seen, what, n)
     row.noticed_s += _gaps(seen, what)
     return row
 
 
-def _ended(world: World, row: Row, it: Began) -> None:
-    """A run that should have come to its end by itself."""
-    row.n += 1
-    if it.end() != 0:
-        row.bitwise, row.line = False, it.line
-    else:
-        row.bitwise &= world.is_undisturbed(it.out)
-        row.line = "none: the run goes on"
+def _planned(world: World, row: Row, what: str, **variables: str) -> None:
+    """One run in which this comes once to its only driver."""
+    seen = world.directory / f"{what}-{row.n}.txt"
+    plan = str(world.plan([f"{what} {CALLS * world.moment()}"]))
+    variables |= {"NCFORCE_CHAOS_PLAN": plan, "NCFORCE_CHAOS_EVENTS": str(seen)}
+    world.begin(**variables).ended_well(world, row)
+    _times_seen(seen, what, 1)
+    row.noticed_s += _gaps(seen, what)
+
+
+def _times_seen(seen: Path, what: str, planned: int) -> int:
+    """How often it came, which must be as often as it was planned."""
+    n = sum(event == what for event, *_ in events(seen))
+    if n != planned:
+        raise RuntimeError(f"{what} came {n} times, planned {planned}")
+    return n
 
 
 def _gaps(seen: Path, what: str) -> list[float]:
@@ -99,7 +104,7 @@ def _from_outside(world: World, name: str, times: int, how_many: int) -> Row:
             left -= 1
             row.n += 1
         row.n -= 1
-        _ended(world, row, it)
+        it.ended_well(world, row)
     return row
 
 
@@ -123,22 +128,15 @@ def _stopped(world: World, name: str, words: tuple[str, ...]) -> Row:
         os.kill(it.drivers()[0], signal.SIGSTOP)
         until(lambda: len(events(seen)) > before, "it isn't replaced")  # noqa: B023
         row.noticed_s.append(events(seen)[-1][1] - start_s)
-        _ended(world, row, it)
+        it.ended_well(world, row)
     return row
 
 
 def hangs(world: World) -> Row:
     """A call of the model that doesn't end."""
-    row, what = Row("a call of the model that doesn't end"), "hang"
+    row = Row("a call of the model that doesn't end")
     for _ in range(world.times(2)):
-        seen = world.directory / f"hangs-{row.n}.txt"
-        plan = world.plan([f"{what} {ASKS * world.moment()}"])
-        it = world.begin(
-            NCFORCE_CHAOS_PLAN=str(plan), NCFORCE_CHAOS_EVENTS=str(seen),
-            NCFORCE_CHAOS_HANG_S=str(HANG_S),
-        )  # fmt: skip
-        _ended(world, row, it)
-        row.noticed_s += _gaps(seen, what)
+        _planned(world, row, "hang", NCFORCE_CHAOS_HANG_S=str(HANG_S))
     return row
 
 
@@ -162,19 +160,17 @@ def _model(world: World, name: str, what: str) -> Row:
     row = Row(name)
     for _ in range(world.times(3)):
         seen = world.directory / f"{what}-{row.n}.txt"
-        plan = world.plan([f"{what} {ASKS * world.moment() + world.rng.randint(0, MTS_SPREAD)}"])
+        plan = world.plan([f"{what} {CALLS * world.moment() + world.rng.randrange(CALLS)}"])
         it = world.begin(NCFORCE_CHAOS_PLAN=str(plan), NCFORCE_CHAOS_EVENTS=str(seen))
         code = it.end()
-        found = [s for event, s, _ in events(seen) if event == what]
-        row.n += 1
-        row.noticed_s.append(it.said.stat().st_mtime - found[0] if found else float("nan"))
+        row.n += _times_seen(seen, what, 1)
+        when_s = next(s for event, s, _ in events(seen) if event == what)
+        row.noticed_s.append(it.said.stat().st_mtime - when_s)
         line, row.bitwise = it.line, row.bitwise and code == 1
         world.goes_on(row, it.out, it.step)
         row.line = row.line or line
     return row
 
-
-MTS_SPREAD = ASKS - 1  # the fault may come to any request of a step
 
 FAULTS = (
     killed_in_the_call, killed_in_the_answer, killed_at_any_moment, all_killed_at_once,

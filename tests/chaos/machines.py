@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 from .world import AT_RESUME, Row, World, is_gone, kill, until
@@ -35,6 +37,7 @@ def launcher_killed(world: World) -> Row:
         refused, row.n = world.resume(it.out), row.n + 1
         if refused.end() == 0:  # i-PI was at its end already, and that was noted
             row.bitwise &= world.is_undisturbed(it.out)
+            row.line = row.line or "none: i-PI had come to its end alone"
             continue
         row.line = refused.line
         (it.out / "EXIT").touch()
@@ -60,4 +63,19 @@ def all_killed(world: World) -> Row:
     return row
 
 
-FAULTS = (ipi_killed, launcher_killed, all_killed)
+def all_stopped(world: World) -> Row:
+    """A batch system suspends the job and lets it go on; nothing is done about that."""
+    row = Row("launcher, i-PI and drivers stopped, and continued after 8 s", unnoticed="needn't be")
+    for _ in range(world.times(2)):
+        it = world.begin(NCFORCE_CHAOS_HANG_S="4")
+        it.reach(world.moment())
+        for number, wait_s in ((signal.SIGSTOP, 8.0), (signal.SIGCONT, 0.0)):
+            for pid in it.pids().values():
+                os.kill(pid, number)
+            time.sleep(wait_s)
+        it.ended_well(world, row)
+        row.bitwise &= not it.noted
+    return row
+
+
+FAULTS = (ipi_killed, launcher_killed, all_killed, all_stopped)

@@ -7,7 +7,7 @@ NCFORCE_CHAOS_EVENTS
 NCFORCE_CHAOS_PLAN
     Directory with one file for each fault, ``what n``.  A driver takes the first when it starts.
 NCFORCE_CHAOS_HANG_S, NCFORCE_CHAOS_KEEP_S
-    Bounds of the launcher, shorter than those of users.
+    Bounds of launcher and gate, shorter than those of users.
 """
 
 import os
@@ -19,8 +19,8 @@ from pathlib import Path
 from ncforce_ipi import cli
 from ncforce_ipi.inputs import outputs
 from ncforce_ipi.launch.directory import keeping
-from ncforce_ipi.launch.jobs import job
-from ncforce_ipi.launch.watching import hangs
+from ncforce_ipi.launch.jobs import door, job
+from ncforce_ipi.serve import gate, patience
 from tests import analytic_driver
 
 CHECKPOINT_FS = 20.0
@@ -54,9 +54,12 @@ def take_a_fault():
 def main():
     """As ``ncforce``."""
     job.PROGRAM = (sys.executable, "-m", "tests.chaos.ncforce")
+    door.GATE = (*job.PROGRAM, "gate")
     outputs.CHECKPOINT_INTERVAL_FS = CHECKPOINT_FS
-    hangs.HANG_S = float(os.environ.get("NCFORCE_CHAOS_HANG_S", hangs.HANG_S))
+    patience.HANG_S = float(os.environ.get("NCFORCE_CHAOS_HANG_S", patience.HANG_S))
     keeping.KEEP_S = float(os.environ.get("NCFORCE_CHAOS_KEEP_S", keeping.KEEP_S))
+    if sys.argv[1] == "gate":
+        return gate.main(*sys.argv[2:])
     if sys.argv[1] != "driver":
         return cli.main()
     note("start")

@@ -12,7 +12,7 @@ from ncforce_ipi.rundir import CHECKPOINTS, PROPERTIES_FILE, SAFE_FILE, TRAJECTO
 from tests.ipi_host import trajectory
 
 from . import drivers, machines
-from .table import BEGIN, END, inserted, markdown
+from .table import BEGIN, END, Kept, inserted, markdown
 from .world import Row, world
 
 pytest.importorskip("ipi")
@@ -141,8 +141,20 @@ def test_the_page_of_the_manual_takes_it():
 
 
 def test_the_table():
-    rows = [Row("a fault", 3, [0.1, 0.3, 0.2], line="a | b"), Row("another", line="no root")]
-    assert markdown(rows).splitlines()[2:] == [
+    rows = [Row("a fault", 3, [0.1, 0.3, 0.2], line="a | b", load=1.5), Row("another", line="no")]
+    assert markdown(rows, n_steps=70, seed=2).splitlines()[2:4] == [
         "| a fault | 3 | 0.2 s (at most 0.3) | 0 | 0 | a \\| b | yes |",
-        "| another | 0 | | | | not possible here: no root | |",
+        "| another | 0 | | | | not possible here: no | |",
     ]
+    assert "runs of 70 outer steps" in markdown(rows, 70, 2)
+    assert "load of 0.0 to 1.5" in markdown(rows, 70, 2)
+
+
+def test_a_whole_that_was_interrupted_goes_on(tmp_path):
+    row = Row("a fault", 2, [0.5], line="a")
+    Kept(tmp_path / "kept", "0 700").add("one", row)
+    again = Kept(tmp_path / "kept", "0 700")
+    assert again.rows == {"one": row}
+    assert not Kept(tmp_path / "kept", "1 700").rows  # another seed
+    again.forget()
+    assert not Kept(tmp_path / "kept", "0 700").rows

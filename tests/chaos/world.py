@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -23,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-m", "tests.chaos.ncforce")
 OUTER_FS = 2.0
 MTS = 4
-ASKS = MTS + 1  # evaluations of an outer step
-WAIT_S = 180.0
+CALLS = MTS  # of the model in an outer step: one of them is for both forces
+WAIT_S = 600.0  # for what takes seconds on a machine with nothing else to do
 TICK_S = 0.01
 AT_RESUME = "at `--resume`: the launcher of the run in OUT was killed; looking at what is there"
 
@@ -36,20 +37,24 @@ class Row:
     Attributes
     ----------
     n : how often it was done
-    noticed_s : after it, each time; empty where nobody can notice before the next command
+    noticed_s : after it, each time
+    unnoticed : when it is noticed otherwise, and then ``noticed_s`` is empty
     lost : steps that had been written, and aren't there after ``--resume``
     again : steps that had been written and were computed again, at most
     line : what the user reads
     bitwise : whether all ended as the undisturbed run
+    load : of the machine, the mean of a minute when it was measured
     """
 
     fault: str
     n: int = 0
     noticed_s: list[float] = field(default_factory=list)
+    unnoticed: str = "next command"
     lost: int = 0
     again: int = 0
     line: str = ""
     bitwise: bool = True
+    load: float = 0.0
 
 
 @dataclass
@@ -64,12 +69,30 @@ class Began:
         """Wait for its end; its exit code."""
         return self.process.wait(WAIT_S)
 
+    def ended_well(self, world: World, row: Row) -> None:
+        """Note the end of a run that should have come to it by itself."""
+        row.n += 1
+        if self.end() != 0:
+            row.bitwise, row.line = False, self.line
+            return
+        row.bitwise &= world.is_undisturbed(self.out)
+        said = self.noted
+        row.line = "none: the run goes on" + f"; in `run.json`: {said}" * bool(said)
+
     @property
     def line(self) -> str:
         """The last that it said, without the name of the directory."""
         lines = self.said.read_text().splitlines()
         said = [line for line in lines if line.startswith("ncforce run: ")]
-        return (said or lines or [""])[-1].replace(str(self.out), "OUT")
+        line = (said or lines or [""])[-1].replace(str(self.out), "OUT")
+        return re.sub(r"pid \d+", "pid N", line)
+
+    @property
+    def noted(self) -> str:
+        """What ``run.json`` says of the last driver that ended, in one line; empty for none."""
+        record = json.loads((self.out / "run.json").read_text())
+        said = [line for part in record["segments"] for line in part.get("driver_deaths", ())]
+        return said[-1] if said else ""
 
     @property
     def step(self) -> int:
@@ -87,7 +110,11 @@ class Began:
     def pids(self) -> dict[str, int]:
         """Of the processes as ``run.json`` names them."""
         record = json.loads((self.out / "run.json").read_text())
-        return {name: pid for name, pid in record["processes"].items() if name != "host"}
+        return {name: pid for name, pid in record.get("processes", {}).items() if name != "host"}
+
+    def has_another(self, name: str, pid: int) -> bool:
+        """Whether a process of this name isn't this one any more, or all has ended."""
+        return self.process.poll() is not None or self.pids().get(name, pid) != pid
 
     def drivers(self) -> list[int]:
         """Process ids of all drivers that run now."""
@@ -146,15 +173,18 @@ class World:
     def _start(self, out: Path, words: tuple[str, ...], variables: dict[str, str]) -> Began:
         self._n += 1
         said = self.directory / f"said-{self._n}.txt"
-        path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
         with said.open("w") as sink:
             process = subprocess.Popen(
                 [*PROGRAM, "run", "--out", str(out), *words], cwd=self.directory, text=True,
                 stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **variables},
-                start_new_session=True,
+                env=self.environment() | variables, start_new_session=True,
             )  # fmt: skip
         return Began(out, process, said)
+
+    def environment(self) -> dict[str, str]:
+        """In which the programs here are found, from any directory."""
+        path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}".rstrip(os.pathsep)
+        return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
 
     def plan(self, faults: list[str]) -> Path:
         """A directory with these faults (``what n``), which drivers take one by one."""
