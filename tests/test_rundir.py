@@ -99,6 +99,13 @@ def test_a_replica_has_a_directory(tmp_path, replica):
         find_record(tmp_path)
 
 
+@pytest.mark.parametrize("segment", [3, {}, {"from_step": 0, "to_step": "5", "wall_s": 1.0}])
+def test_segments_have_steps_and_seconds(tmp_path, segment):
+    (tmp_path / RECORD_FILE).write_text(json.dumps(OURS | {"segments": [segment]}))
+    with pytest.raises(InputError, match=r"run\.json is damaged: segments is"):
+        find_record(tmp_path)
+
+
 @pytest.mark.parametrize("value", ["x", -1, [1], None])
 def test_seconds_in_a_model_are_numbers(tmp_path, value):
     record = OURS | {"timings": {"model_s": {"slow": value}}}

@@ -16,19 +16,25 @@ Record = dict[str, Any]
 RECORD_FILE = "run.json"
 NEEDED = {"plan", "driver", "limits"}
 _NUMBER = (int, float)
+_WORDS = ("driver.options", "driver.slow_driver")
 _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("state", "reason", "version", "command"), str),
     **dict.fromkeys(("driver", "limits", "model", "slow_model", "start", "software"), dict),
-    **dict.fromkeys(("plan", "ensemble", "timings", "masses_u", "masses"), dict),
-    "slow_minus_fast": dict,
+    **dict.fromkeys(("plan", "ensemble", "timings", "masses_u", "masses", "processes"), dict),
+    **dict.fromkeys(("slow_minus_fast", "driver.remote"), dict),
+    **dict.fromkeys(("driver.model", "driver.family", "driver.device", "driver.program"), str),
+    **dict.fromkeys(("structure", "velocities"), str),
+    **dict.fromkeys(("driver.threads", "driver.drivers", "driver.port", "seed"), int),
     **dict.fromkeys(("plan.mts", "plan.n_outer", "ensemble.beads", "n_atoms", "steps_done"), int),
     **dict.fromkeys(("plan.time_ps", "plan.outer_step_fs", "plan.inner_step_fs"), _NUMBER),
     **dict.fromkeys(("timings.ms_per_inner_step", "timings.wall_s", "temperature_K"), _NUMBER),
     **dict.fromkeys(("plan.forces", "ensemble.name", "model.sha256", "model.name"), str),
     "timings.model_s": dict,
     **dict.fromkeys(("segments", "replicas", "several_masses"), list),
+    **dict.fromkeys(_WORDS, list),
 }
 """What stands in a record; keys of older versions may be missing."""
+_SEGMENT = ("from_step", "to_step", "wall_s")
 INPUT_FILE = "input.xml"
 STRUCTURE_FILE = "init.xyz"
 VELOCITIES_FILE = "init_velocities.xyz"
@@ -123,12 +129,22 @@ def _require_types(path: Path, record: Record) -> None:
             value = value.get(name) if isinstance(value, dict) else None
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
             raise _damaged(path, key, value)
+        if isinstance(value, list) and key in _WORDS and not _are_words(value):
+            raise _damaged(path, key, value)
     for replica in record.get(REPLICAS) or ():
         if not (isinstance(replica, dict) and isinstance(replica.get("directory"), str)):
             raise _damaged(path, REPLICAS, replica)
     for role, value in ((record.get("timings") or {}).get("model_s") or {}).items():
         if not isinstance(value, _NUMBER):
             raise _damaged(path, f"timings.model_s.{role}", value)
+    for segment in record.get("segments") or ():
+        numbers = [segment.get(key) for key in _SEGMENT] if isinstance(segment, dict) else [None]
+        if not all(isinstance(number, _NUMBER) for number in numbers):
+            raise _damaged(path, "segments", segment)
+
+
+def _are_words(found: list[Any]) -> bool:
+    return all(isinstance(word, str) for word in found)
 
 
 def _damaged(path: Path, key: str, value: Any) -> InputError:

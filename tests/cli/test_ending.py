@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -55,7 +56,11 @@ NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a/run.json")
          "again; a run that had begun goes on with --resume"),
         (PermissionError(errno.EACCES, "Permission denied", "b"), 1,
          "b: Permission denied; give another name, or ask for the right to it"),
+        (OSError(errno.EROFS, "Read-only file system", "c"), 1,
+         "c: Read-only file system; give another place, or have this one mended; a run that had "
+         "begun then goes on with --resume"),
         (OSError("cannot send"), 1, "cannot send"),
+        (InputError("a\x1b[2J\nb\u202e\udce9"), 2, "a\\x1b[2J\\nb\\u202e\\udce9"),
         (MemoryError(), 1, "out of memory; use fewer atoms or frames at once, or a larger machine"),
         (MemoryError("3 GiB"), 1, "out of memory (3 GiB); use fewer atoms or frames at once, or a "
          "larger machine"),
@@ -66,6 +71,15 @@ NO_SPACE = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a/run.json")
 def test_every_end_is_one_line(error, code, line, capsys):
     assert ended_by(error) == code
     assert capsys.readouterr().err == f"ncforce run: {line}\n"
+
+
+def test_what_is_logged_obeys_no_terminal_and_may_have_lines(capsys):
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ending.Formatter("ncforce: %(message)s"))
+    log = logging.Logger("x")
+    log.addHandler(handler)
+    log.warning("%s is\ntwo lines", "a\x1b]0;b\x07")
+    assert capsys.readouterr().err == "ncforce: a\\x1b]0;b\\x07 is\ntwo lines\n"
 
 
 def test_debug_shows_where():

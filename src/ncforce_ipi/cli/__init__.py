@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from ncforce_ipi import __version__
-from ncforce_ipi.cli.ending import guarded, without_optimisation
+from ncforce_ipi.cli.ending import Formatter, guarded, without_optimisation
 from ncforce_ipi.cli.streams import standing
 
 DESCRIPTION = """\
@@ -66,9 +66,9 @@ def main(argv: list[str] | None = None) -> int:
 
     def call() -> int:
         _parser(words).parse_args(words, called)
-        logging.basicConfig(
-            stream=sys.stderr, level=logging.INFO, format="ncforce: %(message)s", force=True
-        )
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(Formatter("ncforce: %(message)s"))
+        logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
         return int(called.function(called) or 0)
 
     with standing():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import logging
 import os
 import re
 import select
@@ -15,11 +16,18 @@ from ncforce_ipi.errors import InputError, NcforceError
 INTERRUPTED = 130  # 128 + SIGINT, as a shell says it
 NO_READER = 141  # 128 + SIGPIPE
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-WHAT_TO_DO = dict.fromkeys(
-    FULL, "make room, then give the command again; a run that had begun goes on with --resume"
-) | dict.fromkeys(
-    (errno.EACCES, errno.EPERM, errno.EROFS), "give another name, or ask for the right to it"
-)
+LOST = (errno.EROFS, errno.EIO, errno.ESTALE)
+WHAT_TO_DO = {
+    **dict.fromkeys(
+        FULL, "make room, then give the command again; a run that had begun goes on with --resume"
+    ),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "give another name, or ask for the right to it"),
+    **dict.fromkeys(
+        LOST,
+        "give another place, or have this one mended; a run that had begun then goes on with "
+        "--resume",
+    ),
+}
 
 
 def guarded(call: Callable[[], int], called: argparse.Namespace) -> int:
@@ -46,7 +54,20 @@ def guarded(call: Callable[[], int], called: argparse.Namespace) -> int:
 
 
 def _say(verb: str, text: str) -> None:
-    sys.stderr.write(f"ncforce {verb}: {text}\n".replace(" : ", ": "))
+    sys.stderr.write(f"ncforce {verb}: {spelt_out(text)}\n".replace(" : ", ": "))
+
+
+def spelt_out(text: str) -> str:
+    """The same in one line, with what a terminal would obey spelt out: names and files say it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Formatter(logging.Formatter):
+    """Messages of which each line is spelt out."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Fulfil ``logging.Formatter``."""
+        return "\n".join(map(spelt_out, super().formatMessage(record).split("\n")))
 
 
 def _unread() -> bool:

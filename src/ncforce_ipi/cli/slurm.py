@@ -143,7 +143,7 @@ def _begun(args: argparse.Namespace, settings: Settings) -> Job:
     runs.check_resume(argparse.Namespace(**vars(args) | {"force": False}))
     directories = replica_directories(args.out) or [args.out]
     args.n_runs = len(directories)
-    record = min(map(read_record, directories), key=lambda record: record["steps_done"])
+    record = min(map(read_record, directories), key=lambda record: record.get("steps_done", 0))
     job = from_record(args.out, record)
     job = replace(job, recipe=replace(job.recipe, service=service_of_record(read_record(args.out))))
     job = launcher.extended(job, args.time_ps)

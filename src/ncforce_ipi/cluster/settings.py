@@ -82,7 +82,7 @@ def read_settings(path: Path | None = None) -> Settings:
         return Settings()
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         raise InputError(f"{file}: {err}; expected settings in TOML") from err
     return _settings(file, values)
 

@@ -97,7 +97,9 @@ class State:
             record = json.loads(path.read_text(encoding="utf-8"))
             _ = record["request"]["teacher"], record["stages"].keys(), int(record["calls"])
             return cls(path, record)
-        except (ValueError, KeyError, TypeError, AttributeError) as err:
+        except (
+            ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError,
+        ) as err:  # fmt: skip
             raise InputError(
                 f"{path} is damaged ({type(err).__name__}: {err}); restore it, or begin anew with "
                 "--force"

@@ -144,7 +144,7 @@ def _continue(job: Job, limit: TimeLimit | None) -> Outcome | None:
     record = read_record(job.directory)
     _check_same(job, record)
     longer = job.recipe.plan.n_outer > record["plan"]["n_outer"]
-    if record.get("unphysical") or (record["state"] == "finished" and not longer):
+    if record.get("unphysical") or (record.get("state") == "finished" and not longer):
         return None
     return run.go_on(job.directory, job.recipe.plan.time_ps if longer else None, limit)
 

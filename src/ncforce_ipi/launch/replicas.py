@@ -136,15 +136,16 @@ def _found(path: Path, locks: Sequence[int], time_ps: float | None) -> Lane | En
     found = run.prepared(path, locks, time_ps)
     if isinstance(found, Outcome):
         return found.ending
-    done = record["state"] == "finished" and record["steps_done"] >= found.job.recipe.plan.n_outer
+    steps = record.get("steps_done") or 0
+    done = record["state"] == "finished" and steps >= found.job.recipe.plan.n_outer
     return _earlier(record) if done else found
 
 
 def _earlier(record: Record) -> Ending:
     """How a replica ended, as its record has it."""
     return Ending(
-        record["state"],
-        record["reason"],
+        record.get("state") or "failed",
+        record.get("reason") or "",
         unphysical=bool(record.get("unphysical")),
         foreign=bool(record.get("foreign_forces")),
     )
@@ -173,7 +174,7 @@ def _nothing_to_do(directory: Path, record: Record, kept: Mapping[str, Ending]) 
     """The ends that were found, where they are news; else why nothing can go on."""
     path = next(iter(replica_directories(directory)))
     common = _common(directory, record, from_record(path, read_record(path)))
-    if record["state"] == "finished":
+    if record.get("state") == "finished":
         raise InputError(
             f"all replicas of {directory} have done their steps; give a longer --time-ps to go on"
         )

@@ -144,6 +144,7 @@ def go_on(
 def prepared(directory: Path, locks: Sequence[int], time_ps: float | None) -> Lane | Outcome:
     """A run that can go on, or the end that it came to unseen; only the latter is written."""
     record = read_record(directory)
+    _check_whole(directory, record)
     _check_forces(record)
     job = extended(from_record(directory, record), time_ps)
     if record["state"] == "running":
@@ -183,10 +184,20 @@ def extended(job: Job, time_ps: float | None) -> Job:
     return replace(job, recipe=replace(job.recipe, plan=plan))
 
 
+def _check_whole(directory: Path, record: Record) -> None:
+    """Refuse what a launcher wrote from the start on, and isn't there."""
+    for key in ("state", "segments", "n_atoms"):
+        if record.get(key) is None:
+            raise InputError(
+                f"run.json of {directory} is damaged (no {key}); restore it: a run goes on by what "
+                "stands there"
+            )
+
+
 def _check_forces(record: Record) -> None:
     if record.get("foreign_forces"):
         raise InputError(
-            f"this run can't go on: {record['reason']}; with --force it is moved aside"
+            f"this run can't go on: {record.get('reason')}; with --force it is moved aside"
         )
 
 
@@ -195,5 +206,5 @@ def _check_models(job: Job, record: Record) -> None:
         raise InputError(
             f"{name} {now['name']} is another file than when the run began "
             f"(SHA-256 {now['sha256'] or 'none':.12}, expected "
-            f"{then['sha256'] or 'none':.12}); start a new run"
+            f"{then.get('sha256') or 'none':.12}); start a new run"
         )

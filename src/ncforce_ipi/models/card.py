@@ -96,7 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _band(path: Path, value: object) -> Band:
     try:
         band = Band(float(value["expected"]), float(value["upper"]))  # type: ignore[index]
-    except (TypeError, KeyError, ValueError, IndexError):
+    except (TypeError, KeyError, ValueError, IndexError, OverflowError):
         band = Band(math.nan, math.nan)
     if not 0.0 <= band.expected <= band.upper < math.inf:
         raise InputError(

@@ -83,7 +83,7 @@ def named_model(words: Sequence[str]) -> tuple[str, str]:
     InputError
         These words name none.
     """
-    for word, following in zip(words[3:], [*words[4:], ""], strict=True):
+    for word, following in zip(words[3:], [*words[4:], ""], strict=False):
         name = following if word == "--model" else word.removeprefix("--model=")
         if name != word and name:
             return name, words[2]

@@ -70,7 +70,13 @@ def launcher_is_gone(processes: Processes) -> bool:
         os.kill(int(processes[LAUNCHER]), 0)
     except ProcessLookupError:
         return True
-    except (OSError, KeyError, TypeError, ValueError):  # another user's; nothing is said
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ):  # another user's; nothing is said
         return False
     return False
 

@@ -91,7 +91,10 @@ def _ended_early(directory: Path) -> bool:
     """Whether the run ended before its first checkpoint, so that none was lost."""
     root = _root(directory / INPUT_FILE)
     found = [] if root is None else root.findall("output/checkpoint")
-    first = min((int(element.get("stride", "1")) for element in found), default=0)
+    try:
+        first = min((stride_of(element) for element in found), default=0)
+    except ValueError:
+        return False
     files = (directory / PROPERTIES_FILE, *trajectories(directory))
     return max(map(last_step, files)) < first
 
@@ -215,10 +218,12 @@ def parsed(path: Path, text: str) -> Checkpoint | None:
     Its tag ``step`` is left out at step 0, and so is a stride of 1.
     """
     root = _element(text)
-    outputs = () if root is None else outputs_of(root, path.parent)
-    if root is None or not outputs:
+    if root is None:
         return None
-    return Checkpoint(path, int(root.findtext("step", default="0")), outputs)
+    with suppress(ValueError):  # damaged, if not incomplete
+        if outputs := outputs_of(root, path.parent):
+            return Checkpoint(path, int(root.findtext("step", default="0")), outputs)
+    return None
 
 
 def _root(path: Path) -> ElementTree.Element | None:
@@ -251,16 +256,39 @@ def _from_simulation(text: str) -> str:
 
 
 def outputs_of(root: ElementTree.Element, directory: Path) -> tuple[Output, ...]:
-    """The files of properties and trajectories that an input or checkpoint asks for."""
+    """The files of properties and trajectories that an input or checkpoint asks for.
+
+    Raises
+    ------
+    ValueError
+        They are in another directory, or no step is theirs.
+    """
     parent = root.find("output")
     if parent is None:
         return ()
     prefix = parent.get("prefix", "i-pi")
-    return tuple(
-        Output(directory / f"{prefix}.{_file_name(element)}", int(element.get("stride", "1")))
+    found = tuple(
+        Output(directory / f"{prefix}.{_file_name(element)}", stride_of(element))
         for element in parent
         if element.tag in ("properties", "trajectory")
     )
+    if any(output.path.parent != directory for output in found):  # they are cut back where we go on
+        raise ValueError("an output of another directory")
+    return found
+
+
+def stride_of(element: ElementTree.Element) -> int:
+    """Outer steps between two writes of an output.
+
+    Raises
+    ------
+    ValueError
+        It is no positive number.
+    """
+    stride = int(element.get("stride", "1"))
+    if stride < 1:
+        raise ValueError("an output of no step")
+    return stride
 
 
 def _file_name(element: ElementTree.Element) -> str:

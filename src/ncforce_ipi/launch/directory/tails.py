@@ -61,10 +61,8 @@ def is_whole(path: Path, step: int, stride: int, since: int) -> bool:
 def _step(record: bytes) -> int:
     """Of a line or frame; -1 where it says none."""
     match = STEP.search(record)
-    if match:
-        return int(match[1])
-    with suppress(ValueError, IndexError):
-        return int(float(record.split()[0]))
+    with suppress(ValueError, IndexError, OverflowError):
+        return int(match[1]) if match else int(float(record.split()[0]))
     return -1
 
 

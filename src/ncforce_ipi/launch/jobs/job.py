@@ -205,8 +205,11 @@ def from_record(directory: Path, record: Mapping[str, Any]) -> Job:
         The record lacks something, or has it in another form.
     """
     try:
+        for key in ("model", "family"):
+            if record["driver"][key] is None:
+                raise KeyError(key)
         return _from_record(directory, record)
-    except (KeyError, TypeError, ValueError, AttributeError) as err:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as err:
         raise InputError(
             f"run.json of {directory} is damaged ({type(err).__name__}: {err}); restore it: a run "
             "goes on by what stands there"

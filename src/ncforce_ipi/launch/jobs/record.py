@@ -146,7 +146,7 @@ def other_models(service: Service, record: Record) -> list[tuple[str, Identity, 
     different = []
     for key, now in models(service).items():
         then = record.get(key)  # records of version 0.1.0 have no slow_model
-        if now and then and now["sha256"] != then["sha256"]:
+        if now and then and now["sha256"] != then.get("sha256"):
             different.append((key.replace("_", " "), now, then))
     return different
 
@@ -176,12 +176,18 @@ def segment(job: Job, follower: Follower, notices: list[str]) -> Record:
     entry: Record = {"from_step": first, "to_step": follower.step, "wall_s": wall_s}
     if notices:
         entry["driver_deaths"] = notices
-    paths = [job.directory / report_file(name) for name in driver_names(job)]
-    if all(path.is_file() for path in paths):
-        entry["driver_report"] = combined_report(
-            [json.loads(path.read_text("utf-8")) for path in paths]
-        )
+    if report := reported(job):
+        entry["driver_report"] = report
     return entry
+
+
+def reported(job: Job) -> Record | None:
+    """What the drivers of a run say of themselves; None unless each left a whole report."""
+    paths = [job.directory / report_file(name) for name in driver_names(job)]
+    try:
+        return combined_report([json.loads(path.read_text("utf-8")) for path in paths])
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def combined_report(reports: list[Record]) -> Record:
@@ -219,10 +225,16 @@ def total_timings(segments: list[Record], mts: int) -> Record:
     }
     if any("driver_deaths" in entry or "driver_report" not in entry for entry in segments):
         return timings
-    reports = [entry["driver_report"] for entry in segments]
+    with suppress(KeyError, TypeError, AttributeError):  # of a driver that says it otherwise
+        timings |= _of_drivers([entry["driver_report"] for entry in segments], wall_s)
+    return timings
+
+
+def _of_drivers(reports: list[Record], wall_s: float) -> Record:
+    """Times that the drivers of all segments report."""
     roles = [report.get("roles", {}) for report in reports]
     names = sorted({name for role in roles for name in role}, reverse=True)  # slow before fast
-    timings["model_s"] = {name: _sum(roles, name, "model_s") for name in names}
+    timings: Record = {"model_s": {name: _sum(roles, name, "model_s") for name in names}}
     timings["wire_s"] = sum(_sum(roles, name, "wire_s") for name in names)
     if all(report.get("drivers", 1) == 1 for report in reports):
         busy_s = sum(timings["model_s"].values()) + timings["wire_s"]

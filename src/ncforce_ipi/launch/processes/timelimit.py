@@ -13,8 +13,9 @@ from ncforce_ipi.errors import InputError
 
 FORMS = "MINUTES, MINUTES:SECONDS, HOURS:MINUTES:SECONDS, DAYS-HOURS[:MINUTES[:SECONDS]]"
 UNLIMITED = {"UNLIMITED", "INFINITE"}
-DAYS = re.compile(r"(\d+)-(\d+)(?::(\d+))?(?::(\d+))?")
-CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+)")
+NUMBER = r"(\d{1,9})"
+DAYS = re.compile(f"{NUMBER}-{NUMBER}(?::{NUMBER})?(?::{NUMBER})?")
+CLOCK = re.compile(f"(?:{NUMBER}:)?{NUMBER}:{NUMBER}")
 LEAST_S, PART, MOST_S = 10.0, 0.1, 120.0  # of the limit, for the end of i-PI and of drivers
 STEPS = 3  # i-PI ends the step that it is in, which may be a long one
 
@@ -31,12 +32,12 @@ def seconds_of(text: str) -> float:
         return float("inf")
     seconds = _seconds(text.strip())
     if not seconds:
-        raise InputError(f"time limit: expected {FORMS} or UNLIMITED, got {text!r}")
+        raise InputError(f"time limit: expected {FORMS} or UNLIMITED, got {text[:40]!r}")
     return float(seconds)
 
 
 def _seconds(text: str) -> int:
-    if text.isdecimal():
+    if re.fullmatch(NUMBER, text):
         return 60 * int(text)
     if found := DAYS.fullmatch(text):
         days, hours, minutes, seconds = (int(number or 0) for number in found.groups())

@@ -46,7 +46,8 @@ class Heard:
         if pulse.exists():
             return read(pulse)
         if ended := self.last_words():
-            return Beat(slow=_evaluations(ended, "slow"), fast=_evaluations(ended, "fast"))
+            slow, fast = (_evaluations(ended, role) for role in ("slow", "fast"))
+            return None if slow is None or fast is None else Beat(slow=slow, fast=fast)
         return Beat() if self.ours else None  # ours hasn't reached i-PI yet
 
     @property
@@ -66,7 +67,7 @@ class Heard:
         """The report; empty as long as there is none, or none that can be read."""
         try:
             found = json.loads(self.report.read_text("utf-8")) if self.report else {}
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
@@ -93,8 +94,12 @@ class Heard:
             live_file(self.report).unlink(missing_ok=True)
 
 
-def _evaluations(report: Record, role: str) -> int:
-    return int(report.get("roles", {}).get(role, {}).get("evaluations", 0))
+def _evaluations(report: Record, role: str) -> int | None:
+    """Of a role; None if the report doesn't say it as we do."""
+    try:
+        return int(report.get("roles", {}).get(role, {}).get("evaluations", 0))
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True)
