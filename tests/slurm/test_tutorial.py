@@ -9,7 +9,7 @@ import sysconfig
 from tests.distil.test_flow_e2e import TEACHER
 from tests.docs.manual import DOCS
 
-from .conftest import call
+from .conftest import WAIT_S, call
 
 BLOCK = re.compile(
     r"<!-- on slurm(?: with (?P<words>[^>]*?))? -->\n```bash\n(?P<block>.*?)^```", re.M | re.S
@@ -25,7 +25,7 @@ NO_GPU = """#!/bin/bash
 # these nodes have files in the place of GPUs
 exec {} "${{@/#cuda*/cpu}}"
 """
-COMMANDS_S = 400
+COMMANDS_S = WAIT_S
 
 
 def shortened(found):
