@@ -92,7 +92,7 @@ def test_two_runs_at_once_keep_apart(made, tmp_path):
         assert not (directory / "slow").exists()
 
 
-@pytest.mark.parametrize("words", ["another model", "swapped"])
+@pytest.mark.parametrize("words", ["another model", "swapped", "other atoms"])
 def test_a_driver_of_another_run_is_refused_over_tcp(made, tmp_path, words):
     """The same ports: the protocol carries what the input says, and the run waits for its own."""
     port = two_free_ports()
@@ -102,6 +102,11 @@ def test_a_driver_of_another_run_is_refused_over_tcp(made, tmp_path, words):
         if words == "swapped":
             wrong = [*own, "--slow-port", str(port + 1), "--fast-port", str(port)]
             expected = r"127\.0\.0\.1:\d+ asks for the (slow|fast) force.* swapped$"
+        elif words == "other atoms":
+            krypton = (directory / "init.xyz").read_text().replace("Ar", "Kr")
+            (directory / "other.xyz").write_text(krypton)
+            wrong = ["other.xyz" if word == "init.xyz" else word for word in own]
+            expected = r"has other atoms, or in another order, than --structure"
         else:
             place = own.index("lennard-jones")
             wrong = [*own[:place], "harmonic", *own[place + 1 :]]
