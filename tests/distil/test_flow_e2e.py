@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 TEACHER = """analytic:lennard-jones --arguments '{"cutoff_A": 5.0}'"""
 SMALL = ("channels=8", "layers=2", "n_radial=8", "rounds=2", "n_steps=60", "n_steps_again=30",
          "n_displaced=8", "warm_ps=0.04", "reference_ps=0.16", "hot_steps=10",
-         "test_steps=60")  # fmt: skip
+         "test_steps=60", "longer=0")  # fmt: skip
 GO_ON = ["distil", "--resume", "--out", "pair"]
 WAIT_S = 900.0  # for what takes some seconds on a machine with nothing else to do
 

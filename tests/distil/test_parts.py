@@ -16,6 +16,7 @@ from ase.constraints import FixAtoms
 from ncforce_ipi.distil import choices, points, selection
 from ncforce_ipi.distil.displaced import displaced
 from ncforce_ipi.distil.request import Request, conditions
+from ncforce_ipi.distil.rounds import undecided
 from ncforce_ipi.distil.session import Session
 from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import Known, with_labels
@@ -219,6 +220,22 @@ def test_a_pair_passes_if_its_drift_is_small_and_nothing_differs(answers, passes
     one = trial(answers=answers)
     assert one.passes is passes
     assert bool(one.reasons) is not passes
+
+
+@pytest.mark.parametrize(
+    ("words", "doubled", "asked", "goes_on"),
+    [
+        ({"answers": {"drift": "passes"}}, 0, True, False),
+        ({"answers": {"drift": "fails"}}, 0, True, False),
+        ({"answers": {"drift": "open"}}, 0, True, True),
+        ({"answers": {"drift": "open"}}, 1, True, False),  # rather a better student
+        ({"answers": {"drift": "open"}, "ended": "it ran away"}, 0, True, False),
+        ({"by_bound": True}, 1, True, True),
+        ({"by_bound": True}, 0, False, False),  # of a smaller or larger M
+    ],
+)
+def test_a_test_is_made_longer_where_that_can_tell(words, doubled, asked, goes_on):
+    assert undecided(trial(**words), doubled, asked=asked) is goes_on
 
 
 def test_a_test_survives_the_record():

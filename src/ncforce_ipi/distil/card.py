@@ -196,7 +196,8 @@ def _of_what(facts: Mapping[str, Any]) -> str:
         ("temperatures", ", ".join(f"{t:g} K" for t in facts["temperatures_K"])
          + (", constant pressure" if facts["npt"] else "")),
         ("spent", f"{facts['teacher_calls']} teacher calls, {facts['minutes']:g} minutes, "
-         f"{facts['rounds']} rounds; the student is of round {facts['round_taken']}"),
+         f"{facts['rounds']} round{'s' * (facts['rounds'] > 1)}; the student is of round "
+         f"{facts['round_taken']}"),
         ("frames", data),
         ("speed-up against slow only", f"{_number(speed['measured'], '.1f')} measured, "
          f"{_number(speed['predicted'], '.1f')} from the times of single calls"),
@@ -213,7 +214,9 @@ def _tests(facts: Mapping[str, Any]) -> str:
         for name, one in systems.items():
             drift = _number(one["excess_meV_per_atom_per_ps"], ".2g")
             ci95, bound = (one[f"{k}_meV_per_atom_per_ps"] for k in ("excess_ci95", "bound"))
-            drift += f" +- {_number(ci95, '.2g')}" if ci95 else f", at most {_number(bound, '.2g')}"
+            drift += f" +- {_number(ci95, '.2g')}" if ci95 else ""
+            if one["by_bound"] or not ci95:
+                drift += f"; changed by {_number(bound, '.2g')} at most"
             words = {a: [k for k, v in one["answers"].items() if v == a] for a in ("fails", "open")}
             said = "; ".join(f"{a}: {', '.join(k)}" for a, k in words.items() if k)
             speed = one["reference_ms_per_inner_step"], one["ms_per_inner_step"]
@@ -239,18 +242,21 @@ def _error_table(facts: Mapping[str, Any]) -> str:
     text = "## Errors on held-out frames of the teacher's own run\n\n" + _table(names, rows)
     if "why_not" in inspected:
         return text + f"\n\nModes weren't looked at: {inspected['why_not']}."
-    return text + (
-        f"\n\n`inspect-pair`, {inspected['modes']} modes of one frame: no mode grows up to M = "
-        f"{inspected['largest_M_without_growth'] or 'none'}; at M = {facts['asked_mts']} the "
-        f"fastest grows by {inspected['fastest_growth_per_ps']:.2g}/ps."
-    )
+    largest = inspected["largest_M_without_growth"]
+    found = f"none grows up to M = {largest}" if largest else "some grow at every M"
+    if inspected["stability"] == "grows":
+        found += f"; at M = {facts['asked_mts']} the fastest by "
+        found += f"{inspected['fastest_growth_per_ps']:.2g}/ps"
+    return text + f"\n\n`inspect-pair`, {inspected['modes']} modes of one frame: {found}."
 
 
 def _limits(facts: Mapping[str, Any]) -> str:
     hottest = max(facts["temperatures_K"])
+    if any(name.startswith("round-") for name in facts["data"]):  # hot runs were learnt
+        hottest *= facts["choices"]["hot"]
     return (
         "## Limits\n\nThe student knows what is listed above and nothing else: these elements, "
-        f"densities and phases, up to about {facts['choices']['hot'] * hottest:.0f} K. Beside its "
+        f"densities and phases, up to about {hottest:.0f} K. Beside its "
         "teacher a run keeps the teacher's averages as long as slow - fast stays in the band; "
         "alone it is no substitute for it. Its stress was not trained. What is open above was too "
         "short to tell."

@@ -55,7 +55,9 @@ REASONS = {
     "reference_ps": "30 % of the calls, 10 ps at most: slow forces alone, from where the warm-up "
     "ended",
     "test_steps": "outer steps of a test run from there: 10 % of the calls, 120 at least (the "
-    "drift needs them), 10 ps at most; twice as long where its drift is still open",
+    "drift needs them), 10 ps at most",
+    "longer": "how often at most a test is made twice as long: once where its drift is open, each "
+    "time where a pair would pass with a wide interval",
     "hot": "temperature of the hot runs over that asked for: frames beyond what a run meets",
     "hot_steps": "outer steps of a hot run: 2 % of the calls, 20 at least",
     "n_picked": "frames taken from each multiple-time-step run",
@@ -99,6 +101,7 @@ class Choices:
     n_steps: int = 4000
     n_steps_again: int = 2000
     rounds: int = 6
+    longer: int = 2
     tolerance_meV_per_atom_per_ps: float = 0.5
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ncforce_ipi.distil.trial import Trial
 Array = NDArray[np.float64]
 NEAR_A, N_BINS = 4.0, 12
 MOST_DRAWN = 5000
+ROOM = 1.4
 
 
 def draw(
@@ -53,9 +54,16 @@ def _learning(panel: Axes, tried: Sequence[Round]) -> None:
         panel.plot(numbers, values, "o-", ms=4, color=plots.colour(meaning), label=f"{kind}")
     tests = [1e3 * np.mean([t.rms_eV_per_A for t in one.trials.values()]) for one in tried]
     panel.plot(numbers, tests, "s--", ms=4, color=plots.colour("mts"), label="direct, in its run")
-    panel.set(xlabel="round", ylabel="error of forces (meV/Å)", ylim=(0, None), xticks=numbers)
+    panel.set(xlabel="round", ylabel="error of forces (meV/Å)", xticks=numbers)
+    _from_zero(panel)
     panel.set_xlim(min(numbers) - 0.3, max(numbers) + 0.3)
     panel.legend()
+
+
+def _from_zero(panel: Axes) -> None:
+    """From zero to some way above the largest value, where the legend is."""
+    highest = max((float(np.max(line.get_ydata())) for line in panel.get_lines()), default=1.0)
+    panel.set_ylim(0.0, ROOM * highest)
 
 
 def _parity(panel: Axes, found: Mapping[str, Array]) -> None:
@@ -77,7 +85,9 @@ def _over_distance(panel: Axes, frames: Sequence[Atoms], found: Mapping[str, Arr
         error = ((points.fast - points.slow) ** 2).mean(axis=2).ravel()
         near = [nearest_A(points.atoms(k, "")) for k in range(len(points))]
         _binned(panel, np.concatenate(near), error, "in its run", "mts")
-    panel.set(xlabel="nearest neighbour (Å)", ylabel="RMS of slow - fast (meV/Å)", ylim=(0, None))
+    panel.set(xlabel="nearest neighbour (Å)", ylabel="RMS of slow - fast (meV/Å)")
+    panel.margins(x=0.05)
+    _from_zero(panel)
     panel.legend()
 
 
@@ -104,15 +114,27 @@ def _binned(panel: Axes, distances: Array, squares: Array, label: str, meaning: 
 
 
 def _drifts(panel: Axes, scan: Mapping[int, Sequence[Trial]], tolerance: float) -> None:
+    """With 95 % intervals; beside them, wide, what the conserved quantities changed by at most."""
     panel.axhspan(-tolerance, tolerance, color="0.9", lw=0, label="allowed")
+    label = "change in the run"
     for mts, trials in scan.items():
         for trial in trials:
             value, error = trial.excess_meV_per_atom_per_ps, trial.excess_ci95_meV_per_atom_per_ps
             if not np.isfinite(value):
+                panel.text(mts, 0.0, "ran away", rotation=90, ha="center", va="center")
                 continue
             colour = plots.colour("mts" if trial.passes else "fast")
-            known = error if np.isfinite(error) else trial.bound_meV_per_atom_per_ps
+            known = error if np.isfinite(error) else 0.0
             panel.errorbar([mts], [value], yerr=[known], fmt="o", ms=4, color=colour, capsize=3)
+            bound = trial.bound_meV_per_atom_per_ps
+            if trial.by_bound and np.isfinite(bound):
+                panel.plot(
+                    [mts] * 2, [-bound, bound],
+                    lw=6, alpha=0.35, color=colour, label=label, solid_capstyle="butt",
+                )  # fmt: skip
+                label = "_"  # once
     panel.set(xlabel="M", ylabel="drift beyond slow only\n(meV/atom/ps)", xticks=list(scan))
     panel.set_xlim(0, max(scan) * 1.15)
+    low, high = panel.get_ylim()
+    panel.set_ylim(low, high + 0.4 * (high - low))  # for the legend
     panel.legend()

@@ -145,19 +145,36 @@ def _trial(session: Session, prefix: str, system: Condition, student: Path, mts:
         tolerance = session.choices.tolerance_meV_per_atom_per_ps
         begin_s = session.state.seconds
         directory, calls = sampling.test_run(session, name, system, student, mts)
-        took_s = session.state.seconds - begin_s
-        found = judge(directory, reference, tolerance)
-        if _open(found) and session.affords(calls, took_s):
+        found, doubled = judge(directory, reference, tolerance), 0
+        asked = mts == session.request.mts
+        while doubled < session.choices.longer and undecided(found, doubled, asked=asked):
+            # as many calls again as this stage took, which the record doesn't count yet
+            if not session.affords(2 * calls, session.state.seconds - begin_s):
+                break
             calls = slow_calls(longer(session, name, 2.0 * found.time_ps))
-            found = judge(directory, reference, tolerance)
+            found, doubled = judge(directory, reference, tolerance), doubled + 1
         return found.to_dict(), calls
 
     return Trial.of(session.state.once(f"{prefix}/mts{mts}-{system.name}", make))
 
 
-def _open(trial: Trial) -> bool:
-    """Whether a longer run could tell what its drift is."""
-    return trial.answers["drift"] == "open" and not trial.ended
+def undecided(trial: Trial, doubled: int, *, asked: bool) -> bool:
+    """Whether a run of twice the length is to tell what the drift is.
+
+    Once where it is open: the time is better spent on a better student.  Where the change in the
+    run is small but the interval is wide, the pair would be taken, so that more is done to be sure,
+    at the M that was asked for.
+
+    Parameters
+    ----------
+    doubled : how often it was already
+    asked : whether it is the M asked for
+    """
+    if trial.ended:
+        return False
+    if trial.by_bound:
+        return asked
+    return trial.answers["drift"] == "open" and doubled < 1
 
 
 def _learn(session: Session, number: int) -> None:
