@@ -160,7 +160,9 @@ def _model(world: World, name: str, what: str) -> Row:
     row = Row(name)
     for _ in range(world.times(3)):
         seen = world.directory / f"{what}-{row.n}.txt"
-        plan = world.plan([f"{what} {CALLS * world.moment() + world.rng.randrange(CALLS)}"])
+        # a call for both forces that fails is repeated for one, and this fault comes once
+        alone = CALLS * world.moment() + world.rng.randint(2, CALLS)
+        plan = world.plan([f"{what} {alone}"])
         it = world.begin(NCFORCE_CHAOS_PLAN=str(plan), NCFORCE_CHAOS_EVENTS=str(seen))
         code = it.end()
         row.n += _times_seen(seen, what, 1)

@@ -92,7 +92,7 @@ class Began:
         """What ``run.json`` says of the last driver that ended, in one line; empty for none."""
         record = json.loads((self.out / "run.json").read_text())
         said = [line for part in record["segments"] for line in part.get("driver_deaths", ())]
-        return said[-1] if said else ""
+        return said[-1].removesuffix(": ncforce: connected") if said else ""
 
     @property
     def step(self) -> int:
