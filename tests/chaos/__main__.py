@@ -1,6 +1,6 @@
 """``python -m tests.chaos [NAMES]``: all faults, or those of these names; prints their table.
 
-A whole takes half an hour or more.  What was measured is kept, so that one that was interrupted
+A whole takes more than half an hour.  What was measured is kept, so that one that was interrupted
 goes on where it was; when all is there, the next begins anew.
 """
 
