@@ -13,8 +13,10 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.constraints import FixAtoms
 
+from ncforce_ipi.diagnostics.bonds import bonds
 from ncforce_ipi.distil import choices, points, selection
 from ncforce_ipi.distil.displaced import displaced
+from ncforce_ipi.distil.inspection import why_not
 from ncforce_ipi.distil.request import Request, conditions
 from ncforce_ipi.distil.rounds import undecided
 from ncforce_ipi.distil.session import Session
@@ -22,6 +24,7 @@ from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import Known, with_labels
 from ncforce_ipi.distil.trial import Trial
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.rundir import DISAGREEING_FILE
 
 
@@ -153,6 +156,15 @@ def test_fingerprints_see_surroundings_and_not_the_frame_of_reference():
     exchanged = atoms.copy()
     exchanged.numbers[[0, 1]] = exchanged.numbers[[1, 0]]
     assert np.abs(selection.fingerprint(exchanged, [11, 17], 5.0) - one).max() > 1e-3
+
+
+def test_modes_without_bonds_name_no_option_of_another_command():
+    gas = Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 9.0]], cell=[20.0] * 3, pbc=True)
+    with pytest.raises(InputError, match="within a bond's length") as caught:
+        bonds(to_structure(gas), gas.get_masses(), 5)
+    said = why_not(caught.value)
+    assert said.startswith("no two atoms are within a bond's length; all modes take too many calls")
+    assert "--" not in said
 
 
 def test_stages_are_done_once(tmp_path):

@@ -20,6 +20,7 @@ from ncforce_ipi.reading.structures import to_structure
 log = logging.getLogger(__name__)
 SHARE = 0.12  # of the calls
 FIXED = 108 + 10  # calls of the search for a step, and of the timing
+INSTEAD = "all modes take too many calls of the teacher for this budget"
 TOO_FAST_PER_PS = 1.0  # a mode that grows by e in a picosecond outpaces what a liquid carries off
 
 
@@ -41,10 +42,15 @@ def inspect(session: Session, student: Path) -> tuple[Result, int]:
                 most_mts=2 * session.request.mts, modes=modes, progress=session.progress,
             )  # fmt: skip
         except InputError as err:  # no bonds
-            return {"why_not": str(err)}, session.teacher.calls - before
+            return {"why_not": why_not(err)}, session.teacher.calls - before
     # of the teacher, later rounds know the answers: what a call takes was measured before
     cost = Cost(1e3 * session.known.seconds, found.cost.fast_ms, None)
     return _record(replace(found, cost=cost), session.request.mts), session.teacher.calls - before
+
+
+def why_not(err: InputError) -> str:
+    """What stands in the way of modes, without an option that isn't one of a distillation."""
+    return str(err).replace("give --modes normal", INSTEAD)
 
 
 def _affordable(session: Session, n_atoms: int) -> ModesOf | None:
