@@ -62,11 +62,17 @@ def test_a_compiled_network_of_ours(torch, random_model, water, dtype, kinds):
     assert backend.why_not == ""
 
 
-def test_without_a_compiler_the_model_is_as_it_is(torch, random_model, water, monkeypatch, caplog):
+@pytest.fixture
+def no_compiler(torch):
+    """Put back by torch itself: an attribute that pytest puts back is hidden from then on."""
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", ("/nowhere/c++",))
-    monkeypatch.setattr(config, "force_disable_caches", True)
+    with config.patch({"cpp.cxx": ("/nowhere/c++",), "force_disable_caches": True}):
+        yield
+    assert not config.force_disable_caches
+
+
+def test_without_a_compiler_the_model_is_as_it_is(torch, random_model, water, no_compiler, caplog):
     path = str(random_model("float32"))
     words = ("metatomic", "--model", path)
     plain, backend = load(*words), load(*words, "--compile")
