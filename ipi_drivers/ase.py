@@ -23,6 +23,10 @@ from . import conversion, loading
 from .options import require_trust
 
 FORCES = "conservative"
+NO_STRESS = (
+    '; some give a stress if asked in --arguments (SO3LR: "compute_stress": true); '
+    "--no-virial runs NVE and NVT without it"
+)
 TOLERATED_CELLS = 4.0  # springs to fixed sites have no images
 
 
@@ -172,5 +176,10 @@ class AseBackend(Backend):
         except Exception as err:  # of any kind: it is somebody's calculator
             where = "" if atoms.pbc.all() else " on a structure without a cell"
             why = loading.one_line(err)
+            why += NO_STRESS if "stress" in properties and "stress" in why else ""
             raise ModelError(f"{self.description} failed{where}: {why}") from err
-        return self._calculator.results
+        results: Mapping[str, Any] = self._calculator.results
+        if lacking := [name for name in properties if results.get(name) is None]:
+            hint = NO_STRESS if lacking == ["stress"] else ""
+            raise ModelError(f"{self.description} gave no {' and no '.join(lacking)}{hint}")
+        return results

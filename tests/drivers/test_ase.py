@@ -36,6 +36,18 @@ class Smeared(Calculator):
         self.results = {"energy": 1.0, "free_energy": 2.0, "forces": np.zeros((len(atoms), 3))}
 
 
+class Promising(Smeared):
+    """Says that it has a stress, and has none, in either of two ways."""
+
+    implemented_properties = (*Smeared.implemented_properties, "stress")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Without the stress that is asked for."""
+        super().calculate(atoms, properties, system_changes)
+        if self.path == "raises" and "stress" in properties:
+            raise KeyError("stress")
+
+
 class Empty(Calculator):
     """Knows nothing."""
 
@@ -102,6 +114,22 @@ def test_the_description_has_versions():
 def test_a_calculator_without_stress():
     with pytest.raises(ModelError, match="has no stress; --no-virial runs NVE and NVT without it"):
         load("ase", "--model", f"{__name__}:Smeared")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("raises", "failed: .*'stress'"), ("", "gave no stress")]
+)
+def test_a_stress_that_does_not_come(path, said):
+    words = (
+        "--model",
+        "tests.drivers.test_ase:Promising",
+        "--arguments",
+        json.dumps({"path": path}),
+    )
+    with pytest.raises(ModelError, match=f"{said}; some give a stress if asked.*--no-virial"):
+        evaluate(load("ase", *words, "--trust"), bulk("Al"))
+    without = load("ase", *words, "--trust", "--no-virial")
+    assert evaluate(without, bulk("Al")).energy == 2.0
 
 
 def test_a_calculator_without_anything():
