@@ -73,19 +73,18 @@ def from_spectrum(
     masses_u: NDArray[np.float64],
     dof: dict[str, float],
 ) -> dict[str, Diffusion]:
-    """D from the zero-frequency limit of the velocity spectra: S(0) k_B dof / (12 N m).
+    """D from the velocity spectra at zero frequency, S(0) k_B dof / (12 N m): Green and Kubo's.
 
-    Right where the lags of the spectrum exceed the memory of the velocities.
+    S(0) is `Spectrum.at_rest`.  Right where half of the spectrum's lags exceed the memory of the
+    velocities; 0.5 ps do for water at 300 K.
     """
     result = {}
-    for symbol, density in spectrum.density.items():
+    for symbol, (density, error) in spectrum.at_rest.items():
         at = species == symbol
         mass_u = float(masses_u[at].sum())  # N m
         factor = BOLTZMANN_EV_PER_K * dof[symbol] / (12.0 * mass_u * U_A2_PER_FS2_EV)
         factor *= 1e3 * PER_FS_PER_CM  # K cm to K fs; A^2/fs to A^2/ps
-        result[symbol] = Diffusion(
-            factor * float(density[0]), factor * float(spectrum.error[symbol][0])
-        )
+        result[symbol] = Diffusion(factor * density, factor * error)
     return result
 
 

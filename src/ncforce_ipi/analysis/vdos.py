@@ -46,6 +46,8 @@ class Spectrum:
         states, the species' spectra in the ratio of their degrees of freedom
     resolution_per_cm : width at half height, 1/cm, that the window gives to a sharp line
     n_blocks : independent blocks of frames averaged
+    at_rest : K cm, the density at zero frequency and its standard error for each species, of the
+        running integral where the memory is over: diffusion (`velocity_spectra`)
     folded : bands that these species may have above the Nyquist frequency, the highest first
     """
 
@@ -56,6 +58,7 @@ class Spectrum:
     total_error: NDArray[np.float64]
     resolution_per_cm: float
     n_blocks: int
+    at_rest: dict[str, tuple[float, float]]
     folded: tuple[Band, ...]
 
     @property
@@ -134,8 +137,11 @@ def velocity_spectra(
     Blackman's 0.42 + 0.5 cos(pi t / t_max) + 0.08 cos(2 pi t / t_max), or none.
     w(0) = 1, so the trapezoidal sum over the axis, from 0 to Nyquist, is exactly
     T_s = 2 <K_s> / (k_B dof_s) of the frames used, for any window.  At zero frequency it is
-    12 N_s m_s D_s / (k_B dof_s) with the diffusion coefficient D_s, where t_max exceeds the memory
-    of the velocities.
+    12 N_s m_s D_s / (k_B dof_s) with the diffusion coefficient D_s, where the window is 1 as long
+    as the velocities remember.  Hann's isn't: it makes water's D half as large again with a t_max
+    of 1 ps, for the back-scattering of the cage after 0.3 ps then counts for less than the motion
+    before it.  So ``at_rest`` has a window that is 1 up to t_max / 2 and falls from there as
+    cos^2: the mean of the running integral between t_max / 2 and t_max.
     Hann's window gives a line the width 1 / t_max at half height; zeros appended to the correlation
     function make the axis finer (not the resolution).
     Frequencies above Nyquist fold back: ``folded`` says where bands known for these species do.
@@ -180,6 +186,8 @@ def velocity_spectra(
     kelvin = U_A2_PER_FS2_EV / (BOLTZMANN_EV_PER_K * dofs)
     lags = correlations * kelvin[:, None] * _window(window, n_lags)
     spectra = _cosine_transform(lags, time_step_fs, padding)  # (block, species, frequency)
+    plateau = correlations * kelvin[:, None] * _late(n_lags)
+    at_rest = _average(_at_zero(plateau, time_step_fs), np.array(n_frames), blocks_of_runs)
     total = np.tensordot(dofs / dofs.sum(), spectra, axes=(0, 1))
     mean, error = _average(spectra, np.array(n_frames), blocks_of_runs)
     total_mean, total_error = _average(total, np.array(n_frames), blocks_of_runs)
@@ -192,6 +200,10 @@ def velocity_spectra(
         total_error=total_error,
         resolution_per_cm=WINDOWS[window] * PER_FS_PER_CM / (n_lags * time_step_fs),
         n_blocks=len(spectra),
+        at_rest={
+            symbol: (float(value), float(error_))
+            for symbol, value, error_ in zip(symbols, *at_rest, strict=True)
+        },
         folded=bands_above(
             nyquist,
             {symbol: int(np.count_nonzero(species == symbol)) for symbol in symbols},
@@ -275,6 +287,18 @@ def _window(name: str, n_lags: int) -> NDArray[np.float64]:
     if name == "blackman":
         return 0.42 + 0.5 * np.cos(phase) + 0.08 * np.cos(2.0 * phase)
     return np.ones(n_lags)
+
+
+def _late(n_lags: int) -> NDArray[np.float64]:
+    """``(n_lags,)``, a window (Tukey's): 1 up to half of them, then down to 0 as cos^2."""
+    phase = np.pi * np.arange(n_lags) / n_lags
+    return np.where(phase <= 0.5 * np.pi, 1.0, np.sin(phase) ** 2)
+
+
+def _at_zero(correlations: NDArray[np.float64], time_step_fs: float) -> NDArray[np.float64]:
+    """`_cosine_transform` at zero frequency."""
+    two_sided = correlations[..., 0] + 2.0 * correlations[..., 1:].sum(-1)
+    return 2.0 * two_sided * time_step_fs / PER_FS_PER_CM
 
 
 def _cosine_transform(

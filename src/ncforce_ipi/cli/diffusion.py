@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lag-ps", type=float, default=default.lag_ps, metavar="X",
         help="its end, an eighth of a shorter run; default %(default)s ps")  # fmt: skip
     add("--memory-ps", type=float, default=default.memory_ps, metavar="X",
-        help="longest lag of the velocities, default %(default)s ps")  # fmt: skip
+        help="longest lag of the velocities, which forget in half of it; default "
+        "%(default)s ps")  # fmt: skip
     add("--viscosity-mPa-s", type=float, metavar="X",
         help="of the liquid: gives Yeh and Hummer's correction of a cubic box")  # fmt: skip
     add("--reference", type=path, action="append", default=[], metavar="FILE",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 KEPT = 4
 """Times a block that its frames are in memory: with those before, and once more of a species."""
-WAYS = {"einstein": "Einstein's slope", "green_kubo": "velocity spectrum at zero"}
+WAYS = {"einstein": "Einstein's slope", "green_kubo": "integral of the velocity autocorrelation"}
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Fit:
     from_ps : start of the line through the mean squared displacement, ps: atoms have left their
         cages
     lag_ps : its end, ps; an eighth of a shorter run
-    memory_ps : longest lag of the velocity autocorrelation, ps
+    memory_ps : longest lag of the velocity autocorrelation, ps; its running integral is averaged
+        from half of that on, when the velocities should have forgotten
     viscosity_mPa_s : of the liquid, for the correction of a cubic box
     """
 
@@ -58,7 +59,7 @@ class Coefficients(Printed):
     Attributes
     ----------
     by_displacement : Einstein's slope; empty without positions
-    by_velocity : from the velocity spectrum at zero frequency; empty without velocities
+    by_velocity : from the velocity autocorrelation (Green, Kubo); empty without velocities
     displacement : mean squared; None without positions
     fit : how it was done
     correction_A2_per_ps : to add for the size of a cubic box; None where it wasn't asked for
