@@ -1,8 +1,8 @@
 """Calls of the shipped water model for many structures at once: milliseconds of each structure.
 
 ``Backend.evaluate_batch`` of 1 to 64 copies of 64 H2O that all differ a little, for direct,
-conservative and joint evaluation, through metatomic and by captured graphs (on a CPU: on the same
-arrays, not captured)::
+conservative and joint evaluation, through metatomic, by captured graphs (on a CPU: on the same
+arrays, not captured) and, on a GPU, by captured graphs of compiled code::
 
     OMP_NUM_THREADS=1 python benchmarks/batched_calls.py --device cuda --out DIR
 """
@@ -60,16 +60,24 @@ def main() -> None:
     args = parser.parse_args()
     model = model_path(args.model)
     calls = Calls(model, args.device, water())
-    capture, *_ = captures(args.device).values()
-    eager = metatomic.open_model(model, device=args.device)
-    captured = metatomic_captured.CapturedBackend(eager, metatomic_graphs.How(capture))
-    backends: dict[str, Backend] = {"": calls.backend, ", captured": captured}
+    ways = captures(args.device)
+    graphs = {"captured": next(iter(ways.values()))}
+    graphs |= {"compiled": ways["compiled"]} if "compiled" in ways else {}
+    backends: dict[str, Backend] = {"": calls.backend}
+    for name, capture in graphs.items():
+        eager = metatomic.open_model(model, device=args.device)
+        how = metatomic_graphs.How(capture)
+        backends[f", {name}"] = metatomic_captured.CapturedBackend(eager, how)
     record: dict[str, object] = {"model_sha256": sha256(model), "calls": args.calls}
     record["rows"] = rows = []
     args.out.mkdir(parents=True, exist_ok=True)
     for n in args.sizes:
         rows.append(measure(backends, calls, n, args.calls))
-        record["why_not_captured"] = captured.why_not
+        record["why_not_captured"] = "; ".join(
+            f"{name[2:]}: {backend.why_not}"
+            for name, backend in backends.items()
+            if isinstance(backend, metatomic_captured.CapturedBackend) and backend.why_not
+        )
         print(rows[-1], flush=True)
         (args.out / "batched_calls.json").write_text(json.dumps(record, indent=1) + "\n")
 

@@ -2,9 +2,10 @@
 
 Milliseconds from numpy positions to numpy forces, medians at positions that change from call to
 call, for direct, conservative and joint calls: through metatomic, from a graph with TorchScript's
-fused kernels, from one without, and of the replay alone.  ``list`` is a new list of pairs, which an
-MD run needs every twentieth step or so.  A row says why where a graph did not pass the gate.  On a
-CPU nothing is captured: the same calls, on the same arrays, as a test::
+fused kernels, from one without, from one of compiled code, and of the replay alone.  ``list`` is a
+new list of pairs, which an MD run needs every twentieth step or so.  A row says why where a graph
+did not pass the gate.  On a CPU nothing is captured: the same calls, on the same arrays, as a
+test::
 
     OMP_NUM_THREADS=1 python benchmarks/captured_calls.py --device cuda --out DIR
 """
@@ -25,7 +26,13 @@ from mts_overhead import WANTED
 from rig import water
 
 from ncforce_ipi.backend import Backend, Wanted
-from ncforce_ipi.drivers import metatomic, metatomic_captured, metatomic_graphs, pairlist
+from ncforce_ipi.drivers import (
+    metatomic,
+    metatomic_captured,
+    metatomic_compiled,
+    metatomic_graphs,
+    pairlist,
+)
 from ncforce_ipi.models import model_path
 from ncforce_ipi.provenance import sha256
 
@@ -37,8 +44,9 @@ def captures(device: str) -> dict[str, metatomic_graphs.Capture]:
     if device == "cpu":
         return {"not captured": lambda function, arrays: partial(function, arrays)}
     return {
-        name: metatomic_graphs.cuda_capture(device, fused=name == "fused")
-        for name in ("fused", "unfused")
+        "fused": metatomic_graphs.cuda_capture(device),
+        "unfused": metatomic_graphs.cuda_capture(device, fused=False),
+        "compiled": metatomic_compiled.compiled_graphs(device),
     }
 
 

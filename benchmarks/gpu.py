@@ -88,7 +88,9 @@ def overhead_captured(choice: Choice) -> list[str]:
 
 def batches(choice: Choice) -> list[str]:
     words = ["--device", choice.device, "--out", str(choice.raw)]
-    few = ["--sizes", "1", "2", "--calls", "1"] if choice.small else []
+    few = (
+        ["--sizes", "1", "2", "--calls", "1"] if choice.small else ["--sizes", "1", "4", "16", "64"]
+    )
     return script("batched_calls.py", *words, *few)
 
 
@@ -97,36 +99,37 @@ def replicas(choice: Choice) -> list[str]:
     few = ["--replicas", "2", "--steps", "2", "--rounds", "1"] if choice.small else [
         "--replicas", "1", "4", "16", "64", "--steps", "50", "--rounds", "1",
     ]  # fmt: skip
-    return script("replicas.py", *words, *few, *capture_if_it_passed(choice))
+    return script("replicas.py", *words, *few, *(["--how", how] if (how := best(choice)) else []))
 
 
-def capture_if_it_passed(choice: Choice) -> list[str]:
-    """Captured graphs, where an earlier part has found nothing wrong with them."""
+def best(choice: Choice) -> str:
+    """The quickest way to call the model that an earlier part has found nothing wrong with."""
     found = choice.raw.parent / "captured" / "captured_calls.json"
-    return ["--capture"] if passed(found) else []
+    rows = json.loads(found.read_text())["rows"] if found.exists() else []
+    ways = {"compile": "compiled, why not", "capture": "fused, why not"}
+    return next((way for way, why in ways.items() if passed(rows, why)), "")
 
 
 def runs(choice: Choice) -> list[str]:
     minutes = str(max(choice.seconds - MARGIN_S, LEAST_S) / 60.0)
     words = ["--device", choice.device, "--out", str(choice.raw), "--minutes", minutes]
-    capture = capture_if_it_passed(choice)
-    return script("gpu_runs.py", *words, *capture, *["--small"] * choice.small)
+    compiled = ["--compile"] * (best(choice) == "compile")
+    return script("gpu_runs.py", *words, *compiled, *["--small"] * choice.small)
 
 
-def passed(path: Path) -> bool:
-    """Whether all graphs that were captured on a GPU passed their gates."""
-    rows = json.loads(path.read_text())["rows"] if path.exists() else []
-    return bool(rows) and all(row.get("fused, why not") == "" for row in rows)
+def passed(rows: list[dict[str, Any]], why: str) -> bool:
+    """Whether all graphs of a way passed their gates."""
+    return bool(rows) and all(row.get(why) == "" for row in rows)
 
 
 PARTS = {  # most important first
-    "captured": Part(captured, 3.0, "captured_calls.json", least=1.0),
+    "captured": Part(captured, 5.0, "captured_calls.json", least=1.0),
     "device_calls": Part(device_calls, 3.0, "device_calls.json", least=1.0),
     "tests": Part(tests, 4.0, "tests.xml", least=1.5),
     "overhead": Part(overhead, 5.0, "mts_overhead.json", least=2.0),
     "overhead_captured": Part(overhead_captured, 3.0, "mts_overhead.json", 1.0, needs_gpu=True),
-    "batches": Part(batches, 3.0, "batched_calls.json", least=1.0),
-    "replicas": Part(replicas, 4.0, "replicas.json", least=1.5),
+    "batches": Part(batches, 8.0, "batched_calls.json", least=1.0),
+    "replicas": Part(replicas, 8.0, "replicas.json", least=1.5),
     "runs": Part(runs, 1e9, "runs.json", least=3.0, endless=True),
 }
 

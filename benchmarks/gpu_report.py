@@ -20,8 +20,8 @@ RUN_COLUMNS = {
     "error  ": "temperature_O_standard_error_K",
 }
 DRIFT_COLUMNS = {  # of the conserved quantity, which holds the thermostat's heat
-    "drift, meV/atom/ps": "drift_conserved_meV_per_atom_per_ps",
-    "95 %": "drift_conserved_ci95_meV_per_atom_per_ps",
+    "drift, meV/atom/ps": "mean_drift_conserved_meV_per_atom_per_ps",
+    "95 %": "mean_drift_conserved_meV_per_atom_per_ps_ci95",
 }
 
 
@@ -96,31 +96,22 @@ def batches(result: Numbers) -> list[str]:
 
 def replicas(result: Numbers) -> list[str]:
     """Milliseconds of a replica's inner step with one driver for all."""
-    how = "captured graphs" if result.get("capture") else "calls through metatomic"
+    how = f"`--{result['how']}`" if result.get("how") else "calls through metatomic"
     return [f"Milliseconds of an inner step; forces by {how}.", "", *of_rows(result["rows"])]
 
 
 def runs(result: Numbers) -> list[str]:
-    """Temperatures of species and drift of each run; the table of ``ncforce compare``."""
+    """Temperatures of species and drift of each run, of all its replicas together."""
     rows = []
     for name, run in result["runs"].items():
-        temperature = run.get("temperature", {})
-        drift = (run.get("drift", {}).get("runs") or [{}])[0]
-        row = [name, run["state"], run["ps"], run["ms_per_inner_step"]]
+        temperature, drift = run.get("temperature", {}), run.get("drift", {})
+        row = [name, run["state"], run["replicas"], run["ps"]]
         row += [temperature.get(key) for key in RUN_COLUMNS.values()]
         row += [drift.get(key) for key in DRIFT_COLUMNS.values()]
         rows.append([*row, run.get("unavailable")])
-    how = "captured graphs" if result.get("capture") else "calls through metatomic"
-    columns = ["run", "state", "ps", "ms/inner step", *RUN_COLUMNS, *DRIFT_COLUMNS, "note"]
-    return [
-        f"Forces by {how}.",
-        "",
-        *table(columns, rows),
-        "",
-        "```",
-        result["compare"].rstrip(),
-        "```",
-    ]
+    how = "compiled code in captured graphs" if result.get("compile") else "calls through metatomic"
+    columns = ["run", "state", "replicas", "ps of each", *RUN_COLUMNS, *DRIFT_COLUMNS, "note"]
+    return [f"Forces by {how}.", "", *table(columns, rows)]
 
 
 SECTIONS: dict[str, Callable[[Numbers], list[str]]] = {

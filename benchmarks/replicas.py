@@ -1,8 +1,9 @@
 """Replicas with one driver against a single run: milliseconds of an inner step of one replica.
 
 Real runs of ``ncforce run`` with 1, 2, 4 ... replicas, in turns with single ones, so that what else
-the machine does meets all of them.  The time is that between i-PI's first and last line, of all
-replicas together, divided by the inner steps of all; smallest of the rounds::
+the machine does meets all of them.  Each is run twice, of few steps and of more: the difference is
+divided by the inner steps that it has more, so that what happens once (a compilation, a captured
+graph) isn't in it; smallest of the rounds::
 
     OMP_NUM_THREADS=1 python benchmarks/replicas.py --out DIR
 """
@@ -17,8 +18,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from resumable import members
+
 NCFORCE = [sys.executable, "-m", "ncforce_ipi", "run"]
 INNER_STEP_FS = 0.5
+FEW = 2  # outer steps in which every kind of call happens
 Numbers = dict[str, Any]
 
 
@@ -29,39 +33,47 @@ def ran(directory: Path, words: list[str]) -> list[Numbers]:
     )
     if done.returncode:
         raise SystemExit(done.stderr)
-    found = json.loads((directory / "run.json").read_text())
-    if "replicas" not in found:
-        return [found]
-    names = [replica["directory"] for replica in found["replicas"]]
-    return [json.loads((directory / name / "run.json").read_text()) for name in names]
+    records = [json.loads((one / "run.json").read_text()) for one in members(directory)]
+    shutil.rmtree(directory)
+    return records
 
 
-def numbers(records: list[Numbers]) -> Numbers:
+def numbers(few: list[Numbers], more: list[Numbers]) -> Numbers:
     """Of a step: ms of wall time of one replica, and those that one waits for its own."""
-    each = [record["timings"]["ms_per_inner_step"] for record in records]
-    model_s = [record["timings"]["model_s"] or {} for record in records]
-    n_inner = [record["plan"]["n_outer"] * record["plan"]["mts"] for record in records]
-    model_ms = sum(1e3 * sum(times.values()) for times in model_s) / sum(n_inner)
-    return {
-        "ms": 1.0 / sum(1.0 / ms for ms in each),
-        "ms of each": sum(each) / len(each),
-        "model ms": model_ms,
-    }
+    longer = sum(map(n_inner, more)) - sum(map(n_inner, few))
+    wall_s, model_s = (sum(map(part, more)) - sum(map(part, few)) for part in (wall, of_model))
+    each = 1e3 * wall_s / longer
+    return {"ms": each / len(more), "ms of each": each, "model ms": 1e3 * model_s / longer}
+
+
+def n_inner(record: Numbers) -> int:
+    """Inner steps of a run."""
+    return int(record["plan"]["n_outer"]) * int(record["plan"]["mts"])
+
+
+def wall(record: Numbers) -> float:
+    """Seconds between i-PI's first and last line."""
+    return 1e-3 * float(record["timings"]["ms_per_inner_step"]) * n_inner(record)
+
+
+def of_model(record: Numbers) -> float:
+    """Seconds in calls of the model."""
+    return float(sum((record["timings"]["model_s"] or {}).values()))
 
 
 def measure(args: argparse.Namespace, folder: Path) -> list[Numbers]:
     """A row for the single run and for each number of replicas."""
     words = [args.system, "--forces", "mts", "--mts", str(args.mts)]
-    words += ["--time-ps", str(1e-3 * args.steps * args.mts * INNER_STEP_FS)]
     words += ["--device", args.device] if args.device else []
-    words += ["--driver-options=--capture"] if args.capture else []
+    words += [f"--driver-options=--{args.how}"] if args.how else []
     kinds = {0: ["--seed", "1"], **{n: ["--replicas", str(n)] for n in args.replicas}}
     best: dict[int, Numbers] = {}
     for _ in range(args.rounds):
         for n, more in kinds.items():
-            directory = folder / f"run-{n}"
-            found = numbers(ran(directory, [*words, *more]))
-            shutil.rmtree(directory)
+            found = numbers(*(
+                ran(folder / f"run-{n}", [*words, *more, "--time-ps", ps_of(steps, args.mts)])
+                for steps in (FEW, FEW + args.steps)
+            ))  # fmt: skip
             if n not in best or found["ms"] < best[n]["ms"]:
                 best[n] = found
             print(n, found, flush=True)
@@ -72,6 +84,11 @@ def measure(args: argparse.Namespace, folder: Path) -> list[Numbers]:
     ]
 
 
+def ps_of(steps: int, mts: int) -> str:
+    """So many outer steps."""
+    return str(1e-3 * steps * mts * INNER_STEP_FS)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--system", default="water")
@@ -80,13 +97,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="outer steps of each run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", help="default: the model's own choice")
-    parser.add_argument("--capture", action="store_true", help="forces by captured graphs")
+    parser.add_argument("--how", choices=("capture", "compile"), help="forces by this option")
     parser.add_argument("--out", type=Path, required=True, help="directory of runs and results")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     rows = measure(args, args.out)
     record = {"system": args.system, "mts": args.mts, "steps": args.steps, "rows": rows}
-    record |= {"rounds": args.rounds, "capture": args.capture}
+    record |= {"rounds": args.rounds, "how": args.how}
     (args.out / "replicas.json").write_text(json.dumps(record, indent=1) + "\n")
     for row in rows:
         print(row)

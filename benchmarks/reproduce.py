@@ -133,7 +133,7 @@ def main() -> None:
     )
     parser.add_argument("--replicas", type=int, default=REPLICAS, help=f"default {REPLICAS}")
     parser.add_argument("--device", default="cpu", help="default cpu")
-    parser.add_argument("--compile", action="store_true", help="compile the models of runs (CPU)")
+    parser.add_argument("--compile", action="store_true", help="compile the models of runs")
     parser.add_argument("--hours", type=float, default=8.0, help="of this call (default 8)")
     parser.add_argument("--resume", action="store_true", help="go on with what is in OUT")
     parser.add_argument("--small", action="store_true", help="the smallest numbers, as a test")
@@ -149,8 +149,6 @@ def main() -> None:
         parser.error(f"{args.out} has results; --resume goes on with them, or give another --out")
     if args.device != "cpu" and not has_gpu():
         parser.error(f"--device {args.device}: torch finds no GPU here")
-    if args.compile and args.device != "cpu":
-        parser.error(f"--compile is for a CPU, got --device {args.device}; leave it out")
     if args.small and args.page == PAGE:
         parser.error("--small: its numbers are for tests; give a --page of your own")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -158,7 +156,7 @@ def main() -> None:
     choice = Choice(args.out.resolve(), args.device, args.small, compiled=args.compile)
     if resumable.replicas_known():
         choice = replace(choice, replicas=2 if args.small else args.replicas)
-    if not args.small:
+    if not args.small and args.hours > 0:
         choice = measured(choice)
     failed = work(tasks_of(chosen, args.small), choice, args.hours) if args.hours > 0 else []
     write(args.page, page.text(choice, args.page))

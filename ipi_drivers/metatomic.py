@@ -47,8 +47,8 @@ def load(
     variant : variant of the outputs, e.g. pbe for energy/pbe
     extensions : directory of the libraries that the model asks for; none is loaded from elsewhere
     capture : on a GPU, calls of this project's networks as CUDA graphs, checked against the model
-    compile : on a CPU, this project's networks by torch.compile, checked against the model; needs a
-        C++ compiler and a minute at the start
+    compile : this project's networks by torch.compile, on a GPU as CUDA graphs, checked against the
+        model; needs a C++ compiler and a minute at the start
 
     Raises
     ------
@@ -78,10 +78,9 @@ def faster(eager: MetatomicBackend, capture: bool, compile: bool) -> CapturedBac
     on_gpu = eager._device.startswith("cuda")
     if capture and not on_gpu:
         raise ModelError(f"{eager.description}: --capture needs a GPU; leave it out")
-    if compile and on_gpu:
-        raise ModelError(f"{eager.description}: --compile is for a CPU; use --capture instead")
     return CapturedBackend(
-        eager, How(cuda_capture(eager._device)) if capture else metatomic_compiled.how()
+        eager,
+        metatomic_compiled.how(eager._device) if compile else How(cuda_capture(eager._device)),
     )
 
 

@@ -108,8 +108,8 @@ class CapturedBackend(Backend):
     def _together(
         self, structures: Sequence[Structure], wanted: Wanted
     ) -> list[Mapping[Kind, Evaluation]]:
-        n_atoms = sum(len(structure.numbers) for structure in structures)
-        if not self.why_not and 0 < n_atoms <= self._how.limit_atoms:
+        n_atoms = [len(structure.numbers) for structure in structures]
+        if not self.why_not and any(n_atoms) and max(n_atoms) <= self._how.limit_atoms:
             try:
                 results = self._replayed(structures, wanted.kinds)
             except (RuntimeError, ValueError) as err:
@@ -165,7 +165,7 @@ class CapturedBackend(Backend):
 
     def _bucket(self, lists: Sequence[PairList]) -> Bucket:
         """The smallest bucket that holds them and isn't far too large, or a new one."""
-        n_atoms = sum(len(each.structure.numbers) for each in lists) + padded.N_GHOSTS
+        n_atoms = padded.with_ghosts(sum(len(each.structure.numbers) for each in lists))
         n_pairs = sum(len(each.first) for each in lists)
         fitting = [each for each in self._buckets if each.fits(n_atoms, n_pairs, len(lists))]
         if fitting:

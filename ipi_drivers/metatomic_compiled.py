@@ -1,8 +1,9 @@
-"""Our own networks compiled for a CPU: torch.compile of what TorchScript does with arrays of fixed
-sizes, the derivative included.
+"""Our own networks compiled: torch.compile of what TorchScript does with arrays of fixed sizes, the
+derivative included.
 
 torch.compile knows no TorchScript, which a model file is written in, so the operations are recorded
-first, in a call on the arrays.  The code is C++ and needs a compiler where the driver runs.
+first, in a call on the arrays.  The code is C++ on a CPU, and Triton's on a GPU, where it is then
+captured as a graph; both need a C compiler where the driver runs.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import Any
 
 from . import metatomic_padded as padded
 from .batches import ATOMS_AT_ONCE
-from .metatomic_graphs import How
+from .metatomic_graphs import Capture, How, graph_of
 
 Tensor = Any  # torch.Tensor
 
 
-def how() -> How:
-    """Lists without a skin, of which every pair costs as much as one that counts."""
+def how(device: str) -> How:
+    """On a GPU in graphs; on a CPU lists have no skin: each pair there costs as much as any."""
+    if device != "cpu":
+        return How(compiled_graphs(device), word="compiled and captured", option="compile")
     return How(
         compiled,
         word="compiled",
@@ -28,6 +31,21 @@ def how() -> How:
         atoms_at_once=ATOMS_AT_ONCE,
         limit_atoms=float("inf"),
     )
+
+
+def compiled_graphs(device: str) -> Capture:
+    """Compiled functions as graphs of a GPU; they share memory, as those of ``cuda_capture``."""
+    import torch
+
+    pool = torch.cuda.graph_pool_handle()
+
+    def capture(
+        function: Callable[[padded.Arrays], Tensor], arrays: padded.Arrays
+    ) -> Callable[[], Tensor]:
+        with torch.cuda.device(device):
+            return graph_of(compiled(function, arrays), pool)
+
+    return capture
 
 
 def compiled(

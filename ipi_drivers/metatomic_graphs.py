@@ -1,11 +1,10 @@
 """Arrays of fixed sizes on a device, and CUDA graphs that read them.  Owns capture and replay.
 
-``metatomic_compiled`` is the same for a CPU.
+``metatomic_compiled`` is the same with compiled code, on a CPU too.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +35,7 @@ class How:
     skin_A : of lists of pairs
     spare_pairs : room for the density to change
     atoms_at_once : of structures in one call
-    limit_atoms : larger calls go through metatomic
+    limit_atoms : larger structures go through metatomic
     """
 
     capture: Capture
@@ -44,7 +43,7 @@ class How:
     option: str = "capture"
     skin_A: float = 1.0  # a list of water at 300 K serves 24 steps of 0.5 fs; with 0.5 A it is 10
     spare_pairs: float = 1.1
-    atoms_at_once: float = math.inf
+    atoms_at_once: float = 16384
     limit_atoms: float = 8192  # beyond it the kernels themselves take the time
 
 
@@ -123,16 +122,24 @@ def cuda_capture(device: str, *, fused: bool = True) -> Capture:
         with torch.cuda.device(device):
             while len(ways) > 1:
                 try:
-                    return _capture(bound, *ways[0])
+                    return _with(*ways[0], bound)
                 except RuntimeError:
                     del ways[0]  # with its memory
-            return _capture(bound, *ways[0])
+            return _with(*ways[0], bound)
 
     return capture
 
 
-def _capture(function: Callable[[], Tensor], fused: bool, pool: Any) -> Callable[[], Tensor]:
-    """A graph on the current device.
+def _with(fused: bool, pool: Any, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """A graph with TorchScript's fused kernels or without."""
+    import torch
+
+    with torch.jit.optimized_execution(fused):
+        return graph_of(function, pool)
+
+
+def graph_of(function: Callable[[], Tensor], pool: Any) -> Callable[[], Tensor]:
+    """A graph on the current device, which replays what the function does.
 
     Graphs share the memory of a pool: what one says is copied before another runs.
     """
@@ -141,16 +148,15 @@ def _capture(function: Callable[[], Tensor], fused: bool, pool: Any) -> Callable
     before = torch.cuda.current_stream()
     stream = torch.cuda.Stream()
     try:
-        with torch.jit.optimized_execution(fused):
-            stream.wait_stream(before)
-            with torch.cuda.stream(stream):
-                for _ in range(WARM_UP):
-                    function()
-            torch.cuda.synchronize()
-            graph = torch.cuda.CUDAGraph()
-            # thread_local: other threads of the process may do what a capture doesn't allow
-            with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
-                result = function()
+        stream.wait_stream(before)
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                function()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        # thread_local: other threads of the process may do what a capture doesn't allow
+        with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
+            result = function()
     finally:  # a capture that fails leaves its own stream behind as the current one
         torch.cuda.set_stream(before)
 

@@ -2,9 +2,10 @@
 
 ``training.export`` writes networks that know pairs of atoms; here they are called without metatomic
 around them, on more atoms and pairs than there are.  What is too much contributes exactly nothing:
-the pairs that fill up lie between two ghost atoms twice the cutoff apart, where every radial
+the pairs that fill up lie between ghost atoms twice the cutoff apart, where every radial
 function and its derivative is zero, as they are for the pairs of a skin; the ghosts belong to a
-system of their own, which is thrown away.
+system of their own, which is thrown away.  They are so many that none has many more pairs than a
+real atom: a GPU adds to one atom in turns, and with two ghosts for all was busy with nothing else.
 
 No operation here waits for the device or has a size that depends on values.
 """
@@ -21,7 +22,7 @@ from ncforce_ipi.backend import Evaluation, Kind, Structure
 
 from .pairlist import PairList
 
-N_GHOSTS = 2
+LEAST_GHOSTS, ATOMS_OF_A_GHOST = 2, 8
 ORDER: tuple[Kind, Kind] = ("conservative", "direct")
 Tensor = Any  # torch.Tensor
 Network = Any  # the scripted HybridNet of a model file
@@ -48,6 +49,11 @@ class Sizes:
     systems: int
 
 
+def with_ghosts(n_atoms: int) -> int:
+    """So many atoms and their ghosts: one at least at each end of a pair."""
+    return n_atoms + max(LEAST_GHOSTS, n_atoms // ATOMS_OF_A_GHOST)
+
+
 def network_of(model: Any) -> Network | None:
     """The network inside a model that ``training.export`` wrote; None for any other model."""
     inner = getattr(model, "module", None)
@@ -67,7 +73,7 @@ def pack(structures: Sequence[Structure], lists: Sequence[PairList], sizes: Size
     counts = [len(s.numbers) for s in structures]
     n_atoms, n_pairs = sum(counts), sum(len(each.first) for each in lists)
     if (
-        n_atoms + N_GHOSTS > sizes.atoms
+        n_atoms + LEAST_GHOSTS > sizes.atoms
         or n_pairs > sizes.pairs
         or len(structures) != sizes.systems
     ):
@@ -76,7 +82,8 @@ def pack(structures: Sequence[Structure], lists: Sequence[PairList], sizes: Size
     types[:n_atoms] = np.concatenate([s.numbers for s in structures])
     system = np.full(sizes.atoms, sizes.systems)
     system[:n_atoms] = np.repeat(np.arange(sizes.systems), counts)
-    first, second = np.full(sizes.pairs, sizes.atoms - 2), np.full(sizes.pairs, sizes.atoms - 1)
+    near, far = np.array_split(np.arange(n_atoms, sizes.atoms), 2)
+    first, second = np.resize(near, sizes.pairs), np.resize(far, sizes.pairs)
     starts = np.cumsum([0, *counts[:-1]])
     first[:n_pairs] = np.concatenate([one.first + k for one, k in zip(lists, starts, strict=True)])
     second[:n_pairs] = np.concatenate(
@@ -92,11 +99,10 @@ def pack_moving(
     structures: Sequence[Structure], cutoff: float, sizes: Sizes
 ) -> tuple[np.ndarray, np.ndarray]:
     """What changes from call to call: positions and cells, those of the ghosts included."""
+    n_atoms = sum(len(s.numbers) for s in structures)
     positions = np.zeros((sizes.atoms, 3))
-    positions[: sum(len(s.numbers) for s in structures)] = np.concatenate(
-        [s.positions for s in structures]
-    )
-    positions[-1, 0] = 2.0 * cutoff
+    np.concatenate([s.positions for s in structures], out=positions[:n_atoms])
+    positions[-((sizes.atoms - n_atoms) // 2) :, 0] = 2.0 * cutoff  # the far ones of `pack`
     cells = np.zeros((sizes.systems + 1, 3, 3))
     cells[:-1] = [s.cell for s in structures]
     return positions, cells

@@ -131,18 +131,20 @@ def test_the_captured_training_step_is_the_step_of_the_cpu(compiled, coupled):
             torch.testing.assert_close(a.cpu(), b, rtol=0, atol=1e-4 * size)
 
 
-@pytest.mark.parametrize("fused", [True, False], ids=["fused", "unfused"])
+@pytest.mark.parametrize("way", ["fused", "unfused", "compiled"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("system", ["water", "graphene", "aluminium"])
-def test_captured_graphs_are_the_model(system, dtype, fused):
-    from ncforce_ipi.drivers import metatomic
+def test_captured_graphs_are_the_model(system, dtype, way):
+    from ncforce_ipi.drivers import metatomic, metatomic_compiled
     from ncforce_ipi.drivers.metatomic_captured import CapturedBackend
     from ncforce_ipi.drivers.metatomic_graphs import How, cuda_capture
 
     structure, path = start_of(system), model_path(SYSTEMS[system].model)
     exact = metatomic.load(str(path), device="cpu", dtype="float64")
     through = metatomic.load(str(path), device="cuda", dtype=dtype)
-    backend = CapturedBackend(through, How(cuda_capture("cuda", fused=fused)))
+    how = How(cuda_capture("cuda", fused=way == "fused"))
+    how = metatomic_compiled.how("cuda") if way == "compiled" else how
+    backend = CapturedBackend(through, how)
     random = np.random.default_rng(0)
     for step in range(6):
         for kinds in ({"direct"}, {"conservative"}, {"conservative", "direct"}):

@@ -81,10 +81,13 @@ def _equipartition(records: Records, path: Path) -> bool:
 
 def _structure(records: Records, path: Path) -> bool:
     """g(r) of O-O and the spectrum of H with bands."""
-    wanted = (("rdf", "r_A", "g_OO", ""), ("vdos", "wavenumber_per_cm", "cvv_H", "_K_cm"))
+    wanted = (
+        ("rdf", "r_A", "g_OO", "", "r (A)", "g(r) of O-O"),
+        ("vdos", "wavenumber_per_cm", "cvv_H", "_K_cm", "wavenumber (1/cm)", "c_vv of H (K cm)"),
+    )
     figure, panels = plots.figure(2, height_in=2.6)
     drawn = False
-    for panel, (name, axis, key, unit) in zip(panels, wanted, strict=True):
+    for panel, (name, axis, key, unit, axis_words, words) in zip(panels, wanted, strict=True):
         for rank, forces in enumerate(("slow", "fast", "mts8")):
             result = records.get(f"svr10-{forces}", {}).get("result", {})
             curves = result.get("curves", {}).get(name, {})
@@ -95,7 +98,7 @@ def _structure(records: Records, path: Path) -> bool:
             x, y, e = (np.array(curves[k], float) for k in keys)
             panel.plot(x, y, color=plots.PALETTE[rank], label=label(forces))
             panel.fill_between(x, y - e, y + e, color=plots.PALETTE[rank], alpha=0.3, linewidth=0)
-        panel.set(xlabel=axis.replace("_", " "), ylabel=key.replace("_", " "))
+        panel.set(xlabel=axis_words, ylabel=words)
     if drawn:
         panels[0].legend()
         plots.save(figure, path)

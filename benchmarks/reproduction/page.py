@@ -87,7 +87,7 @@ def sources(
     for name_, record in here.items():
         if record["state"] == "recorded":
             before.setdefault(record["source"], []).append(name_)
-    lines = [f"- from `{file}`: {', '.join(them)}" for file, them in before.items()]
+    lines = [f"- from {file}: {', '.join(them)}" for file, them in before.items()]
     for task in part.tasks:
         record = ours.get(task.name, {})
         if record.get("state") in ("failed", "stopped", "left out"):

@@ -27,9 +27,17 @@ def records() -> dict[str, Numbers]:
     """By task."""
     found: dict[str, Numbers] = {}
     for name, path, result in (*_nve(), *_thermostats(), *_commands()):
-        source = str(path.relative_to(HERE.parent))
+        source = f"`{path.relative_to(HERE.parent)}`"
+        if device := _device(path):
+            source += f" ({device})"
         found[name] = {"task": name, "state": "recorded", "source": source, "result": result}
     return found
+
+
+def _device(path: Path) -> str:
+    """The name of what `reproduce.py` measured it on, if that was no CPU."""
+    record = load(path) if path.is_relative_to(RESULTS / "reproduction") else {}
+    return str(record["device"]) if record.get("device", "cpu") != "cpu" else ""
 
 
 def _nve() -> Iterator[tuple[str, Path, Numbers]]:
@@ -86,7 +94,7 @@ def _commands() -> Iterator[tuple[str, Path, Numbers]]:
     yield "catalysis", (path := RESULTS / "cu3al-o" / "catalysis.json"), load(path)
     path = HERE / "training" / "water" / "results" / "first_head"
     yield "training-seed1", path, training.levels(path)
-    # made by reproduce.py itself, with runs that are too large for the repository
+    # made by reproduce.py and gpu_runs.py, with runs that are too large for the repository
     for path in sorted((RESULTS / "reproduction").glob("*.json")):
         record = json.loads(path.read_text())
         if "result" in record and not record["small"]:

@@ -34,7 +34,7 @@ class Choice:
     out : results; what tasks write goes to ``out/raw/TASK``
     ms : of a step of each system with slow and with fast forces, here
     replicas : of a run whose task wants several; 1 where ``ncforce run`` knows none
-    compiled : models of runs are compiled (on a CPU), forces equal within rounding
+    compiled : models of runs are compiled, forces equal within rounding
     """
 
     out: Path

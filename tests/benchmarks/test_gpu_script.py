@@ -80,13 +80,12 @@ def test_every_part_writes_what_it_should(tmp_path):
     rows = result(tmp_path, "replicas")["rows"]
     assert [row["replicas"] for row in rows] == ["a single run", 2]
     assert all(row["ms"] > 0 and row["/ single"] > 0 for row in rows)
-    runs = result(tmp_path, "runs")
-    assert {name: run["steps"] for name, run in runs["runs"].items()} == {
-        "svr_fast": 40,  # 0.02 ps of 0.5 fs
-        "nve_mts": 5,
+    runs = result(tmp_path, "runs")["runs"]
+    assert {name: (run["replicas"], run["steps"]) for name, run in runs.items()} == {
+        "svr10-fast": (2, 32),  # 0.016 ps of 0.5 fs
+        "nve-water-mts8": (2, 4),
     }
-    assert all(run["temperature"]["temperature_H_K"] > 0 for run in runs["runs"].values())
-    assert "MTS, M = 8" in runs["compare"]
+    assert all(run["temperature"]["temperature_H_K"] > 0 for run in runs.values())
     page = (tmp_path / "summary.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("## ")] == [
         "## captured", "## device_calls", "## tests", "## overhead", "## batches", "## replicas",
@@ -222,9 +221,10 @@ def test_a_part_waits_for_a_call_with_more_time(gpu, tmp_path, monkeypatch, caps
 
 def test_runs_begin_go_on_and_end(gpu, tmp_path):
     import gpu_runs
+    import resumable
 
     def words():
-        found = gpu_runs.command(tmp_path / "a", "water", ["--forces", "fast"], "cuda", 10.0)
+        found = resumable.command(tmp_path / "a", "water", ["--forces", "fast"], "cuda", 10.0)
         return found and found[found.index("run") + 1 :]
 
     directory = tmp_path / "a"
@@ -238,23 +238,41 @@ def test_runs_begin_go_on_and_end(gpu, tmp_path):
     assert words() == ["--resume", "--out", str(directory), "--time-ps", "10.0"]
     (directory / "run.json").write_text(json.dumps(record | {"state": "finished"}))
     assert words() is None
-    gpu_runs.go(directory, [], "cuda", 10.0, time.monotonic() + 60.0)  # nothing to start
+    (run,) = gpu_runs.chosen(["nve-water-mts8"])
+    choice = gpu_runs.Choice(tmp_path / "runs", "cuda", replicas=16, compiled=True)
+    words = run.command(choice, run.ps)
+    assert words[words.index("--replicas") + 1] == "16"
+    assert "--driver-options=--compile" in words
+    gpu_runs.go(run, choice, time.monotonic())  # no time left: nothing to start
+    assert not (tmp_path / "runs").exists()
 
 
-def test_runs_are_captured_where_all_gates_were_passed(gpu, tmp_path):
+def test_a_run_that_is_not_there_is_said(gpu):
+    import gpu_runs
+
+    with pytest.raises(ValueError, match=r"no run svr10-mts9; runs: svr10-mts8"):
+        gpu_runs.chosen(["svr10-mts8", "svr10-mts9"])
+
+
+def test_runs_are_compiled_or_captured_where_all_gates_were_passed(gpu, tmp_path):
     path = tmp_path / "captured" / "captured_calls.json"
     choice = gpu.Choice("cuda", False, tmp_path / "runs", 600.0)
     path.parent.mkdir()
+    good = {"fused, why not": "", "compiled, why not": ""}
     for rows, expected in (
-        ([{"fused, why not": ""}, {"fused, why not": ""}], True),
-        ([{"fused, why not": ""}, {"fused, why not": "forces differ"}], False),
-        ([{"not captured, why not": ""}], False),
-        ([], False),
+        ([good, good], "compile"),
+        ([good, good | {"compiled, why not": "forces differ"}], "capture"),
+        ([good, {"fused, why not": "forces differ", "compiled, why not": "no compiler"}], ""),
+        ([{"fused, why not": ""}], "capture"),
+        ([{"not captured, why not": ""}], ""),
+        ([], ""),
     ):
         path.write_text(json.dumps({"rows": rows}))
-        assert ("--capture" in gpu.runs(choice)) == expected
+        assert gpu.best(choice) == expected
+        assert ("--compile" in gpu.runs(choice)) == (expected == "compile")
+        assert (expected in gpu.replicas(choice)) == bool(expected)
     path.unlink()
-    assert "--capture" not in gpu.runs(choice)
+    assert gpu.best(choice) == ""
     assert "--capture" in gpu.overhead_captured(choice)
 
 

@@ -76,7 +76,7 @@ def padded_evaluation(backend, structures, kinds, *, skin, more_atoms, more_pair
     net = padded.network_of(backend._model)
     lists = [find_pairs(each, net.cutoff, skin) for each in structures]
     sizes = padded.Sizes(
-        sum(len(each.numbers) for each in structures) + padded.N_GHOSTS + more_atoms,
+        sum(len(each.numbers) for each in structures) + padded.LEAST_GHOSTS + more_atoms,
         sum(len(each.first) for each in lists) + more_pairs,
         len(structures),
     )
@@ -169,9 +169,23 @@ def test_what_does_not_fit_is_refused_not_cut(eager):
     water = structure_of("water")
     pairs = find_pairs(water, 4.5, 0.0)
     for less in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):
-        enough = np.array([192 + padded.N_GHOSTS, len(pairs.first), 1])
+        enough = np.array([192 + padded.LEAST_GHOSTS, len(pairs.first), 1])
         with pytest.raises(ValueError, match=rf"192 atoms, {len(pairs.first)} pairs, 1 systems in"):
             padded.pack([water], [pairs], padded.Sizes(*(enough - less)))
+
+
+def test_no_ghost_has_many_more_pairs_than_an_atom(random_eager, water):
+    """A GPU adds to one atom in turns: two ghosts for all made a call seven times as long."""
+    backend = CapturedBackend(random_eager, once_more)
+    structures = [moved(water, 0.02, seed) for seed in range(4)]
+    backend.evaluate_batch(structures, everything(BOTH))
+    arrays = backend._buckets[0].arrays
+    of_atoms, of_ghosts = (
+        np.bincount(torch.cat([arrays.first, arrays.second]).numpy())[part]
+        for part in (slice(0, 4 * 192), slice(4 * 192, None))
+    )
+    assert of_ghosts.sum() > of_atoms.sum() / 20, "there is something to share out"
+    assert of_ghosts.max() < 2 * of_atoms.mean()
 
 
 WAITS = (
@@ -415,7 +429,7 @@ def test_only_what_is_wanted_is_told(random_eager, water):
 def test_what_can_not_be_captured_fused_is_captured_unfused(monkeypatch):
     tried = []
 
-    def fake(function, fused, pool):
+    def fake(fused, pool, function):
         tried.append((fused, pool))
         if fused:
             raise RuntimeError("a kernel is compiled while the stream is capturing")
@@ -424,7 +438,7 @@ def test_what_can_not_be_captured_fused_is_captured_unfused(monkeypatch):
     pools = iter(range(9))
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: next(pools))
     monkeypatch.setattr(torch.cuda, "device", nullcontext)  # there is none
-    monkeypatch.setattr(metatomic_graphs, "_capture", fake)
+    monkeypatch.setattr(metatomic_graphs, "_with", fake)
     capture = metatomic_graphs.cuda_capture("cuda")
     assert [capture(lambda number: number, 7)() for _ in range(2)] == [7, 7]
     assert tried == [(True, 0), (False, 1), (False, 1)], "each way has memory of its own"

@@ -3,6 +3,7 @@
 The gate itself is tested in ``test_gate`` and, for arrays of fixed sizes, in ``test_captured``.
 """
 
+import contextlib
 import shutil
 from dataclasses import replace
 
@@ -88,12 +89,27 @@ def test_without_a_compiler_the_model_is_as_it_is(torch, random_model, water, no
 
 
 def test_what_does_not_go_together_is_refused(torch, random_model, tmp_path):
-    from ncforce_ipi.drivers import metatomic
     from tests.drivers.test_metatomic import save
 
     with pytest.raises(ModelError, match=r"can't be compiled: only networks of .*--compile"):
         load("metatomic", "--model", str(save(tmp_path, "energy")), "--compile")
-    on_gpu = metatomic.load(str(random_model("float32")), device="cpu")
-    on_gpu._device = "cuda:0"
-    with pytest.raises(ModelError, match="--compile is for a CPU; use --capture instead"):
-        metatomic.faster(on_gpu, capture=False, compile=True)
+
+
+def test_on_a_gpu_compiled_code_is_captured(torch, random_model, monkeypatch):
+    from ncforce_ipi.drivers import metatomic, metatomic_compiled
+
+    order = []
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: "pool")
+    monkeypatch.setattr(torch.cuda, "device", lambda name: contextlib.nullcontext())
+    monkeypatch.setattr(
+        metatomic_compiled, "compiled", lambda *both: order.append(both) or "compiled code"
+    )
+    monkeypatch.setattr(
+        metatomic_compiled, "graph_of", lambda *both: order.append(both) or "its graph"
+    )
+    eager = metatomic.load(str(random_model("float32")), device="cpu")
+    eager._device = "cuda:0"
+    backend = metatomic.faster(eager, capture=True, compile=True)
+    assert backend.description.endswith("compiled and captured)")
+    assert backend._how.capture("function", "arrays") == "its graph"
+    assert order == [("function", "arrays"), ("compiled code", "pool")]
