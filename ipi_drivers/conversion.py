@@ -33,10 +33,10 @@ def check_request(backend: Backend, structure: Structure, wanted: Wanted) -> Non
             raise ModelError(f"{backend.description} has no stress beside its direct forces")
     if backend.species is None:
         return
-    known = np.isin(structure.numbers, np.fromiter(backend.species, int))
-    if not known.all():
-        unknown = " ".join(str(number) for number in np.unique(structure.numbers[~known]))
-        raise ModelError(f"{backend.description} doesn't know atomic number {unknown}")
+    # np.isin would take a third of the time in which a GPU's driver prepares a small structure
+    present = np.flatnonzero(np.bincount(structure.numbers)).tolist()
+    if unknown := [str(number) for number in present if number not in backend.species]:
+        raise ModelError(f"{backend.description} doesn't know atomic number {' '.join(unknown)}")
 
 
 def periodicity(structure: Structure) -> bool:
