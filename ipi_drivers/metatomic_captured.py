@@ -97,7 +97,7 @@ class CapturedBackend(Backend):
             conversion.check_request(self.eager, structure, wanted)
         found: list[Mapping[Kind, Evaluation]] = []
         while rest := structures[len(found) :]:
-            found += self._together(rest[: self._how_many(rest)], wanted)
+            found += self._together(rest[: self._how_many(rest)], wanted, len(found))
         return found
 
     def _how_many(self, structures: Sequence[Structure]) -> int:
@@ -106,12 +106,13 @@ class CapturedBackend(Backend):
         return max(1, int((n_atoms <= self._how.atoms_at_once).sum()))
 
     def _together(
-        self, structures: Sequence[Structure], wanted: Wanted
+        self, structures: Sequence[Structure], wanted: Wanted, place: int
     ) -> list[Mapping[Kind, Evaluation]]:
+        """Those that go together; ``place`` is that of the first in its batch."""
         n_atoms = [len(structure.numbers) for structure in structures]
         if not self.why_not and any(n_atoms) and max(n_atoms) <= self._how.limit_atoms:
             try:
-                results = self._replayed(structures, wanted.kinds)
+                results = self._replayed(structures, wanted.kinds, place)
             except (RuntimeError, ValueError) as err:
                 self._give_up(loading.one_line(err))
             else:
@@ -140,10 +141,10 @@ class CapturedBackend(Backend):
         return self._buckets[0].graphs[kinds]
 
     def _replayed(
-        self, structures: Sequence[Structure], kinds: frozenset[Kind]
+        self, structures: Sequence[Structure], kinds: frozenset[Kind], place: int
     ) -> list[dict[Kind, Evaluation]] | None:
         """What the graph says; None if there is none that can be trusted."""
-        lists = [self._pairs(k, structure) for k, structure in enumerate(structures)]
+        lists = [self._pairs(k, structure) for k, structure in enumerate(structures, place)]
         bucket = self._bucket(lists)
         if kinds not in bucket.graphs:
             bucket.load(*elsewhere(structures, self._net.cutoff))
@@ -206,7 +207,7 @@ class CapturedBackend(Backend):
         self._buckets, self._lists = [], {}
         self.description = self.eager.description
         log.warning(
-            "%s is not %s: %s; slower, but right", self.eager.description, self._how.word, why
+            "%s is not %s: %s; %s", self.eager.description, self._how.word, why, self._how.instead
         )
 
 

@@ -21,7 +21,12 @@ Tensor = Any  # torch.Tensor
 def how(device: str) -> How:
     """On a GPU in graphs; on a CPU lists have no skin: each pair there costs as much as any."""
     if device != "cpu":
-        return How(compiled_graphs(device), word="compiled and captured", option="compile")
+        return How(
+            compiled_graphs(device),
+            word="compiled and captured",
+            option="compile",
+            instead="right, but far slower than by --capture, which needs no compiler",
+        )
     return How(
         compiled,
         word="compiled",

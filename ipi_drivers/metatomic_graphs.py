@@ -32,6 +32,7 @@ class How:
         is in the arrays then
     word : for a network that is called so
     option : of the driver that asks for it
+    instead : what to do where the network can't be called so
     skin_A : of lists of pairs
     spare_pairs : room for the density to change
     atoms_at_once : of structures in one call
@@ -41,6 +42,7 @@ class How:
     capture: Capture
     word: str = "captured"
     option: str = "capture"
+    instead: str = "slower, but right"
     skin_A: float = 1.0  # a list of water at 300 K serves 24 steps of 0.5 fs; with 0.5 A it is 10
     spare_pairs: float = 1.1
     atoms_at_once: float = 16384

@@ -305,6 +305,19 @@ def test_a_step_sends_positions_and_cells_only(random_eager, water, monkeypatch)
     assert len(packed) == 1
 
 
+def test_lists_serve_each_structure_of_a_divided_batch(random_eager, water, monkeypatch):
+    made = []
+    find = metatomic_captured.find_pairs
+    monkeypatch.setattr(metatomic_captured, "find_pairs", lambda *all: made.append(1) or find(*all))
+    backend = CapturedBackend(random_eager, How(once_more.capture, atoms_at_once=2 * 192))
+    batch = [moved(water, 0.5, seed) for seed in range(5)]  # each far from the others
+    first = backend.evaluate_batch(batch, everything(DIRECT))
+    assert len(made) == 5
+    again = backend.evaluate_batch([moved(one, 0.001, 7) for one in batch], everything(DIRECT))
+    assert len(made) == 5, "in pairs, and one alone, they have places of their own"
+    assert len(first) == len(again) == 5
+
+
 def test_large_structures_go_through_metatomic(random_eager, water):
     counted = Counted()
     backend = CapturedBackend(random_eager, How(counted, limit_atoms=100))

@@ -95,7 +95,7 @@ def test_what_does_not_go_together_is_refused(torch, random_model, tmp_path):
         load("metatomic", "--model", str(save(tmp_path, "energy")), "--compile")
 
 
-def test_on_a_gpu_compiled_code_is_captured(torch, random_model, monkeypatch):
+def test_on_a_gpu_compiled_code_is_captured(torch, random_model, monkeypatch, caplog):
     from ncforce_ipi.drivers import metatomic, metatomic_compiled
 
     order = []
@@ -113,3 +113,9 @@ def test_on_a_gpu_compiled_code_is_captured(torch, random_model, monkeypatch):
     assert backend.description.endswith("compiled and captured)")
     assert backend._how.capture("function", "arrays") == "its graph"
     assert order == [("function", "arrays"), ("compiled code", "pool")]
+    backend._give_up("there is no C compiler")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.endswith(
+        "(metatomic, cpu, float32) is not compiled and captured: there is no C compiler; "
+        "right, but far slower than by --capture, which needs no compiler"
+    )
