@@ -18,7 +18,9 @@ from . import loading, metatomic_compiled, metatomic_extensions
 from .metatomic_captured import CapturedBackend
 from .metatomic_graphs import How, cuda_capture
 from .metatomic_model import MetatomicBackend
+from .metatomic_padded import network_of
 
+CALLS_THAT_PAY = 50  # a graph takes 3 s to make and saves 5 to 15 ms of a call; an MD run has more
 FORCES = "conservative, direct: what the file has"
 
 
@@ -31,7 +33,7 @@ def load(
     trust: bool = False,
     variant: str | None = None,
     extensions: Path | None = None,
-    capture: bool = False,
+    capture: bool | None = None,
     compile: bool = False,
 ) -> MetatomicBackend | CapturedBackend:
     """Load a shipped model or a file.
@@ -46,7 +48,8 @@ def load(
         whom you know
     variant : variant of the outputs, e.g. pbe for energy/pbe
     extensions : directory of the libraries that the model asks for; none is loaded from elsewhere
-    capture : on a GPU, calls of this project's networks as CUDA graphs, checked against the model
+    capture : on a GPU, calls of this project's networks as CUDA graphs, checked against the model,
+        from the first call on; default: when the same atoms have come 50 times
     compile : this project's networks by torch.compile, on a GPU as CUDA graphs, checked against the
         model; needs a C++ compiler and a minute at the start
 
@@ -61,14 +64,18 @@ def load(
     eager = open_model(
         model_path(model), device=device, threads=threads, variant=variant, extensions=extensions
     )
-    backend = faster(eager, capture, compile) if capture or compile else eager
+    backend = faster(eager, capture, compile)
     if dtype:
         backend.turn(dtype)
     return backend
 
 
-def faster(eager: MetatomicBackend, capture: bool, compile: bool) -> CapturedBackend:
+def faster(
+    eager: MetatomicBackend, capture: bool | None, compile: bool
+) -> MetatomicBackend | CapturedBackend:
     """The same model, called by CUDA graphs (``capture``) or by compiled code (``compile``).
+
+    With neither said, by graphs on a GPU, where a run has so many calls that they pay.
 
     Raises
     ------
@@ -78,10 +85,13 @@ def faster(eager: MetatomicBackend, capture: bool, compile: bool) -> CapturedBac
     on_gpu = eager._device.startswith("cuda")
     if capture and not on_gpu:
         raise ModelError(f"{eager.description}: --capture needs a GPU; leave it out")
-    return CapturedBackend(
-        eager,
-        metatomic_compiled.how(eager._device) if compile else How(cuda_capture(eager._device)),
-    )
+    if compile:
+        return CapturedBackend(eager, metatomic_compiled.how(eager._device))
+    if capture:
+        return CapturedBackend(eager, How(cuda_capture(eager._device)))
+    if capture is None and on_gpu and network_of(eager._model) is not None:
+        return CapturedBackend(eager, How(cuda_capture(eager._device), after=CALLS_THAT_PAY))
+    return eager
 
 
 def open_model(

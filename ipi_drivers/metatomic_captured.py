@@ -15,6 +15,7 @@ says why, and all calls go through metatomic from then on.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -84,6 +85,7 @@ class CapturedBackend(Backend):
         self._net: Any = padded.network_of(self.eager._model)
         self._buckets: list[Bucket] = []  # the last used first
         self._lists: dict[int, PairList] = {}  # by the place in a batch: beads keep theirs
+        self._calls: Counter[tuple[tuple[int, ...], frozenset[Kind]]] = Counter()
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
         """One replay of a graph for all that is wanted."""
@@ -110,7 +112,8 @@ class CapturedBackend(Backend):
     ) -> list[Mapping[Kind, Evaluation]]:
         """Those that go together; ``place`` is that of the first in its batch."""
         n_atoms = [len(structure.numbers) for structure in structures]
-        if not self.why_not and any(n_atoms) and max(n_atoms) <= self._how.limit_atoms:
+        small = any(n_atoms) and max(n_atoms) <= self._how.limit_atoms
+        if not self.why_not and small and self._pays((place, *n_atoms), wanted.kinds):
             try:
                 results = self._replayed(structures, wanted.kinds, place)
             except (RuntimeError, ValueError) as err:
@@ -122,6 +125,11 @@ class CapturedBackend(Backend):
                         for each, structure in zip(results, structures, strict=True)
                     ]
         return self.eager.evaluate_batch(structures, wanted)
+
+    def _pays(self, atoms: tuple[int, ...], kinds: frozenset[Kind]) -> bool:
+        """Whether such a call comes again and again, so that a graph is worth its making."""
+        self._calls[atoms, kinds] += 1
+        return self._calls[atoms, kinds] > self._how.after
 
     def jacobian_products(self, structure: Structure, kind: Kind) -> JacobianProducts:
         """Those of the model through metatomic."""

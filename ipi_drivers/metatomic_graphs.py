@@ -37,6 +37,7 @@ class How:
     spare_pairs : room for the density to change
     atoms_at_once : of structures in one call
     limit_atoms : larger structures go through metatomic
+    after : and so do the first so many calls for the same atoms and forces
     """
 
     capture: Capture
@@ -47,6 +48,7 @@ class How:
     spare_pairs: float = 1.1
     atoms_at_once: float = 16384
     limit_atoms: float = 8192  # beyond it the kernels themselves take the time
+    after: int = 0
 
 
 class Bucket:

@@ -141,7 +141,7 @@ def test_captured_graphs_are_the_model(system, dtype, way):
 
     structure, path = start_of(system), model_path(SYSTEMS[system].model)
     exact = metatomic.load(str(path), device="cpu", dtype="float64")
-    through = metatomic.load(str(path), device="cuda", dtype=dtype)
+    through = metatomic.load(str(path), device="cuda", dtype=dtype, capture=False)
     how = How(cuda_capture("cuda", fused=way == "fused"))
     how = metatomic_compiled.how("cuda") if way == "compiled" else how
     backend = CapturedBackend(through, how)
@@ -165,6 +165,21 @@ def test_captured_graphs_are_the_model(system, dtype, way):
         move = 0.02 * random.normal(size=structure.positions.shape)
         move += 0.6 if step == 2 else 0.0  # of all atoms, farther than the skin allows
         structure = Structure(structure.numbers, structure.positions + move, structure.cell)
+
+
+def test_what_comes_again_and_again_is_captured():
+    from ncforce_ipi.drivers import metatomic
+
+    backend, structure = metatomic.load("water", device="cuda"), start_of("water")
+    exact = metatomic.load("water", device="cpu").evaluate(structure, BOTH)
+    for _ in range(metatomic.CALLS_THAT_PAY):
+        backend.evaluate(structure, BOTH)
+    assert not backend._buckets
+    found = backend.evaluate(structure, BOTH)
+    assert backend._buckets
+    assert backend.why_not == ""
+    for kind in ("conservative", "direct"):  # single precision, as above
+        np.testing.assert_allclose(found[kind].forces, exact[kind].forces, rtol=0, atol=2e-4)
 
 
 def test_a_captured_batch_is_each_alone():
@@ -203,7 +218,7 @@ def test_what_can_not_be_captured_goes_through_metatomic(caplog):
     from ncforce_ipi.drivers.metatomic_captured import CapturedBackend
     from ncforce_ipi.drivers.metatomic_graphs import How, cuda_capture
 
-    through = metatomic.load("water", device="cuda")
+    through = metatomic.load("water", device="cuda", capture=False)
     graphs = cuda_capture("cuda")
     counted = iter(range(100))
 

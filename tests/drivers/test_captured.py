@@ -318,6 +318,38 @@ def test_lists_serve_each_structure_of_a_divided_batch(random_eager, water, monk
     assert len(first) == len(again) == 5
 
 
+def test_a_graph_is_made_when_the_same_atoms_come_again_and_again(random_eager, water):
+    counted = Counted()
+    backend = CapturedBackend(random_eager, How(counted, after=3))
+    part = Structure(water.numbers[:6], water.positions[:6], water.cell)
+    for structures, wanted, captures in (
+        ([water], BOTH, 0), ([water], BOTH, 0), ([part], BOTH, 0), ([water, part], BOTH, 0),
+        ([water], DIRECT, 0), ([water], BOTH, 0), ([water], BOTH, 1), ([water], BOTH, 1),
+        ([part], BOTH, 1),
+    ):  # fmt: skip
+        found = backend.evaluate_batch(structures, everything(wanted))
+        assert counted.captures == captures
+        for one, each in zip(structures, found, strict=True):
+            expected = random_eager.evaluate(one, everything(wanted))
+            for kind in wanted:
+                # single precision, sums in another order
+                np.testing.assert_allclose(
+                    each[kind].forces, expected[kind].forces, rtol=0, atol=2e-5
+                )
+
+
+def test_on_a_gpu_graphs_are_the_default(random_eager, monkeypatch):
+    monkeypatch.setattr(metatomic, "cuda_capture", lambda device: once_more.capture)
+    here = metatomic.faster(random_eager, None, False)
+    assert here is random_eager, "a CPU has none"
+    monkeypatch.setattr(random_eager, "_device", "cuda:0")
+    assert metatomic.faster(random_eager, False, False) is random_eager
+    for capture, after in ((None, metatomic.CALLS_THAT_PAY), (True, 0)):
+        assert metatomic.faster(random_eager, capture, False)._how.after == after
+    monkeypatch.setattr(metatomic, "network_of", lambda model: None)
+    assert metatomic.faster(random_eager, None, False) is random_eager, "of another package"
+
+
 def test_large_structures_go_through_metatomic(random_eager, water):
     counted = Counted()
     backend = CapturedBackend(random_eager, How(counted, limit_atoms=100))

@@ -85,6 +85,7 @@ def test_what_a_signature_says():
 def test_what_a_docstring_says():
     found = descriptions(example.__doc__.replace("\n    ", "\n"))
     assert found == {name: OPTIONS[name].help for name in found}
+    assert OPTIONS["model"].help == "what it is; it can be anything"
     assert OPTIONS["dtype"].help == "of weights"
     assert OPTIONS["count"].help == OPTIONS["length_A"].help == "numbers: two"
     assert OPTIONS["file"].help == "A file, or none."

@@ -21,6 +21,8 @@ from typing import Any, Literal
 from ncforce_ipi.errors import InputError, ModelError
 
 TYPES = (str, int, float, bool, Path)
+OF_TYPES = ("str", "int", "float", "bool", "Path", "Mapping", "Literal", "dict", "list", "tuple",
+            "Sequence", "None", "optional", "default", "or", "of", "True", "False")  # fmt: skip
 SPOKEN = {str: "a text", int: "an integer", float: "a number", bool: "true or false"}
 
 
@@ -127,7 +129,7 @@ def _type(hint: Any, where: str) -> tuple[type, tuple[str, ...]]:
 def descriptions(doc: str) -> dict[str, str]:
     """One line for each name in the Parameters or Attributes of a NumPy docstring.
 
-    ``name : text``, or ``name : type`` with an indented text below it.
+    ``name : text``, which may go on in indented lines, or ``name : type`` with the text in those.
     """
     found: dict[str, list[str]] = {}
     names: list[str] = []
@@ -141,7 +143,13 @@ def descriptions(doc: str) -> dict[str, str]:
         elif inside and line.startswith(" ") and line.strip():
             for name in names:
                 found[name].append(line.strip())
-    return {name: " ".join(text[1:] or text) for name, text in found.items()}
+    return {name: " ".join(_without_type(text)) for name, text in found.items()}
+
+
+def _without_type(text: list[str]) -> list[str]:
+    """Lines of an entry without the first if that is a type and more follow."""
+    words = re.findall(r"\w+", re.sub(r"[{(\[].*[})\]]", "", text[0]))
+    return text[1:] if len(text) > 1 and all(word in OF_TYPES for word in words) else text
 
 
 def parse_words(options: Mapping[str, Option], words: Sequence[str], what: str) -> dict[str, Any]:
