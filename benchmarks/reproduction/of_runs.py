@@ -242,6 +242,17 @@ def _kelvin(row: Numbers, species: str) -> values.Measured:
     return shift, None if error is None else TARGET_K * error
 
 
+def growing(predicted: Mapping[int, Numbers]) -> str:
+    """From which M on modes grow in the linear map, and how many there."""
+    first = next((m for m in sorted(predicted) if predicted[m].get("n_growing")), None)
+    if first is None:
+        return f"No mode grows in it up to M = {max(predicted)}."
+    return (
+        f"No mode grows in it below M = {first}; there {predicted[first]['n_growing']:.2g} of a "
+        "frame do."
+    )
+
+
 def verdict(predicted: Mapping[int, Numbers], records: Records) -> list[str]:
     """What M = 8 adds, by the linear map and by runs, in words."""
     lines: list[str] = []
@@ -250,6 +261,7 @@ def verdict(predicted: Mapping[int, Numbers], records: Records) -> list[str]:
         lines += [
             "",
             f"By the linear map T(H) - T(O) is {pm(one)} K at M = 1 and {pm(eight)} K at M = 8.",
+            growing(predicted),
         ]
     for forces, mts in (("mts4", 4), ("mts8", 8)):
         run = records.get(f"svr10-{forces}")

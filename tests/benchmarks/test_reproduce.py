@@ -237,6 +237,10 @@ def test_equipartition_is_judged_by_the_error_of_both():
     assert "T(H) - T(O) is -1.800 ± 0.060 K at M = 1" in text
     assert "The run with M = 8 is -14.3 of its errors from that: an effect." in text
     assert "| 8 | -0.600 ± 0.030 | 1.200 ± 0.030 | 500 | -3.00 ± 0.50 | 6.00 ± 0.50 |" in text
+    assert "No mode grows in it up to M = 8." in text
+    pair["result"]["scan"][6]["n_growing"] = 0.25
+    text = "\n".join(equipartition({"pair": pair}))
+    assert "No mode grows in it below M = 7; there 0.25 of a frame do." in text
 
 
 def test_times_to_an_error_are_compared_over_seeds():
