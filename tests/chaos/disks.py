@@ -38,8 +38,10 @@ class Disk:
         subprocess.run(words, check=True, capture_output=True)
 
     def unmount(self) -> None:
-        """Once nobody uses it any more."""
-        subprocess.run(["umount", str(self.point)], check=True, capture_output=True)
+        """Once nobody uses it any more; the last that did may still be ending."""
+        words = ["umount", str(self.point)]
+        until(lambda: not subprocess.run(words, capture_output=True, check=False).returncode,
+              f"{self.point} is in use")  # fmt: skip
 
     def lose_power(self) -> None:
         """From now on nothing reaches the disk."""

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 
 import pytest
 
@@ -59,6 +60,31 @@ def test_what_isnt_ready_is_left(keeper, tmp_path, monkeypatch):
     keeper.next_s = 0.0
     keeper.look()
     assert resume.read(tmp_path / SAFE).step == 12
+
+
+def test_the_first_copy_is_made_soon_from_whichever_is_quiet(keeper, tmp_path, monkeypatch):
+    """A quick run writes its latest checkpoint again and again."""
+    now_s = [0.0]
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(keeping, "QUIET_S", 60.0)
+    write_outputs(tmp_path, 12)
+    checkpoint(tmp_path, "simulation.checkpoint", 12)
+    checkpoint(tmp_path, "simulation.checkpoint_older", 8)
+    keeper.look()
+    assert not (tmp_path / SAFE).exists(), "both have just been written"
+    an_hour_ago = time.time() - 3600.0
+    os.utime(tmp_path / "simulation.checkpoint_older", (an_hour_ago, an_hour_ago))
+    now_s[0] += 0.5 * keeping.FIRST_S
+    keeper.look()
+    assert not (tmp_path / SAFE).exists(), "not yet time to look again"
+    now_s[0] += keeping.FIRST_S
+    keeper.look()
+    assert resume.read(tmp_path / SAFE).step == 8
+    # the disk is full at step 16: both are of that step, and its line of properties is lost
+    write_outputs(tmp_path, 15)
+    for name in ("simulation.checkpoint", "simulation.checkpoint_older"):
+        checkpoint(tmp_path, name, 16)
+    assert resume.best_checkpoint(tmp_path).step == 8
 
 
 def test_a_full_disk_ends_no_run(keeper, tmp_path, monkeypatch):

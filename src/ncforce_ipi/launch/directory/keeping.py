@@ -2,7 +2,8 @@
 
 i-PI writes its checkpoints over the older ones and leaves it to the system when they reach the
 disk, which may be half a minute later.  So the launcher makes the outputs durable now and then, and
-after them a copy of a checkpoint that they reach.
+after them a copy of a checkpoint that they reach.  The first one is made as soon as there is one to
+copy: on a disk that fills up i-PI's own may all be of a step whose outputs found no room.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from ncforce_ipi.rundir import LOGS, SAFE_FILE, WRITTEN_BY_IPI
 log = logging.getLogger(__name__)
 
 KEEP_S = 30.0  # at least, between two copies
-AGAIN_S = 1.0  # where the checkpoint isn't ready
+AGAIN_S = 1.0  # where no checkpoint is ready
+FIRST_S = 0.1  # likewise, before the first copy
 QUIET_S = 0.05  # after the last write of a file; longer than the clock of a file system ticks
-FILE = WRITTEN_BY_IPI[1]
+FILES = WRITTEN_BY_IPI[1:]  # the latest, and one that a quick run writes less often
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Keeper:
         """To be called often; does something every ``KEEP_S`` seconds."""
         if time.monotonic() < self.next_s:
             return
-        self.next_s = time.monotonic() + AGAIN_S
+        self.next_s = time.monotonic() + (AGAIN_S if self.kept > 0 else FIRST_S)
         try:
             step = self._keep()
         except OSError as err:  # a full disk: the run goes on, and ends by itself if it must
@@ -48,12 +50,16 @@ class Keeper:
 
     def _keep(self) -> int:
         """The step of the checkpoint that is safe now; -1 if there is none yet."""
-        path = self.directory / FILE
+        steps = (self._copied(self.directory / name) for name in FILES)
+        return next((step for step in steps if step >= 0), -1)
+
+    def _copied(self, path: Path) -> int:
+        """The step of a checkpoint that was worth it; -1 of another."""
         if not path.is_file() or time.time() - path.stat().st_mtime < QUIET_S:
             return -1
-        before = path.stat()
+        before = _written(path)
         text = path.read_text(encoding="utf-8", errors="replace")
-        if path.stat() != before:  # i-PI has begun to write a newer one
+        if _written(path) != before:  # i-PI has begun to write a newer one
             return -1
         found = resume.parsed(path, text)
         if not found or found.step <= self.kept or found.first_short(max(self.kept, -1)):
@@ -62,6 +68,12 @@ class Keeper:
             durable.sync(output.path)
         durable.write_text(self.directory / SAFE_FILE, text)
         return found.step
+
+
+def _written(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is written, unlike the time of its reading."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def settle(directory: Path) -> None:
