@@ -22,7 +22,7 @@ from ncforce_ipi.distil.rounds import undecided
 from ncforce_ipi.distil.session import Session
 from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import Known, with_labels
-from ncforce_ipi.distil.trial import Trial
+from ncforce_ipi.distil.trial import Trial, of_drift_or
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.rundir import DISAGREEING_FILE
@@ -41,6 +41,22 @@ def chosen(tmp_path, atoms, teacher_s=0.5, **words):
 
 def salt():
     return bulk("NaCl", "rocksalt", a=5.9, cubic=True) * (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "largest", "bound", "expected"),
+    [
+        ("passes", 9.0, 9.0, ("passes", False)),
+        ("fails", 0.1, 0.1, ("fails", False)),  # slow forces alone drift the other way
+        ("open", 0.4, 9.0, ("passes", False)),  # their run was too short, this one wasn't
+        ("open", 0.6, 0.4, ("passes", True)),
+        ("open", math.nan, 0.4, ("passes", True)),
+        ("open", 0.6, 0.6, ("open", False)),
+        ("open", math.nan, math.nan, ("open", False)),
+    ],
+)
+def test_a_drift_passes_by_itself_or_by_what_changed(answer, largest, bound, expected):
+    assert of_drift_or(answer, largest, bound, 0.5) == expected
 
 
 @pytest.mark.parametrize(
