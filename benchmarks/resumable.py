@@ -75,13 +75,3 @@ def analysed(directory: Path, options: Sequence[str] = (), limit_s: float = LIMI
         return done | {"unavailable": (told.strip().splitlines() or ["no analysis"])[-1]}
     picked = {name: summary[name] for name in OBSERVABLES if name in summary}
     return done | {"plan": summary["plan"]} | picked
-
-
-def compared(directories: list[Path], out: Path) -> str:
-    """The table of ``ncforce compare``."""
-    words = [*NCFORCE, "compare", *map(str, directories), "--force", "--out", str(out)]
-    try:
-        told = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return f"no comparison in {LIMIT_S:.0f} s"
-    return told.stdout if told.returncode == 0 else told.stderr

@@ -175,7 +175,7 @@ def test_what_does_not_fit_is_refused_not_cut(eager):
 
 
 def test_no_ghost_has_many_more_pairs_than_an_atom(random_eager, water):
-    """A GPU adds to one atom in turns: two ghosts for all made a call seven times as long."""
+    """A GPU adds to one atom in turns: two ghosts for all made a call five times as long."""
     backend = CapturedBackend(random_eager, once_more)
     structures = [moved(water, 0.02, seed) for seed in range(4)]
     backend.evaluate_batch(structures, everything(BOTH))

@@ -87,6 +87,27 @@ def test_the_first_copy_is_made_soon_from_whichever_is_quiet(keeper, tmp_path, m
     assert resume.best_checkpoint(tmp_path).step == 8
 
 
+def test_a_checkpoint_that_is_not_newer_is_read_once(keeper, tmp_path, monkeypatch):
+    """That of the start stays for a while, and of many atoms it is large."""
+    read = []
+    parsed = resume.parsed
+    monkeypatch.setattr(
+        resume, "parsed", lambda path, text: read.append(path) or parsed(path, text)
+    )
+    write_outputs(tmp_path, 12)
+    checkpoint(tmp_path, "simulation.checkpoint", 12)
+    for _ in range(5):
+        keeper.next_s = 0.0
+        keeper.look()
+    assert len(read) == 2, "to copy it, and to see that it is old"
+    write_outputs(tmp_path, 160)
+    checkpoint(tmp_path, "simulation.checkpoint", 160)  # of another size
+    keeper.next_s = 0.0
+    keeper.look()
+    assert len(read) == 3
+    assert resume.read(tmp_path / SAFE).step == 160
+
+
 def test_a_full_disk_ends_no_run(keeper, tmp_path, monkeypatch):
     write_outputs(tmp_path, 12)
     checkpoint(tmp_path, "simulation.checkpoint", 12)

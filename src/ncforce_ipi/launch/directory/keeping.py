@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ncforce_ipi import durable
@@ -33,6 +33,7 @@ class Keeper:
     directory: Path
     next_s: float = 0.0
     kept: int = -1
+    old: dict[Path, tuple[int, int, int]] = field(default_factory=dict)  # not to be read again
 
     def look(self) -> None:
         """To be called often; does something every ``KEEP_S`` seconds."""
@@ -58,11 +59,16 @@ class Keeper:
         if not path.is_file() or time.time() - path.stat().st_mtime < QUIET_S:
             return -1
         before = _written(path)
+        if before == self.old.get(path):
+            return -1
         text = path.read_text(encoding="utf-8", errors="replace")
         if _written(path) != before:  # i-PI has begun to write a newer one
             return -1
         found = resume.parsed(path, text)
-        if not found or found.step <= self.kept or found.first_short(max(self.kept, -1)):
+        if found and found.step <= self.kept:
+            self.old[path] = before
+            return -1
+        if not found or found.first_short(max(self.kept, -1)):
             return -1
         for output in found.outputs:
             durable.sync(output.path)
