@@ -15,7 +15,7 @@ import pytest
 from ase.build import bulk
 from ase.io import read
 
-from ncforce_ipi import cli, load
+from ncforce_ipi import cli, load, open_run
 from ncforce_ipi.distil import rounds, sampling
 from ncforce_ipi.distil.points import outer_points
 from ncforce_ipi.distil.state import FILE
@@ -163,15 +163,24 @@ def check_labels(argon):
 
 
 def test_a_pair_that_passes_nothing_isn_t_left_as_one(argon, capfd):
-    """Steps of 40 fs: twice that is beyond what argon takes, with any student."""
+    """Steps of 40 fs: twice that is beyond what argon takes, with any student, at 20 and 80 K."""
     changes = ("timestep_fs=40", "reference_ps=3", "warm_ps=0.8", "rounds=1", "n_steps=2",
                "tolerance_meV_per_atom_per_ps=1e-9")  # fmt: skip
-    assert cli.main(words("pair", changes=changes)) == 1
+    given = words("pair", changes=changes)
+    given[given.index("60")] = "20,80"
+    assert cli.main(given) == 1
     said = capfd.readouterr().err
-    assert "no pair: M = 2 was tried and doesn't pass (1-60K, " in said
+    assert "no pair: M = 2 was tried and doesn't pass (1-20K, " in said
+    assert "; 1-80K, " in said
     assert not (argon / "pair" / "student.pt").exists()
     assert "**No M passes: there is no pair.**" in (argon / "pair" / "card.md").read_text()
-    assert json.loads((argon / "pair" / "card.json").read_text())["allowed_mts"] is None
+    card = json.loads((argon / "pair" / "card.json").read_text())
+    assert card["allowed_mts"] is None
+    assert set(card["tests"]["2"]) == {"1-20K", "1-80K"}
+    cold, hot = (
+        open_run(f"pair/runs/reference-1-{t}K").temperature()["Ar"].value for t in (20, 80)
+    )
+    assert cold < 40 < hot
 
 
 def test_several_systems_at_constant_pressure(argon):

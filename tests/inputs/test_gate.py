@@ -346,7 +346,7 @@ def test_momenta_that_are_left_out_are_said(tmp_path, caplog):
     file = saved(tmp_path / "moving.xyz", argon())
     with caplog.at_level(logging.WARNING):
         read_structure(file)
-    assert "moving.xyz has momenta, which are not used: give --velocities" in caplog.text
+    assert "moving.xyz has momenta, which are not used: velocities are random; give" in caplog.text
     caplog.clear()
     read_structure(file, file)
     assert not caplog.records

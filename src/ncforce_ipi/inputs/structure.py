@@ -195,8 +195,8 @@ def _left_out(image: Image, velocities: str | None) -> Iterator[str]:
     ]
     if velocities is None and moving:
         yield (
-            f"{name} has {moving[0]}, which are not used: give --velocities {name} to start with "
-            "them"
+            f"{name} has {moving[0]}, which are not used: velocities are random; give "
+            f"--velocities {name} to start with them, in commands that have it"
         )
     for key in sorted(set(OTHER_FLAGS) & {key.lower() for key in arrays}):
         yield (

@@ -29,6 +29,6 @@ def model_path(name_or_path: str) -> Path:
         names = ", ".join(sorted(SHIPPED))
         raise InputError(
             f"model {name_or_path!r} is neither a file nor a shipped model ({names}); "
-            "give the path of an exported model"
+            "give the path of an exported model, or FAMILY:MODEL (ncforce driver --list)"
         )
     return path.resolve()
