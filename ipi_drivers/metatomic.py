@@ -14,7 +14,7 @@ from ncforce_ipi.errors import ModelError
 from ncforce_ipi.models import model_path
 from ncforce_ipi.models.modelfile import OTHER_FAMILIES, what_instead
 
-from . import loading, metatomic_compiled, metatomic_extensions
+from . import loading, metatomic_compiled, metatomic_extensions, metatomic_gradient
 from .metatomic_captured import CapturedBackend
 from .metatomic_graphs import How, cuda_capture
 from .metatomic_model import MetatomicBackend
@@ -122,7 +122,7 @@ def _load_file(path: Path, extensions: Path | None) -> Any:
             f"metatomic models need torch, metatomic-torch and vesin: {err}; "
             "pip install 'ncforce_ipi[metatomic]'"
         ) from err
-    metatomic_extensions.check(path, extensions)
+    metatomic_gradient.complete(metatomic_extensions.check(path, extensions))
     try:
         with warnings.catch_warnings():  # of a deprecated output name: both names are served here
             warnings.filterwarnings("ignore", message=".*is deprecated")

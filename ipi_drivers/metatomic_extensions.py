@@ -25,8 +25,8 @@ HOW = (
 )
 
 
-def check(path: Path, directory: Path | None) -> None:
-    """Let a file through that names no library, or only such as lie in the directory.
+def check(path: Path, directory: Path | None) -> list[str]:
+    """Let a file through that names no library, or only such as lie in the directory; their names.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def check(path: Path, directory: Path | None) -> None:
     """
     named = list(_named(path))
     if not named:
-        return
+        return []
     names = ", ".join(name for name, _ in named)
     if directory is None:
         raise InputError(
@@ -53,6 +53,7 @@ def check(path: Path, directory: Path | None) -> None:
                 f"expected in --extensions: {HOW}"
             )
         log.info("library %s for %s, SHA-256 %.12s", library, path.name, sha256(library))
+    return [name for name, _ in named]
 
 
 def _named(path: Path) -> Iterator[tuple[str, str]]:

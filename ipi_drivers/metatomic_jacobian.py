@@ -20,6 +20,7 @@ from ncforce_ipi.errors import ModelError
 
 from . import loading
 from .conversion import check_request
+from .metatomic_gradient import Gradient
 
 if TYPE_CHECKING:
     from .metatomic_model import MetatomicBackend
@@ -47,6 +48,7 @@ class MetatomicProducts:
         self.description = f"differentiation in {backend.dtype}"
         self._backend, self._structure, self._kind = backend, structure, kind
         self._graphs: dict[int, tuple[list[Tensor], Tensor]] = {}
+        self._gradient = Gradient(backend.description)
         self._dual: dict[int, tuple[Tensor, Tensor]] = {}
 
     def forward(self, vectors: np.ndarray) -> np.ndarray:
@@ -72,9 +74,7 @@ class MetatomicProducts:
 
     def _pulled(self, vectors: np.ndarray) -> np.ndarray:
         positions, forces = self._graph(len(vectors))
-        found = self._backend._torch.autograd.grad(
-            forces, positions, self._tensor(vectors), retain_graph=True
-        )
+        found = self._gradient("J^T w", forces, positions, self._tensor(vectors), retain_graph=True)
         return np.array([each.cpu().double().numpy() for each in found])
 
     def _pushed(self, vectors: np.ndarray) -> np.ndarray:
@@ -82,10 +82,10 @@ class MetatomicProducts:
         positions, forces = self._graph(n)
         if n not in self._dual:
             weights = torch.zeros_like(forces, requires_grad=True)
-            pulled = torch.autograd.grad(forces, positions, weights, create_graph=True)
+            pulled = self._gradient("w", forces, positions, weights, create_graph=True)
             self._dual = {n: (weights, torch.cat(pulled))}
         weights, pulled = self._dual[n]
-        (found,) = torch.autograd.grad(pulled, weights, self._tensor(vectors), retain_graph=True)
+        (found,) = self._gradient("J u", pulled, weights, self._tensor(vectors), retain_graph=True)
         return found.cpu().double().numpy().reshape(vectors.shape)
 
     def _graph(self, n_copies: int) -> tuple[list[Tensor], Tensor]:
@@ -104,7 +104,7 @@ class MetatomicProducts:
         if self._kind == "direct":
             return positions, outputs[backend.force_name].block().values.reshape(-1, 3)
         energy = outputs[backend.energy_name].block().values.sum()
-        forces = backend._torch.autograd.grad(-energy, positions, create_graph=True)
+        forces = self._gradient("forces", -energy, positions, create_graph=True)
         return positions, backend._torch.cat(forces)
 
     def _tensor(self, vectors: np.ndarray) -> Tensor:

@@ -18,6 +18,7 @@ from ncforce_ipi.errors import ModelError
 
 from . import conversion, loading, metatomic_outputs
 from .batches import BatchedBackend, divided
+from .metatomic_gradient import Gradient
 
 log = logging.getLogger(__name__)
 Tensor = Any  # torch.Tensor
@@ -63,6 +64,7 @@ class MetatomicBackend(BatchedBackend):
         self.description = f"{self._name}{self.dtype})"
         self._torch, self._metatomic, self._block = torch, metatomic.torch, TensorBlock
         self._model = model
+        self._gradient = Gradient(self._name.partition(" (")[0])
         self._device = device
         self._dtype = getattr(torch, capabilities.dtype)
         self._neighbors = neighbor_lists_for_model("Angstrom", model, skin=0.0)
@@ -177,7 +179,7 @@ class MetatomicBackend(BatchedBackend):
     ) -> list[Evaluation]:
         """F = -dE/dr, W = -dE/dstrain at no strain: r and the cell's rows are times 1 + strain."""
         total, n = outputs[self.energy_name].block().values.sum(), len(positions)
-        found = self._torch.autograd.grad(-total, [*positions, *strains])
+        found = self._gradient("forces", -total, [*positions, *strains])
         energies = _rows(outputs, self.energy_name, n, 1).ravel().tolist()
         return [
             Evaluation(energy, _numpy(forces), conversion.symmetric(_numpy(virial)))

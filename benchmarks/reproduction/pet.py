@@ -1,7 +1,9 @@
 """PET and SOAP-BPNN of metatrain, small, on our water set: errors, lambda, and which M they take.
 
-    python -m reproduction.pet OUT --epochs 100
+    python -m reproduction.pet OUT --epochs 100 [--narrow] [--only pet]
 
+``--narrow`` makes PET narrow enough for a processor core (a twentieth of the default's weights) and
+its steps ten times as long; SOAP-BPNN is as metatrain makes it.
 Each architecture has an energy and a direct force in one model (docs/tutorials/pet.md), so that its
 conservative and direct halves are PET-C and PET-NC in one, PET-M.
 """
@@ -26,10 +28,11 @@ DATA = HERE / "training" / "water"
 ARCHITECTURES = {"pet": "PET", "soap_bpnn": "SOAP-BPNN"}
 OPTIONS = """\
 architecture:
-  name: {architecture}
+  name: {architecture}{model}
   training:
     num_epochs: {epochs}
     batch_size: 4
+    log_interval: 1{rate}
 training_set:
   systems: {{read_from: {data}/train.xyz, length_unit: angstrom}}
   targets:
@@ -47,6 +50,11 @@ test_set: 0.05
 """
 
 
+NARROW = (
+    "{d_pet: 32, d_node: 64, d_head: 32, d_feedforward: 64, num_heads: 4, num_attention_layers: 1}"
+)
+
+
 def write_data(folder: Path) -> list[Any]:
     """train.xyz as metatrain reads it; the frames."""
     text = lzma.decompress((DATA / "train.xyz.xz").read_bytes()).decode()
@@ -59,9 +67,14 @@ def write_data(folder: Path) -> list[Any]:
     return list(found)
 
 
-def options(architecture: str, epochs: int, folder: Path) -> str:
+def options(architecture: str, epochs: int, folder: Path, *, narrow: bool = False) -> str:
     """options.yaml."""
-    return OPTIONS.format(architecture=architecture, epochs=epochs, data=folder)
+    small = narrow and architecture == "pet"
+    model = f"\n  model: {NARROW}" if small else ""
+    rate = "\n    learning_rate: 1.0e-3" if small else ""
+    return OPTIONS.format(
+        architecture=architecture, epochs=epochs, data=folder, model=model, rate=rate
+    )
 
 
 def errors(model: str, test: list[Any]) -> dict[str, float]:
@@ -90,11 +103,11 @@ def labelled_test() -> list[Any]:
     return found
 
 
-def one(architecture: str, epochs: int, out: Path) -> dict[str, Any]:
+def one(architecture: str, epochs: int, out: Path, *, narrow: bool) -> dict[str, Any]:
     """Train, then what it can do; what went wrong otherwise."""
     folder = out / architecture
     folder.mkdir(exist_ok=True)
-    (folder / "options.yaml").write_text(options(architecture, epochs, out))
+    (folder / "options.yaml").write_text(options(architecture, epochs, out, narrow=narrow))
     if not (folder / "model.pt").exists():
         train = ["mtt", "train", "options.yaml", "-o", "model.pt"]
         subprocess.run(train, cwd=folder, check=True)
@@ -109,26 +122,33 @@ def one(architecture: str, epochs: int, out: Path) -> dict[str, Any]:
     subprocess.run(ncforce("inspect-pair", *words), check=True)
     pair = json.loads((folder / "pair.json").read_text())["results"]
     kept = ("lambda_fast", "rmse_meV_per_A", "cost", "largest_M_without_growth")
-    return {"epochs": epochs, **errors(model, labelled_test()), **{k: pair[k] for k in kept}}
+    how = {"epochs": epochs, "narrow": narrow and architecture == "pet"}
+    return {**how, **errors(model, labelled_test()), **{k: pair[k] for k in kept}}
 
 
-def main_of(out: Path, epochs: int) -> None:
-    """Both architectures; one that fails doesn't stop the other."""
+def main_of(out: Path, epochs: int, only: str | None = None, *, narrow: bool = False) -> None:
+    """Both architectures, or one; one that fails doesn't stop the other."""
+    out.mkdir(parents=True, exist_ok=True)
     write_data(out)
     chosen = [a for a in frames("water", {"kind": "md", "T": 300}) if len(a) == 96]
     ase.io.write(out / "water96.xyz", chosen[:2])
-    found: dict[str, Any] = {}
+    result = out / "pet.json"
+    found: dict[str, Any] = json.loads(result.read_text()) if result.is_file() else {}
     for architecture, name in ARCHITECTURES.items():
+        if architecture != (only or architecture):
+            continue
         try:
-            found[name] = one(architecture, epochs, out)
+            found[name] = one(architecture, epochs, out, narrow=narrow)
         except (subprocess.CalledProcessError, OSError, ValueError) as err:
             found[name] = {"why": str(err)}
-        (out / "pet.json").write_text(json.dumps(found, indent=1) + "\n")
+        result.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--narrow", action="store_true")
+    parser.add_argument("--only", choices=ARCHITECTURES)
     args = parser.parse_args()
-    main_of(args.out, args.epochs)
+    main_of(args.out.resolve(), args.epochs, args.only, narrow=args.narrow)
