@@ -14,11 +14,10 @@ from ase.build import bulk, molecule
 from ase.constraints import FixAtoms
 
 from ncforce_ipi.diagnostics.bonds import bonds
-from ncforce_ipi.distil import choices, points, selection
+from ncforce_ipi.distil import choices, points, rounds, selection
 from ncforce_ipi.distil.displaced import displaced
 from ncforce_ipi.distil.inspection import why_not
 from ncforce_ipi.distil.request import Request, conditions
-from ncforce_ipi.distil.rounds import undecided
 from ncforce_ipi.distil.session import Session
 from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import Known, with_labels
@@ -263,7 +262,7 @@ def test_a_pair_passes_if_its_drift_is_small_and_nothing_differs(answers, passes
     ],
 )
 def test_a_test_is_made_longer_where_that_can_tell(words, doubled, asked, goes_on):
-    assert undecided(trial(**words), doubled, asked=asked) is goes_on
+    assert rounds.undecided(trial(**words), doubled, asked=asked) is goes_on
 
 
 def test_a_test_survives_the_record():
@@ -319,6 +318,32 @@ def test_calls_are_a_limit_where_they_are_given(tmp_path, monkeypatch):
         tmp_path, monkeypatch, calls=600, seconds=0.0, teacher_calls=1000, minutes=60.0
     )
     assert (both.most_calls, both.affords(251, 0.0), both.affords(0, 1e6)) == (1000, False, False)
+
+
+@pytest.mark.parametrize(
+    "budget", [{"minutes": 60.0}, {"teacher_calls": 1000}, {"minutes": 60.0, "teacher_calls": 1000}]
+)
+def test_what_is_said_to_be_enough_for_another_round_is(tmp_path, monkeypatch, budget):
+    """A round costs its training and its test, not the tests at other M that came after it."""
+    spent = {"calls": 950, "seconds": 3500.0}
+    session = session_of(tmp_path, monkeypatch, **spent, **budget)
+    took = {"train": 900.0, "mts8-1-300K": 500.0, "mts4-1-300K": 9000.0}
+    session.state.record["took_s"] = {f"round-01/{name}": s for name, s in took.items()}
+    calls, seconds = rounds._cost(session, 1)
+    assert calls == session.choices.test_steps + session.choices.hot_steps
+    assert 1400.0 < seconds < 2000.0
+    assert not rounds._another(session, 1, first_free=1)
+    said = rounds._why_no_more(session, 1)
+    words = said.partition("hasn't; ")[2].split()
+    named = {
+        words[k][2:].replace("-", "_"): float(words[k + 1]) for k in range(0, 2 * len(budget), 2)
+    }
+    assert named.keys() == budget.keys()
+    larger = session_of(
+        tmp_path, monkeypatch, **spent, **{k: type(budget[k])(v) for k, v in named.items()}
+    )
+    assert larger.affords(calls, seconds)
+    assert "as many as were chosen" in rounds._why_no_more(session, session.choices.rounds)
 
 
 def test_what_stages_took_is_remembered(tmp_path):

@@ -72,6 +72,8 @@ def rounds(session: Session) -> list[Round]:
         enough = tried[-1].passes and number >= first_free
         known = f"round-{number:02d}/learn" in session.state.stages
         if enough or not (known or _another(session, number, first_free)):
+            if not enough:
+                session.say("no more rounds", _why_no_more(session, number))
             return tried
         _learn(session, number)
 
@@ -86,11 +88,27 @@ def _another(session: Session, number: int, first_free: int) -> bool:
     """Whether the budget has room for another round: it takes what this one took."""
     if number < first_free:
         return True
+    return number < session.choices.rounds and session.affords(*_cost(session, number))
+
+
+def _cost(session: Session, number: int) -> tuple[int, float]:
+    """Calls of the teacher and seconds of a round like this one, with the frames it learns from."""
     choices, name = session.choices, f"round-{number:02d}"
     calls = (choices.test_steps + choices.hot_steps) * len(session.systems)
     hot = 1.0 + choices.hot_steps / choices.test_steps
-    seconds = session.state.took_s(f"{name}/train") + hot * session.state.took_s(f"{name}/mts")
-    return number < choices.rounds and session.affords(calls, seconds)
+    took_s = session.state.took_s
+    return calls, took_s(f"{name}/train") + hot * took_s(f"{name}/mts{session.request.mts}-")
+
+
+def _why_no_more(session: Session, number: int) -> str:
+    """What ended the rounds before a student passed, and what would let them go on."""
+    if number >= session.choices.rounds:
+        return f"{number} are done, as many as were chosen (--set rounds=N when it begins)"
+    calls, seconds = _cost(session, number)
+    return (
+        f"another takes about {math.ceil(seconds / 60.0)} min, which the budget hasn't; "
+        f"{session.enough(calls, seconds)} with --resume is enough"
+    )
 
 
 def _round(session: Session, number: int) -> Round:

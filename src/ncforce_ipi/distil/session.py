@@ -102,6 +102,19 @@ class Session:
             by_time = self.state.seconds + seconds <= part * 60.0 * self.request.minutes
         return by_calls and by_time
 
+    def enough(self, calls: int, seconds: float) -> str:
+        """Options of a budget that has room for so much more."""
+        words = []
+        if self.request.minutes:
+            minutes = (self.state.seconds + seconds) / (1.0 - KEPT) / 60.0
+            words.append(f"--minutes {max(math.ceil(minutes) + 1, self.request.minutes):g}")
+        if self.most_calls:
+            kept = self.choices.test_steps * len(self.systems)
+            wanted = self.state.calls + calls
+            most = max(math.ceil(wanted / (1.0 - KEPT)), wanted + kept, self.most_calls)
+            words.append(f"--teacher-calls {most}")
+        return " ".join(words)
+
     def say(self, stage: str, detail: str = "") -> None:
         """One line: stage, what came of it, calls, time, and how long at most it will go on."""
         minutes = self.state.seconds / 60.0
