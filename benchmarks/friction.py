@@ -81,11 +81,11 @@ THERMOSTATS: tuple[tuple[str, str, float], ...] = (
     ("outer", "white", 10.0),
     ("inner", "white", 10.0),
     ("inner", "band", 50.0),
-    ("outer", "band", 50.0),
     ("outer", "svr", 100.0),
     ("outer", "white", 1.0),
     ("inner", "white", 1.0),
     ("outer", "optimal", 0.0),
+    ("outer", "band", 50.0),
 )
 STEPS = ((8.0, 0.5, 0.0), (12.0, 1.0, 4.0), (8.0, 1.0, 4.0), (12.0, 0.5, 0.0))  # outer, inner, H
 
@@ -285,6 +285,7 @@ def draw(records: list[Numbers], path: Path) -> None:
         for panel, nothing in zip(panels, (0.0, TARGET_K), strict=True):
             panel.axvline(nothing, color="0.6", linewidth=0.8)
             panel.set_ylim(len(names) - 0.5, -0.5)
+            panel.margins(x=0.05)
         panels[0].set_yticks(range(len(names)), [name.replace(", ", "\n") for name in names])
         panels[1].set_yticks(range(len(names)), [])
         panels[0].set_xlabel("drift / (meV/atom/ps)")

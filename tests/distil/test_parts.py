@@ -84,6 +84,16 @@ def test_a_budget_of_minutes_becomes_calls(tmp_path):
     assert chosen(tmp_path, salt(), temperatures_K=(300.0, 1000.0)).calls == 4000
 
 
+@pytest.mark.parametrize(("minutes", "scalars", "tensors"), [(30, 0, 0), (40, 1, 0), (60, 1, 1)])
+def test_what_takes_long_to_compile_is_compiled_for_long_trainings(
+    tmp_path, monkeypatch, minutes, scalars, tensors
+):
+    monkeypatch.setattr(choices.shutil, "which", lambda name: name)
+    diamond = bulk("C", cubic=True) * (2, 2, 2)
+    found = [chosen(tmp_path, atoms, minutes=minutes).compiled for atoms in (salt(), diamond)]
+    assert found == [bool(scalars), bool(tensors)]
+
+
 def test_what_the_user_says_replaces_choices(tmp_path):
     found = chosen(tmp_path, salt(), changes={"cutoff_A": "5", "compiled": "false", "rounds": 2})
     assert (found.cutoff_A, found.compiled, found.rounds) == (5.0, False, 2)

@@ -32,6 +32,7 @@ FEWEST_OUTER = 120  # steps of a test: fewer hold no 25 memories of the conserve
 TRAINING_SHARE = 0.12  # of --minutes, in each round
 BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 WORTH_COMPILING_STEPS, WORTH_COMPILING_MIN = 2500, 4.0
+WORTH_COMPILING_TENSORS_MIN = 6.0  # compiling takes eight, and makes 2.5 times as many steps
 
 REASONS = {
     "calls": "for the lengths of runs: --teacher-calls; else half of --minutes at the measured "
@@ -67,7 +68,8 @@ REASONS = {
     "n_steps_again": "of every later training, which starts from the weights of the one before",
     "train_minutes": "of each training: 12 % of --minutes; 0: the numbers of steps count",
     "rounds": "at most",
-    "compiled": "where a C++ compiler is and the training is long: 2.5 times faster after a minute",
+    "compiled": "where a C++ compiler is and the training is long: 2.5 times faster after a minute, "
+    "or after eight where it has tensors",
     "tolerance_meV_per_atom_per_ps": "drift beyond that of the slow forces: LAMBench's limit",
 }
 
@@ -151,7 +153,9 @@ def choose(request: Request, systems: Sequence[Condition], teacher_s: float) -> 
     changes = typed(request.changes)
     found = _lengths(replace(found, **changes), request, each)
     steps = max(found.n_steps, found.n_steps_again)
-    long = found.train_minutes > WORTH_COMPILING_MIN or (
+    tensors = found.tensor_channels > 0
+    worth_min = WORTH_COMPILING_TENSORS_MIN if tensors else WORTH_COMPILING_MIN
+    long = found.train_minutes > worth_min or (
         not found.train_minutes and steps >= WORTH_COMPILING_STEPS
     )
     compiler = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
