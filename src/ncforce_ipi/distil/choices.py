@@ -68,8 +68,8 @@ REASONS = {
     "n_steps_again": "of every later training, which starts from the weights of the one before",
     "train_minutes": "of each training: 12 % of --minutes; 0: the numbers of steps count",
     "rounds": "at most",
-    "compiled": "where a C++ compiler is and the training is long: 2.5 times faster after a minute, "
-    "or after eight where it has tensors",
+    "compiled": "where a C++ compiler is and the training is long: 2.5 times faster after a "
+    "minute, or after eight where it has tensors",
     "tolerance_meV_per_atom_per_ps": "drift beyond that of the slow forces: LAMBench's limit",
 }
 
