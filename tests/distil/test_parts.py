@@ -244,6 +244,37 @@ def trial(**other):
     return Trial(**{**values, **other})
 
 
+def a_round(number, excess, ci95, direct, *, passes=False):
+    excess = excess if isinstance(excess, tuple) else (excess,)
+    trials = {
+        str(k): trial(excess_meV_per_atom_per_ps=x, excess_ci95_meV_per_atom_per_ps=ci95,
+                      answers={"drift": "passes" if passes else "open"})
+        for k, x in enumerate(excess)
+    }  # fmt: skip
+    return rounds.Round(number, {"direct_meV_per_A": {"all": direct}}, {}, trials)
+
+
+@pytest.mark.parametrize(
+    ("tried", "taken"),
+    [
+        # of CHGNet and Li6PS5Cl: drifts that can't be told apart
+        ([(0.53, 2.6, 41.7), (0.69, 2.0, 37.7), (-0.65, 2.1, 35.1)], 3),
+        # the last one drifts more, whatever its errors
+        ([(0.5, 0.2, 41.0), (0.6, 0.2, 38.0), (5.0, 0.4, 30.0)], 2),
+        # the worst of two systems counts; one that ran away is out; without an interval: the value
+        ([((0.1, 9.0), 0.5, 20.0), ((0.3, 0.4), 0.5, 25.0), (math.nan, math.nan, 10.0)], 2),
+        ([(0.5, math.nan, 41.0), (0.6, math.nan, 38.0)], 1),
+        ([(math.nan, math.nan, 41.0), (math.nan, math.nan, 42.0)], 2),
+    ],
+)
+def test_the_most_exact_of_those_that_drift_alike_is_taken(monkeypatch, tried, taken):
+    monkeypatch.setattr(rounds, "forbids", lambda inspection: False)
+    found = [a_round(k + 1, *one) for k, one in enumerate(tried)]
+    assert rounds._best(found).number == taken
+    found[0] = a_round(1, 0.4, 0.1, 90.0, passes=True)
+    assert rounds._best(found).number == 1
+
+
 @pytest.mark.parametrize(
     ("answers", "passes"),
     [

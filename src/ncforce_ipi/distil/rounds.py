@@ -219,7 +219,9 @@ def allowed(session: Session, tried: Sequence[Round]) -> tuple[Round, dict[int, 
     calls = session.choices.test_steps * len(session.systems)
     seconds = session.state.took_s(f"{prefix}/mts{asked}-")
     if best.number < len(tried):
-        session.say(f"round {best.number}", "its student is taken: later ones do no better")
+        session.say(
+            f"round {best.number}", "its student is taken: those of later rounds do no better"
+        )
     for mts in (2 * asked, asked // 2) if best.passes else _halves(asked):
         done = all(f"{prefix}/mts{mts}-{s.name}" in session.state.stages for s in session.systems)
         if mts < 2 or not (done or session.affords(calls, seconds, all_of_it=not best.passes)):
@@ -241,15 +243,27 @@ def _halves(mts: int) -> list[int]:
 
 
 def _best(rounds: Sequence[Round]) -> Round:
-    """The last one that passes; else the one whose tests drift least, later ones first."""
+    """The last one that passes; else, of those whose drifts can't be told apart, the most exact."""
     if passed := [one for one in rounds if one.passes]:
         return passed[-1]
 
-    def badness(one: Round) -> float:
-        return max(abs(trial.excess_meV_per_atom_per_ps) for trial in one.trials.values())
+    def drift(one: Round) -> tuple[float, float]:
+        """Its largest, and the half width of that."""
+        pairs = [
+            (trial.excess_meV_per_atom_per_ps, trial.excess_ci95_meV_per_atom_per_ps)
+            for trial in one.trials.values()
+        ]
+        return max(
+            (abs(x) if math.isfinite(x) else math.inf, half if math.isfinite(half) else 0.0)
+            for x, half in pairs
+        )
 
-    known = [one for one in rounds if badness(one) < math.inf]
-    return min(reversed(known), key=badness) if known else rounds[-1]
+    known = [one for one in rounds if math.isfinite(drift(one)[0])]
+    if not known:
+        return rounds[-1]
+    limit = min(sum(drift(one)) for one in known)
+    like = [one for one in known if drift(one)[0] - drift(one)[1] <= limit]
+    return min(reversed(like), key=lambda one: one.errors["direct_meV_per_A"]["all"])
 
 
 def last_trained(session: Session) -> int:
