@@ -275,6 +275,24 @@ def test_the_most_exact_of_those_that_drift_alike_is_taken(monkeypatch, tried, t
     assert rounds._best(found).number == 1
 
 
+@pytest.mark.parametrize(("known", "taken", "largest"), [(2, 1, 2), (None, 2, 0)])
+def test_what_has_passed_stays_a_pair(tmp_path, monkeypatch, known, taken, largest):
+    """Of a later round, more exact, nothing passes; of the first M = 2 did, before it went on."""
+    monkeypatch.setattr(rounds, "forbids", lambda inspection: False)
+    session = session_of(tmp_path, monkeypatch, calls=950, seconds=3500.0, minutes=60.0)
+    tried = [a_round(1, 0.53, 2.6, 41.7), a_round(2, 0.69, 2.0, 37.7)]
+    name = session.systems[0].name
+    failed = trial(answers={"drift": "open"}).to_dict()
+    passed = trial(answers={"drift": "passes"}).to_dict()
+    stages = {f"round-{n:02d}/mts{m}-{name}": failed for n in (1, 2) for m in (8, 4, 2)}
+    if known:
+        stages[f"round-01/mts{known}-{name}"] = passed
+    session.state.record["stages"] = stages
+    best, scan = rounds.allowed(session, tried)
+    assert (best.number, rounds._largest(scan)) == (taken, largest)
+    assert set(scan) == {2, 4, 8}
+
+
 @pytest.mark.parametrize(
     ("answers", "passes"),
     [

@@ -210,20 +210,38 @@ def _learn(session: Session, number: int) -> None:
     session.say(f"round {number} learnt", f"{found['n_frames']} frames where the forces disagree")
 
 
-def allowed(session: Session, tried: Sequence[Round]) -> tuple[Round, dict[int, list[Trial]]]:
-    """The round whose student is taken, and its tests by M, as far as the budget allows."""
-    asked = session.request.mts
+Scan = dict[int, list[Trial]]
+
+
+def allowed(session: Session, tried: Sequence[Round]) -> tuple[Round, Scan]:
+    """The round whose student is taken, and its tests by M, as far as the budget allows.
+
+    A round of which a smaller M is known to pass, from before, isn't given up for one of which none
+    does: short tests are noisy, and what has passed stays a pair.
+    """
     best = _best(tried)
-    scan = {asked: list(best.trials.values())}
-    student, prefix = session.training(best.number) / MODEL, f"round-{best.number:02d}"
-    calls = session.choices.test_steps * len(session.systems)
-    seconds = session.state.took_s(f"{prefix}/mts{asked}-")
+    scan = _scan(session, best)
+    if not _largest(scan):
+        known = {one.number: _tested(session, one) for one in tried if one is not best}
+        earlier = max(known, key=lambda number: (_largest(known[number]), number), default=0)
+        if earlier and _largest(known[earlier]):
+            best, scan = tried[earlier - 1], known[earlier]
     if best.number < len(tried):
         session.say(
             f"round {best.number}", "its student is taken: those of later rounds do no better"
         )
+    return best, dict(sorted(scan.items()))
+
+
+def _scan(session: Session, best: Round) -> Scan:
+    """Tests of one student at other M than that asked for."""
+    asked = session.request.mts
+    scan = {asked: list(best.trials.values())}
+    student, prefix = session.training(best.number) / MODEL, f"round-{best.number:02d}"
+    calls = session.choices.test_steps * len(session.systems)
+    seconds = session.state.took_s(f"{prefix}/mts{asked}-")
     for mts in (2 * asked, asked // 2) if best.passes else _halves(asked):
-        done = all(f"{prefix}/mts{mts}-{s.name}" in session.state.stages for s in session.systems)
+        done = mts in _tested(session, best)
         if mts < 2 or not (done or session.affords(calls, seconds, all_of_it=not best.passes)):
             continue
         scan[mts] = [_trial(session, prefix, one, student, mts) for one in session.systems]
@@ -231,7 +249,23 @@ def allowed(session: Session, tried: Sequence[Round]) -> tuple[Round, dict[int, 
         session.say(f"M = {mts}", "passes" if passes else "doesn't pass")
         if passes and not best.passes:
             break
-    return best, dict(sorted(scan.items()))
+    return scan
+
+
+def _tested(session: Session, one: Round) -> Scan:
+    """What is known of a student from before."""
+    asked, stages = session.request.mts, session.state.stages
+    found = {}
+    for mts in (2 * asked, asked, *_halves(asked)):
+        names = [f"round-{one.number:02d}/mts{mts}-{system.name}" for system in session.systems]
+        if all(name in stages for name in names):
+            found[mts] = [Trial.of(stages[name]) for name in names]
+    return found
+
+
+def _largest(scan: Scan) -> int:
+    """M that passes everywhere; 0 if none does."""
+    return max((mts for mts, those in scan.items() if all(t.passes for t in those)), default=0)
 
 
 def _halves(mts: int) -> list[int]:
