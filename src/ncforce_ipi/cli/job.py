@@ -172,6 +172,8 @@ def fill(args: argparse.Namespace) -> None:
     for name, value in DEFAULTS.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
+    if args.system is None and args.model is None:  # a run of one force needs that model only
+        args.model = {"slow": args.slow, "fast": args.fast}.get(getattr(args, "forces", ""))
     named = args.model or (args.slow and args.fast)
     if args.system is None and not (named and args.structure):
         raise InputError(f"name a SYSTEM ({NAMES}), or give --model and --structure")

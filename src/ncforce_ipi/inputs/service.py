@@ -16,6 +16,7 @@ from ncforce_ipi.models import SHIPPED, identity, model_path
 from ncforce_ipi.models.modelfile import named_model
 
 MAX_DRIVERS = 1024
+TAKE_FOLDERS = ("--extensions",)  # options of families whose value is a folder
 FAMILY = re.compile(r"[a-z][a-z0-9_-]*")
 FORMS = (
     "a shipped model (water), a metatomic file, FAMILY:MODEL, 'FAMILY:MODEL OPTIONS', or "
@@ -135,7 +136,7 @@ def parse_model(spec: str) -> NamedModel:
         family, model, options = "metatomic", words[0], words[1:]
     if not model:
         raise InputError(f"{spec!r} names no model; expected {FORMS}")
-    return NamedModel(family, absolute(model, family), tuple(map(_absolute_file, options)))
+    return NamedModel(family, absolute(model, family), tuple(_absolute_paths(options)))
 
 
 def _of_another_environment(spec: str, words: Sequence[str]) -> NamedModel:
@@ -145,7 +146,7 @@ def _of_another_environment(spec: str, words: Sequence[str]) -> NamedModel:
         raise InputError(f"{words[0]} is no program; expected {FORMS}")
     if len(words) < 3:
         raise InputError(f"{spec!r} names no family; expected {FORMS}")
-    words = [program, *words[1:3], *map(_absolute_file, words[3:])]
+    words = [program, *words[1:3], *_absolute_paths(words[3:])]
     model, family = named_model(words)
     options: list[str] = []
     rest = iter(words[3:])
@@ -234,12 +235,26 @@ def absolute(name_or_path: str, family: str = "metatomic") -> str:
     return str(Path(name_or_path).expanduser().absolute())
 
 
-def _absolute_file(word: str) -> str:
-    """A file's absolute path in the place of the file, also behind ``--option=``."""
-    option, _, value = word.rpartition("=")
-    if option.startswith("--") and Path(value).is_file():
-        return f"{option}={Path(value).absolute()}"
-    return str(Path(word).absolute()) if Path(word).is_file() else word
+def _absolute_paths(words: Sequence[str]) -> list[str]:
+    """Words with absolute paths in the place of files, and of folders where options take one."""
+    found, before = [], ""
+    for word in words:
+        option, equals, value = word.partition("=")
+        if equals and option.startswith("--"):
+            found.append(f"{option}={_absolute_path(value, option)}")
+        else:
+            found.append(_absolute_path(word, before))
+        before = word
+    return found
+
+
+def _absolute_path(word: str, option: str) -> str:
+    try:
+        path = Path(word).expanduser()
+        is_path = path.exists() if option in TAKE_FOLDERS else path.is_file()
+    except (OSError, RuntimeError):  # longer than a name of a file may be; ~ of nobody
+        return word
+    return str(path.absolute()) if is_path else word
 
 
 def is_name(model: str, family: str) -> bool:
