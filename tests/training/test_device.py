@@ -23,6 +23,7 @@ def sampler(frames, mix):
     return Sampler([(frames[:2], 0.5), (frames[2:], 0.5)], packer, 3, mix)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where one CPU is free
 def test_batches_made_ahead_are_those_of_the_workers_seeds_in_turn(frames):
     found = list(islice(ahead(sampler(frames, True), 5, 2), 6))
     own = []
