@@ -21,7 +21,8 @@ from . import loading
 from .loading import NO_DERIVATIVE
 
 log = logging.getLogger(__name__)
-PACKAGES = {"sphericart_torch": "sphericart.torch"}  # by library: their import makes it complete
+# by library: the package whose import makes it complete, and an operation that shows it is loaded
+PACKAGES = {"sphericart_torch": ("sphericart.torch", "spherical_harmonics")}
 
 
 def complete(libraries: Iterable[str]) -> None:
@@ -33,10 +34,10 @@ def complete(libraries: Iterable[str]) -> None:
     import torch
 
     for name in libraries:
-        package = PACKAGES.get(name)
+        package, operation = PACKAGES.get(name, (None, ""))
         if package is None or package in sys.modules:
             continue
-        if list(getattr(torch.ops, name)):
+        if hasattr(getattr(torch.ops, name), operation):
             log.info("%s is loaded already: %s isn't imported", name, package)
             continue
         try:
@@ -84,7 +85,7 @@ class Gradient:
 
     def _why(self, said: str) -> str:
         operation = said.partition(f": {NO_DERIVATIVE}")[0]
-        package = PACKAGES.get(operation.partition("::")[0])
+        package, _ = PACKAGES.get(operation.partition("::")[0], (None, ""))
         advice = (
             f"install {package.replace('.', '-')} here, in the version that the model was "
             "exported with, and load the model in a new process"

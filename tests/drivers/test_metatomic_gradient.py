@@ -109,7 +109,11 @@ def test_one_that_has_its_derivative_is_right(tmp_path):
 def test_a_package_completes_its_library_before_that_is_loaded(tmp_path, monkeypatch, caplog):
     (tmp_path / "completes_it.py").write_text("")
     (tmp_path / "comes_too_late.py").write_text("raise SystemExit('torch would end the process')")
-    packages = {"new": "completes_it", "ncforce_ipi_test": "comes_too_late", "gone": "not_there"}
+    packages = {
+        "new": ("completes_it", "square"),
+        "ncforce_ipi_test": ("comes_too_late", "square"),
+        "gone": ("not_there", "square"),
+    }
     monkeypatch.setattr(metatomic_gradient, "PACKAGES", packages)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "completes_it", raising=False)
