@@ -70,7 +70,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Of its file."""
+        """Of its record."""
         masses = f"H{self.hydrogen_u:g}-" if self.hydrogen_u else ""
         how = "" if self.where == "none" else f"-{self.kind}{self.per_ps:g}"
         return f"{masses}{self.outer_fs:g}fs-{self.where}{how}"
@@ -152,7 +152,7 @@ class Bath:
 
 
 class Water:
-    """Replicas of 32 H2O in one batch; positions in A, momenta in sqrt(u k_B T)."""
+    """Replicas of 32 H2O in one batch; positions in A, momenta over sqrt(m) in sqrt(k_B T)."""
 
     def __init__(self, backend: Backend, starts: list[Atoms], case: Case, seed: int) -> None:
         self.backend, self.case = backend, case
@@ -249,7 +249,9 @@ def label(found: Numbers) -> str:
         "optimal": "GLE optimal",
     }  # fmt: skip
     where = {"outer": "ends of outer steps", "inner": "every inner step"}
-    return f"{names[found['kind']]}, {where[found['where']]}" if found["per_ps"] else "none (NVE)"
+    if found["where"] == "none":
+        return "none (NVE)"
+    return f"{names[found['kind']]}, {where[found['where']]}"
 
 
 def steps(found: Numbers) -> str:

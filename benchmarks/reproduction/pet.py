@@ -2,8 +2,8 @@
 
     python -m reproduction.pet OUT --epochs 100 [--narrow] [--only pet]
 
-``--narrow`` makes PET narrow enough for a processor core (a twentieth of the default's weights) and
-its steps ten times as long; SOAP-BPNN is as metatrain makes it.
+``--narrow`` makes PET narrow enough for a processor core (111 thousand weights instead of three
+million) and its steps ten times as long; SOAP-BPNN is as metatrain makes it.
 Each architecture has an energy and a direct force in one model (docs/tutorials/pet.md), so that its
 conservative and direct halves are PET-C and PET-NC in one, PET-M.
 """

@@ -1,26 +1,15 @@
 """Calls of two models in turns: the structure, the forces that are asked for, and the ratio."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from ncforce_ipi.backend import Backend
 from ncforce_ipi.drivers import analytic
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
-def compiled_calls(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    before = set(sys.modules)
-    import compiled_calls
-
-    yield compiled_calls
-    for name in {"compiled_calls", "mts_overhead", "rig"} - before:
-        sys.modules.pop(name, None)
+def compiled_calls(script):
+    return script("compiled_calls")
 
 
 class Counted(Backend):

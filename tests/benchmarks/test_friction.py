@@ -1,7 +1,6 @@
 """The loop of `benchmarks/friction.py`: averages that are known, and the steps of i-PI."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +18,11 @@ N_STEPS = 10
 
 
 @pytest.fixture
-def friction(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    before = set(sys.modules)
-    import friction
-
-    yield friction
-    for name in {"friction", "bounded", "diagnosing"} - before:
-        sys.modules.pop(name, None)
+def friction(script):
+    return script("friction")
 
 
-@pytest.mark.parametrize("kind", ["white", "optimal"])
+@pytest.mark.parametrize("kind", ["white", "optimal", "svr"])
 def test_a_bath_alone_keeps_the_temperature(friction, kind):
     case = friction.Case(8.0, where="outer", kind=kind, per_ps=50.0)
     bath = friction.Bath(case, 4.0, (8, 1000, 3), seed=1)

@@ -267,6 +267,10 @@ def test_options_of_metatrain(architecture, tmp_path):
 
     text = pet.options(architecture, 3, tmp_path)
     assert f"name: {architecture}" in text
+    assert "d_pet" not in text
+    assert ("d_pet: 32" in pet.options(architecture, 3, tmp_path, narrow=True)) == (
+        architecture == "pet"
+    )
     assert f"read_from: {tmp_path}/train.xyz" in text
     assert "non_conservative_force:" in text
     frames = pet.write_data(tmp_path)
