@@ -23,7 +23,6 @@ from ncforce_ipi.errors import RunError
 from ncforce_ipi.inputs.ensembles import EnsembleName
 from ncforce_ipi.inputs.plan import Plan
 
-MOST_FRAMES = 100  # of one run of the teacher
 TRAINED, HELD = 0.6, 0.7  # of the reference: up to here trained on, from there held out
 
 
@@ -90,10 +89,10 @@ def teach(session: Session, system: Condition) -> tuple[Result, int]:
                 "(ncforce optimize), or give a smaller --timestep-fs"
             )
     known = points.outer_points(session.run(warm))
-    frames = _every(known, range(len(known)), "warm")
+    frames = _every(known, range(len(known)), "warm", choices.n_taught)
     known = points.outer_points(session.run(reference))
     n = len(known)
-    frames += _every(known, range(int(TRAINED * n)), "reference")
+    frames += _every(known, range(int(TRAINED * n)), "reference", choices.n_taught)
     held_out = _every(known, range(int(HELD * n), n), "held-out", choices.n_held_out)
     points.save(
         small(frames, choices.force_limit_eV_per_A), file_of(session, f"teacher-{system.name}")
@@ -102,7 +101,7 @@ def teach(session: Session, system: Condition) -> tuple[Result, int]:
     return {"n_frames": len(frames), "n_held_out": len(held_out)}, calls
 
 
-def _every(known: points.Points, places: range, kind: str, most: int = MOST_FRAMES) -> list[Atoms]:
+def _every(known: points.Points, places: range, kind: str, most: int) -> list[Atoms]:
     """At most so many of the frames at these places, evenly spaced."""
     chosen = np.unique(np.linspace(places.start, places.stop - 1, min(most, len(places))).round())
     return [known.atoms(int(k), kind) for k in chosen]

@@ -32,6 +32,7 @@ Array = NDArray[np.float64]
 HELD_OUT = "held-out"
 CHECKPOINT, MODEL = "checkpoint.pt", "student.pt"
 SLOWER = 0.5  # learning rates of later trainings, of those of the first
+MOST_COUNTED = 200  # frames of a file: those of a run of the teacher are alike
 LATEST = 2.0  # how much more often a frame of the latest round is drawn
 TIMED = 6
 DIRECT = Wanted(frozenset[Kind](["direct"]))
@@ -78,12 +79,13 @@ def recipe(
     files = sorted(path.stem for path in data.glob("*.extxyz") if path.stem != HELD_OUT)
     latest = max((name for name in files if name.startswith("round-")), default="")
     counts = {name: len(load(data / f"{name}.extxyz")) for name in files}
-    total = sum(counts.values())
+    counted = {name: min(n, MOST_COUNTED) for name, n in counts.items()}
+    total = sum(counted.values())
     forces = np.concatenate([a.get_forces().ravel() for a in load(data / f"{HELD_OUT}.extxyz")])
     u = 1.0 / max(float(np.mean(forces**2)), 1e-8)
     return Recipe(
         species=sorted(species),
-        pools={n: c / total * (LATEST if n == latest else 1.0) for n, c in counts.items()},
+        pools={n: c / total * (LATEST if n == latest else 1.0) for n, c in counted.items()},
         validation=HELD_OUT,
         cutoff_A=choices.cutoff_A,
         channels=choices.channels,
