@@ -21,6 +21,7 @@ from ncforce_ipi.distil.state import Result
 from ncforce_ipi.distil.student import HELD_OUT
 from ncforce_ipi.errors import RunError
 from ncforce_ipi.inputs.ensembles import EnsembleName
+from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
 
 TRAINED, HELD = 0.6, 0.7  # of the reference: up to here trained on, from there held out
@@ -80,8 +81,9 @@ def teach(session: Session, system: Condition) -> tuple[Result, int]:
     ):
         plan = Plan.from_time("slow", 1, choices.timestep_fs, time_ps)
         record = dynamics(
-            session, name, plan, start=start, temperature_K=system.temperature_K, ensemble=kind
-        )
+            session, name, plan, start=start, temperature_K=system.temperature_K, ensemble=kind,
+            write_forces=_stride(plan, choices.n_taught),
+        )  # fmt: skip
         calls += slow_calls(record)
         if record["state"] != "finished":
             raise RunError(
@@ -99,6 +101,11 @@ def teach(session: Session, system: Condition) -> tuple[Result, int]:
     )
     points.save(held_out, session.out / "held-out" / f"{system.name}.extxyz")
     return {"n_frames": len(frames), "n_held_out": len(held_out)}, calls
+
+
+def _stride(plan: Plan, n_frames: int) -> int:
+    """Steps between two frames of a run that is to have so many, or as many as any run has."""
+    return min(Strides.of(plan).position, max(1, plan.n_outer // max(1, n_frames)))
 
 
 def _every(known: points.Points, places: range, kind: str, most: int) -> list[Atoms]:

@@ -137,8 +137,12 @@ def dynamics(
     temperature_K: float,
     ensemble: EnsembleName,
     student: Path | None = None,
+    write_forces: int | bool = True,
 ) -> Record:
     """Run, or go on with, one run in the session's directory; its record.
+
+    ``write_forces`` : steps between two writes of the forces; True: as often as positions are
+    written in any run
 
     Raises
     ------
@@ -160,7 +164,7 @@ def dynamics(
         ensemble=Ensemble(ensemble),
         temperature_K=temperature_K,
         seed=request.seed,
-        write_forces=True,
+        write_forces=write_forces,
         device=request.first_device,
         threads=request.threads,
         limits=Limits(hot=HOT),

@@ -28,11 +28,16 @@ class Strides:
     checkpoint: int
 
     @classmethod
-    def of(cls, plan: Plan) -> Strides:
-        """Positions for g(r), velocities for c_vv up to the O-H stretch where the step allows."""
+    def of(cls, plan: Plan, forces: int | None = None) -> Strides:
+        """Positions for g(r), velocities for c_vv up to the O-H stretch where the step allows.
+
+        With ``forces``, a stride of the force components, positions are written as often: forces
+        say nothing without them.
+        """
         step_fs = plan.outer_step_fs
+        position = max(1, round(POSITION_INTERVAL_FS / step_fs))
         return cls(
-            position=max(1, round(POSITION_INTERVAL_FS / step_fs)),
+            position=position if forces is None else min(position, forces),
             velocity=max(1, int(VELOCITY_INTERVAL_FS / step_fs + 1e-9)),
             checkpoint=max(1, round(CHECKPOINT_INTERVAL_FS / step_fs)),
         )
@@ -49,7 +54,7 @@ def outputs_xml(
     force_stride : outer steps between two writes of the force components; None for no such files
     """
     centroid = ensemble.beads > 1
-    strides = Strides.of(plan)
+    strides = Strides.of(plan, force_stride)
     interval_fs = strides.velocity * plan.outer_step_fs
     return fill(
         "outputs",

@@ -91,7 +91,7 @@ def vacuum_A(atoms: Atoms) -> np.ndarray:
 
 def disk_MB(recipe: Recipe, n_atoms: int) -> float:
     """Size of properties and trajectories at the end of the run, MB, within some per cent."""
-    plan, strides = recipe.plan, Strides.of(recipe.plan)
+    plan, strides = recipe.plan, Strides.of(recipe.plan, recipe.force_stride)
     per_step = BYTES_PER_ROW
     per_step += n_atoms * BYTES_PER_ATOM["position"] / strides.position
     per_step += n_atoms * BYTES_PER_ATOM["velocity"] / strides.velocity
