@@ -57,6 +57,10 @@ def test_forces_take_disk():
     more_MB = preflight.disk_MB(with_forces, 192) - preflight.disk_MB(plain, 192)
     # 200 frames of two components: 8 letters, 3 numbers of 12 characters, 3 blanks, a newline
     assert more_MB == pytest.approx(1e-6 * 200 * 2 * 192 * 48, rel=1e-9)
+    often_MB = preflight.disk_MB(replace(recipe(), force_stride=1), 192)
+    # positions come as often, which else are written at every fifth step
+    expected_MB = 1e-6 * 192 * (1000 * 2 * 48 + 800 * 53)
+    assert often_MB - preflight.disk_MB(plain, 192) == pytest.approx(expected_MB, rel=1e-9)
 
 
 @pytest.mark.parametrize(

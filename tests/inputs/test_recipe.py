@@ -40,8 +40,8 @@ def recipe(forces="mts", mts=8, **changes):
     return Recipe(plan, ensemble, 300.0, 7, service, **changes)
 
 
-def parsed(**changes):
-    return ElementTree.fromstring(input_xml(recipe(**changes), ATOMS))
+def parsed(*forces, **changes):
+    return ElementTree.fromstring(input_xml(recipe(*forces, **changes), ATOMS))
 
 
 def text(root, path):
@@ -158,6 +158,15 @@ def test_forces_cannot_be_written_every_no_step(tmp_path, capsys):
 def test_strides(plan, strides):
     found = Strides.of(plan)
     assert (found.position, found.velocity, found.checkpoint) == strides
+
+
+@pytest.mark.parametrize(("forces", "positions"), [(None, 40), (5, 5), (40, 40), (50, 40)])
+def test_forces_are_never_written_without_positions(forces, positions):
+    """Forces that are wanted more often than positions are bring positions with them."""
+    root = parsed("slow", force_stride=forces)
+    strides = {t.get("filename"): int(t.get("stride")) for t in root.iter("trajectory")}
+    assert strides["pos"] == positions
+    assert strides.get("forces_slow") == forces
 
 
 def test_transports():
