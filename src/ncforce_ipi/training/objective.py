@@ -11,8 +11,8 @@ respect to the pair vectors gives the conservative pair forces (see ``hybrid``).
                 multiple-time-step pair must agree, above all in stiff bonds
 ``pair``        sum over pairs of (f_ij - G_ij)^2 / (3 n_atoms), G_ij held fixed: the direct head
                 learns what back-propagation would have given, pair by pair
-``bonds``       sum over bonds of (m_H / mu) f^2 / (3 n_atoms), (eV/A)^2; f is the error of the direct
-                force along the bond, mu its reduced mass: what heats stretches, which are stiffest
+``bonds``       sum over bonds of (m_H / mu) f^2 / (3 n_atoms), (eV/A)^2; f is the error of the
+                direct force along the bond, mu its reduced mass: stretches are the stiffest motions
 ``stress``      mean of (stress x volume / n_atoms - reference)^2, eV^2, of both heads
 ==============  ==========================================================================
 """
