@@ -61,8 +61,8 @@ REASONS = {
     "time where a pair would pass with a wide interval",
     "hot": "temperature of the hot runs over that asked for: frames beyond what a run meets",
     "hot_steps": "outer steps of a hot run: 2 % of the calls, 20 at least",
-    "n_taught": "frames kept of each run of the teacher, at most: its forces are known at every "
-    "step, so that more frames cost no call",
+    "n_taught": "frames kept of each run of the teacher, at most: forces are known at every "
+    "step, more frames cost no call",
     "n_picked": "frames taken from each multiple-time-step run",
     "n_held_out": "frames of the last 30 % of the reference, which are never trained on",
     "force_limit_eV_per_A": "frames with a larger force are left out: a few would own the loss",
