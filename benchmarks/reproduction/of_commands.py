@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from bounded import table
 
 from reproduction import paper, training
 from reproduction.tasks import Numbers
-from reproduction.values import NO_ERROR, NONE, pm
+from reproduction.values import NONE, Measured, pm
 
 Records = Mapping[str, Numbers]
 SPEED_ROWS = {
@@ -83,6 +84,13 @@ LAMBDA_OF = {
 }  # fmt: skip
 
 
+def _mean_work(loops: Sequence[Numbers], kind: str) -> Measured:
+    """Over loops, meV, with its standard error."""
+    works = [one[kind]["work_meV"] for one in loops]
+    error = statistics.stdev(works) / math.sqrt(len(works)) if len(works) > 1 else None
+    return statistics.fmean(works), error
+
+
 def jacobian(records: Records) -> list[str]:
     """Lambda of our models, and loops."""
     numbers = _result(records, "jacobian") | {"loops": _result(records, "loops").get("loops")}
@@ -98,10 +106,10 @@ def jacobian(records: Records) -> list[str]:
         f"**Paper**, water: {theirs}; conservative models 0; no errors are given. lambda_ij(r) is "
         "on the page of the [diagnostics](measurements/diagnostics.md).",
     ]
-    loops = (numbers["loops"] or {}).get("results", {}).get("summary", {})
+    found = (numbers["loops"] or {}).get("results", {})
     rows = [
-        [kind, pm((one["rms_meV"], one["rms_error_meV"])), f"{one['mean_meV']:.3g} ({NO_ERROR})"]
-        for kind, one in loops.items()
+        [kind, pm((one["rms_meV"], one["rms_error_meV"])), pm(_mean_work(found["loops"], kind))]
+        for kind, one in found.get("summary", {}).items()
     ]
     said = ", ".join(f"{model} {value}" for model, value in paper.LOOP_MEV.items())
     if rows:

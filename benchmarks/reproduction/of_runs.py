@@ -15,6 +15,7 @@ from reproduction.values import NONE, pm
 Records = Mapping[str, Numbers]
 LABELS = {"slow": "conservative", "fast": "direct"}
 TARGET_K = 300.0
+FREE = "svr10-mts8"
 GPU_PACE = (
     "On a GPU `python benchmarks/gpu_runs.py --compile --only langevin10-fast,svr10-mts8,... --out "
     "results` runs several of these side by side, each as 16 replicas. On one NVIDIA H100 with 16 "
@@ -109,21 +110,17 @@ def thermostats(records: Records) -> list[str]:
 
 
 def diffusion(records: Records) -> list[str]:
-    """D over that of NVE with the same forces."""
+    """D over that of NVE with the same forces, or of a global thermostat where that has none."""
     rows = []
     for thermostat in THERMOSTATS:
-        for forces in ("slow", "fast", "mts8"):
-            run, reference = (
-                records.get(f"{thermostat}-{forces}"),
-                records.get(f"nve-water-{forces}"),
-            )
-            if run is None or reference is None:
+        for forces in ("slow", "fast", "mts4", "mts8"):
+            name = f"{thermostat}-{forces}"
+            if name not in records:
                 continue
             row: list[object] = [thermostat, label(forces)]
             for way in ("einstein", "green_kubo"):
-                own = values.diffusion(run["result"], "O", way)
-                nve_ = values.diffusion(reference["result"], "O", way)
-                row += [pm(own), pm(values.ratio(own, nve_))]
+                own = values.diffusion(records[name]["result"], "O", way)
+                row += [pm(own), _over_free(records, name, forces, own, way)]
             if any(row[2:]):
                 rows.append(row)
     theirs = ", ".join(f"{said} at {tau} fs" for tau, said in paper.DIFFUSION_RATIO.items())
@@ -135,11 +132,26 @@ def diffusion(records: Records) -> list[str]:
         f"**Paper**, Langevin with direct PET forces, D over that of NVE: {theirs}; no errors are "
         "given.",
         "",
+        "A run at constant energy with direct forces heats up, and shorter ones have no D. A ratio "
+        f"that says so is over that of {FREE}, whose thermostat acts on all velocities alike "
+        "and leaves the paths of molecules as they are.",
+        "",
         "In a cubic box of 12.4 A D is too small by k_B T xi / (6 pi eta L) (Yeh, Hummer 2004): "
         "0.05 A^2/ps with the viscosity of water, the same for all rows, so that it counts for "
         "the ratios only where D itself is small. `ncforce diffusion RUN --viscosity-mPa-s 0.89` "
         "adds it.",
     ]
+
+
+def _over_free(
+    records: Records, name: str, forces: str, own: values.Measured | None, way: str
+) -> str:
+    """A ratio to D of motion without friction; '' where there is none."""
+    for free, said in ((f"nve-water-{forces}", ""), (FREE, f" (over {FREE})")):
+        theirs = values.diffusion(records.get(free, {}).get("result", {}), "O", way)
+        if free != name and own and theirs:
+            return pm(values.ratio(own, theirs)) + said
+    return ""
 
 
 def structure(records: Records) -> list[str]:

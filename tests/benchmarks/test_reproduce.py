@@ -222,6 +222,24 @@ def test_the_mean_over_frames_of_the_linear_map():
     assert merged([frame(0.998, 1.004)])["scan"][0]["kinetic_temperature_O_standard_error"] is None
 
 
+def test_diffusion_is_compared_with_motion_without_friction():
+    """NVE of the same forces where its D is known, else the run that stands for it, by name."""
+    from reproduction.of_runs import FREE, diffusion
+
+    def of(d, error):
+        names = "diffusion_O_einstein_A2_per_ps", "diffusion_O_einstein_standard_error_A2_per_ps"
+        return {"result": {"diffusion": dict(zip(names, (d, error), strict=True))}}
+
+    records = {"langevin10-fast": of(0.03, 0.003), FREE: of(0.15, 0.006)}
+    row = "| langevin10 | direct | 0.0300 ± 0.0030 | {} |"
+    assert any(line.startswith(row.format(f"0.200 ± 0.022 (over {FREE})"))
+               for line in diffusion(records))  # fmt: skip
+    records["nve-water-fast"] = of(0.1, 0.01)
+    assert any(line.startswith(row.format("0.300 ± 0.042")) for line in diffusion(records))
+    assert any(line.startswith("| svr10 | MTS, M = 8 | 0.1500 ± 0.0060 |  |")
+               for line in diffusion(records))  # fmt: skip
+
+
 def test_equipartition_is_judged_by_the_error_of_both():
     from reproduction.of_runs import equipartition
 
