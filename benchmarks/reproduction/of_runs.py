@@ -15,6 +15,7 @@ from reproduction.values import NONE, pm
 Records = Mapping[str, Numbers]
 LABELS = {"slow": "conservative", "fast": "direct"}
 TARGET_K = 300.0
+K_B_MEV_PER_K = 0.08617333
 FREE = "svr10-mts8"
 GPU_PACE = (
     "On a GPU `python benchmarks/gpu_runs.py --compile --only langevin10-fast,svr10-mts8,... --out "
@@ -93,20 +94,34 @@ def thermostats(records: Records) -> list[str]:
             ours = [pm(values.temperature(found, s), TARGET_K) for s in ("all", "H", "O")]
             text = "; ".join(f"{one.model} {one.all}, {one.H}, {one.O}" for one in theirs)
             length = values.ps(found) + note(found) if found else "not run yet"
-            rows.append([thermostat, label(forces), length, *ours, pm(values.power(found)), text])
+            power = values.power(found)
+            row = [thermostat, label(forces), length, *ours, pm(power)]
+            rows.append([*row, pm(warming(thermostat, power)), text])
     columns = ["thermostat", "forces", "ps", "T - 300, K", "T(H) - 300, K", "T(O) - 300, K"]
-    columns += ["power, meV/atom/ps", "**paper**: all, H, O, K"]
+    columns += ["power, meV/atom/ps", "T - 300 by the power, K", "**paper**: all, H, O, K"]
     return [
         *table(columns, rows),
         "",
         f"Numbers behind the names: tau in fs. **Paper**, GLE with direct ORB-v2 forces: "
         f"{paper.GLE_ORB_K} K instead of 300 (no error is given).",
         "",
+        "By the power: friction 1 / tau takes 3 k_B (T - 300 K) / tau per atom, so that in the "
+        "long run T - 300 K is power tau / (3 k_B), in proportion to tau as in the paper's rows.",
+        "",
         "Why ours differ: the paper's runs are up to 1 ns long. With a global thermostat T(H) is "
         "below and T(O) above 300 K by the time step alone, with conservative forces too (below).",
         "",
         GPU_PACE,
     ]
+
+
+def warming(thermostat: str, power: values.Measured | None) -> values.Measured | None:
+    """K above the bath where Langevin's friction carries a power off, meV/atom/ps; else None."""
+    tau_fs = thermostat.removeprefix("langevin")
+    if power is None or not tau_fs.isdigit():
+        return None
+    factor = 1e-3 * int(tau_fs) / (3.0 * K_B_MEV_PER_K)
+    return factor * power[0], power[1] and factor * power[1]
 
 
 def diffusion(records: Records) -> list[str]:

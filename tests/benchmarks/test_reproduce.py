@@ -240,6 +240,15 @@ def test_diffusion_is_compared_with_motion_without_friction():
                for line in diffusion(records))  # fmt: skip
 
 
+def test_langevin_s_friction_carries_off_what_it_takes():
+    """3/2 k T of kinetic energy fall by 2 / tau: 2.585 meV/atom/ps at 100 fs are one kelvin."""
+    from reproduction.of_runs import warming
+
+    assert warming("langevin100", (2.585, 0.2585)) == pytest.approx((1.0, 0.1), rel=1e-3)
+    assert warming("langevin1000", (0.2585, None)) == (pytest.approx(1.0, rel=1e-3), None)
+    assert warming("svr10", (1.0, 1.0)) is None
+
+
 def test_equipartition_is_judged_by_the_error_of_both():
     from reproduction.of_runs import equipartition
 
