@@ -17,18 +17,15 @@ from ncforce_ipi.diagnostics.bonds import bonds
 from ncforce_ipi.distil import choices, points, rounds, selection
 from ncforce_ipi.distil.displaced import displaced
 from ncforce_ipi.distil.inspection import why_not
-from ncforce_ipi.distil.request import Request, conditions
-from ncforce_ipi.distil.session import Session
+from ncforce_ipi.distil.request import conditions
 from ncforce_ipi.distil.state import FILE, State
-from ncforce_ipi.distil.teacher import Known, with_labels
+from ncforce_ipi.distil.teacher import with_labels
 from ncforce_ipi.distil.trial import Trial, of_drift_or
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.rundir import DISAGREEING_FILE
 
-
-def request_of(path, **words):
-    return Request("analytic:harmonic", (str(path),), **words)
+from .made import request_of, salt, session_of, trial
 
 
 def chosen(tmp_path, atoms, teacher_s=0.5, **words):
@@ -36,10 +33,6 @@ def chosen(tmp_path, atoms, teacher_s=0.5, **words):
     atoms.write(path)
     request = request_of(path, **words)
     return choices.choose(request, conditions(request, tmp_path), teacher_s)
-
-
-def salt():
-    return bulk("NaCl", "rocksalt", a=5.9, cubic=True) * (2, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -231,19 +224,6 @@ def test_frames_of_a_watched_run_are_data(tmp_path):
         points.of_run(tmp_path, [11, 17])
 
 
-def trial(**other):
-    values = {
-        "mts": 8, "ended": "", "drift_meV_per_atom_per_ps": 0.1,
-        "drift_ci95_meV_per_atom_per_ps": 0.1, "excess_meV_per_atom_per_ps": 0.1,
-        "excess_ci95_meV_per_atom_per_ps": math.nan, "bound_meV_per_atom_per_ps": 0.2,
-        "answers": {"drift": "passes"},
-        "temperatures_K": {}, "reference_temperatures_K": {}, "rdf_sigmas": {"g(A-A)": math.nan},
-        "ms_per_inner_step": 2.0, "reference_ms_per_inner_step": 10.0, "rms_eV_per_A": 0.1,
-        "largest_rms_eV_per_A": 0.2, "time_ps": 1.0,
-    }  # fmt: skip
-    return Trial(**{**values, **other})
-
-
 def a_round(number, excess, ci95, direct, *, passes=False):
     excess = excess if isinstance(excess, tuple) else (excess,)
     trials = {
@@ -285,6 +265,7 @@ def test_what_has_passed_stays_a_pair(tmp_path, monkeypatch, known, taken, large
     failed = trial(answers={"drift": "open"}).to_dict()
     passed = trial(answers={"drift": "passes"}).to_dict()
     stages = {f"round-{n:02d}/mts{m}-{name}": failed for n in (1, 2) for m in (8, 4, 2)}
+    stages |= {f"round-{n:02d}/train": {"fast_ms": 20.0} for n in (1, 2)}
     if known:
         stages[f"round-01/mts{known}-{name}"] = passed
     session.state.record["stages"] = stages
@@ -340,69 +321,6 @@ def test_constraints_of_a_start_hold(tmp_path):
     (system,) = conditions(request_of(path), tmp_path)
     copies = displaced(system.atoms, 4, 0.1, 0.1, np.random.default_rng(0))
     assert all(np.array_equal(c.positions[:2], system.atoms.positions[:2]) for c in copies)
-
-
-def session_of(tmp_path, monkeypatch, calls, seconds, **words):
-    """With so many calls and seconds spent; no teacher is asked for anything."""
-    monkeypatch.setattr(State, "seconds", seconds)
-    path = tmp_path / "start.xyz"
-    salt().write(path)
-    request = request_of(path, **words)
-    systems = conditions(request, tmp_path)
-    state = State.new(tmp_path, request.to_dict())
-    state.record["calls"] = calls
-    choices_ = choices.choose(request, systems, teacher_s=0.5)
-    return Session(tmp_path, request, systems, choices_, state, Known("", None, 0.5), None)
-
-
-def test_minutes_alone_are_not_spent_by_calls(tmp_path, monkeypatch):
-    """Of 60 minutes half are 3600 calls of 0.5 s, for the lengths of runs; only time is a limit."""
-    session = session_of(tmp_path, monkeypatch, calls=3600, seconds=1800.0, minutes=60.0)
-    assert (session.choices.calls, session.most_calls) == (3600, None)
-    assert session.spent == 0.5
-    assert session.affords(1000, 1200.0)  # 50 of the 51 minutes that aren't kept
-    assert not session.affords(0, 1300.0)
-    assert session.affords(0, 1300.0, all_of_it=True)
-    assert not session.affords(0, 1900.0, all_of_it=True)
-
-
-def test_calls_are_a_limit_where_they_are_given(tmp_path, monkeypatch):
-    """15 % are kept, or one test at each system: 120 steps of 2 x 1000."""
-    session = session_of(tmp_path, monkeypatch, calls=600, seconds=0.0, teacher_calls=1000)
-    assert (session.most_calls, session.spent) == (1000, 0.6)
-    assert session.affords(250, 1e6)  # there is no limit of time
-    assert not session.affords(251, 0.0)
-    assert session.affords(400, 0.0, all_of_it=True)
-    both = session_of(
-        tmp_path, monkeypatch, calls=600, seconds=0.0, teacher_calls=1000, minutes=60.0
-    )
-    assert (both.most_calls, both.affords(251, 0.0), both.affords(0, 1e6)) == (1000, False, False)
-
-
-@pytest.mark.parametrize(
-    "budget", [{"minutes": 60.0}, {"teacher_calls": 1000}, {"minutes": 60.0, "teacher_calls": 1000}]
-)
-def test_what_is_said_to_be_enough_for_another_round_is(tmp_path, monkeypatch, budget):
-    """A round costs its training and its test, not the tests at other M that came after it."""
-    spent = {"calls": 950, "seconds": 3500.0}
-    session = session_of(tmp_path, monkeypatch, **spent, **budget)
-    took = {"train": 900.0, "mts8-1-300K": 500.0, "mts4-1-300K": 9000.0}
-    session.state.record["took_s"] = {f"round-01/{name}": s for name, s in took.items()}
-    calls, seconds = rounds._cost(session, 1)
-    assert calls == session.choices.test_steps + session.choices.hot_steps
-    assert 1400.0 < seconds < 2000.0
-    assert not rounds._another(session, 1, first_free=1)
-    said = rounds._why_no_more(session, 1)
-    words = said.partition("hasn't; ")[2].split()
-    named = {
-        words[k][2:].replace("-", "_"): float(words[k + 1]) for k in range(0, 2 * len(budget), 2)
-    }
-    assert named.keys() == budget.keys()
-    larger = session_of(
-        tmp_path, monkeypatch, **spent, **{k: type(budget[k])(v) for k, v in named.items()}
-    )
-    assert larger.affords(calls, seconds)
-    assert "as many as were chosen" in rounds._why_no_more(session, session.choices.rounds)
 
 
 def test_what_stages_took_is_remembered(tmp_path):

@@ -28,6 +28,7 @@ DIRECTIONAL = {5, 6, 7, 14, 15, 16, 32, 33, 34}  # B C N Si P S Ge As Se
 CALLS = 2000  # of the teacher, for each system at each temperature
 LONGEST_PS = 10.0
 SHARES = {"displaced": 0.03, "warm": 0.12, "reference": 0.30, "test": 0.10, "hot": 0.02}
+FEWEST_HOT = 20  # steps of a hot run
 FEWEST_OUTER = 120  # steps of a test: fewer hold no 25 memories of the conserved quantity
 TRAINING_SHARE = 0.12  # of --minutes, in each round
 BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
@@ -56,11 +57,12 @@ REASONS = {
     "reference_ps": "30 % of the calls, 10 ps at most: slow forces alone, from where the warm-up "
     "ended",
     "test_steps": "outer steps of a test run from there: 10 % of the calls, 120 at least (the "
-    "drift needs them), 10 ps at most",
+    "drift needs them), 10 ps at most, and no longer than a training takes by --minutes",
     "longer": "how often at most a test is made twice as long: once where its drift is open, each "
     "time where a pair would pass with a wide interval",
     "hot": "temperature of the hot runs over that asked for: frames beyond what a run meets",
-    "hot_steps": "outer steps of a hot run: 2 % of the calls, 20 at least",
+    "hot_steps": "outer steps of a hot run: 2 % of the calls, 20 at least, a fifth of a test at "
+    "most",
     "n_taught": "frames kept of each run of the teacher, at most: forces are known at every "
     "step, more frames cost no call",
     "n_picked": "frames taken from each multiple-time-step run",
@@ -148,7 +150,7 @@ def choose(request: Request, systems: Sequence[Condition], teacher_s: float) -> 
         warm_ps=0.0,
         reference_ps=0.0,
         test_steps=0,
-        hot_steps=max(20, int(SHARES["hot"] * each)),
+        hot_steps=max(FEWEST_HOT, int(SHARES["hot"] * each)),
         strain=0.02 if request.npt else 0.01,
         train_minutes=round(minutes, 2),
         compiled=False,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncforce_ipi.distil import sampling
+from ncforce_ipi.distil import lengths, sampling
 from ncforce_ipi.distil.inspection import forbids, inspect
 from ncforce_ipi.distil.points import load
 from ncforce_ipi.distil.request import Condition
@@ -93,11 +93,20 @@ def _another(session: Session, number: int, first_free: int) -> bool:
 
 def _cost(session: Session, number: int) -> tuple[int, float]:
     """Calls of the teacher and seconds of a round like this one, with the frames it learns from."""
-    choices, name = session.choices, f"round-{number:02d}"
-    calls = (choices.test_steps + choices.hot_steps) * len(session.systems)
-    hot = 1.0 + choices.hot_steps / choices.test_steps
-    took_s = session.state.took_s
-    return calls, took_s(f"{name}/train") + hot * took_s(f"{name}/mts{session.request.mts}-")
+    name, mts = f"round-{number:02d}", session.request.mts
+    fast_ms = _fast_ms(session, number)
+    steps = lengths.asked(session, fast_ms) + lengths.hot(session, fast_ms)
+    seconds = session.state.took_s(f"{name}/train")
+    for system in session.systems:
+        trial = Trial.of(session.state.stages[f"{name}/mts{mts}-{system.name}"])
+        step_s = lengths.outer_s(session, trial, mts)
+        seconds += steps * step_s if math.isfinite(step_s) else 0.0
+    return steps * len(session.systems), seconds
+
+
+def _fast_ms(session: Session, number: int) -> float:
+    """Of a call of a round's student."""
+    return float(session.state.stages[f"round-{number:02d}/train"]["fast_ms"])
 
 
 def _why_no_more(session: Session, number: int) -> str:
@@ -118,8 +127,9 @@ def _round(session: Session, number: int) -> Round:
     session.say(f"round {number} trained", f"direct forces {direct:.1f} meV/A off, held out")
     student = session.training(number) / MODEL
     inspection = once(f"{name}/inspect", lambda: inspect(session, student))
+    mts, n_steps = session.request.mts, lengths.asked(session, _fast_ms(session, number))
     trials = {
-        system.name: _trial(session, name, system, student, session.request.mts)
+        system.name: _trial(session, name, system, student, mts, n_steps)
         for system in session.systems
     }
     return Round(number, found["errors"], inspection, trials)
@@ -155,14 +165,16 @@ def _watch(session: Session, number: int) -> Watch:
     return say
 
 
-def _trial(session: Session, prefix: str, system: Condition, student: Path, mts: int) -> Trial:
+def _trial(
+    session: Session, prefix: str, system: Condition, student: Path, mts: int, n_steps: int
+) -> Trial:
     name = f"{prefix}-mts{mts}-{system.name}"
 
     def make() -> tuple[Result, int]:
         reference = session.run(f"reference-{system.name}")
         tolerance = session.choices.tolerance_meV_per_atom_per_ps
         begin_s = session.state.seconds
-        directory, calls = sampling.test_run(session, name, system, student, mts)
+        directory, calls = sampling.test_run(session, name, system, student, mts, n_steps)
         found, doubled = judge(directory, reference, tolerance), 0
         asked = mts == session.request.mts
         while doubled < session.choices.longer and undecided(found, doubled, asked=asked):
@@ -198,12 +210,12 @@ def undecided(trial: Trial, doubled: int, *, asked: bool) -> bool:
 def _learn(session: Session, number: int) -> None:
     """Frames of the test and of a hot run, for the next round."""
     name, student = f"round-{number:02d}", session.training(number) / MODEL
-    runs = []
+    n_steps, runs = lengths.hot(session, _fast_ms(session, number)), []
     for system in session.systems:
         hot = f"{name}-hot-{system.name}"
         session.state.once(
             f"{name}/hot-{system.name}",
-            lambda h=hot, s=system: sampling.heat(session, h, s, student),  # type: ignore[misc]
+            lambda h=hot, s=system: sampling.heat(session, h, s, student, n_steps),  # type: ignore[misc]
         )
         runs += [f"{name}-mts{session.request.mts}-{system.name}", hot]
     found = session.state.once(f"{name}/learn", lambda: sampling.learn(session, number, runs))
@@ -238,13 +250,14 @@ def _scan(session: Session, best: Round) -> Scan:
     asked = session.request.mts
     scan = {asked: list(best.trials.values())}
     student, prefix = session.training(best.number) / MODEL, f"round-{best.number:02d}"
-    calls = session.choices.test_steps * len(session.systems)
-    seconds = session.state.took_s(f"{prefix}/mts{asked}-")
+    slowest = max(best.trials.values(), key=lambda one: lengths.outer_s(session, one, asked))
+    fast_ms = _fast_ms(session, best.number)
     for mts in (2 * asked, asked // 2) if best.passes else _halves(asked):
         done = mts in _tested(session, best)
-        if mts < 2 or not (done or session.affords(calls, seconds, all_of_it=not best.passes)):
+        n_steps = lengths.another(session, slowest, fast_ms, mts, all_of_it=not best.passes)
+        if mts < 2 or not (done or n_steps):
             continue
-        scan[mts] = [_trial(session, prefix, one, student, mts) for one in session.systems]
+        scan[mts] = [_trial(session, prefix, one, student, mts, n_steps) for one in session.systems]
         passes = all(one.passes for one in scan[mts])
         session.say(f"M = {mts}", "passes" if passes else "doesn't pass")
         if passes and not best.passes:

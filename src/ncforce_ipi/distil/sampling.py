@@ -23,6 +23,8 @@ from ncforce_ipi.errors import RunError
 from ncforce_ipi.inputs.ensembles import EnsembleName
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.launch.directory.claim import is_run
+from ncforce_ipi.rundir import read_record
 
 TRAINED, HELD = 0.6, 0.7  # of the reference: up to here trained on, from there held out
 
@@ -129,23 +131,34 @@ def hold_out(session: Session) -> tuple[Result, int]:
 
 
 def test_run(
-    session: Session, name: str, system: Condition, student: Path, mts: int
+    session: Session, name: str, system: Condition, student: Path, mts: int, n_steps: int
 ) -> tuple[Path, int]:
-    """The run that is compared with the reference: its directory, and calls of the teacher."""
-    choices = session.choices
-    plan = Plan("mts", mts, choices.timestep_fs, choices.test_steps)
+    """The run that is compared with the reference: its directory, and calls of the teacher.
+
+    One that was begun with more than ``n_steps`` outer steps, when more time was left, keeps them.
+    """
+    directory = session.run(name)
+    plan = _plan(session, directory, mts, n_steps)
     start = last_frame(session.run(f"warm-{system.name}"))
     record = dynamics(
         session, name, plan, start=start, temperature_K=system.temperature_K,
         ensemble=_ensemble(session), student=student,
     )  # fmt: skip
-    return session.run(name), slow_calls(record)
+    return directory, slow_calls(record)
 
 
-def heat(session: Session, name: str, system: Condition, student: Path) -> tuple[Result, int]:
+def _plan(session: Session, directory: Path, mts: int, n_steps: int) -> Plan:
+    if is_run(directory):
+        n_steps = max(n_steps, int(read_record(directory)["plan"]["n_outer"]))
+    return Plan("mts", mts, session.choices.timestep_fs, n_steps)
+
+
+def heat(
+    session: Session, name: str, system: Condition, student: Path, n_steps: int
+) -> tuple[Result, int]:
     """A hot run of the pair, for frames beyond what a run meets."""
-    choices, mts = session.choices, session.request.mts
-    plan = Plan("mts", mts, choices.timestep_fs, choices.hot_steps)
+    choices = session.choices
+    plan = _plan(session, session.run(name), session.request.mts, n_steps)
     start = last_frame(session.run(f"warm-{system.name}"))
     record = dynamics(
         session, name, plan, start=start, temperature_K=choices.hot * system.temperature_K,

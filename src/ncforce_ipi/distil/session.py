@@ -92,15 +92,23 @@ class Session:
 
         A part is kept for smaller M, unless this is what it was kept for (``all_of_it``).
         """
+        by_calls = calls <= self.left_calls(all_of_it=all_of_it)
+        return by_calls and seconds <= self.left_s(all_of_it=all_of_it)
+
+    def left_calls(self, *, all_of_it: bool = False) -> float:
+        """Calls of the teacher that are left, see `affords`; infinite without a limit."""
+        if not self.most_calls:
+            return math.inf
+        kept = self.choices.test_steps * len(self.systems)
+        most = min((1.0 - KEPT) * self.most_calls, self.most_calls - kept)
+        return (self.most_calls if all_of_it else most) - self.state.calls
+
+    def left_s(self, *, all_of_it: bool = False) -> float:
+        """Time that is left, see `affords`, s; infinite without a limit."""
+        if not self.request.minutes:
+            return math.inf
         part = 1.0 if all_of_it else 1.0 - KEPT
-        kept = 0 if all_of_it else self.choices.test_steps * len(self.systems)
-        by_calls = by_time = True
-        if self.most_calls:
-            most = min(part * self.most_calls, self.most_calls - kept)
-            by_calls = self.state.calls + calls <= most
-        if self.request.minutes:
-            by_time = self.state.seconds + seconds <= part * 60.0 * self.request.minutes
-        return by_calls and by_time
+        return part * 60.0 * self.request.minutes - self.state.seconds
 
     def enough(self, calls: int, seconds: float) -> str:
         """Options of a budget that has room for so much more."""
