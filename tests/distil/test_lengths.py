@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from ncforce_ipi.distil import lengths, rounds
+from ncforce_ipi.distil import choices, lengths, rounds
+from ncforce_ipi.distil.session import Session
 
 from .made import session_of, trial
 
@@ -99,3 +100,38 @@ def test_tests_at_smaller_m_without_a_limit_of_time(tmp_path, monkeypatch):
     found = trial(reference_ms_per_inner_step=500.0, ms_per_inner_step=math.nan)
     steps = lengths.another(session, found, fast_ms=1.0, mts=4, all_of_it=True)
     assert steps == session.choices.test_steps <= 200
+
+
+@pytest.mark.parametrize(
+    ("passing", "tested", "largest"),
+    [
+        ({8}, [16, 4], 8),
+        ({8, 16}, [16, 4], 16),
+        ({4}, [4, 6], 4),
+        ({4, 6}, [4, 6], 6),
+        ({2, 3}, [4, 2, 3], 3),
+        (set(), [4, 2], 0),
+    ],
+)
+def test_which_m_are_tested(tmp_path, monkeypatch, passing, tested, largest):
+    """Halves first: with little time a pair is worth more than the largest M."""
+    session = session_of(tmp_path, monkeypatch, calls=0, seconds=3000.0, minutes=60.0)
+    session.state.stages["round-01/train"] = {"fast_ms": 2.0}
+    found = []
+
+    def of(mts):
+        return trial(mts=mts, answers={"drift": "passes" if mts in passing else "fails"})
+
+    def test(session, prefix, system, student, mts, n_steps):
+        found.append(mts)
+        assert n_steps >= choices.FEWEST_OUTER
+        return of(mts)
+
+    monkeypatch.setattr(rounds, "_trial", test)
+    best = rounds.Round(1, {}, {}, {session.systems[0].name: of(8)})
+    scan = rounds._scan(session, best)
+    assert (found, rounds._largest(scan)) == (tested, largest)
+    assert set(scan) == {8, *tested}
+    found.clear()
+    monkeypatch.setattr(Session, "left_s", lambda self, *, all_of_it: 0.0)
+    assert (set(rounds._scan(session, best)), found) == ({8}, [])

@@ -246,30 +246,40 @@ def allowed(session: Session, tried: Sequence[Round]) -> tuple[Round, Scan]:
 
 
 def _scan(session: Session, best: Round) -> Scan:
-    """Tests of one student at other M than that asked for."""
+    """Tests of one student at other M than that asked for.
+
+    Where that passes, at twice and half of it.  Else at halves until one passes, which leaves a
+    pair however little time there is, and then between that and what didn't pass.
+    """
     asked = session.request.mts
     scan = {asked: list(best.trials.values())}
-    student, prefix = session.training(best.number) / MODEL, f"round-{best.number:02d}"
-    slowest = max(best.trials.values(), key=lambda one: lengths.outer_s(session, one, asked))
-    fast_ms = _fast_ms(session, best.number)
     for mts in (2 * asked, asked // 2) if best.passes else _halves(asked):
-        done = mts in _tested(session, best)
-        n_steps = lengths.another(session, slowest, fast_ms, mts, all_of_it=not best.passes)
-        if mts < 2 or not (done or n_steps):
-            continue
-        scan[mts] = [_trial(session, prefix, one, student, mts, n_steps) for one in session.systems]
-        passes = all(one.passes for one in scan[mts])
-        session.say(f"M = {mts}", "passes" if passes else "doesn't pass")
-        if passes and not best.passes:
+        if _test(session, best, scan, mts) and not best.passes:
+            _test(session, best, scan, _above(mts))
             break
     return scan
+
+
+def _test(session: Session, best: Round, scan: Scan, mts: int) -> bool:
+    """Add the tests at M = ``mts``, if there is room for them; whether all pass."""
+    student, prefix = session.training(best.number) / MODEL, f"round-{best.number:02d}"
+    asked, fast_ms = session.request.mts, _fast_ms(session, best.number)
+    slowest = max(best.trials.values(), key=lambda one: lengths.outer_s(session, one, asked))
+    n_steps = lengths.another(session, slowest, fast_ms, mts, all_of_it=not best.passes)
+    if mts < 2 or not (mts in _tested(session, best) or n_steps):
+        return False
+    scan[mts] = [_trial(session, prefix, one, student, mts, n_steps) for one in session.systems]
+    passes = all(one.passes for one in scan[mts])
+    session.say(f"M = {mts}", "passes" if passes else "doesn't pass")
+    return passes
 
 
 def _tested(session: Session, one: Round) -> Scan:
     """What is known of a student from before."""
     asked, stages = session.request.mts, session.state.stages
     found = {}
-    for mts in (2 * asked, asked, *_halves(asked)):
+    halves = _halves(asked)
+    for mts in (2 * asked, asked, *halves, *map(_above, halves)):
         names = [f"round-{one.number:02d}/mts{mts}-{system.name}" for system in session.systems]
         if all(name in stages for name in names):
             found[mts] = [Trial.of(stages[name]) for name in names]
@@ -287,6 +297,11 @@ def _halves(mts: int) -> list[int]:
         mts //= 2
         found.append(mts)
     return found
+
+
+def _above(mts: int) -> int:
+    """Between an M and twice that."""
+    return mts + mts // 2
 
 
 def _best(rounds: Sequence[Round]) -> Round:
