@@ -18,14 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from ase.calculators.calculator import PropertyNotImplementedError
-from ase.data import atomic_masses, chemical_symbols, covalent_radii
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ncforce_ipi.errors import InputError
-
-STRETCHED = 1.25  # a bond may be this much longer than the sum of covalent radii
-HYDROGENS = torch.tensor(atomic_masses[1] / atomic_masses, dtype=torch.float32)  # by atomic number
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,6 @@ class Frame:
     types : ``(n_atoms,)``, atomic numbers
     first, second : ``(n_pairs,)``, each pair once
     vectors : ``(n_pairs, 3)``, A, from first to second
-    bonds : ``(n_pairs,)``, 1 where a pair is a bond (`STRETCHED`), else 0
     forces : ``(n_atoms, 3)``, eV/A
     energy : eV
     strain_gradient : ``(3, 3)``, eV, dE/dstrain = stress x volume
@@ -48,7 +44,6 @@ class Frame:
     first: Tensor
     second: Tensor
     vectors: Tensor
-    bonds: Tensor
     forces: Tensor
     energy: float
     strain_gradient: Tensor
@@ -66,8 +61,6 @@ class Batch(NamedTuple):
     first: Tensor  # (n_pairs,)
     second: Tensor  # (n_pairs,)
     vectors: Tensor  # (n_pairs, 3)
-    bonds: Tensor  # (n_pairs,), 1 for bonds and 0 for others
-    hydrogens: Tensor  # (n_atoms, 1), mass of H over the atom's; 0 for padding
     forces: Tensor  # (n_atoms, 3)
     real: Tensor  # (n_atoms, 1), 1 for atoms and 0 for padding
     graph: Tensor  # (n_atoms,)
@@ -126,7 +119,6 @@ def to_frame(atoms: Any, cutoff: float, needs_stress: bool = True) -> Frame:
         first=torch.from_numpy(first),
         second=torch.from_numpy(second),
         vectors=torch.tensor(vectors, dtype=torch.float32),
-        bonds=torch.tensor(are_bonds(atoms.numbers, first, second, vectors), dtype=torch.float32),
         forces=torch.tensor(atoms.get_forces(), dtype=torch.float32),
         energy=float(atoms.get_potential_energy()),
         strain_gradient=torch.tensor(
@@ -156,17 +148,6 @@ def pairs(
         points=positions, box=cell, periodic=pbc, quantities="ijD"
     )
     return first.astype(np.int64), second.astype(np.int64), vectors
-
-
-def are_bonds(
-    numbers: NDArray[np.int64],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    vectors: NDArray[np.float64],
-) -> NDArray[np.bool_]:
-    """``(n_pairs,)``: pairs that are no longer than the sum of covalent radii allows."""
-    reach = STRETCHED * (covalent_radii[numbers[first]] + covalent_radii[numbers[second]])
-    return np.asarray(np.linalg.norm(vectors, axis=1) <= reach)
 
 
 def data_hash(paths: Sequence[Path]) -> str:
@@ -222,8 +203,6 @@ class Packer:
                 [f.second + o for f, o in zip(frames, offsets, strict=False)] + [zero]
             ),
             vectors=torch.cat([f.vectors for f in frames] + [far]),
-            bonds=torch.cat([f.bonds for f in frames] + [torch.zeros(missing_pairs)]),
-            hydrogens=torch.cat([HYDROGENS[types], torch.zeros(missing_atoms)])[:, None],
             forces=torch.cat([f.forces for f in frames] + [torch.zeros(missing_atoms, 3)]),
             real=torch.cat([torch.ones(len(types), 1), torch.zeros(missing_atoms, 1)]),
             graph=torch.cat([*graph, torch.full((missing_atoms,), self.n_graphs)]),

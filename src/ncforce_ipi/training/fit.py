@@ -85,7 +85,7 @@ def fit(
     ModelError
         Weights or loss aren't finite; the step doesn't compile.
     """
-    trained = [t for t in TERMS if stage != "direct" or t in ("direct", "bonds", "stress")]
+    trained = [t for t in TERMS if stage != "direct" or t in ("direct", "stress")]
     if not any(max(recipe.weights.get(term, [0.0])) > 0 for term in trained):
         raise InputError(f"stage {stage} trains {', '.join(trained)}: give one of them a weight")
     pools = load_pools(recipe, folder)

@@ -11,8 +11,6 @@ respect to the pair vectors gives the conservative pair forces (see ``hybrid``).
                 multiple-time-step pair must agree, above all in stiff bonds
 ``pair``        sum over pairs of (f_ij - G_ij)^2 / (3 n_atoms), G_ij held fixed: the direct head
                 learns what back-propagation would have given, pair by pair
-``bonds``       sum over bonds of (m_H / mu) f^2 / (3 n_atoms), (eV/A)^2; f is the error of the
-                direct force along the bond, mu its reduced mass: stretches are the stiffest motions
 ``stress``      mean of (stress x volume / n_atoms - reference)^2, eV^2, of both heads
 ==============  ==========================================================================
 """
@@ -30,8 +28,8 @@ from ncforce_ipi.training.dataset import Batch
 from ncforce_ipi.training.hybrid import HybridNet
 
 Stage = Literal["scratch", "direct", "finetune", "distil"]
-TERMS = ("energy", "conservative", "direct", "difference", "pair", "bonds", "stress")
-# parameters, batch, weights (7,) -> gradients, loss, terms (7,)
+TERMS = ("energy", "conservative", "direct", "difference", "pair", "stress")
+# parameters, batch, weights (6,) -> gradients, loss, terms (6,)
 Step = Callable[[list[Tensor], Batch, Tensor], tuple[list[Tensor], Tensor, Tensor]]
 
 
@@ -67,7 +65,7 @@ def scatter(pair: Tensor, batch: Batch) -> Tensor:
 
 
 def terms(model: BothHeads, parameters: dict[str, Tensor], batch: Batch, stage: Stage) -> Tensor:
-    """``(7,)``: the terms of the table above, zero where the stage has no use for one."""
+    """``(6,)``: the terms of the table above, zero where the stage has no use for one."""
     differentiable = stage != "direct"
     vectors = batch.vectors.detach().requires_grad_(differentiable)
     energies, direct_pairs = functional_call(
@@ -77,10 +75,9 @@ def terms(model: BothHeads, parameters: dict[str, Tensor], batch: Batch, stage: 
     direct = scatter(direct_pairs, batch)
     zero = torch.zeros((), device=vectors.device)
     direct_loss = _mean_square(direct - batch.forces, batch.real, n_components)
-    bonds_loss = _bonds_loss(direct - batch.forces, batch, n_components)
     stress_loss = _stress_loss(direct_pairs, batch)
     if not differentiable:
-        return torch.stack([zero, zero, direct_loss, zero, zero, bonds_loss, stress_loss])
+        return torch.stack([zero, zero, direct_loss, zero, zero, stress_loss])
     (pairs,) = torch.autograd.grad((energies * batch.real[:, 0]).sum(), vectors, create_graph=True)
     conservative = scatter(pairs, batch)
     totals = torch.zeros_like(batch.energy).index_add(0, batch.graph, energies * batch.real[:, 0])
@@ -93,7 +90,6 @@ def terms(model: BothHeads, parameters: dict[str, Tensor], batch: Batch, stage: 
             direct_loss,
             _mean_square(direct - conservative, batch.real, n_components),
             ((direct_pairs - pairs.detach()) ** 2).sum() / n_components,
-            bonds_loss,
             stress_loss + _stress_loss(pairs, batch),
         ]
     )
@@ -101,16 +97,6 @@ def terms(model: BothHeads, parameters: dict[str, Tensor], batch: Batch, stage: 
 
 def _mean_square(error: Tensor, real: Tensor, n_components: Tensor) -> Tensor:
     return (real * error**2).sum() / n_components
-
-
-def _bonds_loss(error: Tensor, batch: Batch, n_components: Tensor) -> Tensor:
-    unit = batch.vectors / (batch.vectors**2).sum(1, keepdim=True).sqrt()
-    accelerations = batch.hydrogens * error
-    apart = ((accelerations[batch.second] - accelerations[batch.first]) * unit).sum(1)
-    # (m_H / mu) (mu apart / m_H)^2
-    stiffness = batch.hydrogens[batch.first, 0] + batch.hydrogens[batch.second, 0]
-    safe = torch.where(batch.bonds > 0, stiffness, torch.ones_like(stiffness))
-    return (batch.bonds * apart**2 / safe).sum() / n_components
 
 
 def _stress_loss(pair: Tensor, batch: Batch) -> Tensor:

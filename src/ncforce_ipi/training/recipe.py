@@ -107,7 +107,7 @@ class Recipe:
         )
 
     def loss_weights(self, progress: float) -> Tensor:
-        """``(7,)``: the weight of each term at ``progress`` in [0, 1]."""
+        """``(6,)``: the weight of each term at ``progress`` in [0, 1]."""
         pairs = [self.weights.get(term, [0.0, 0.0]) for term in TERMS]
         return torch.tensor([a + (b - a) * progress for a, b in pairs])
 
