@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -132,6 +133,10 @@ def test_which_m_are_tested(tmp_path, monkeypatch, passing, tested, largest):
     scan = rounds._scan(session, best)
     assert (found, rounds._largest(scan)) == (tested, largest)
     assert set(scan) == {8, *tested}
+    found.clear()
+    growing = {"twice": {"stability": "grows", "fastest_growth_per_ps": 2.0}}
+    rounds._scan(session, replace(best, inspection=growing))
+    assert found == [mts for mts in tested if mts != 16]
     found.clear()
     monkeypatch.setattr(Session, "left_s", lambda self, *, all_of_it: 0.0)
     assert (set(rounds._scan(session, best)), found) == ({8}, [])

@@ -62,13 +62,14 @@ def _affordable(session: Session, n_atoms: int) -> ModesOf | None:
 
 
 def _record(found: Inspection, mts: int) -> dict[str, Any]:
-    row = found.rows[mts - 1]
+    row, twice = found.rows[mts - 1], found.rows[2 * mts - 1]
     return {
         "modes": len(found.modes[0].omega),
         "largest_M_without_growth": found.largest,
         "margin": row.margin,
         "stability": row.stability,
         "fastest_growth_per_ps": row.worst_per_ps,
+        "twice": {"stability": twice.stability, "fastest_growth_per_ps": twice.worst_per_ps},
         "slow_ms": found.cost.slow_ms,
         "fast_ms": found.cost.fast_ms,
         "largest_delta": float(abs(found.modes[0].delta).max()),

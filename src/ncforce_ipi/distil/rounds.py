@@ -253,11 +253,22 @@ def _scan(session: Session, best: Round) -> Scan:
     """
     asked = session.request.mts
     scan = {asked: list(best.trials.values())}
-    for mts in (2 * asked, asked // 2) if best.passes else _halves(asked):
+    others = (_twice(session, best), asked // 2) if best.passes else _halves(asked)
+    for mts in others:
         if _test(session, best, scan, mts) and not best.passes:
             _test(session, best, scan, _above(mts))
             break
     return scan
+
+
+def _twice(session: Session, best: Round) -> int:
+    """Twice the M asked for; 0 where modes grow there, so that a test is known to fail."""
+    mts, known = 2 * session.request.mts, best.inspection.get("twice", {})
+    if not forbids(known) or mts in _tested(session, best):
+        return mts
+    rate = known["fastest_growth_per_ps"]
+    session.say(f"M = {mts}", f"not tested: a mode grows by {rate:.2g}/ps (inspect-pair)")
+    return 0
 
 
 def _test(session: Session, best: Round, scan: Scan, mts: int) -> bool:
