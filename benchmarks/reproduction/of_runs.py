@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ase import units
 from bounded import table
 
 from reproduction import paper, values
@@ -15,7 +16,6 @@ from reproduction.values import NONE, pm
 Records = Mapping[str, Numbers]
 LABELS = {"slow": "conservative", "fast": "direct"}
 TARGET_K = 300.0
-K_B_MEV_PER_K = 0.08617333
 FREE = "svr10-mts8"
 GPU_PACE = (
     "On a GPU `python benchmarks/gpu_runs.py --compile --only langevin10-fast,svr10-mts8,... --out "
@@ -120,7 +120,7 @@ def warming(thermostat: str, power: values.Measured | None) -> values.Measured |
     tau_fs = thermostat.removeprefix("langevin")
     if power is None or not tau_fs.isdigit():
         return None
-    factor = 1e-3 * int(tau_fs) / (3.0 * K_B_MEV_PER_K)
+    factor = 1e-3 * int(tau_fs) / (3.0 * 1e3 * units.kB)  # K per (meV/atom/ps)
     return factor * power[0], power[1] and factor * power[1]
 
 
@@ -147,9 +147,9 @@ def diffusion(records: Records) -> list[str]:
         f"**Paper**, Langevin with direct PET forces, D over that of NVE: {theirs}; no errors are "
         "given.",
         "",
-        "A run at constant energy with direct forces heats up, and shorter ones have no D. A ratio "
-        f"that says so is over that of {FREE}, whose thermostat acts on all velocities alike "
-        "and leaves the paths of molecules as they are.",
+        "Direct forces heat a run at constant energy, and a short run gives no D. Where a row says "
+        f"so, its D is divided by that of {FREE} instead: that thermostat scales all velocities "
+        "alike, which hardly changes how molecules move.",
         "",
         "In a cubic box of 12.4 A D is too small by k_B T xi / (6 pi eta L) (Yeh, Hummer 2004): "
         "0.05 A^2/ps with the viscosity of water, the same for all rows, so that it counts for "

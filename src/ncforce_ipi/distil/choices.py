@@ -57,14 +57,14 @@ REASONS = {
     "reference_ps": "30 % of the calls, 10 ps at most: slow forces alone, from where the warm-up "
     "ended",
     "test_steps": "outer steps of a test run from there: 10 % of the calls, 120 at least (the "
-    "drift needs them), 10 ps at most, and no longer than a training takes by --minutes",
+    "drift needs them), 10 ps at most; with --minutes no longer than a training",
     "longer": "how often at most a test is made twice as long: once where its drift is open, each "
     "time where a pair would pass with a wide interval",
     "hot": "temperature of the hot runs over that asked for: frames beyond what a run meets",
     "hot_steps": "outer steps of a hot run: 2 % of the calls, 20 at least, a fifth of a test at "
     "most",
-    "n_taught": "frames kept of each run of the teacher, at most: forces are known at every "
-    "step, more frames cost no call",
+    "n_taught": "frames kept of each run of the teacher, at most: its forces are known at "
+    "every step, and more frames cost no more calls",
     "n_picked": "frames taken from each multiple-time-step run",
     "n_held_out": "frames of the last 30 % of the reference, which are never trained on",
     "force_limit_eV_per_A": "frames with a larger force are left out: a few would own the loss",

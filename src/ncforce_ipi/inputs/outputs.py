@@ -31,8 +31,8 @@ class Strides:
     def of(cls, plan: Plan, forces: int | None = None) -> Strides:
         """Positions for g(r), velocities for c_vv up to the O-H stretch where the step allows.
 
-        With ``forces``, a stride of the force components, positions are written as often: forces
-        say nothing without them.
+        With ``forces``, a stride of the force components, positions are written at least as often:
+        forces say nothing without them.
         """
         step_fs = plan.outer_step_fs
         position = max(1, round(POSITION_INTERVAL_FS / step_fs))
