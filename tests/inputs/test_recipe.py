@@ -130,14 +130,14 @@ def test_force_components_are_written_where_asked_for():
     ]
 
 
-@pytest.mark.parametrize(("words", "stride"), [([], 5), (["7"], 7)])
+@pytest.mark.parametrize(("words", "stride"), [([], 5), (["7"], 7)])  # 5: that of positions
 def test_the_program_writes_forces_as_often_as_asked(tmp_path, words, stride, capsys):
     arguments = ["input", "water", "--out", str(tmp_path), "--write-forces", *words]
     assert cli.main(arguments) == 0
     root = ElementTree.parse(tmp_path / "input.xml").getroot()
     assert [one[2] for one in forces_of(root)] == [stride, stride]
     position = root.find("output/trajectory[@filename='pos']")
-    assert position.get("stride") == "5"  # without a number the forces are written with positions
+    assert position.get("stride") == str(stride)
 
 
 def test_forces_cannot_be_written_every_no_step(tmp_path, capsys):
@@ -160,9 +160,12 @@ def test_strides(plan, strides):
     assert (found.position, found.velocity, found.checkpoint) == strides
 
 
-@pytest.mark.parametrize(("forces", "positions"), [(None, 40), (5, 5), (40, 40), (50, 40)])
-def test_positions_are_written_at_least_as_often_as_forces(forces, positions):
-    """Forces every few steps bring positions with them; rare ones don't make positions rare."""
+@pytest.mark.parametrize(
+    ("forces", "positions"),
+    [(None, 40), (5, 5), (40, 40), (50, 50), (60, 30), (80, 40), (1000, 40), (1009, 1)],
+)
+def test_forces_are_never_written_without_positions(forces, positions):
+    """Frequent forces make positions frequent, rare ones don't make them rare."""
     root = parsed("slow", force_stride=forces)
     strides = {t.get("filename"): int(t.get("stride")) for t in root.iter("trajectory")}
     assert strides["pos"] == positions

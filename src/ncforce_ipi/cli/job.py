@@ -157,7 +157,7 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write-forces", type=int, nargs="?", const=True, metavar="N",
         help="write the slow and the fast force of every atom, every N outer steps, and positions "
-        "at least as often; without N, as often as positions are written anyway",
+        "with them; without N, as often as positions are written anyway",
     )  # fmt: skip
 
 

@@ -31,16 +31,22 @@ class Strides:
     def of(cls, plan: Plan, forces: int | None = None) -> Strides:
         """Positions for g(r), velocities for c_vv up to the O-H stretch where the step allows.
 
-        With ``forces``, a stride of the force components, positions are written at least as often:
-        forces say nothing without them.
+        With ``forces``, a stride of the force components, positions are written whenever forces
+        are, which say nothing without them.
         """
         step_fs = plan.outer_step_fs
         position = max(1, round(POSITION_INTERVAL_FS / step_fs))
         return cls(
-            position=position if forces is None else min(position, forces),
+            position=position if forces is None else _nearest_divisor(forces, position),
             velocity=max(1, int(VELOCITY_INTERVAL_FS / step_fs + 1e-9)),
             checkpoint=max(1, round(CHECKPOINT_INTERVAL_FS / step_fs)),
         )
+
+
+def _nearest_divisor(number: int, wanted: int) -> int:
+    """Of ``number``, by its ratio to ``wanted``, of which it is at most twice as much."""
+    divisors = (n for n in range(1, 2 * wanted + 1) if number % n == 0)
+    return min(divisors, key=lambda n: (max(n / wanted, wanted / n), n))
 
 
 def outputs_xml(
