@@ -53,7 +53,8 @@ REASONS = {
     "displacement_A": "largest standard deviation of displacements: sqrt(kT / 4 eV/A^2), at least "
     "0.05 A; each copy draws its own below",
     "strain": "standard deviation of strains, 0 along vacuum; with --npt twice as much",
-    "warm_ps": "12 % of the calls: the teacher's own dynamics with a thermostat, from the start",
+    "warm_ps": "12 % of the calls: the teacher's own dynamics, with a thermostat whose time scale "
+    "is a fifth of that, 100 fs at most",
     "reference_ps": "30 % of the calls, 10 ps at most: slow forces alone, from where the warm-up "
     "ended",
     "test_steps": "outer steps of a test run from there: 10 % of the calls, 120 at least (the "

@@ -16,7 +16,7 @@ from ncforce_ipi.distil.request import Condition, Request
 from ncforce_ipi.distil.state import RUNS, State
 from ncforce_ipi.distil.teacher import Known, Teacher
 from ncforce_ipi.errors import RunError
-from ncforce_ipi.inputs.ensembles import Ensemble, EnsembleName
+from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch import compare
 from ncforce_ipi.launch.between import Between, Stopped
@@ -143,7 +143,7 @@ def dynamics(
     *,
     start: str,
     temperature_K: float,
-    ensemble: EnsembleName,
+    ensemble: Ensemble,
     student: Path | None = None,
     write_forces: int | bool = True,
 ) -> Record:
@@ -169,7 +169,7 @@ def dynamics(
         slow=None if alone else request.teacher,
         fast=None if student is None else str(student.absolute()),
         structure=start,
-        ensemble=Ensemble(ensemble),
+        ensemble=ensemble,
         temperature_K=temperature_K,
         seed=request.seed,
         write_forces=write_forces,
