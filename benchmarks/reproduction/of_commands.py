@@ -11,6 +11,7 @@ import numpy as np
 from bounded import table
 
 from reproduction import paper, training
+from reproduction.of_runs import label
 from reproduction.tasks import Numbers
 from reproduction.values import NONE, Measured, pm
 
@@ -213,6 +214,26 @@ def catalysis(records: Records) -> list[str]:
     ]
 
 
+def _asymmetry(found: Numbers) -> Measured:
+    """Lambda over several frames; of ``inspect-pair`` where nothing else was measured."""
+    if "lambda" in found:
+        return found["lambda"], found["lambda_standard_error"]
+    return float(np.mean(found["lambda_fast"])), _error(found["lambda_fast"])
+
+
+def _of_hybrids(found: Numbers) -> list[str]:
+    """Drifts of the same models at constant energy; nothing where none was run."""
+    rows = []
+    for name, one in found.items():
+        for forces, run in one.get("nve", {}).items():
+            value = run["drift_meV_per_atom_per_ps"]
+            drift = None if value is None else (value, run["drift_ci95_meV_per_atom_per_ps"])
+            row = [name, label(forces), f"{run['ps']:.3g}"]
+            rows.append([*row, pm(drift), run["why"]])
+    columns = ["model", "forces, steps of 0.5 fs", "ps", "drift, meV/atom/ps", "ended early"]
+    return [*table(columns, rows), ""] if rows else []
+
+
 def families(records: Records) -> list[str]:
     """metatrain's architectures on the water set."""
     rows: list[list[Any]] = []
@@ -224,17 +245,18 @@ def families(records: Records) -> list[str]:
             pm((one[f"{kind}_mae_meV_per_A"], one[f"{kind}_mae_standard_error_meV_per_A"]))
             for kind in ("conservative", "direct")
         ]
-        found = one["lambda_fast"]
-        asymmetry = pm((float(np.mean(found)), _error(found)))
+        asymmetry = pm(_asymmetry(one))
         most = one["largest_M_without_growth"]
         label = f"{name}, {one['epochs']} epochs{', narrow' if one.get('narrow') else ''}"
         rows.append([label, *errors, asymmetry, most])
     said = [[m, e, f, s or ""] for m, (e, f, s) in paper.ACCURACY.items()]
     columns = ["model", "conservative MAE, meV/A", "direct MAE, meV/A", "lambda"]
     columns.append("no mode grows up to M")
+    runs = _of_hybrids(_result(records, "pet"))
     return [
         *(table(columns, rows) if rows else [NONE]),
         "",
+        *runs,
         "± of errors is over test frames of liquid water at 300 K. Few epochs on a processor core "
         "make a model that can be used and no more: what counts here is that energy and direct "
         "force of one model of metatrain go through the whole way.",

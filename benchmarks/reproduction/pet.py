@@ -1,6 +1,6 @@
-"""PET and SOAP-BPNN of metatrain, small, on our water set: errors, lambda, and which M they take.
+"""PET and SOAP-BPNN of metatrain, small, on our water set: errors, lambda, M, drifts.
 
-    python -m reproduction.pet OUT --epochs 100 [--narrow] [--only pet]
+    python -m reproduction.pet OUT --epochs 100 [--ps 1] [--narrow] [--only pet]
 
 ``--narrow`` makes PET narrow enough for a processor core (111 thousand weights instead of three
 million) and its steps ten times as long; SOAP-BPNN is as metatrain makes it.
@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
-import numpy as np
 from diagnosing import frames
 
-from reproduction.tasks import HERE, ncforce
+from reproduction import hybrid
+from reproduction.tasks import HERE
 
 DATA = HERE / "training" / "water"
 ARCHITECTURES = {"pet": "PET", "soap_bpnn": "SOAP-BPNN"}
@@ -77,23 +77,6 @@ def options(architecture: str, epochs: int, folder: Path, *, narrow: bool = Fals
     )
 
 
-def errors(model: str, test: list[Any]) -> dict[str, float]:
-    """Mean absolute errors of forces, meV/A, on test frames, each with its standard error."""
-    import ncforce_ipi as nc
-
-    found = {}
-    with nc.load(model) as loaded:
-        for kind in ("conservative", "direct"):
-            each = [
-                1e3 * np.abs(loaded.evaluate(a, kind).forces - a.arrays["forces"]).mean()
-                for a in test
-            ]
-            found[f"{kind}_mae_meV_per_A"] = float(np.mean(each))
-            error = float(np.std(each, ddof=1) / np.sqrt(len(each)))
-            found[f"{kind}_mae_standard_error_meV_per_A"] = error
-    return found
-
-
 def labelled_test() -> list[Any]:
     """Test frames at 300 K with the forces of the data."""
     text = lzma.decompress((DATA / "test.xyz.xz").read_bytes()).decode()
@@ -103,7 +86,7 @@ def labelled_test() -> list[Any]:
     return found
 
 
-def one(architecture: str, epochs: int, out: Path, *, narrow: bool) -> dict[str, Any]:
+def one(architecture: str, epochs: int, out: Path, ps: float, *, narrow: bool) -> dict[str, Any]:
     """Train, then what it can do; what went wrong otherwise."""
     folder = out / architecture
     folder.mkdir(exist_ok=True)
@@ -118,27 +101,27 @@ def one(architecture: str, epochs: int, out: Path, *, narrow: bool) -> dict[str,
         else (f"metatomic:{folder / 'model.pt'} --extensions {extensions}")
     )
     start = out / "water96.xyz"
-    words = [start, "--model", model, "--json", folder / "pair.json", "--force"]
-    subprocess.run(ncforce("inspect-pair", *words), check=True)
-    pair = json.loads((folder / "pair.json").read_text())["results"]
-    kept = ("lambda_fast", "rmse_meV_per_A", "cost", "largest_M_without_growth")
     how = {"epochs": epochs, "narrow": narrow and architecture == "pet"}
-    return {**how, **errors(model, labelled_test()), **{k: pair[k] for k in kept}}
+    found = {**how, **hybrid.errors(model, labelled_test()), **hybrid.pair(model, start, folder)}
+    found |= hybrid.asymmetry(model, start, folder)
+    return {**found, "nve": hybrid.drifts(model, start, folder, ps)}
 
 
-def main_of(out: Path, epochs: int, only: str | None = None, *, narrow: bool = False) -> None:
+def main_of(
+    out: Path, epochs: int, ps: float, only: str | None = None, *, narrow: bool = False
+) -> None:
     """Both architectures, or one; one that fails doesn't stop the other."""
     out.mkdir(parents=True, exist_ok=True)
     write_data(out)
     chosen = [a for a in frames("water", {"kind": "md", "T": 300}) if len(a) == 96]
-    ase.io.write(out / "water96.xyz", chosen[:2])
+    ase.io.write(out / "water96.xyz", chosen[: hybrid.N_JACOBIANS])
     result = out / "pet.json"
     found: dict[str, Any] = json.loads(result.read_text()) if result.is_file() else {}
     for architecture, name in ARCHITECTURES.items():
         if architecture != (only or architecture):
             continue
         try:
-            found[name] = one(architecture, epochs, out, narrow=narrow)
+            found[name] = one(architecture, epochs, out, ps, narrow=narrow)
         except (subprocess.CalledProcessError, OSError, ValueError) as err:
             found[name] = {"why": str(err)}
         result.write_text(json.dumps(found, indent=1) + "\n")
@@ -148,7 +131,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--ps", type=float, default=1.0, help="of each run at constant energy")
     parser.add_argument("--narrow", action="store_true")
     parser.add_argument("--only", choices=ARCHITECTURES)
     args = parser.parse_args()
-    main_of(args.out.resolve(), args.epochs, args.only, narrow=args.narrow)
+    main_of(args.out.resolve(), args.epochs, args.ps, args.only, narrow=args.narrow)

@@ -6,8 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
+from ase.build import molecule
 
 pytest.importorskip("torch")
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -305,6 +307,38 @@ def test_options_of_metatrain(architecture, tmp_path):
     assert "forces:R:3" in head
     assert "energy=" in head
     assert len(frames) > 100
+
+
+@pytest.mark.e2e
+def test_what_a_model_of_metatrain_is_asked_is_measured(tmp_path):
+    """With the shipped model in its place, on one molecule; what was run isn't run again."""
+    pytest.importorskip("ipi")
+    from reproduction import hybrid
+    from reproduction.of_commands import families
+
+    start = tmp_path / "start.xyz"
+    molecules = []
+    for stretch in (1.0, 1.02, 1.05, 0.97):
+        atoms = molecule("H2O", cell=[9.0] * 3, pbc=True)
+        atoms.positions *= stretch
+        atoms.arrays["forces"] = np.zeros((3, 3))
+        molecules.append(atoms)
+    ase.io.write(start, molecules)
+    found = {"epochs": 1, **hybrid.errors("water", molecules)}
+    found |= {**hybrid.pair("water", start, tmp_path), **hybrid.asymmetry("water", start, tmp_path)}
+    assert 0 < found["lambda"] < 0.02
+    assert 0 < found["lambda_standard_error"] < found["lambda"]
+    found["nve"] = hybrid.drifts("water", start, tmp_path, 0.1, ("slow", "mts4"))
+    written = (tmp_path / "nve-slow" / "simulation.out").stat().st_mtime_ns
+    assert hybrid.drifts("water", start, tmp_path, 0.1, ("slow", "mts4")) == found["nve"]
+    assert (tmp_path / "nve-slow" / "simulation.out").stat().st_mtime_ns == written
+    assert {f: (run["ps"], run["why"]) for f, run in found["nve"].items()} == {
+        "slow": (pytest.approx(0.1), ""),
+        "mts4": (pytest.approx(0.1), ""),
+    }
+    assert abs(found["nve"]["slow"]["drift_meV_per_atom_per_ps"]) < 50
+    text = "\n".join(families({"pet": {"result": {"PET": found}}}))
+    assert "| PET | MTS, M = 4 | 0.1 |" in text
 
 
 def test_the_papers_numbers():
