@@ -1,17 +1,12 @@
 """Milliseconds of a call of each model here, from which hours are estimated.
 
-    python -m reproduction.calls OUT [--device cpu] [--compile] [--families]
-
-``--families``: 192 atoms of water with the conservative models of other families instead, those
-whose libraries are in this environment.
+python -m reproduction.calls OUT [--device cpu] [--compile]
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import statistics
 import time
 from pathlib import Path
 from typing import Any
@@ -20,17 +15,11 @@ import ase.io
 
 import ncforce_ipi as nc
 from ncforce_ipi import xml_inputs
-from ncforce_ipi.errors import NcforceError
 
 MODELS = {
     "water": "water", "graphene": "carbon", "amorphous-carbon": "carbon",
     "aluminium": "aluminium", "o-on-cu3al": "cu3al-o",
 }  # fmt: skip
-FAMILIES = {  # module: model
-    "sevenn": "sevennet:7net-0",
-    "chgnet": "ase:chgnet.model.dynamics:CHGNetCalculator",
-    "mace": "mace:small",
-}
 HOST_MS = {"cpu": 1.0}  # i-PI and the driver for each step; of other devices as of a CPU
 
 
@@ -71,38 +60,12 @@ def of_systems(device: str, calls: int, compiled: bool = False) -> dict[str, Any
     return found
 
 
-def of_families(device: str, calls: int) -> dict[str, Any]:
-    """Median and standard deviation of calls; why not, where there are none."""
-    atoms = start("water")
-    found: dict[str, Any] = {}
-    for module, name in FAMILIES.items():
-        if importlib.util.find_spec(module) is None:
-            found[name] = {"why": f"{module} isn't in this environment"}
-            continue
-        try:
-            with nc.load(name, device=device) as model:
-                times = milliseconds(model, atoms, "conservative", calls)
-            found[name] = {"ms": statistics.median(times), "ms_error": spread(times)}
-        except NcforceError as err:
-            found[name] = {"why": str(err)}
-    return {"atoms": len(atoms), "families": found}
-
-
-def spread(times: list[float]) -> float:
-    """Standard error of the median of independent calls, 1.25 times that of a mean."""
-    return 1.25 * statistics.stdev(times) / len(times) ** 0.5
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--families", action="store_true")
     parser.add_argument("--calls", type=int, default=5)
     args = parser.parse_args()
-    if args.families:
-        result = of_families(args.device, args.calls)
-    else:
-        result = of_systems(args.device, args.calls, args.compile)
+    result = of_systems(args.device, args.calls, args.compile)
     (args.out / "calls.json").write_text(json.dumps(result, indent=1) + "\n")

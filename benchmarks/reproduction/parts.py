@@ -101,7 +101,8 @@ def _speed(choice: Choice, out: Path) -> list[str]:
 
 
 def _families(choice: Choice, out: Path) -> list[str]:
-    return module("calls", out, "--device", choice.device, "--families")
+    rounds = 1 if choice.small else 8
+    return module("families", out, "--device", choice.device, "--rounds", rounds)
 
 
 def _catalysis(choice: Choice, out: Path) -> list[str]:
@@ -141,7 +142,7 @@ PARTS = {  # in the order of the page
         "Speed",
         (
             Call("overhead", _speed, lambda out: load(out / "mts_overhead.json"), 0.1),
-            Call("families", _families, lambda out: load(out / "calls.json"), 0.05),
+            Call("families", _families, lambda out: load(out / "families.json"), 0.05),
         ),
     ),
     "jacobian": Part(

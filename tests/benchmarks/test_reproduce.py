@@ -309,6 +309,39 @@ def test_options_of_metatrain(architecture, tmp_path):
     assert len(frames) > 100
 
 
+def test_families_are_called_in_turns_and_what_is_not_here_is_said(tmp_path):
+    from reproduction import families
+
+    chosen = {
+        families.OWN: families.FAMILIES[families.OWN],
+        "Other": families.Family("no_such_library", lambda _, __: "other"),
+    }
+    found = families.measure(tmp_path, "cpu", 1, chosen)["families"]
+    assert {kind: len(times) for kind, times in found[families.OWN]["ms"].items()} == {
+        "conservative": 1, "direct": 1, "joint": 1,
+    }  # fmt: skip
+    assert min(found[families.OWN]["ms"]["direct"]) > 1.0  # ms: a call was made
+    assert found["Other"] == {"why": "no_such_library isn't in this environment"}
+
+
+def test_what_multiple_time_steps_save_with_each_family():
+    from reproduction.families import OWN
+    from reproduction.of_commands import other_families
+
+    found = {
+        OWN: {"random": False, "ms": {"conservative": [2.0], "direct": [1.0], "joint": [2.2]}},
+        "Slow": {"random": True, "ms": {"conservative": [25.0]}},
+        "Absent": {"why": "isn't here"},
+    }
+    text = "\n".join(other_families({"atoms": 192, "device": "cpu", "families": found}))
+    # 7 direct calls and one of both: (7 + 2.2) / 8; a direct and a conservative one: (8 + 25) / 8
+    assert "| 2.2 (no error bar) | 1.15 (no error bar) | 1.74 (no error bar) |" in text
+    slow = "| Slow, random weights | 25 (no error bar) |  |  | 4.12 (no error bar) | 6.06"
+    assert slow in text
+    assert "| Absent | isn't here |" in text
+    assert other_families({}) == []
+
+
 @pytest.mark.e2e
 def test_what_a_model_of_metatrain_is_asked_is_measured(tmp_path):
     """With the shipped model in its place, on one molecule; what was run isn't run again."""
