@@ -87,7 +87,8 @@ def other_families(found: Numbers) -> list[str]:
         "",
         *table(columns, rows),
         "",
-        "All in one process, called in turns. MTS is worked out from the calls: seven direct ones "
+        "All in one process, called in turns: other jobs make all of them slower alike, so that "
+        "ratios count. MTS is worked out from the calls: seven direct ones "
         "and one for both forces, without i-PI, which adds a millisecond to a step. Models "
         f"without a direct force take that of {OWN}, as if `ncforce distil` had made it.",
     ]
