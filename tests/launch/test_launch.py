@@ -27,6 +27,7 @@ from ncforce_ipi.launch.jobs.job import Job, from_record, to_record
 from ncforce_ipi.launch.jobs.staff import Staff, driver_names
 from ncforce_ipi.launch.processes.child import Child, ended
 from ncforce_ipi.launch.processes.stops import StopRequest
+from ncforce_ipi.launch.progress import display
 from ncforce_ipi.launch.progress.display import Shown, done_ps, facts
 from ncforce_ipi.launch.progress.ending import Ending, Limits
 from ncforce_ipi.launch.progress.follower import Follower, RunningLine
@@ -378,7 +379,8 @@ class TestProgress:
         assert line.slope == pytest.approx(1e-3, rel=1e-5)
         assert math.isnan(RunningLine().slope)
 
-    def test_facts(self, tmp_path):
+    def test_facts(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(display, "FEWEST_ROWS", 3)
         path = tmp_path / "simulation.out"
         path.write_text(HEADER + row(0))
         follower = Follower(path)
@@ -395,8 +397,18 @@ class TestProgress:
             "eta": "0:16 to go",
         }
 
-    def test_facts_of_replicas(self, tmp_path):
+    @pytest.mark.parametrize(("rows", "told"), [(19, ""), (20, "drift +250.00 meV/atom/ps")])
+    def test_a_drift_of_a_few_rows_is_not_shown(self, tmp_path, rows, told):
+        path = tmp_path / "simulation.out"
+        path.write_text(HEADER + "".join(map(row, range(rows))))
+        follower = Follower(path)
+        follower.update()
+        shown = Shown(follower, Plan("mts", 8, 0.5, 100), n_atoms=10)
+        assert facts([shown])["drift"] == told
+
+    def test_facts_of_replicas(self, tmp_path, monkeypatch):
         """Means and standard deviations among them; the last one decides about the time to go."""
+        monkeypatch.setattr(display, "FEWEST_ROWS", 3)
         shown = []
         for k, (steps, seconds) in enumerate([(2, 4.0), (4, 4.0), (0, 0.0)]):
             path = tmp_path / f"{k}.out"

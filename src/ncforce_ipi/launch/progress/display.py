@@ -22,6 +22,7 @@ from ncforce_ipi.launch.progress.follower import Follower
 
 PLAIN_INTERVAL_S, PLAIN_PART, PLAIN_LONGEST_S = 10.0, 0.05, 600.0  # a job of days has few lines
 FACTS = ("speed", "temperature", "drift", "agreement", "eta")
+FEWEST_ROWS = 20  # of properties, before a drift is shown
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ class Shown:
 
     @property
     def drift(self) -> float:
-        """Of the conserved quantity so far, meV/atom/ps."""
+        """Of the conserved quantity so far, meV/atom/ps; NaN where a line through it is noise."""
+        if self.follower.line.n < FEWEST_ROWS:
+            return math.nan
         return 1e3 * self.follower.line.slope / self.n_atoms
 
     @property
