@@ -20,7 +20,7 @@ from ncforce_ipi.distil.inspection import why_not
 from ncforce_ipi.distil.request import conditions
 from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import with_labels
-from ncforce_ipi.distil.trial import Trial, of_drift_or
+from ncforce_ipi.distil.trial import Trial, of_drift_or, telling_ps
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.rundir import DISAGREEING_FILE
@@ -303,6 +303,18 @@ def test_a_pair_passes_if_its_drift_is_small_and_nothing_differs(answers, passes
 )
 def test_a_test_is_made_longer_where_that_can_tell(words, doubled, asked, goes_on):
     assert rounds.undecided(trial(**words), doubled, asked=asked) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("ci95", "expected", "said"),
+    [(2.0, 32.0, ": open, a run of about 32 ps would tell"), (0.4, math.nan, ": open")],
+)
+def test_how_long_a_run_would_tell_is_said(ci95, expected, said):
+    """An interval four times as wide as it may be takes sixteen times the time."""
+    found = telling_ps(2.0, ci95, 0.5)
+    assert found == pytest.approx(expected, nan_ok=True)
+    open_ = trial(answers={"drift": "open"}, telling_ps=found)
+    assert [one.endswith(said) for one in open_.reasons] == [True]
 
 
 def test_a_test_survives_the_record():

@@ -53,6 +53,7 @@ class Trial:
     rms_eV_per_A : slow - fast at outer points: of all, and the largest of one frame
     time_ps : of the run
     by_bound : whether the drift passes by the bound alone: the interval is too wide to tell
+    telling_ps : where the drift is open, how long a run would tell; NaN where that isn't known
     """
 
     mts: int
@@ -72,6 +73,7 @@ class Trial:
     largest_rms_eV_per_A: float
     time_ps: float
     by_bound: bool = False
+    telling_ps: float = math.nan
 
     @property
     def passes(self) -> bool:
@@ -97,7 +99,11 @@ class Trial:
             f"{name} differs" if name != "drift" else f"drift {self._drift()}"
             for name, answer in self.answers.items()
             if answer == "fails"
-        ] + [f"drift {self._drift()}: open"] * (self.answers["drift"] == "open")
+        ] + [f"drift {self._drift()}: open{self._telling()}"] * (self.answers["drift"] == "open")
+
+    def _telling(self) -> str:
+        known = math.isfinite(self.telling_ps)
+        return f", a run of about {self.telling_ps:.2g} ps would tell" if known else ""
 
     def _drift(self) -> str:
         size = f"{self.excess_meV_per_atom_per_ps:.2g} meV/atom/ps beyond slow only"
@@ -167,6 +173,9 @@ def judge(directory: Path, reference: Path, tolerance: float) -> Trial:
         largest_rms_eV_per_A=float(points.rms.max()),
         time_ps=float(entry.time_ps[-1]),
         by_bound=by_bound,
+        telling_ps=telling_ps(float(entry.time_ps[-1]), own.ci95, tolerance)
+        if own and of_drift == "open"
+        else math.nan,
     )
 
 
@@ -184,6 +193,21 @@ def of_drift_or(
     if answer != "open" or largest <= tolerance:
         return ("passes" if answer == "open" else answer), False
     return ("passes", True) if bound <= tolerance else ("open", False)
+
+
+def telling_ps(time_ps: float, ci95: float, tolerance: float) -> float:
+    """How long a run is whose drift has an interval as narrow as the tolerance, ps.
+
+    Work that the errors of direct forces do adds up at random, so that an interval shrinks with the
+    square root of the time.  NaN where it is that narrow already: the drift is near the tolerance,
+    and no time can be promised.
+
+    Parameters
+    ----------
+    time_ps, ci95 : of a run, and half the width of its interval, meV/atom/ps
+    tolerance : meV/atom/ps
+    """
+    return time_ps * (ci95 / tolerance) ** 2 if ci95 > tolerance else math.nan
 
 
 def _bound(entry: Entry) -> float:
