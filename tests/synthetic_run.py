@@ -37,6 +37,7 @@ def write_run(
     n_molecules: int = 27,
     heating: float = 0.0,
     by_forces: bool = False,
+    seed: int = 1,
 ) -> None:
     """A run of water-like molecules.
 
@@ -48,9 +49,10 @@ def write_run(
     heating : rate at which the velocities grow, 1/ps; T grows as exp(2 heating t)
     by_forces : whether the heat is work of the forces, which the conserved quantity shows; else
         it is potential energy of the start, and the conserved quantity stays
+    seed : of velocities and noise
     """
     directory.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     species = np.array(["O", "H", "H"] * n_molecules)
     masses_u = np.array([MASSES_U[symbol] for symbol in species])
     time_fs = STEP_FS * np.arange(n_outer + 1)

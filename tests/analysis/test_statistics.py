@@ -78,6 +78,9 @@ def test_a_number_without_an_error_says_why():
     assert number_text(1.5, 0.25, "K") == "1.50 +- 0.25 K"
     assert number_text(1.5, math.nan, "K", "no time") == "1.5 K (no error bar: no time)"
     assert number_text(1.5, math.nan) == "1.5 (no error bar: too few samples)"
+    assert number_text(1003.4, math.nan) == "1003 (no error bar: too few samples)"
+    assert number_text(-2.5e7, math.nan) == "-2.5e+07 (no error bar: too few samples)"
+    assert number_text(12345.6, 0.0, "K") == "12346 K (constant)"
 
 
 def test_interval_is_students():

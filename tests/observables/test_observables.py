@@ -222,8 +222,8 @@ def test_ambiguous_directory_is_refused(directory, capsys):
 
 
 def test_temperature_of_two_replicas_with_plot_and_columns(tmp_path, capsys):
-    for name in ("a", "b"):
-        write_run(tmp_path / name, n_outer=200)
+    for seed, name in enumerate(("a", "b")):
+        write_run(tmp_path / name, n_outer=200, seed=seed)
     words = ["--plot", tmp_path / "t.pdf", "--csv", tmp_path / "t.csv", "--discard-ps", "0.1"]
     numbers = found(tmp_path, "temperature", tmp_path / "a", tmp_path / "b", *words)
     assert numbers["target_K"] == 300.0
@@ -267,8 +267,8 @@ def test_diffusion_against_a_reference(tmp_path, capsys):
 
 
 def test_several_drifts_have_a_mean_with_the_interval_of_their_spread(tmp_path):
-    for name in "abc":
-        write_run(tmp_path / name, n_outer=100)
+    for seed, name in enumerate("abc"):
+        write_run(tmp_path / name, n_outer=100, seed=seed)
     words = ["--plot", tmp_path / "drift.png"]
     numbers = found(tmp_path, "drift", *(tmp_path / name for name in "abc"), *words)
     slopes = [run["drift_conserved_meV_per_atom_per_ps"] for run in numbers["runs"]]

@@ -104,7 +104,16 @@ def four(tmp_path_factory):
             shutil.copytree(folder / "replica-0", folder / f"replica-{k}")
             scale = folder / f"replica-{k}/simulation.vel_0.xyz"
             scale.write_text(_scaled(scale.read_text(), 1.0 + 0.01 * k))
+            properties = folder / f"replica-{k}/simulation.out"
+            properties.write_text(_off(properties.read_text(), 0.01 * k))
     return folder
+
+
+def _off(text, difference):
+    """Properties whose last number is another one: no copy of the same run."""
+    rows = text.splitlines()
+    *words, last = rows[-1].split()
+    return "\n".join([*rows[:-1], " ".join([*words, repr(float(last) + difference)])]) + "\n"
 
 
 def _scaled(text, factor):

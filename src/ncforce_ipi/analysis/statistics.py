@@ -222,10 +222,16 @@ def number_text(value: float, error: float, unit: str = "", reason: str = "") ->
     or, of values that are all the same, ``300 K (constant)``.
     """
     if math.isnan(error):
-        return f"{value:.3g} {unit}".rstrip() + f" (no error bar: {reason or 'too few samples'})"
+        digits = _digits(value, 3)
+        return f"{digits} {unit}".rstrip() + f" (no error bar: {reason or 'too few samples'})"
     if error == 0.0:
-        return f"{value:.4g} {unit}".rstrip() + " (constant)"
+        return f"{_digits(value, 4)} {unit}".rstrip() + " (constant)"
     return f"{with_error(value, error)} {unit}".rstrip()
+
+
+def _digits(value: float, n: int) -> str:
+    """So many significant digits, or all before the point: 1003, not 1e+03."""
+    return f"{value:.0f}" if 10**n <= abs(value) < 1e6 else f"{value:.{n}g}"
 
 
 def require_finite(series: NDArray[np.float64], name: str) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset, LeftOut, open_dataset
+from ncforce_ipi.observables.independence import require_independent
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.source import Source
 from ncforce_ipi.rundir import replica_directories
@@ -74,6 +75,8 @@ def open_conditions(
     if not any(is_set(path) for path in paths):
         data = open_dataset(paths, options, whole=whole)
         _require_one_temperature(data)
+        _say_mixed(data)
+        require_independent(data.sources)
         return [Condition("", data)]
     every = [one for path in paths for one in (replica_directories(path) or [path])]
     sets = [path for path in paths if is_set(path)]
@@ -85,6 +88,7 @@ def open_conditions(
     conditions = []
     for fact in dict.fromkeys(facts):
         alike = [one for one, other in zip(data.sources, facts, strict=True) if other == fact]
+        require_independent(alike)
         chosen = _long_enough(alike)
         left_out = (*missing, *chosen.left_out)
         conditions.append(
@@ -219,6 +223,24 @@ def replica_lines(data: Dataset) -> list[tuple[str, str]]:
             lines.append(("", f"{source.name} {state}{f': {reason}' if reason else ''}; used"))
     lines += [("", f"{one.name} left out: {one.why}") for one in data.left_out]
     return lines
+
+
+def _say_mixed(data: Dataset) -> None:
+    """Runs with other forces, or in another ensemble, have no mean in common."""
+    facts = {_facts(source)[2:]: source for source in data.sources if source.metadata.record}
+    if len(facts) > 1:
+        (fact, one), (other_fact, other) = list(facts.items())[:2]
+        log.warning(
+            "%s (%s) and %s (%s) are no replicas of each other: the mean over them is of neither; "
+            "see 'ncforce compare'",
+            one.path, _conditions(fact), other.path, _conditions(other_fact),
+        )  # fmt: skip
+
+
+def _conditions(fact: tuple[Any, ...]) -> str:
+    """Forces and ensemble, in words."""
+    (forces, mts, step_fs), ensemble = fact
+    return f"{forces} M = {mts}, {step_fs} fs, {ensemble}"
 
 
 def _require_one_temperature(data: Dataset) -> None:
