@@ -71,12 +71,22 @@ def test_trajectories_may_have_their_start_in_common(runs, tmp_path, kept, refus
         require_independent(sources)
 
 
-@pytest.mark.parametrize(("seeds", "said"), [((1, 1), True), ((1, 2), False), ((1, None), False)])
-def test_runs_of_one_seed_are_named(runs, tmp_path, capsys, seeds, said):
+@pytest.mark.parametrize(
+    ("seeds", "ensemble", "velocities", "said"),
+    [
+        ((1, 1), "nve", None, True),
+        ((1, 2), "nve", None, False),
+        ((1, None), "nve", None, False),
+        ((1, 1), "nve", "given.xyz", False),  # nothing was drawn
+        ((1, 1), "svr", "given.xyz", True),
+    ],
+)
+def test_runs_of_one_seed_are_named(runs, tmp_path, capsys, seeds, ensemble, velocities, said):
+    how = {"ensemble": {"name": ensemble, "beads": 1}, "velocities": velocities}
     for name, seed in zip(("one", "other"), seeds, strict=True):
         path = tmp_path / name / "run.json"
         seeded = {} if seed is None else {"seed": seed}
-        path.write_text(json.dumps(json.loads(path.read_text()) | seeded))
+        path.write_text(json.dumps(json.loads(path.read_text()) | how | seeded))
     assert cli.main(["drift", "one", "other"]) == 0
     told = "one and other have the same seed, 1: start velocities and thermostat drew the same"
     assert (told in capsys.readouterr().err) is said

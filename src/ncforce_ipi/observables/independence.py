@@ -6,9 +6,10 @@ Owns two questions: is a run there twice, and did two draw the same random numbe
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, islice
 from pathlib import Path
+from typing import Any
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.source import Source
@@ -41,7 +42,7 @@ def require_independent(sources: Sequence[Source]) -> None:
             )
     seeds: dict[int, Source] = {}
     for source in sources:
-        seed = source.metadata.record.get("seed")
+        seed = _drawn_with(source.metadata.record)
         if seed is None or source.directory in [one.directory for one in seeds.values()]:
             continue
         if seed in seeds:
@@ -53,6 +54,13 @@ def require_independent(sources: Sequence[Source]) -> None:
             )  # fmt: skip
             return
         seeds[seed] = source
+
+
+def _drawn_with(record: Mapping[str, Any]) -> int | None:
+    """The seed of a run's velocities or thermostat; None where nothing was drawn, or is known."""
+    isolated = (record.get("ensemble") or {}).get("name") == "nve"
+    seed = record.get("seed")
+    return None if seed is None or (isolated and record.get("velocities")) else int(seed)
 
 
 def _same(one: Source, other: Source) -> bool:
