@@ -188,7 +188,8 @@ def ran(monkeypatch):
         out = []
         for lane in lanes:
             name, n = lane.job.directory.name, lane.job.recipe.plan.n_outer
-            lines = [f"{float(step)} {0.004 * step} 1.0 300.0" for step in range(n + 1)]
+            own = lane.job.recipe.seed  # no two replicas have the same numbers
+            lines = [f"{float(step)} {0.004 * step} {own}.0 300.0" for step in range(n + 1)]
             (lane.job.directory / "simulation.out").write_text(
                 "# column   1     --> step : x\n# column   2     --> time{picosecond} : x\n"
                 "# column   3     --> conserved{electronvolt} : x\n"

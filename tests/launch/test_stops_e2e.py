@@ -38,7 +38,7 @@ LAUNCHER, EVERYBODY = "launcher", "everybody"
     ],
 )
 def test_a_signal_is_a_clean_end(launcher, numbers, whom):
-    """Everybody: i-PI dies without a checkpoint of SIGUSR1, and of two SIGTERM."""
+    """Everybody: i-PI alone would die without a checkpoint of SIGUSR1, and of two SIGTERM."""
     process = launcher.begin(launcher.words("run", *LONG))
     launcher.at("run", 5)
     pids = launcher.processes("run")
@@ -61,6 +61,23 @@ def test_a_signal_is_a_clean_end(launcher, numbers, whom):
     assert gone(pids.values())
     assert "processes" not in record
     assert not (launcher.directory / "run/EXIT").exists()
+
+
+def test_a_second_signal_costs_no_checkpoint(launcher):
+    """It comes while i-PI, which looks for the first one once a second, has not written yet."""
+    process = launcher.begin(launcher.words("run", *LONG))
+    launcher.at("run", 5)
+    pids = launcher.processes("run").values()
+    for _ in range(3):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        time.sleep(0.05)
+    process.communicate(timeout=WAIT_S)
+    record = launcher.record("run")
+    assert record["state"] == "stopped"
+    assert record["steps_done"] == launcher.restart_step("run") == launcher.steps("run")[-1]
+    assert gone(pids)
 
 
 @pytest.mark.parametrize("verb", ["compare", "tune"])

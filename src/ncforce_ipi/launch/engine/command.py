@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 
 from ncforce_ipi.errors import RunError
@@ -20,13 +21,15 @@ def ipi_command(
 ) -> list[str]:
     """i-PI on an input or checkpoint of its directory, with unix sockets in ``sockets``.
 
+    By our own start of it (`continuation`); by its program where that is all there is.
+
     Parameters
     ----------
     watched : whether slow - fast is written
     band : where it should lie; structures beyond it are kept
     """
     program = _ipi_program()
-    if not watched and input_file == INPUT_FILE:
+    if find_spec("ipi") is None and not watched and input_file == INPUT_FILE:
         return [sys.executable, str(program), "-S", f"{sockets}/", input_file]
     limit = ["watched", *([repr(band.upper)] if band else [])] if watched else []
     return [*IPI_CONTINUED, f"{sockets}/", input_file, *limit]

@@ -1,6 +1,7 @@
 """i-PI: ``python -m ncforce_ipi.launch.engine.continuation PREFIX INPUT [watched [UPPER]]``.
 
-Does what the program ``i-pi`` does, and two things more.  With ``watched`` it writes slow - fast of
+Does what the program ``i-pi`` does, and three things more.  A second signal to stop doesn't end it
+before RESTART is written (`stop_once`).  With ``watched`` it writes slow - fast of
 every outer point, and keeps the structures where that is above UPPER, eV/A (`disagreement`).  And
 it continues bitwise: whenever i-PI 3.3.1 starts, it removes the
 momentum of the centre of mass, p - m v with v = sum(p) / sum(m).  After a restart that is once more
@@ -10,9 +11,12 @@ bits, and the two runs part.  So the momenta of the checkpoint are put back befo
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,6 +27,8 @@ from ncforce_ipi.launch.engine import disagreement
 
 if TYPE_CHECKING:
     from ipi.engine.simulation import Simulation
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(sockets_prefix: str, checkpoint: str, watched: str = "", upper: str = "") -> None:
@@ -39,9 +45,29 @@ def main(sockets_prefix: str, checkpoint: str, watched: str = "", upper: str = "
     if watched:
         output = disagreement.Output(simulation, Path(), float(upper) if upper else None)
         simulation.outputs.append(output)  # the last: forces that others ask for are there then
+    stop_once()
     softexit.hard_exit = True  # as the program i-pi has it: end once RESTART is written
     simulation.run()
     softexit.trigger(status=simulation.exit_status, message=simulation.exit_message)
+
+
+def stop_once() -> None:
+    """Have i-PI, once loaded, stop at the first SIGINT or SIGTERM and take no notice of others.
+
+    Schedulers send several, to every process of a job.  Of a second one i-PI would die before it
+    has written RESTART.  Where it hangs, the launcher ends it by SIGKILL.
+    """
+    for number in STOPS:
+        signal.signal(number, _once(signal.getsignal(number)))
+
+
+def _once(handler: Any) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        for each in STOPS:
+            signal.signal(each, signal.SIG_IGN)
+        handler(number, frame)
+
+    return handle
 
 
 def read_momenta(checkpoint: Path) -> list[NDArray[np.float64]]:
