@@ -12,7 +12,7 @@ from bounded import table
 
 from reproduction import paper, training
 from reproduction.families import OWN
-from reproduction.of_runs import label
+from reproduction.of_runs import LABELS, label
 from reproduction.tasks import Numbers
 from reproduction.values import NONE, Measured, pm
 
@@ -173,9 +173,7 @@ OPTIMISED = {  # files of diagnostics.py: what they are of, whose forces
     "freesolv_fire": ("FreeSolv", "model of molecules"),
 }
 LEARNT = "molecules"  # the set of those that the student knows
-FORCES = {
-    "slow": "conservative", "fast": "direct", "fast-then-slow": "direct, then conservative",
-}  # fmt: skip
+FORCES = {**LABELS, "fast-then-slow": "direct, then conservative"}
 
 
 def optimisation(records: Records) -> list[str]:
