@@ -26,7 +26,7 @@ COLUMNS = {
 def read(folder: Path) -> dict[str, np.ndarray]:
     with (folder / "curve.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return {k: np.array([float(r[k]) for r in rows]) for k in ("cpu_s", *COLUMNS.values())}
+    return {k: np.array([float(r[k]) for r in rows]) for k in ("step", "cpu_s", *COLUMNS.values())}
 
 
 def chain(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

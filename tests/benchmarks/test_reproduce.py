@@ -278,16 +278,33 @@ def test_times_to_an_error_are_compared_over_seeds():
 
     n = len(LEVELS_MEV_PER_A)
 
-    def seed(scratch, staged):
+    def seed(n_steps, scratch, staged):
         found = {f"{kind}_{way}_s": [None] * n for kind in ("conservative", "direct")
                  for way in ("scratch", "staged", "direct")}  # fmt: skip
         found["conservative_scratch_s"][1], found["conservative_staged_s"][1] = scratch, staged
-        return {"result": found}
+        return {"result": found | {"n_steps": n_steps}}
 
-    text = "\n".join(learning({"a": seed(100.0, 50.0), "b": seed(200.0, 50.0)}))
+    records = {
+        "a": seed([40, 40, 60], 100.0, 50.0),
+        "b": seed([40, 40, 60], 200.0, 50.0),
+        "longer": seed([400, 400, 600], 100.0, 200.0),
+    }
+    text = "\n".join(learning(records))
     level = LEVELS_MEV_PER_A[1]
     # ratios 2 and 4: 3 with a standard error of 1
-    assert f"| conservative, direct stage and fine-tuning | {level} | 2 | 3.0 ± 1.0 |" in text
+    name = "conservative, direct stage and fine-tuning"
+    assert f"| {name} | 40 + 40, 60 | {level} | 2 | 3.0 ± 1.0 |" in text
+    assert f"| {name} | 400 + 400, 600 | {level} | 1 | 0.5 (no error bar) |" in text
+
+
+def test_a_training_is_validated_ten_times():
+    from reproduction.training import RECIPE, often_validated
+
+    text = often_validated(RECIPE.read_text(), 4000)
+    assert "\nvalidate_every = 400\n" in text
+    assert len(text.splitlines()) == len(RECIPE.read_text().splitlines())
+    with pytest.raises(SystemExit, match="has 0 lines validate_every"):
+        often_validated("seed = 1\n", 4000)
 
 
 @pytest.mark.parametrize("architecture", ["pet", "soap_bpnn"])
