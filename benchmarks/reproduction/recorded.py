@@ -93,7 +93,7 @@ def _commands() -> Iterator[tuple[str, Path, Numbers]]:
         yield name, path, numbers
     yield "catalysis", (path := RESULTS / "cu3al-o" / "catalysis.json"), load(path)
     path = HERE / "training" / "water" / "results" / "first_head"
-    yield "training-long", path, training.levels(path)
+    yield "training-long", path, training.curves_of(path)
     # made by reproduce.py and gpu_runs.py, with runs that are too large for the repository
     for path in sorted((RESULTS / "reproduction").glob("*.json")):
         record = json.loads(path.read_text())

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,32 +28,58 @@ LEVELS_MEV_PER_A = (80, 70, 60, 50, 40, 35, 32)
 COLUMNS = {"conservative": "val_conservative_meV_per_A", "direct": "val_direct_meV_per_A"}
 
 
-def levels(folder: Path) -> Numbers:
-    """Processor seconds to each error, of both ways; None where it isn't reached for good."""
+def curves_of(folder: Path) -> Numbers:
+    """Of each stage, at each validation: steps, processor seconds and errors, meV/A."""
     sys.path.insert(0, str(HERE / "training"))
     import curves
 
-    direct, finetune, scratch = (curves.read(folder / name) for name in STAGES)
-    staged = curves.chain(direct, finetune)
-    found: Numbers = {
-        "n_steps": [int(curve["step"][-1]) for curve in (direct, finetune, scratch)],
-        "levels_meV_per_A": list(LEVELS_MEV_PER_A),
-    }
-    for kind, column in COLUMNS.items():
-        for way, curve in (("scratch", scratch), ("staged", staged), ("direct", direct)):
-            times = [curves.time_to(curve, column, level) for level in LEVELS_MEV_PER_A]
-            found[f"{kind}_{way}_s"] = [None if math.isnan(t) else float(t) for t in times]
-            found[f"{kind}_{way}_best_meV_per_A"] = float(np.min(curve[column]))
-    return found
+    found: Numbers = {}
+    for stage in STAGES:
+        curve = curves.read(folder / stage)
+        found[stage] = {name: curve[name].tolist() for name in ("step", "cpu_s", *COLUMNS.values())}
+    return {"n_steps": [int(found[stage]["step"][-1]) for stage in STAGES], "curves": found}
 
 
-def speedups(records: list[Numbers], kind: str, way: str) -> list[tuple[int, list[float]]]:
+def step_s(records: Sequence[Numbers]) -> tuple[float, float]:
+    """Processor seconds of a step of the direct stage, and of one with both heads.
+
+    Each the fastest between two validations in any record: beside other work a step takes up to
+    three times as long, and stages aren't trained beside the same.
+    """
+    found = []
+    for stages in (("direct",), ("finetune", "scratch")):
+        each = [r["curves"][stage] for r in records for stage in stages]
+        found.append(min(min(np.diff(c["cpu_s"]) / np.diff(c["step"])) for c in each))
+    return float(found[0]), float(found[1])
+
+
+def times(record: Numbers, kind: str, way: str, costs: tuple[float, float]) -> list[float]:
+    """Seconds to each of the levels, steps times their costs; NaN where it isn't reached."""
+    sys.path.insert(0, str(HERE / "training"))
+    import curves
+
+    def timed(stage: str) -> dict[str, np.ndarray]:
+        curve = {key: np.array(values) for key, values in record["curves"][stage].items()}
+        return curve | {"cpu_s": curve["step"] * costs[stage != "direct"]}
+
+    curve = timed("scratch" if way == "scratch" else "direct")
+    if way == "staged":
+        curve = curves.chain(curve, timed("finetune"))
+    return [curves.time_to(curve, COLUMNS[kind], level) for level in LEVELS_MEV_PER_A]
+
+
+def speedups(records: Sequence[Numbers], kind: str, way: str) -> list[tuple[int, list[float]]]:
     """Of each level that some seeds reach both ways: time from scratch over time staged."""
+    costs = step_s(records)
+    pairs = [
+        zip(times(r, kind, "scratch", costs), times(r, kind, way, costs), strict=True)
+        for r in records
+    ]
     rows = []
-    for k, level in enumerate(LEVELS_MEV_PER_A):
-        pairs = [(r[f"{kind}_scratch_s"][k], r[f"{kind}_{way}_s"][k]) for r in records]
-        if ratios := [one / two for one, two in pairs if one and two]:
-            rows.append((level, ratios))
+    for level, of_seeds in zip(LEVELS_MEV_PER_A, zip(*pairs, strict=True), strict=True):
+        ratios = [one / two for one, two in of_seeds]
+        if reached := [ratio for ratio in ratios if not math.isnan(ratio)]:
+            rows.append((level, reached))
     return rows
 
 
@@ -64,7 +91,7 @@ def _call(name: str, seed: int, full_steps: tuple[int, ...], hours: float) -> Ca
         words += ["--no-compile"] if choice.small else []
         return [sys.executable, "-m", "reproduction.training", *words]
 
-    return Call(name, command, lambda out: load(out / "levels.json"), hours)
+    return Call(name, command, lambda out: load(out / "curves.json"), hours)
 
 
 CALLS = (
@@ -108,4 +135,4 @@ if __name__ == "__main__":
     args = parser.parse_args()
     options = ["--device", args.device, *["--no-compile"] * args.no_compile]
     stages(args.out, args.seed, args.steps, options)
-    (args.out / "levels.json").write_text(json.dumps(levels(args.out), indent=1) + "\n")
+    (args.out / "curves.json").write_text(json.dumps(curves_of(args.out), indent=1) + "\n")

@@ -273,28 +273,40 @@ def test_equipartition_is_judged_by_the_error_of_both():
 
 
 def test_times_to_an_error_are_compared_over_seeds():
+    """A step of both heads takes twice one of the direct stage, where nothing else runs."""
     from reproduction.of_commands import learning
-    from reproduction.training import LEVELS_MEV_PER_A
+    from reproduction.training import COLUMNS
 
-    n = len(LEVELS_MEV_PER_A)
+    def stage(conservative, step_s):
+        steps = np.arange(1, 1 + len(conservative)) * 10.0
+        slower = np.where(steps > 20, 3.0, 1.0)  # beside other work
+        cpu_s = np.cumsum(10 * step_s * slower)
+        column = {"step": steps, "cpu_s": cpu_s, COLUMNS["conservative"]: conservative}
+        return {key: list(v) for key, v in column.items()} | {
+            COLUMNS["direct"]: [99.0] * len(steps)
+        }
 
-    def seed(n_steps, scratch, staged):
-        found = {f"{kind}_{way}_s": [None] * n for kind in ("conservative", "direct")
-                 for way in ("scratch", "staged", "direct")}  # fmt: skip
-        found["conservative_scratch_s"][1], found["conservative_staged_s"][1] = scratch, staged
-        return {"result": found | {"n_steps": n_steps}}
+    def seed(scratch, finetune, n=1):
+        curves = {
+            "direct": stage([900.0] * 2, 1.0),
+            "finetune": stage(finetune, 2.0),
+            "scratch": stage(scratch, 2.0),
+        }
+        n_steps = [int(one["step"][-1]) * n for one in curves.values()]
+        return {"result": {"n_steps": n_steps, "curves": curves}}
 
     records = {
-        "a": seed([40, 40, 60], 100.0, 50.0),
-        "b": seed([40, 40, 60], 200.0, 50.0),
-        "longer": seed([400, 400, 600], 100.0, 200.0),
+        # 60 meV/A after 2 x 40 s; after 20 + 2 x 10 s in two stages
+        "a": seed([90, 90, 90, 60], [60, 60, 60, 60]),
+        # not for good before 2 x 40 s; 20 + 2 x 30 s
+        "b": seed([90, 60, 90, 60], [90, 90, 60, 60]),
+        "of another length": seed([90, 60, 60, 60], [90, 60, 60, 60], n=10),
     }
     text = "\n".join(learning(records))
-    level = LEVELS_MEV_PER_A[1]
-    # ratios 2 and 4: 3 with a standard error of 1
     name = "conservative, direct stage and fine-tuning"
-    assert f"| {name} | 40 + 40, 60 | {level} | 2 | 3.0 ± 1.0 |" in text
-    assert f"| {name} | 400 + 400, 600 | {level} | 1 | 0.5 (no error bar) |" in text
+    assert f"| {name} | 20 + 40, 40 | 60 | 2 | 1.50 ± 0.50 |" in text
+    assert f"| {name} | 200 + 400, 400 | 60 | 1 | 0.667 (no error bar) |" in text
+    assert "| direct, " not in text
 
 
 def test_a_training_is_validated_ten_times():
