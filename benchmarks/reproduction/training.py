@@ -2,7 +2,7 @@
 
     python -m reproduction.training OUT --seed 1 [--steps 4000 4000 5900]
 
-Stages that are done are kept.  Each is validated ten times.
+Stages that are done are kept, one that was cut off goes on.  Each is validated ten times.
 """
 
 from __future__ import annotations
@@ -109,19 +109,29 @@ def often_validated(recipe: str, n_steps: int) -> str:
     return changed
 
 
+def ended(folder: Path, n_steps: int) -> bool:
+    """Whether a training came to its last step; its files are there from the first one on."""
+    curve = folder / "curve.csv"
+    if not curve.exists() or (folder / "progress.pt").exists():
+        return False
+    last = curve.read_text().splitlines()[-1].split(",")
+    return last[1] == str(n_steps)
+
+
 def stages(out: Path, seed: int, steps: list[int], more: list[str]) -> None:
     """Train what isn't there."""
     out.mkdir(parents=True, exist_ok=True)
     for stage, n_steps in zip(STAGES, steps, strict=True):
         folder = out / stage
-        if (folder / "training.json").exists():
+        if ended(folder, n_steps):
             continue
         recipe = out / f"{stage}.toml"
         recipe.write_text(often_validated(RECIPE.read_text(), n_steps))
         words = [recipe, "--data", RECIPE.parent, "--stage", stage, "--seed", seed]
         words += ["--n-steps", n_steps]
         words += ["--init", out / "direct" / "checkpoint.pt"] if stage == "finetune" else []
-        words += [*more, "--out", folder, "--force"]
+        going_on = (folder / "progress.pt").exists()
+        words += [*more, "--out", folder, "--resume" if going_on else "--force"]
         must(ncforce("train", *words))
 
 

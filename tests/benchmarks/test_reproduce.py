@@ -319,6 +319,20 @@ def test_a_training_is_validated_ten_times():
         often_validated("seed = 1\n", 4000)
 
 
+def test_a_training_that_was_cut_off_is_not_taken_for_one_that_ended(tmp_path):
+    from reproduction.training import ended
+
+    assert not ended(tmp_path, 40)
+    (tmp_path / "curve.csv").write_text("stage,step,cpu_s\ndirect,4,1.0\n")
+    (tmp_path / "training.json").touch()
+    assert not ended(tmp_path, 40)
+    with (tmp_path / "curve.csv").open("a") as file:
+        file.write("direct,40,2.0\n")
+    assert ended(tmp_path, 40)
+    (tmp_path / "progress.pt").touch()  # its last checkpoint was not written
+    assert not ended(tmp_path, 40)
+
+
 @pytest.mark.parametrize("architecture", ["pet", "soap_bpnn"])
 def test_options_of_metatrain(architecture, tmp_path):
     from reproduction import pet

@@ -25,7 +25,7 @@ def sampler(frames, mix):
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where one CPU is free
 def test_batches_made_ahead_are_those_of_the_workers_seeds_in_turn(frames):
-    found = list(islice(ahead(sampler(frames, True), 5, 2), 6))
+    found = list(islice(ahead(sampler(frames, True), [5], 2), 6))
     own = []
     for worker in range(2):
         own.append(sampler(frames, True))

@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
     except Stopped as stop:
         if stop.ending.out_of_time and done_in(args.out) == before:
             raise RunError(
-                f"no stage, and no step of a run, was done in {limit}; give a longer --time-limit"
+                f"no stage, no step of a run and no part of a training was done in {limit}; "
+                "give a longer --time-limit"
             ) from stop
         again = f"ncforce distil --resume --out {shlex.quote(str(args.out))}"
         how = (

@@ -42,12 +42,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler at hand")
     parser.add_argument("--out", type=path, required=True, help="folder for curve and checkpoint")
     parser.add_argument("--force", action="store_true", help="write into an existing folder")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the training that was cut off in --out, after its last validation; the "
+        "other words are those it was begun with",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, write checkpoint, curve, provenance and the exported model."""
-    if args.out.exists() and not args.force:
-        raise InputError(f"{args.out} exists; choose another --out or add --force")
+    if args.force and args.resume:
+        raise InputError("--force begins anew and --resume goes on; give one of them")
+    if args.out.exists() and not (args.force or args.resume):
+        raise InputError(
+            f"{args.out} exists; choose another --out, or add --force, or --resume where a "
+            "training was cut off"
+        )
     if args.stage in ("finetune", "distil") and args.init is None:
         raise InputError(
             f"--stage {args.stage} starts from an earlier run: add --init checkpoint.pt"
@@ -77,5 +88,6 @@ def run(args: argparse.Namespace) -> int:
         compiled=not args.no_compile,
         device=args.device,
         minutes=args.minutes,
+        resume=args.resume,
     )
     return 0

@@ -25,12 +25,14 @@ RUNS = "runs"
 Result = dict[str, Any]
 
 
-def done_in(directory: Path) -> tuple[int, int]:
-    """How much of a distillation is done: stages, and outer steps of all its runs."""
+def done_in(directory: Path) -> tuple[int, int, int]:
+    """How much of a distillation is done: stages, outer steps of all its runs, validations."""
     record = directory / FILE
     stages = len(State.read(directory).stages) if record.is_file() else 0
     runs = directory.glob(f"{RUNS}/*/{PROPERTIES_FILE}")
-    return stages, sum(last_step(path) + 1 for path in runs)
+    curves = directory.glob("rounds/*/curve.csv")  # what a training goes on after
+    validations = sum(len(path.read_text().splitlines()) for path in curves)
+    return stages, sum(last_step(path) + 1 for path in runs), validations
 
 
 def plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,9 @@ from ncforce_ipi.evaluations import evaluate_all
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.serve.load import load_model
 from ncforce_ipi.species import SYMBOLS
+from ncforce_ipi.training import progress
 from ncforce_ipi.training.fit import Watch, fit
+from ncforce_ipi.training.objective import Stage
 from ncforce_ipi.training.program import write_model
 from ncforce_ipi.training.recipe import Recipe
 
@@ -136,15 +138,18 @@ def train(
             (out / name).unlink(missing_ok=True)
 
     out.mkdir(parents=True, exist_ok=True)
+    stage: Stage = "finetune" if initial else "scratch"
+    minutes = choices.train_minutes or None
     net = fit(
         how,
         data,
         out,
-        stage="finetune" if initial else "scratch",
+        stage=stage,
         initial=initial,
         compiled=choices.compiled or where.type == "cuda",
         device=where,
-        minutes=choices.train_minutes or None,
+        minutes=minutes,
+        resume=progress.is_kept(out, {**asdict(how), "stage": stage, "minutes": minutes}),
         begin=begin,
         watch=watch,
     ).cpu()

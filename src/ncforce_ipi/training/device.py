@@ -7,7 +7,7 @@ do; a captured graph is launched as one.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -32,12 +32,12 @@ class _Stream(IterableDataset):
             yield sampler.draw()
 
 
-def ahead(sampler: Sampler, seed: int, workers: int) -> Iterator[Batch]:
+def ahead(sampler: Sampler, seeds: Sequence[int], workers: int) -> Iterator[Batch]:
     """Endless batches from ``workers`` processes, in pinned memory, in a reproducible order."""
 
     def make(worker: int) -> Sampler:
         own = copy.copy(sampler)
-        own.reseed([seed, worker])
+        own.reseed([*seeds, worker])
         return own
 
     loader = DataLoader(

@@ -13,13 +13,14 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ncforce_ipi.training import progress
 from ncforce_ipi.training.dataset import Frame
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.optimise import Optimisation
@@ -94,12 +95,21 @@ def distil(
     out: Path,
     *,
     initial: Path,
+    resume: bool = False,
     begin: Callable[[], None] = lambda: None,
 ) -> HybridNet:
     """Train the direct head; write ``curve.csv`` and ``checkpoint.pt`` to ``out`` while going.
 
-    ``begin`` is called before anything is written.
+    ``begin`` is called before anything is written.  With ``resume`` a training that was cut off in
+    ``out`` goes on after its last validation, as if nothing had happened.
+
+    Raises
+    ------
+    InputError
+        As `fit`.
     """
+    begun_with = {**asdict(recipe), "stage": "distil", "minutes": None}
+    kept = progress.read(out, begun_with) if resume else None
     net = read_initial(recipe, initial).requires_grad_(False)
     pools = load_pools(recipe, folder)
     known = [[remember(net, frame) for frame in frames] for frames, _ in pools]
@@ -111,9 +121,14 @@ def distil(
     optimisation = Optimisation(recipe, head)
     random = np.random.default_rng(recipe.seed)
     stress_weight = recipe.weights.get("stress", [0.0])[0]
-    begin()
-    seconds, started = 0.0, time.process_time()
-    for k in range(recipe.n_steps):
+    standing = progress.Standing()
+    if kept is None:
+        begin()
+        progress.forget(out)
+    else:
+        standing = progress.go_on(kept, out, net, optimisation, random)
+    seconds, started = standing.seconds, time.process_time()
+    for k in range(standing.steps, recipe.n_steps):
         pool = known[int(random.choice(len(known), p=share / share.sum()))]
         force, stress = difference(net, pool[int(random.integers(len(pool)))])
         loss = force + stress_weight * stress
@@ -126,7 +141,10 @@ def distil(
             row["cpu_s"] = round(seconds, 1)
             row["val_difference_meV_per_A"] = round(1e3 * _rms(trained, held_out), 3)
             record(out, row, trained, recipe, "distil")
+            now = progress.Standing(k + 1, seconds)
+            progress.keep(out, begun_with, now, net, optimisation, random)
             started = time.process_time()
+    progress.forget(out)
     return optimisation.averaged(net)
 
 

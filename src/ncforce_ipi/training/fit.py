@@ -15,6 +15,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
 from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.training import progress
 from ncforce_ipi.training.dataset import Batch, Frame, Packer, Sampler, energy_shifts
 from ncforce_ipi.training.device import ahead, captured
 from ncforce_ipi.training.hybrid import HybridNet
@@ -68,6 +70,7 @@ def fit(
     compiled: bool = True,
     device: torch.device = CPU,
     minutes: float | None = None,
+    resume: bool = False,
     begin: Callable[[], None] = lambda: None,
     watch: Watch = say,
 ) -> HybridNet:
@@ -76,18 +79,22 @@ def fit(
     The network that is returned and written carries the running average of the weights.  With
     ``minutes`` the clock says how far the training is, instead of the recipe's number of steps.
     ``begin`` is called before anything is written, ``watch`` with the part that is done and each
-    row of the curve.
+    row of the curve.  With ``resume`` a training that was cut off in ``out`` goes on after its last
+    validation: on a CPU as if nothing had happened, on a GPU with other batches.
 
     Raises
     ------
     InputError
-        The recipe weighs nothing that this stage trains; data that the recipe doesn't fit.
+        The recipe weighs nothing that this stage trains; data that the recipe doesn't fit; nothing
+        to go on with, or a training that was begun with something else.
     ModelError
         Weights or loss aren't finite; the step doesn't compile.
     """
     trained = [t for t in TERMS if stage != "direct" or t in ("direct", "stress")]
     if not any(max(recipe.weights.get(term, [0.0])) > 0 for term in trained):
         raise InputError(f"stage {stage} trains {', '.join(trained)}: give one of them a weight")
+    begun_with = {**asdict(recipe), "stage": stage, "minutes": minutes}
+    kept = progress.read(out, begun_with) if resume else None
     pools = load_pools(recipe, folder)
     held_out = load_held_out(recipe, folder)
     net = recipe.network()
@@ -105,7 +112,8 @@ def fit(
     sampler = Sampler(pools, packer, recipe.seed, recipe.mix_pools)
     log.info("%d frames, %d held out; stage %s", len(everything), len(held_out), stage)
     on_cpu = device.type == "cpu"
-    draw = sampler.draw if on_cpu else ahead(sampler, recipe.seed, _workers()).__next__
+    seeds = [recipe.seed] if kept is None else [recipe.seed, progress.standing_of(kept).steps]
+    draw = sampler.draw if on_cpu else ahead(sampler, seeds, _workers()).__next__
     net.to(device)
     example = draw().to(device)
     values = [p.detach() for p in BothHeads(net).parameters()]
@@ -118,11 +126,23 @@ def fit(
         raise ModelError(f"the step doesn't compile here ({why}); add --no-compile") from err
     if not on_cpu:
         step = captured(step, values, example, weights)
-    begin()
-    result = _loop(recipe, net, step, draw, held_out, packer, out, stage, minutes, watch)
+    optimisation = Optimisation(recipe, net.named_parameters())
+    standing = progress.Standing()
+    if kept is None:
+        begin()
+        progress.forget(out)
+    else:
+        standing = progress.go_on(kept, out, net, optimisation, sampler.random)
+
+    def keep(now: progress.Standing) -> None:
+        progress.keep(out, begun_with, now, net, optimisation, sampler.random)
+
+    course = _Course(recipe, stage, minutes, out, held_out, packer, watch, keep)
+    result = _loop(course, net, step, draw, optimisation, standing)
     if stage != "direct":
         centre_energies(result, everything[:: len(everything) // 400 + 1], packer)
         save(out, result, recipe, stage)
+    progress.forget(out)
     return result
 
 
@@ -144,72 +164,80 @@ def _workers() -> int:
     return max(1, min(8, n - 1))
 
 
+@dataclass(frozen=True)
+class _Course:
+    """What a training goes by; ``keep`` writes what it goes on from."""
+
+    recipe: Recipe
+    stage: Stage
+    minutes: float | None
+    out: Path
+    held_out: Sequence[Frame]
+    packer: Packer
+    watch: Watch
+    keep: Callable[[progress.Standing], None]
+
+
 def _loop(
-    recipe: Recipe,
+    course: _Course,
     net: HybridNet,
     step: Step,
     draw: Callable[[], Batch],
-    held_out: Sequence[Frame],
-    packer: Packer,
-    out: Path,
-    stage: Stage,
-    minutes: float | None,
-    watch: Watch,
+    optimisation: Optimisation,
+    standing: progress.Standing,
 ) -> HybridNet:
-    optimisation = Optimisation(recipe, net.named_parameters())
+    recipe, minutes = course.recipe, course.minutes
     device = net.centres.device
     on_cpu = device.type == "cpu"
     clock = time.process_time if on_cpu else time.perf_counter
     look = 1 if on_cpu else CHECK_EVERY_GPU
     sums = torch.zeros(len(TERMS), device=device)
-    seconds, started, begin = 0.0, clock(), time.monotonic()
-    k, progress = 0, 0.0
-    while progress < 1.0:
-        weights = recipe.loss_weights(progress)
+    seconds, started, begin = standing.seconds, clock(), time.monotonic() - standing.spent_s
+
+    def part() -> float:
+        return k / recipe.n_steps if minutes is None else spent_s / (60.0 * minutes)
+
+    k, spent_s = standing.steps, standing.spent_s
+    while part() < 1.0:
+        weights = recipe.loss_weights(part())
         if not on_cpu:  # from pinned memory: else the copy waits for all that runs
             weights = weights.pin_memory().to(device, non_blocking=True)
         gradients, loss, found = step(optimisation.values(), draw().to(device), weights)
         if k % look == 0 and not torch.isfinite(loss):
             raise ModelError(f"loss is {loss.item()} at step {k}; lower the learning rates")
-        optimisation.step(gradients, progress)
+        optimisation.step(gradients, part())
         sums += found
         k += 1
         spent_s = time.monotonic() - begin
-        progress = k / recipe.n_steps if minutes is None else spent_s / (60.0 * minutes)
-        if k % recipe.validate_every == 0 or progress >= 1.0:
+        if k % recipe.validate_every == 0 or part() >= 1.0:
             if not on_cpu:
                 torch.cuda.synchronize(device)
             seconds += clock() - started
             trained = optimisation.averaged(net)
             spent = {"cpu_s" if on_cpu else "wall_s": round(seconds, 1)}
-            row = _row(k, spent, sums, recipe, trained, held_out, packer, stage)
-            record(out, row, trained, recipe, stage)
-            watch(progress, row)
+            row = _row(course, k, spent, sums, trained)
+            record(course.out, row, trained, recipe, course.stage)
+            course.keep(progress.Standing(k, seconds, spent_s))
+            course.watch(part(), row)
             sums.zero_()
             started = clock()  # validation doesn't count as training time
     return optimisation.averaged(net)
 
 
 def _row(
-    k: int,
-    spent: dict[str, float],
-    sums: Tensor,
-    recipe: Recipe,
-    net: HybridNet,
-    held_out: Sequence[Frame],
-    packer: Packer,
-    stage: Stage,
+    course: _Course, k: int, spent: dict[str, float], sums: Tensor, net: HybridNet
 ) -> dict[str, float | str]:
     """One line of the learning curve: training terms since the last one, validation errors now.
 
     ``cpu_s`` is processor time of all threads: on a shared machine it tells more than wall time;
     on a GPU it is ``wall_s``.
     """
-    since = (k - 1) % recipe.validate_every + 1
+    since = (k - 1) % course.recipe.validate_every + 1
     means = (sums / since).tolist()
-    row: dict[str, float | str] = {"stage": stage, "step": k, **spent}
+    row: dict[str, float | str] = {"stage": course.stage, "step": k, **spent}
     for term, mean in zip(TERMS, means, strict=True):
         unit = "meV_per_atom" if term in ("energy", "stress") else "meV_per_A"
         row[f"train_{term}_{unit}"] = round(1e3 * math.sqrt(mean), 3)
-    row.update({f"val_{k}": round(v, 3) for k, v in accuracy(net, held_out, packer).items()})
+    errors = accuracy(net, course.held_out, course.packer)
+    row.update({f"val_{name}": round(value, 3) for name, value in errors.items()})
     return row

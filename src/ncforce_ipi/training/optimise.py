@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,6 +64,20 @@ class Optimisation:
         keep = min(self._recipe.averaging, k / (k + 20))  # forgets the start
         torch._foreach_lerp_(self._average, self.values(), 1 - keep)
         self._done += 1
+
+    def state(self) -> dict[str, Any]:
+        """All that later steps depend on, besides the parameters; on the CPU."""
+        optimisers = [optimiser.state_dict() for optimiser in self._optimisers]
+        average = [value.cpu() for value in self._average]
+        return {"optimisers": optimisers, "average": average, "done": self._done}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state` of the same parameters."""
+        for optimiser, kept in zip(self._optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
+        for value, kept in zip(self._average, state["average"], strict=True):
+            value.copy_(kept)
+        self._done = state["done"]
 
     def averaged(self, net: HybridNet) -> HybridNet:
         """A copy of the network with the running average in the place of these parameters."""

@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 
 from ncforce_ipi import __version__, durable
 from ncforce_ipi.drivers import loading
+from ncforce_ipi.errors import InputError
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.training.dataset import data_hash
 from ncforce_ipi.training.distil import distil
@@ -40,11 +41,18 @@ def train(
     compiled: bool,
     device: str = "cpu",
     minutes: float | None = None,
+    resume: bool = False,
 ) -> None:
     """Run one stage and write everything that belongs to it into ``out``.
 
     What an earlier training left there is removed once the first step of this one has been taken;
-    a training that doesn't come so far leaves ``out`` as it was.
+    a training that doesn't come so far leaves ``out`` as it was.  With ``resume`` the one that was
+    cut off there goes on.
+
+    Raises
+    ------
+    InputError
+        As `fit`; data or ``initial`` that aren't those it was begun with.
     """
     recipe = read_recipe(recipe_path, changes)
     where = torch.device(loading.pick_device(device))
@@ -65,6 +73,9 @@ def train(
         "data_files": [file.name for file in files],
     }
 
+    if resume:
+        _is_of(out, provenance)
+
     def begin() -> None:
         for name in ("curve.csv", "model.pt"):  # an old checkpoint holds its own recipe: it stays
             (out / name).unlink(missing_ok=True)
@@ -72,7 +83,7 @@ def train(
 
     with _folder(out), torch.cuda.device(where) if on_gpu else contextlib.nullcontext():
         if stage == "distil" and initial is not None:
-            net = distil(recipe, folder, out, initial=initial, begin=begin)
+            net = distil(recipe, folder, out, initial=initial, resume=resume, begin=begin)
         else:
             net = fit(
                 recipe,
@@ -83,11 +94,26 @@ def train(
                 compiled=compiled,
                 device=where,
                 minutes=minutes,
+                resume=resume,
                 begin=begin,
             ).cpu()
     if stage != "direct":
         write_model(net, recipe, recipe_path.parent.name, out / "model.pt")
         log.info("model written to %s", out / "model.pt")
+
+
+def _is_of(out: Path, provenance: Mapping[str, Any]) -> None:
+    """Refuse to go on with other data or other initial weights."""
+    try:
+        before = json.loads((out / "training.json").read_text())
+    except (OSError, ValueError):
+        return  # what is there to go on with says the rest
+    for name, words in (("data_sha256", "data"), ("initial", "initial weights")):
+        if before.get(name) != provenance[name]:
+            raise InputError(
+                f"the training in {out} was begun with other {words}; give those, or begin anew "
+                "with --force"
+            )
 
 
 @contextlib.contextmanager
