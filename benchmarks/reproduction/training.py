@@ -43,13 +43,14 @@ def curves_of(folder: Path) -> Numbers:
 def step_s(records: Sequence[Numbers]) -> tuple[float, float]:
     """Processor seconds of a step of the direct stage, and of one with both heads.
 
-    Each the fastest between two validations in any record: beside other work a step takes up to
-    three times as long, and stages aren't trained beside the same.
+    Each the median of what it took between two validations of all records: beside other work a step
+    takes up to three times as long, and one stage may have more of it than another.
     """
     found = []
     for stages in (("direct",), ("finetune", "scratch")):
         each = [r["curves"][stage] for r in records for stage in stages]
-        found.append(min(min(np.diff(c["cpu_s"]) / np.diff(c["step"])) for c in each))
+        took = [np.diff(c["cpu_s"], prepend=0.0) / np.diff(c["step"], prepend=0.0) for c in each]
+        found.append(np.median(np.concatenate(took)))
     return float(found[0]), float(found[1])
 
 

@@ -273,13 +273,13 @@ def test_equipartition_is_judged_by_the_error_of_both():
 
 
 def test_times_to_an_error_are_compared_over_seeds():
-    """A step of both heads takes twice one of the direct stage, where nothing else runs."""
+    """A step of both heads takes twice one of the direct stage, but where something else runs."""
     from reproduction.of_commands import learning
     from reproduction.training import COLUMNS
 
     def stage(conservative, step_s):
         steps = np.arange(1, 1 + len(conservative)) * 10.0
-        slower = np.where(steps > 20, 3.0, 1.0)  # beside other work
+        slower = np.where(steps > 30, 3.0, 1.0)  # beside other work
         cpu_s = np.cumsum(10 * step_s * slower)
         column = {"step": steps, "cpu_s": cpu_s, COLUMNS["conservative"]: conservative}
         return {key: list(v) for key, v in column.items()} | {
