@@ -242,10 +242,11 @@ def learning(records: Records) -> list[str]:
         ),
         "",
         f"**Paper**: {paper.TRAINING_SPEEDUP}; no errors are given. Time is that of a processor "
-        "core: steps, times the median of what a step took in all trainings of that length. Below "
-        "1 the way from scratch is the faster one. Steps are those of the direct stage and of "
-        "fine-tuning, and those from scratch, which take about as long; learning rates fall to "
-        "zero over each. ± is the standard error over seeds that reach an error both ways.",
+        "core: steps, times the median of what a step took in all trainings of that length, "
+        "interpolated between validations, ten of each stage. Below 1 the way from scratch is the "
+        "faster one. Steps are those of the direct stage and of fine-tuning, and those from "
+        "scratch, which take about as long; learning rates fall to zero over each. ± is the "
+        "standard error over seeds that reach an error both ways.",
         "",
         "Why ours differ: for the direct force alone pre-training pays as in the paper. For both "
         "together it didn't pay: our loss contains the difference of the two forces, which "

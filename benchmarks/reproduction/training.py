@@ -66,7 +66,22 @@ def times(record: Numbers, kind: str, way: str, costs: tuple[float, float]) -> l
     curve = timed("scratch" if way == "scratch" else "direct")
     if way == "staged":
         curve = curves.chain(curve, timed("finetune"))
-    return [curves.time_to(curve, COLUMNS[kind], level) for level in LEVELS_MEV_PER_A]
+    return [crossing(curve["cpu_s"], curve[COLUMNS[kind]], level) for level in LEVELS_MEV_PER_A]
+
+
+def crossing(times: np.ndarray, errors: np.ndarray, level: float) -> float:
+    """When the error fell below ``level`` for good, between two validations; NaN if it never did.
+
+    A level that is reached by the first validation has the time of that.
+    """
+    above = np.flatnonzero(errors > level)
+    if not len(above):
+        return float(times[0])
+    last = above[-1]
+    if last + 1 == len(errors):
+        return math.nan
+    part = (errors[last] - level) / (errors[last] - errors[last + 1])
+    return float(times[last] + part * (times[last + 1] - times[last]))
 
 
 def speedups(records: Sequence[Numbers], kind: str, way: str) -> list[tuple[int, list[float]]]:
