@@ -555,6 +555,28 @@ class TestResume:
                 resume.prepare(tmp_path, 99)
             assert tree(tmp_path) == before
 
+    @pytest.mark.parametrize("broken", ["while it was written", "outputs don't reach it"])
+    def test_a_young_run_goes_on_from_its_start(self, tmp_path, broken):
+        """i-PI died at its second checkpoint; the rare one, every 20 steps, is of the start."""
+        write_outputs(tmp_path, 19, out=2 if broken == "outputs don't reach it" else 19)
+        rare = "<checkpoint filename='checkpoint_older' stride='20'>1</checkpoint>"
+        start = CHECKPOINT.format(0).replace("</output>", f"{rare}</output>")
+        later = start.replace("<step>0</step>", "<step>8</step>")
+        if broken == "while it was written":
+            later = later[: len(later) // 2]
+        texts = {"simulation.checkpoint": later, "simulation.checkpoint_older": start}
+        before = write(tmp_path, {"input.xml": start, **texts})
+        assert resume.prepare(tmp_path, 99) == "resume.xml"
+        found = tree(tmp_path)
+        assert int(ElementTree.fromstring(found.pop("resume.xml")).findtext("step")) == 0
+        assert found.pop("input.xml") == before.pop("input.xml")
+        assert found == {f"previous-1/{name}": text for name, text in before.items()}
+        (tmp_path / "resume.xml").unlink()
+        write_outputs(tmp_path, 20, out=2 if broken == "outputs don't reach it" else 20)
+        write(tmp_path, texts)
+        with pytest.raises(InputError, match=r"no complete checkpoint|ends at step 2, but the"):
+            resume.prepare(tmp_path, 99)
+
     def test_superseded_checkpoints_are_kept(self, tmp_path):
         write_outputs(tmp_path, 9)
         write_outputs(tmp_path / "cut", 8)

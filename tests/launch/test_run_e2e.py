@@ -460,8 +460,9 @@ def test_a_second_launcher_is_refused(ncforce, straight):
 
 
 def test_a_run_without_all_of_its_outputs_is_left_alone(ncforce, straight):
-    """30 steps; positions are due at 0, 10, 20 and 30.  All checkpoints are of the end."""
-    Path(straight, SAFE_FILE).unlink(missing_ok=True)  # of whichever step a machine had time for
+    """30 steps; positions are due at 0, 10, 20 and 30.  The other checkpoints are of the end."""
+    for name in (SAFE_FILE, "simulation.checkpoint_older"):  # of another step, and of the start
+        Path(straight, name).unlink(missing_ok=True)
     path = Path(straight, "simulation.pos_0.extxyz")
     tails.cut(path, 29)
     before = files_below(straight)

@@ -123,7 +123,7 @@ def test_a_second_signal_ends_it_at_once(launcher):
     before = (launcher.directory / "run/simulation.out").read_bytes()
     code, _, err = launcher.resume("run", "--time-ps", f"{(done + 3) * 0.00002:.5f}")
     assert code == 0, err
-    assert "run ended before its first checkpoint and begins again" in err
+    assert "run has no usable checkpoint later than its start and begins again" in err
     assert launcher.steps("run") == list(range(done + 4))
     assert (launcher.directory / "run/simulation.out").read_bytes().startswith(before)
     assert (launcher.directory / "run/previous-1/simulation.out").read_bytes() == before

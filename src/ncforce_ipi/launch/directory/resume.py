@@ -64,8 +64,8 @@ class Checkpoint:
 def best_checkpoint(directory: Path) -> Checkpoint | None:
     """The latest complete checkpoint that all outputs reach; None if the run must begin again.
 
-    It does where only the checkpoint of its start was due, and then becomes the same run.  A file
-    that i-PI was writing when it died isn't complete XML; an older one takes its place.
+    A file that i-PI was writing when it died isn't complete XML; an older one takes its place.  Of
+    a young run that is the checkpoint of its start: it begins again, and becomes the same run.
 
     Raises
     ------
@@ -79,24 +79,26 @@ def best_checkpoint(directory: Path) -> Checkpoint | None:
     for checkpoint in found:
         if checkpoint.first_short(max(durable, default=-1)) is None:
             return checkpoint
+    start = any(not one.step and one.path.name in CHECKPOINTS for one in whole)
+    if start and _is_young(directory):
+        return None
     if found:
-        raise InputError(_too_short(found[-1]))
-    start = any(one.path.name in CHECKPOINTS for one in whole)  # of step 0: no other is there
-    if has_begun(directory) and not (start and _ended_early(directory)):
+        raise InputError(f"{_too_short(found[-1])}; {ANEW}")
+    if has_begun(directory):
         raise InputError(f"{directory} has no complete checkpoint of i-PI to go on from; {ANEW}")
     return None
 
 
-def _ended_early(directory: Path) -> bool:
-    """Whether the run ended before its first checkpoint, so that none was lost."""
+def _is_young(directory: Path) -> bool:
+    """Whether the checkpoint of its start is still the latest of those that i-PI rarely writes."""
     root = _root(directory / INPUT_FILE)
-    found = [] if root is None else root.findall("output/checkpoint")
+    checkpoints = [] if root is None else root.findall("output/checkpoint")
     try:
-        first = min((stride_of(element) for element in found), default=0)
+        rarest = max((stride_of(element) for element in checkpoints), default=0)
     except ValueError:
         return False
     files = (directory / PROPERTIES_FILE, *trajectories(directory))
-    return max(map(last_step, files)) < first
+    return max(map(last_step, files)) < rarest
 
 
 def has_begun(directory: Path) -> bool:
@@ -143,7 +145,7 @@ def prepare(directory: Path, total_steps: int) -> str:
         gives_way += watched
         gives_way += [directory / PROPERTIES_FILE, *trajectories(directory)]
         if has_begun(directory):
-            log.info("%s ended before its first checkpoint and begins again", directory)
+            log.info("%s has no usable checkpoint later than its start and begins again", directory)
     _write_input(directory / RESUME_FILE, text, source, [p for p in gives_way if p.exists()])
     if checkpoint is not None:
         for path in (*(output.path for output in checkpoint.outputs), *watched):
@@ -170,7 +172,7 @@ def _too_short(oldest: Checkpoint) -> str:
     path = output.path if output else oldest.path
     return (
         f"{path} {_how_it_ends(path, oldest.step)}, but the oldest checkpoint "
-        f"({oldest.path.name}) is of step {oldest.step}; {ANEW}"
+        f"({oldest.path.name}) is of step {oldest.step}"
     )
 
 
