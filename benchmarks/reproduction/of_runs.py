@@ -17,6 +17,7 @@ Records = Mapping[str, Numbers]
 LABELS = {"slow": "conservative", "fast": "direct"}
 TARGET_K = 300.0
 FREE = "svr10-mts8"
+WAYS = ("einstein", "green_kubo")
 GPU_PACE = (
     "On a GPU `python benchmarks/gpu_runs.py --compile --only langevin10-fast,svr10-mts8,... --out "
     "results` runs several of these side by side, each as 16 replicas. On one NVIDIA H100 with 16 "
@@ -125,31 +126,30 @@ def warming(thermostat: str, power: values.Measured | None) -> values.Measured |
 
 
 def diffusion(records: Records) -> list[str]:
-    """D over that of NVE with the same forces, or of a global thermostat where that has none."""
+    """D, and over that at constant energy and with a global thermostat."""
     rows = []
-    for thermostat in THERMOSTATS:
+    for thermostat in ("nve-water", *THERMOSTATS):
         for forces in ("slow", "fast", "mts4", "mts8"):
             name = f"{thermostat}-{forces}"
-            if name not in records:
-                continue
-            row: list[object] = [thermostat, label(forces)]
-            for way in ("einstein", "green_kubo"):
-                own = values.diffusion(records[name]["result"], "O", way)
-                row += [pm(own), _over_free(records, name, forces, own, way)]
-            if any(row[2:]):
-                rows.append(row)
+            both = [_diffusion(records, name, way) for way in WAYS]
+            if any(both):
+                ratios = [_over(records, name, _unhindered(records, forces, way), way)
+                          for way in WAYS]  # fmt: skip
+                words = [thermostat.removesuffix("-water"), label(forces), *map(pm, both), *ratios]
+                rows.append([*words, _over(records, name, FREE, WAYS[0])])
     theirs = ", ".join(f"{said} at {tau} fs" for tau, said in paper.DIFFUSION_RATIO.items())
-    columns = ["thermostat", "forces", "D(O) from displacements, A^2/ps", "/ NVE"]
-    columns += ["D(O) from c_vv, A^2/ps", "/ NVE"]
+    columns = ["thermostat", "forces", "D(O) from displacements, A^2/ps", "D(O) from c_vv, A^2/ps"]
+    columns += ["/ NVE, displacements", "/ NVE, c_vv", f"/ {FREE}, displacements"]
     return [
         *(table(columns, rows) if rows else [NONE]),
         "",
         f"**Paper**, Langevin with direct PET forces, D over that of NVE: {theirs}; no errors are "
         "given.",
         "",
-        "Direct forces heat a run at constant energy, and a short run gives no D. Where a row says "
-        f"so, its D is divided by that of {FREE} instead: that thermostat scales all velocities "
-        "alike, which hardly changes how molecules move.",
+        "NVE is that with the same forces, or with M = 4 where that has no D (direct forces heat "
+        "such a run, and a short one gives none); which one is said where it isn't the same. "
+        f"{FREE} scales all velocities alike, which hardly changes how molecules move, and was run "
+        "for longer.",
         "",
         "In a cubic box of 12.4 A D is too small by k_B T xi / (6 pi eta L) (Yeh, Hummer 2004): "
         "0.05 A^2/ps with the viscosity of water, the same for all rows, so that it counts for "
@@ -158,15 +158,24 @@ def diffusion(records: Records) -> list[str]:
     ]
 
 
-def _over_free(
-    records: Records, name: str, forces: str, own: values.Measured | None, way: str
-) -> str:
-    """A ratio to D of motion without friction; '' where there is none."""
-    for free, said in ((f"nve-water-{forces}", ""), (FREE, f" (over {FREE})")):
-        theirs = values.diffusion(records.get(free, {}).get("result", {}), "O", way)
-        if free != name and own and theirs:
-            return pm(values.ratio(own, theirs)) + said
-    return ""
+def _diffusion(records: Records, name: str, way: str) -> values.Measured | None:
+    return values.diffusion(records.get(name, {}).get("result", {}), "O", way)
+
+
+def _unhindered(records: Records, forces: str, way: str) -> str:
+    """The run at constant energy to compare with: of the same forces, if it has D and error."""
+    same, other = f"nve-water-{forces}", "nve-water-mts4"
+    found = _diffusion(records, same, way)
+    return same if found and found[1] else other
+
+
+def _over(records: Records, name: str, free: str, way: str) -> str:
+    """The ratio of two D, and of whose if the forces differ; '' where there is none."""
+    own, theirs = (_diffusion(records, one, way) for one in (name, free))
+    if name == free or not own or not theirs:
+        return ""
+    same = free == FREE or name.rpartition("-")[2] == free.rpartition("-")[2]
+    return pm(values.ratio(own, theirs)) + ("" if same else f" ({label(free.rpartition('-')[2])})")
 
 
 def structure(records: Records) -> list[str]:

@@ -127,12 +127,12 @@ FORCES = ("slow", "fast", "mts8")
 WATER = tuple(thermostatted(name, forces) for name in THERMOSTATS for forces in FORCES)
 OVER_M = tuple(thermostatted("svr10", forces) for forces in ("slow", "mts4", "mts8"))
 IN_SVR = tuple(thermostatted("svr10", forces) for forces in FORCES)
-BOTH_NVE = tuple(nve("water", forces) for forces in FORCES)
+FREE_NVE = tuple(nve("water", forces) for forces in (*FORCES, "mts4"))
 
 PARTS = {  # in the order of the page
     "nve": Part("Drift in NVE", tuple(run for system in SYSTEMS for run in _all_nve(system))),
     "thermostats": Part("Thermostatted water", WATER),
-    "diffusion": Part("Diffusion", (*BOTH_NVE, *(run for run in WATER if "gle" not in run.name))),
+    "diffusion": Part("Diffusion", (*FREE_NVE, *(run for run in WATER if "gle" not in run.name))),
     "structure": Part("g(r) and velocity spectra", IN_SVR),
     "equipartition": Part(
         "Does MTS keep equipartition?",

@@ -240,6 +240,49 @@ def test_the_back_scattering_of_a_cage_counts_in_full():
     assert by_hann > truth + 10 * found.error, "which the spectrum's own window doesn't give"
 
 
+def forgetful(n_frames, n_atoms, step_fs, tau_fs, rng):
+    """Velocities of one Langevin particle each, exactly, <v^2> = 1 a component."""
+    keep = np.exp(-step_fs / tau_fs)
+    found = np.empty((n_frames, n_atoms, 3))
+    found[0] = rng.normal(size=(n_atoms, 3))
+    for k in range(1, n_frames):
+        found[k] = keep * found[k - 1] + np.sqrt(1 - keep**2) * rng.normal(size=(n_atoms, 3))
+    return found
+
+
+@pytest.mark.parametrize(("tau_fs", "resolved"), [(20.0, True), (1.0, False), (0.5, False)])
+def test_motion_faster_than_the_frames(tau_fs, resolved):
+    """D is k_B T tau / m, however short tau is, and the sum over frames of 4 fs is 2 fs at least.
+
+    What is too much is a third of the spectrum at Nyquist, h / 6 tanh(h / 2 tau) k_B T / m, as long
+    as frames see the decay, and three times that for noise.
+    """
+    step_fs, n_frames, n_atoms = 4.0, 12000, 40
+    sigma = np.sqrt(BOLTZMANN_EV_PER_K * 300.0 / (1.008 * U_A2_PER_FS2_EV))
+    velocities = sigma * forgetful(n_frames, n_atoms, step_fs, tau_fs, np.random.default_rng(5))
+    species, masses_u = np.array(["H"] * n_atoms), np.full(n_atoms, 1.008)
+    spectrum = velocity_spectra(
+        one_group(np.split(velocities, 20)), species, masses_u,
+        time_step_fs=step_fs, n_lags=300, fixed_com=False,
+    )  # fmt: skip
+    one = from_spectrum(spectrum, species, masses_u, {"H": 3.0 * n_atoms})["H"]
+    half = 1e3 * sigma**2 * step_fs / 2
+    assert one.value == pytest.approx(half / np.tanh(step_fs / 2 / tau_fs), abs=4 * one.error)
+    assert one.excess == pytest.approx(half / 3 * np.tanh(step_fs / 2 / tau_fs), rel=0.05)
+    beyond = one.value - 1e3 * sigma**2 * tau_fs
+    assert one.excess - 4 * one.error < beyond < 3 * one.excess + 4 * one.error
+    assert one.is_resolved == resolved
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "resolved"),
+    [(1.0, 0.01, False), (1.6, 0.01, True), (1.0, 0.08, True), (1.0, np.nan, False),
+     (1.6, np.nan, True), (-1.0, 0.01, False)],
+)  # fmt: skip
+def test_an_excess_counts_beside_the_error_and_the_value(value, error, resolved):
+    assert Diffusion(value, error, excess=0.15).is_resolved == resolved
+
+
 def test_finite_size_of_water():
     """64 H2O, L = 12.42 A, 0.9 mPa s: 0.56e-5 cm^2/s, a quarter of water's D."""
     k_B_T_J, eta, box_m = 1.380649e-23 * 300.0, 0.9e-3, 12.42e-10

@@ -15,7 +15,13 @@ from ncforce_ipi.observables.options import Options
 from ncforce_ipi.reading.directory import properties_beside
 from ncforce_ipi.reading.metadata import read_metadata
 from ncforce_ipi.reading.trajectory import open_trajectory
-from tests.synthetic_run import DRIFT_MEV_PER_ATOM_PER_PS, write_frame, write_record, write_run
+from ncforce_ipi.units import BOLTZMANN_EV_PER_K, U_A2_PER_FS2_EV
+from tests.synthetic_run import (
+    DRIFT_MEV_PER_ATOM_PER_PS,
+    write_frame,
+    write_record,
+    write_run,
+)
 
 SPECIES = np.array(["O", "H", "H"] * 9)
 MASSES = "H=1.008,O=15.999"
@@ -264,6 +270,33 @@ def test_diffusion_against_a_reference(tmp_path, capsys):
     assert numbers["finite_size_correction_A2_per_ps"] == pytest.approx(0.0577, rel=0.01)
     assert "D / reference, H" in capsys.readouterr().out
     assert b"<svg" in (tmp_path / "msd.svg").read_bytes()
+
+
+def test_diffusion_of_what_moves_faster_than_the_frames(tmp_path, capsys):
+    """Hydrogen with a friction of 1/fs, oxygen with 1/(50 fs), frames of 4 fs."""
+    rng = np.random.default_rng(2)
+    masses_u = np.where(SPECIES == "H", 1.008, 15.999)
+    sigma = np.sqrt(BOLTZMANN_EV_PER_K * 300.0 / (masses_u * U_A2_PER_FS2_EV))[:, None]
+    keep = np.exp(-4.0 / np.where(SPECIES == "H", 1.0, 50.0))[:, None]
+    frame = rng.normal(size=(len(SPECIES), 3))
+    paths = [tmp_path / f"{name}.vel_0.xyz" for name in ("both", "hydrogen")]
+    with paths[0].open("w") as both, paths[1].open("w") as hydrogen:
+        for step in range(800):
+            write_frame(both, SPECIES, sigma * frame, "xyz", "velocities", step)
+            of_h = SPECIES == "H"
+            write_frame(hydrogen, SPECIES[of_h], (sigma * frame)[of_h], "xyz", "velocities", step)
+            frame = keep * frame + np.sqrt(1 - keep**2) * rng.normal(size=frame.shape)
+    words = ["--timestep-fs", 4, "--memory-ps", 0.4, "--free-com", "--masses-u", MASSES]
+    numbers = found(tmp_path, "diffusion", paths[0], *words)
+    truth = 1e3 * BOLTZMANN_EV_PER_K * 300.0 / (15.999 * U_A2_PER_FS2_EV) * 50.0
+    error = numbers["diffusion_O_green_kubo_standard_error_A2_per_ps"]
+    assert numbers["diffusion_O_green_kubo_A2_per_ps"] == pytest.approx(truth, abs=4 * error)
+    assert "diffusion_H_green_kubo_A2_per_ps" not in numbers
+    said = capsys.readouterr().out
+    assert "none from velocities for H: they change faster than frames of 4 fs show" in said
+    assert main(["diffusion", str(paths[1]), *map(str, words)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "H: they change faster than frames of 4 fs show" in line
 
 
 def test_several_drifts_have_a_mean_with_the_interval_of_their_spread(tmp_path):

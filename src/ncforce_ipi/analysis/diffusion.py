@@ -33,11 +33,18 @@ class Diffusion:
     ----------
     value, error : with one standard error; NaN where there is none
     reason : why there is none
+    excess : what motion that is faster than the frames adds to it, roughly (`from_spectrum`)
     """
 
     value: float
     error: float
     reason: str = TOO_FEW_BLOCKS
+    excess: float = 0.0
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether such motion adds less than two errors, or than a tenth of the value."""
+        return self.excess <= max(0.1 * abs(self.value), 2.0 * np.nan_to_num(self.error))
 
     def over(self, reference: Diffusion) -> Diffusion:
         """The ratio to another run's, dimensionless; errors of the two are independent."""
@@ -77,6 +84,11 @@ def from_spectrum(
 
     S(0) is `Spectrum.at_rest`.  Right where half of the spectrum's lags exceed the memory of the
     velocities; 0.5 ps do for water at 300 K.
+
+    A thermostat with a strong friction moves velocities faster than frames show, and the sum over
+    frames counts that as diffusion.  Of velocities that forget at a rate g, with S as 2 g over the
+    square of the frequency, it is a third of S at the Nyquist frequency; of noise that is anew in
+    each frame it is all of it.  The third is given as the excess.
     """
     result = {}
     for symbol, (density, error) in spectrum.at_rest.items():
@@ -84,7 +96,8 @@ def from_spectrum(
         mass_u = float(masses_u[at].sum())  # N m
         factor = BOLTZMANN_EV_PER_K * dof[symbol] / (12.0 * mass_u * U_A2_PER_FS2_EV)
         factor *= 1e3 * PER_FS_PER_CM  # K cm to K fs; A^2/fs to A^2/ps
-        result[symbol] = Diffusion(factor * density, factor * error)
+        excess = factor * spectrum.at_nyquist[symbol] / 3.0
+        result[symbol] = Diffusion(factor * density, factor * error, excess=excess)
     return result
 
 

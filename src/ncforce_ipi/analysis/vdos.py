@@ -48,6 +48,8 @@ class Spectrum:
     n_blocks : independent blocks of frames averaged
     at_rest : K cm, the density at zero frequency and its standard error for each species, of the
         running integral where the memory is over: diffusion (`velocity_spectra`)
+    at_nyquist : K cm, likewise at the Nyquist frequency, for each species; motion that is faster
+        than the frames shows up there, and at zero frequency
     folded : bands that these species may have above the Nyquist frequency, the highest first
     """
 
@@ -59,6 +61,7 @@ class Spectrum:
     resolution_per_cm: float
     n_blocks: int
     at_rest: dict[str, tuple[float, float]]
+    at_nyquist: dict[str, float]
     folded: tuple[Band, ...]
 
     @property
@@ -188,6 +191,8 @@ def velocity_spectra(
     spectra = _cosine_transform(lags, time_step_fs, padding)  # (block, species, frequency)
     plateau = correlations * kelvin[:, None] * _late(n_lags)
     at_rest = _average(_at_zero(plateau, time_step_fs), np.array(n_frames), blocks_of_runs)
+    turned = plateau * np.where(np.arange(n_lags) % 2, -1.0, 1.0)  # cos(pi k)
+    at_nyquist, _ = _average(_at_zero(turned, time_step_fs), np.array(n_frames), blocks_of_runs)
     total = np.tensordot(dofs / dofs.sum(), spectra, axes=(0, 1))
     mean, error = _average(spectra, np.array(n_frames), blocks_of_runs)
     total_mean, total_error = _average(total, np.array(n_frames), blocks_of_runs)
@@ -204,6 +209,7 @@ def velocity_spectra(
             symbol: (float(value), float(error_))
             for symbol, value, error_ in zip(symbols, *at_rest, strict=True)
         },
+        at_nyquist=dict(zip(symbols, map(float, at_nyquist), strict=True)),
         folded=bands_above(
             nyquist,
             {symbol: int(np.count_nonzero(species == symbol)) for symbol in symbols},

@@ -164,7 +164,9 @@ def measure(
 def _coefficients(data: Dataset, fit: Fit) -> Coefficients:
     """Both ways, as far as there are files for them; an error only where there is neither."""
     places, motions = _sorted(data)
-    moved, by_displacement, by_velocity, notes = None, {}, {}, []
+    moved, by_displacement = None, {}
+    by_velocity: dict[str, Diffusion] = {}
+    notes: list[str] = []
     if places is not None:
         try:
             moved, done = _displacement(places.replicas("positions"), fit)
@@ -176,8 +178,8 @@ def _coefficients(data: Dataset, fit: Fit) -> Coefficients:
             notes.append(f"none from displacements: {err}")
     if motions is not None:
         try:
-            by_velocity = _by_velocity(motions, fit)
-            notes += _of_motions(motions)
+            by_velocity, done = _by_velocity(motions, fit)
+            notes += done + _of_motions(motions)
         except InputError as err:
             if moved is None:
                 raise InputError("; ".join([*notes, str(err)])) from err
@@ -210,7 +212,8 @@ def _sorted(data: Dataset) -> tuple[Dataset | None, Dataset | None]:
             Dataset(tuple(motions)) if motions else None)  # fmt: skip
 
 
-def _by_velocity(data: Dataset, fit: Fit) -> dict[str, Diffusion]:
+def _by_velocity(data: Dataset, fit: Fit) -> tuple[dict[str, Diffusion], list[str]]:
+    """Of the species whose motion the frames resolve; what is to be said of the others."""
     replicas = data.replicas("velocities")
     first, longest_ps = replicas[0], 0.25e-3 * shortest_fs(replicas)
     if longest_ps < fit.memory_ps:
@@ -223,7 +226,18 @@ def _by_velocity(data: Dataset, fit: Fit) -> dict[str, Diffusion]:
     freedom = kinetics(data)[0].freedom  # of the same pass
     at = freedom.mobile
     dof = dof_of_species(first, freedom)
-    return from_spectrum(found, first.species[at], first.masses_u()[at], dof)
+    every = from_spectrum(found, first.species[at], first.masses_u()[at], dof)
+    unresolved = {name: one for name, one in every.items() if not one.is_resolved}
+    notes = [
+        f"none from velocities for {name}: they change faster than frames of "
+        f"{same_frame_fs(replicas):g} fs show (a thermostat with strong friction, or vibrations at "
+        f"{found.nyquist_per_cm:.0f} cm^-1), which would make {one.value:.3g} A^2/ps too large by "
+        f"about {one.excess:.2g} or more; D from displacements has no such error"
+        for name, one in unresolved.items()
+    ]
+    if len(unresolved) == len(every):
+        raise InputError("; ".join(notes).replace("none from velocities for ", ""))
+    return {name: one for name, one in every.items() if one.is_resolved}, notes
 
 
 def _of_motions(data: Dataset) -> list[str]:
