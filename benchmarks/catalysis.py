@@ -39,7 +39,7 @@ from ncforce_ipi.report import comparison as comparison_report
 from ncforce_ipi.rundir import RECORD_FILE, read_record
 
 SYSTEM, ADSORBATE, N_LAYERS = "o-on-cu3al", "O", 3
-SEVENNET = ["--slow-family", "sevennet", "--slow-model", "7net-0"]
+SEVENNET = "sevennet:7net-0"
 LAG_PS = 0.5
 APART_FS = 400.0  # frames of positions: every 20 fs of slow and fast, every 16 fs of M = 4 and 8
 BANDS_PER_CM = {"lower": (300.0, 450.0), "upper": (450.0, 900.0)}  # of O, above the metal's own
@@ -244,7 +244,7 @@ def main() -> None:
         "--runs", nargs="*", metavar="NAME", help="of slow, fast, mts4 ...; default all"
     )
     args = parser.parse_args()
-    slow = ["--slow-driver", args.slow_driver] if args.slow_driver else SEVENNET
+    slow = ["--slow", args.slow_driver or SEVENNET]
     step = ["--timestep-fs", str(args.timestep_fs)]
     plans = {name: ["--forces", name] for name in ("slow", "fast")}
     plans |= {f"mts{m}": ["--forces", "mts", "--mts", str(m)] for m in args.mts}
