@@ -17,7 +17,7 @@ from ncforce_ipi.launch.directory import tails
 from ncforce_ipi.launch.jobs import job
 from ncforce_ipi.launch.watching import crew
 from ncforce_ipi.reading.trajectory import open_trajectory
-from ncforce_ipi.rundir import SAFE_FILE
+from ncforce_ipi.rundir import CHECKPOINTS
 from tests.analytic_driver import harmonic
 from tests.ipi_host import two_free_ports
 
@@ -460,9 +460,10 @@ def test_a_second_launcher_is_refused(ncforce, straight):
 
 
 def test_a_run_without_all_of_its_outputs_is_left_alone(ncforce, straight):
-    """30 steps; positions are due at 0, 10, 20 and 30.  The other checkpoints are of the end."""
-    for name in (SAFE_FILE, "simulation.checkpoint_older"):  # of another step, and of the start
-        Path(straight, name).unlink(missing_ok=True)
+    """30 steps; positions are due at 0, 10, 20 and 30.  The only checkpoint is that of the end."""
+    for name in CHECKPOINTS:  # of other steps, of the start if they are written more rarely
+        if name != "RESTART":
+            Path(straight, name).unlink(missing_ok=True)
     path = Path(straight, "simulation.pos_0.extxyz")
     tails.cut(path, 29)
     before = files_below(straight)
