@@ -68,8 +68,9 @@ def nve(records: Records) -> list[str]:
         "rises by a tenth of what it does with direct forces, and less with smaller M. The "
         "temperature of a few ps wanders by more than its drift, so that the conserved quantity "
         "is the number to look at. Graphene has steps of 1 fs, and correcting it every 8 fs only "
-        "heats more than direct forces alone: no small vibration grows there up to 10 fs "
-        "(`ncforce inspect-pair`), but what the asymmetry of the direct force does grows with M. "
+        "heats more than direct forces alone, every 4 fs doesn't. No small vibration grows up to "
+        "10 fs (`ncforce inspect-pair`), but its fastest is near that at 8 fs: whether the "
+        "asymmetry of the direct force or anharmonicity does the rest isn't known. "
         "Direct forces of amorphous carbon run away within a picosecond. In the figure open points "
         "have no error bar; the dotted line is LAMBench's tolerance.",
     ]
