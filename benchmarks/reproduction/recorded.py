@@ -20,13 +20,12 @@ NOTES = {
     "amorphous-carbon": {"note": "64 atoms at 1000 K"},
     "o-on-cu3al": {"note": "SevenNet-0 conservative"},
 }
-OLD_ERRORS = "errors by an earlier, more generous rule"
 
 
 def records() -> dict[str, Numbers]:
     """By task."""
     found: dict[str, Numbers] = {}
-    for name, path, result in (*_nve(), *_thermostats(), *_commands()):
+    for name, path, result in (*_nve(), *_commands()):
         source = f"`{path.relative_to(HERE.parent)}`"
         if device := _device(path):
             source += f" ({device})"
@@ -63,26 +62,6 @@ def _number(text: str) -> Any:
         return float(text)
     except ValueError:
         return text or None
-
-
-def _thermostats() -> Iterator[tuple[str, Path, Numbers]]:
-    for forces in ("fast", "mts8"):
-        path = RESULTS / "water" / "svr" / f"svr_{forces}.temperature.json"
-        rows = load(path.parent / "compare.json")["runs"]
-        ps = sum(r["time_ps"] for r in rows if r["run"].endswith(f"_{forces}"))
-        yield f"svr10-{forces}", path, {"ps": ps, "temperature": load(path), "note": OLD_ERRORS}
-    path = RESULTS / "water" / "gle" / "compare.json"
-    for row in load(path)["runs"]:
-        temperature = {
-            "target_K": 300.0,
-            "temperature_all_K": row["temperature_K"],
-            "temperature_all_standard_error_K": row["temperature_standard_error_K"],
-        }
-        power = {"power_meV_per_atom_per_ps": row["drift_conserved_meV_per_atom_per_ps"]}
-        power["power_ci95_meV_per_atom_per_ps"] = row["drift_conserved_ci95_meV_per_atom_per_ps"]
-        result = {"ps": row["time_ps"], "temperature": temperature, "power": {"runs": [power]}}
-        name = f"gle-optimal-{row['run'].removeprefix('gle_')}"
-        yield name, path, result | {"note": OLD_ERRORS}
 
 
 def _commands() -> Iterator[tuple[str, Path, Numbers]]:
