@@ -293,10 +293,10 @@ def test_diffusion_of_what_moves_faster_than_the_frames(tmp_path, capsys):
     assert numbers["diffusion_O_green_kubo_A2_per_ps"] == pytest.approx(truth, abs=4 * error)
     assert "diffusion_H_green_kubo_A2_per_ps" not in numbers
     said = capsys.readouterr().out
-    assert "none from velocities for H: they change faster than frames of 4 fs show" in said
+    assert "none from velocities for H: its velocities change faster than frames of 4 fs" in said
     assert main(["diffusion", str(paths[1]), *map(str, words)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "H: they change faster than frames of 4 fs show" in line
+    assert "H: its velocities change faster than frames of 4 fs show" in line
 
 
 def test_several_drifts_have_a_mean_with_the_interval_of_their_spread(tmp_path):

@@ -85,10 +85,10 @@ def from_spectrum(
     S(0) is `Spectrum.at_rest`.  Right where half of the spectrum's lags exceed the memory of the
     velocities; 0.5 ps do for water at 300 K.
 
-    A thermostat with a strong friction moves velocities faster than frames show, and the sum over
-    frames counts that as diffusion.  Of velocities that forget at a rate g, with S as 2 g over the
-    square of the frequency, it is a third of S at the Nyquist frequency; of noise that is anew in
-    each frame it is all of it.  The third is given as the excess.
+    A thermostat with strong friction changes velocities faster than the frames show, and the sum
+    over frames counts that as diffusion.  Where S falls as the inverse square of the frequency, as
+    with Langevin's friction, this adds a third of S at the Nyquist frequency; where velocities are
+    uncorrelated from frame to frame, nearly all of it.  The excess is the third.
     """
     result = {}
     for symbol, (density, error) in spectrum.at_rest.items():

@@ -228,15 +228,16 @@ def _by_velocity(data: Dataset, fit: Fit) -> tuple[dict[str, Diffusion], list[st
     dof = dof_of_species(first, freedom)
     every = from_spectrum(found, first.species[at], first.masses_u()[at], dof)
     unresolved = {name: one for name, one in every.items() if not one.is_resolved}
-    notes = [
-        f"none from velocities for {name}: they change faster than frames of "
-        f"{same_frame_fs(replicas):g} fs show (a thermostat with strong friction, or vibrations at "
-        f"{found.nyquist_per_cm:.0f} cm^-1), which would make {one.value:.3g} A^2/ps too large by "
-        f"about {one.excess:.2g} or more; D from displacements has no such error"
+    said = [
+        f"{name}: its velocities change faster than frames of {same_frame_fs(replicas):g} fs show "
+        f"(a thermostat with strong friction, or vibrations at {found.nyquist_per_cm:.0f} cm^-1), "
+        f"which would make {one.value:.3g} A^2/ps too large by about {one.excess:.2g} or more; "
+        "D from displacements has no such error"
         for name, one in unresolved.items()
     ]
     if len(unresolved) == len(every):
-        raise InputError("; ".join(notes).replace("none from velocities for ", ""))
+        raise InputError("; ".join(said))
+    notes = [f"none from velocities for {one}" for one in said]
     return {name: one for name, one in every.items() if one.is_resolved}, notes
 
 
