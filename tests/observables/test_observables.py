@@ -299,6 +299,36 @@ def test_diffusion_of_what_moves_faster_than_the_frames(tmp_path, capsys):
     assert "H: its velocities change faster than frames of 4 fs show" in line
 
 
+def test_diffusion_of_a_solid_is_not_made_up(tmp_path, capsys):
+    """Atoms that swing with a period of 0.9 ps; both quantities, and as a reference."""
+    omega, frame_fs = 2.0 * np.pi / 900.0, 20.0
+    phases = np.random.default_rng(5).uniform(0.0, 2.0 * np.pi, size=(len(SPECIES), 3))
+    paths = [tmp_path / name for name in ("s.pos_0.extxyz", "s.vel_0.xyz", "walk.pos_0.extxyz")]
+    walk = np.random.default_rng(6).normal(scale=0.1, size=(1000, len(SPECIES), 3)).cumsum(axis=0)
+    with paths[0].open("w") as pos, paths[1].open("w") as vel, paths[2].open("w") as other:
+        for step in range(1000):
+            angles = omega * frame_fs * step + phases
+            cell = np.eye(3) * 12.0
+            write_frame(pos, SPECIES, 6.0 + 0.1 * np.cos(angles), "ase", "positions", step, cell)
+            write_frame(vel, SPECIES, -0.1 * omega * np.sin(angles), "xyz", "velocities", step)
+            write_frame(other, SPECIES, walk[step], "ase", "positions", step, cell)
+    words = ["--timestep-fs", frame_fs, "--free-com", "--masses-u", MASSES]
+    words += ["--plot", tmp_path / "msd.png", "--csv", tmp_path / "msd.csv"]
+    numbers = found(tmp_path, "diffusion", *paths[:2], *words)
+    assert not any("diffusion" in key for key in numbers)
+    said = capsys.readouterr().out
+    assert (
+        "none from displacements for O: its mean squared displacement isn't a line from 1" in said
+    )
+    assert "O: its velocities remember for longer than 1 ps" in said
+    assert "msd_O_A2" in (tmp_path / "msd.csv").read_text(), "the curve is there"
+    words = ["--timestep-fs", frame_fs, "--force"]
+    numbers = found(tmp_path, "diffusion", paths[2], "--reference", paths[0], *words)
+    assert "diffusion_O_einstein_A2_per_ps" in numbers
+    assert "ratio_O_einstein" not in numbers
+    assert "reference: none from displacements for O" in capsys.readouterr().out
+
+
 def test_several_drifts_have_a_mean_with_the_interval_of_their_spread(tmp_path):
     for seed, name in enumerate("abc"):
         write_run(tmp_path / name, n_outer=100, seed=seed)

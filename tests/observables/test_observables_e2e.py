@@ -160,10 +160,7 @@ def test_positions_have_a_g_of_r_and_no_diffusion(directory, tmp_path):
     assert 4.8 < found["r_max_A"] <= 5.0  # half of 10 A
     words = [str(directory), "--from-ps", "0.02", "--memory-ps", "0.02"]
     diffusion = numbers(directory, tmp_path, "diffusion", *words)
-    assert set(diffusion) >= {
-        "diffusion_H_einstein_A2_per_ps",
-        "diffusion_O_green_kubo_A2_per_ps",
-    }
+    assert not [key for key in diffusion if key.startswith("diffusion")], "atoms on springs"
 
 
 def test_forces_are_found_where_ase_leaves_positions_of_zero(directory):

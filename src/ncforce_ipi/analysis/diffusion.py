@@ -34,17 +34,21 @@ class Diffusion:
     value, error : with one standard error; NaN where there is none
     reason : why there is none
     excess : what motion that is faster than the frames adds to it, roughly (`from_spectrum`)
+    unsettled : how far it depends on the lags that it is from, roughly: slow vibrations of atoms
+        about their places look like diffusion over less than a few periods
     """
 
     value: float
     error: float
     reason: str = TOO_FEW_BLOCKS
     excess: float = 0.0
+    unsettled: float = 0.0
 
     @property
     def is_resolved(self) -> bool:
-        """Whether such motion adds less than two errors, or than a tenth of the value."""
-        return self.excess <= max(0.1 * abs(self.value), 2.0 * np.nan_to_num(self.error))
+        """Whether both are less than two errors, or than a tenth of the value."""
+        tolerated = max(0.1 * abs(self.value), 2.0 * np.nan_to_num(self.error))
+        return self.excess <= tolerated and self.unsettled <= tolerated
 
     def over(self, reference: Diffusion) -> Diffusion:
         """The ratio to another run's, dimensionless; errors of the two are independent."""
@@ -64,13 +68,20 @@ def einstein(displacement: Displacement) -> dict[str, Diffusion]:
     Its error is that of the mean of a series: the same line through the displacements that end in
     each frame, averaged over atoms.  What the series remembers, at least the lags of the line, is
     in it; a run that doesn't hold about 25 memories has none (`statistics.mean_of`).
+
+    A displacement that swings about a plateau is no line, and its slope is that of the lags where
+    the weights lie.  A sine of amplitude a = sqrt(2) rms that has a period or more in a line of
+    span t changes the slope by 2 a / t at most: that is what ``unsettled`` takes the rms of the
+    windows' means about the line for.
     """
     result = {}
     for symbol, squared_A2 in displacement.squared_A2.items():
         value = float(displacement.line_weights @ squared_A2[displacement.line_lags])
         runs = [one for one in displacement.slopes[symbol] if len(one)]
         found = combine([mean_of(one) for one in runs], [float(len(one)) for one in runs])
-        result[symbol] = Diffusion(value, found.error, found.reason)
+        swing = 2.0 * math.sqrt(2.0) * displacement.rms_off_line(symbol, value)
+        unsettled = swing / (6.0 * displacement.span_ps)
+        result[symbol] = Diffusion(value, found.error, found.reason, unsettled=unsettled)
     return result
 
 
@@ -89,15 +100,20 @@ def from_spectrum(
     over frames counts that as diffusion.  Where S falls as the inverse square of the frequency, as
     with Langevin's friction, this adds a third of S at the Nyquist frequency; where velocities are
     uncorrelated from frame to frame, nearly all of it.  The excess is the third.
+
+    Where velocities remember for longer than the lags, other lags give another value:
+    ``unsettled`` is by how much.
     """
     result = {}
-    for symbol, (density, error) in spectrum.at_rest.items():
+    for symbol, found in spectrum.at_rest.items():
         at = species == symbol
         mass_u = float(masses_u[at].sum())  # N m
         factor = BOLTZMANN_EV_PER_K * dof[symbol] / (12.0 * mass_u * U_A2_PER_FS2_EV)
         factor *= 1e3 * PER_FS_PER_CM  # K cm to K fs; A^2/fs to A^2/ps
-        excess = factor * spectrum.at_nyquist[symbol] / 3.0
-        result[symbol] = Diffusion(factor * density, factor * error, excess=excess)
+        result[symbol] = Diffusion(
+            factor * found.density, factor * found.error,
+            excess=factor * found.at_nyquist / 3.0, unsettled=factor * found.unsettled,
+        )  # fmt: skip
     return result
 
 

@@ -49,6 +49,17 @@ class Displacement:
     line_weights: NDArray[np.float64]
     slopes: dict[str, tuple[NDArray[np.float64], ...]]
 
+    @property
+    def span_ps(self) -> float:
+        """From the first to the last lag of the line, ps."""
+        return float(self.lag_ps[self.line_lags[-1]] - self.lag_ps[self.line_lags[0]])
+
+    def rms_off_line(self, symbol: str, coefficient: float) -> float:
+        """Of the windows' means about a line of slope 6 D, A^2; ``coefficient`` in A^2/ps."""
+        rise = 6.0 * coefficient * self.lag_ps[self.line_lags]
+        off = _windows(len(rise)) @ (self.squared_A2[symbol][self.line_lags] - rise)
+        return float(off.std())
+
 
 def squared_displacement(positions: NDArray[np.float64], n_lags: int) -> NDArray[np.float64]:
     """<|r(t + k) - r(t)|^2> over all origins t of one block and all atoms.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ncforce_ipi.analysis.bands import Band, bands_above
 from ncforce_ipi.analysis.correlation import correlation_sums
 from ncforce_ipi.analysis.peaks import NO_PEAK, Peak, highest_peak
+from ncforce_ipi.analysis.plateau import Plateau, plateaus
 from ncforce_ipi.analysis.statistics import FEWEST_REPLICAS, block_error, error_over_runs
 from ncforce_ipi.analysis.temperature import degrees_of_freedom
 from ncforce_ipi.errors import InputError
@@ -46,10 +48,7 @@ class Spectrum:
         states, the species' spectra in the ratio of their degrees of freedom
     resolution_per_cm : width at half height, 1/cm, that the window gives to a sharp line
     n_blocks : independent blocks of frames averaged
-    at_rest : K cm, the density at zero frequency and its standard error for each species, of the
-        running integral where the memory is over: diffusion (`velocity_spectra`)
-    at_nyquist : K cm, likewise at the Nyquist frequency, for each species; motion that is faster
-        than the frames shows up there, and at zero frequency
+    at_rest : at zero frequency for each species, of the running integral: diffusion
     folded : bands that these species may have above the Nyquist frequency, the highest first
     """
 
@@ -60,8 +59,7 @@ class Spectrum:
     total_error: NDArray[np.float64]
     resolution_per_cm: float
     n_blocks: int
-    at_rest: dict[str, tuple[float, float]]
-    at_nyquist: dict[str, float]
+    at_rest: dict[str, Plateau]
     folded: tuple[Band, ...]
 
     @property
@@ -141,10 +139,7 @@ def velocity_spectra(
     w(0) = 1, so the trapezoidal sum over the axis, from 0 to Nyquist, is exactly
     T_s = 2 <K_s> / (k_B dof_s) of the frames used, for any window.  At zero frequency it is
     12 N_s m_s D_s / (k_B dof_s) with the diffusion coefficient D_s, where the window is 1 as long
-    as the velocities remember.  Hann's isn't: it makes water's D half as large again with a t_max
-    of 1 ps, for the back-scattering of the cage after 0.3 ps then counts for less than the motion
-    before it.  So ``at_rest`` has a window that is 1 up to t_max / 2 and falls from there as
-    cos^2: the mean of the running integral between t_max / 2 and t_max.
+    as the velocities remember.  Hann's isn't: ``at_rest`` has a window of its own (`plateau`).
     Hann's window gives a line the width 1 / t_max at half height; zeros appended to the correlation
     function make the axis finer (not the resolution).
     Frequencies above Nyquist fold back: ``folded`` says where bands known for these species do.
@@ -189,13 +184,11 @@ def velocity_spectra(
     kelvin = U_A2_PER_FS2_EV / (BOLTZMANN_EV_PER_K * dofs)
     lags = correlations * kelvin[:, None] * _window(window, n_lags)
     spectra = _cosine_transform(lags, time_step_fs, padding)  # (block, species, frequency)
-    plateau = correlations * kelvin[:, None] * _late(n_lags)
-    at_rest = _average(_at_zero(plateau, time_step_fs), np.array(n_frames), blocks_of_runs)
-    turned = plateau * np.where(np.arange(n_lags) % 2, -1.0, 1.0)  # cos(pi k)
-    at_nyquist, _ = _average(_at_zero(turned, time_step_fs), np.array(n_frames), blocks_of_runs)
     total = np.tensordot(dofs / dofs.sum(), spectra, axes=(0, 1))
-    mean, error = _average(spectra, np.array(n_frames), blocks_of_runs)
-    total_mean, total_error = _average(total, np.array(n_frames), blocks_of_runs)
+    average = partial(_average, n_frames=np.array(n_frames), blocks_of_runs=blocks_of_runs)
+    mean, error = average(spectra)
+    total_mean, total_error = average(total)
+    at_rest = plateaus(correlations * kelvin[:, None], time_step_fs, average)
     nyquist = nyquist_per_cm(time_step_fs)
     return Spectrum(
         wavenumber_per_cm=np.linspace(0.0, nyquist, mean.shape[1]),
@@ -205,11 +198,7 @@ def velocity_spectra(
         total_error=total_error,
         resolution_per_cm=WINDOWS[window] * PER_FS_PER_CM / (n_lags * time_step_fs),
         n_blocks=len(spectra),
-        at_rest={
-            symbol: (float(value), float(error_))
-            for symbol, value, error_ in zip(symbols, *at_rest, strict=True)
-        },
-        at_nyquist=dict(zip(symbols, map(float, at_nyquist), strict=True)),
+        at_rest=dict(zip(symbols, at_rest, strict=True)),
         folded=bands_above(
             nyquist,
             {symbol: int(np.count_nonzero(species == symbol)) for symbol in symbols},
@@ -293,18 +282,6 @@ def _window(name: str, n_lags: int) -> NDArray[np.float64]:
     if name == "blackman":
         return 0.42 + 0.5 * np.cos(phase) + 0.08 * np.cos(2.0 * phase)
     return np.ones(n_lags)
-
-
-def _late(n_lags: int) -> NDArray[np.float64]:
-    """``(n_lags,)``, a window (Tukey's): 1 up to half of them, then down to 0 as cos^2."""
-    phase = np.pi * np.arange(n_lags) / n_lags
-    return np.where(phase <= 0.5 * np.pi, 1.0, np.sin(phase) ** 2)
-
-
-def _at_zero(correlations: NDArray[np.float64], time_step_fs: float) -> NDArray[np.float64]:
-    """`_cosine_transform` at zero frequency."""
-    two_sided = correlations[..., 0] + 2.0 * correlations[..., 1:].sum(-1)
-    return 2.0 * two_sided * time_step_fs / PER_FS_PER_CM
 
 
 def _cosine_transform(

@@ -17,6 +17,7 @@ from ncforce_ipi.analysis.diffusion import (
 )
 from ncforce_ipi.analysis.displacement import FEWEST_LAGS, SHARE, Displacement, displacements
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables import unresolved
 from ncforce_ipi.observables.dataset import Dataset, same_frame_fs
 from ncforce_ipi.observables.places import Places
 from ncforce_ipi.observables.replica import Replica
@@ -59,7 +60,8 @@ class Coefficients(Printed):
     Attributes
     ----------
     by_displacement : Einstein's slope; empty without positions
-    by_velocity : from the velocity autocorrelation (Green, Kubo); empty without velocities
+    by_velocity : from the velocity autocorrelation (Green, Kubo); empty without velocities.
+        Species whose D the run doesn't resolve are in neither (`unresolved`)
     displacement : mean squared; None without positions
     fit : how it was done
     correction_A2_per_ps : to add for the size of a cubic box; None where it wasn't asked for
@@ -151,27 +153,31 @@ def measure(
     found = data.remember(fit, lambda: _coefficients(data, fit))
     if reference is None:
         return found
-    theirs = _coefficients(reference, fit).ways
+    theirs = _coefficients(reference, fit)
     ratios = {
-        (way, name): one.over(theirs[way][name])
+        (way, name): one.over(theirs.ways[way][name])
         for way, values in found.ways.items()
         for name, one in values.items()
-        if name in theirs[way]
+        if name in theirs.ways[way]
     }
-    return replace(found, over_reference=ratios)
+    notes = (*found.notes, *(f"reference: {note}" for note in theirs.notes))
+    return replace(found, over_reference=ratios, notes=notes)
 
 
 def _coefficients(data: Dataset, fit: Fit) -> Coefficients:
     """Both ways, as far as there are files for them; an error only where there is neither."""
     places, motions = _sorted(data)
-    moved, by_displacement = None, {}
+    moved = None
+    by_displacement: dict[str, Diffusion] = {}
     by_velocity: dict[str, Diffusion] = {}
     notes: list[str] = []
     if places is not None:
         try:
             moved, done = _displacement(places.replicas("positions"), fit)
-            by_displacement = einstein(moved)
-            notes += done
+            every = einstein(moved)
+            why = unresolved.by_displacement(every, moved)
+            by_displacement, said = unresolved.without(every, why, "displacements")
+            notes += done + said
         except InputError as err:
             if motions is None:
                 raise
@@ -227,18 +233,12 @@ def _by_velocity(data: Dataset, fit: Fit) -> tuple[dict[str, Diffusion], list[st
     at = freedom.mobile
     dof = dof_of_species(first, freedom)
     every = from_spectrum(found, first.species[at], first.masses_u()[at], dof)
-    unresolved = {name: one for name, one in every.items() if not one.is_resolved}
-    said = [
-        f"{name}: its velocities change faster than frames of {same_frame_fs(replicas):g} fs show "
-        f"(a thermostat with strong friction, or vibrations at {found.nyquist_per_cm:.0f} cm^-1), "
-        f"which would make {one.value:.3g} A^2/ps too large by about {one.excess:.2g} or more; "
-        "D from displacements has no such error"
-        for name, one in unresolved.items()
-    ]
-    if len(unresolved) == len(every):
-        raise InputError("; ".join(said))
-    notes = [f"none from velocities for {one}" for one in said]
-    return {name: one for name, one in every.items() if one.is_resolved}, notes
+    why = unresolved.by_velocity(
+        every, same_frame_fs(replicas), found.nyquist_per_cm, fit.memory_ps
+    )
+    if len(why) == len(every):
+        raise InputError("; ".join(f"{name}: {reason}" for name, reason in why.items()))
+    return unresolved.without(every, why, "velocities")
 
 
 def _of_motions(data: Dataset) -> list[str]:

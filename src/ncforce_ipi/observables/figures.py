@@ -222,8 +222,11 @@ def displacement(
     for rank, (name, values) in enumerate(moved.squared_A2.items()):
         shade, blocks = plots.colour(name, rank), moved.blocks_A2[name]
         error = block_error(blocks, moved.weights[:, 0])
-        found = coefficients[name]
+        found = coefficients.get(name)
         plots.band(panel, moved.lag_ps, values, error, shade)
+        if found is None:
+            panel.plot([], [], color=shade, label=f"{plots.words(name)}: D not resolved")
+            continue
         words = f"{plots.words(name)}: D = {with_error(found.value, found.error)} Å$^2$/ps"
         if not np.isfinite(found.error):
             words = f"{plots.words(name)}: D = {found.value:.3g} Å$^2$/ps"
