@@ -38,12 +38,10 @@ def _nve(records: Records, path: Path) -> bool:
         for place, system in enumerate(SYSTEMS):
             record = records.get(f"nve-{system}-{forces}")
             drift = values.drift(record["result"]) if record else None
-            if drift is not None:
+            if drift is not None and drift[1]:
                 x.append(place + 0.1 * (rank - 2.5))
                 y.append(abs(drift[0]))
-                error.append(drift[1] or 0.0)
-                if not drift[1]:  # open: without an error bar
-                    panel.plot(x[-1], y[-1], "o", ms=4, mfc="w", mec=shade, zorder=3)
+                error.append(drift[1])
         if x:
             drawn = True
             panel.errorbar(x, y, error, fmt="o", ms=4, color=shade, label=label(forces))
@@ -70,9 +68,9 @@ def _equipartition(records: Records, path: Path) -> bool:
         for mts, forces in ((1, "slow"), (4, "mts4"), (8, "mts8")):
             run = records.get(f"svr10-{forces}")
             found = values.temperature(run["result"], species) if run else None
-            if found:
+            if found and found[1]:
                 at = mts + 0.1 * (rank - 0.5)
-                panel.errorbar(at, found[0] - TARGET_K, found[1] or 0.0, fmt="o", ms=4, color=shade)
+                panel.errorbar(at, found[0] - TARGET_K, found[1], fmt="o", ms=4, color=shade)
     panel.set(xlabel="M", ylabel="T - 300 K (K)", xlim=(0.5, m.max() + 0.5))
     panel.axhline(0.0, color="0.6", linewidth=0.8)
     panel.legend(loc="upper left")

@@ -26,8 +26,9 @@ what is left to run.
 trained on the data named in [Data of the models](measurements/data.md). What can be compared is the
 sign and size of an effect, not its digits.
 
-± is one standard error, of drifts and power a 95 % interval. Where there is none the page says so:
-the run is too short for one (less than about 25 correlation times), or it was measured once.
+± is one standard error, of drifts and power a 95 % interval. Where there is none the page says so
+and gives no number: the run is too short (less than about 25 correlation times), or it was measured
+once. The numbers themselves are in the files that are named.
 """
 SECTIONS: Mapping[str, Callable[[Mapping[str, Numbers]], list[str]]] = {
     "nve": of_runs.nve,

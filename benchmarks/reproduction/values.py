@@ -15,12 +15,12 @@ Measured = tuple[float, float | None]
 
 
 def pm(found: Measured | None, shift: float = 0.0) -> str:
-    """Value ± error, digits as the error allows; says where there is no error."""
+    """Value ± error, digits as the error allows; no value where there is no error."""
     if found is None:
         return ""
     value, error = found[0] - shift, found[1]
     if error is None or not math.isfinite(error):
-        return f"{value:.3g} ({NO_ERROR})"
+        return NO_ERROR
     digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 3
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
