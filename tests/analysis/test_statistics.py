@@ -7,9 +7,12 @@ import pytest
 
 from ncforce_ipi.analysis.longrun import TOO_SHORT
 from ncforce_ipi.analysis.statistics import (
+    Mean,
     block_error,
+    combine,
     half_width_95,
     mean_of,
+    mean_of_slopes,
     number_text,
     remembering_error,
     with_error,
@@ -112,3 +115,36 @@ def test_non_finite_values_are_refused(bad):
 def test_no_samples_are_refused():
     with pytest.raises(InputError, match="at least one sample"):
         mean_of(np.array([]))
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "expected"),
+    [
+        ((300.0, 301.0), 1.0, math.sqrt(0.5)),  # as their errors allow
+        ((300.0, 301.0, 299.0), 1.0, math.sqrt(1 / 3)),
+        ((278.9, 318.5), 1.2, 19.8),  # they don't: half their difference
+        ((278.9, 305.0, 318.5), 1.2, 11.6),
+        ((278.9, 318.5), math.nan, math.nan),
+    ],
+)
+def test_two_or_three_replicas_that_contradict_each_other(values, error, expected):
+    """Then their spread is the error, with one or two degrees of freedom."""
+    found = combine([Mean(one, error, 50.0, 40.0) for one in values], [1.0] * len(values))
+    assert found.value == pytest.approx(np.mean(values))
+    assert found.error == pytest.approx(expected, rel=0.01, nan_ok=True)
+    assert found.dof == (len(values) - 1 if expected > 2 else 40 * len(values))
+    mean, half_width = mean_of_slopes(values, [2.0 * error] * len(values))
+    assert mean == pytest.approx(np.mean(values))
+    wide = half_width_95(expected, len(values) - 1) if expected > 2 else 2.0 * expected
+    assert half_width == pytest.approx(wide, rel=0.01, nan_ok=True)
+
+
+def test_chance_seldom_makes_replicas_contradict_each_other():
+    rng = np.random.default_rng(3)
+    for n in (2, 3):
+        draws = rng.normal(size=(4000, n))
+        wider = sum(
+            combine([Mean(x, 1.0, 50.0, 40.0) for x in row], [1.0] * n).dof == n - 1
+            for row in draws
+        )
+        assert wider <= 14  # 4 expected, of 4000

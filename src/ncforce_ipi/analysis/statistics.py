@@ -19,6 +19,8 @@ FEWEST_BLOCKS = 32
 """Fewer blocks than this don't show whether they remember each other (`remembering_error`)."""
 FEWEST_REPLICAS = 4
 """Fewer runs than this and their spread says less than their own errors."""
+CHI_SQUARED = {1: 10.83, 2: 13.82}
+"""By degrees of freedom: what chance exceeds in one of 1000 cases."""
 
 
 @dataclass(frozen=True)
@@ -125,18 +127,34 @@ def remembering_error(
 
 
 def combine(means: Sequence[Mean], weights: Sequence[float]) -> Mean:
-    """Mean of replicas' means; its error from theirs, or from their spread with 4 and more."""
+    """Mean of replicas' means; its error from theirs, or from their spread.
+
+    From the spread with 4 and more, and where they differ by more than their errors allow.
+    """
     share = np.array(weights, dtype=float) / np.sum(weights)
     value = float(share @ [mean.value for mean in means])
     error = float(np.sqrt(np.sum((share * [mean.error for mean in means]) ** 2)))
     n_independent = float(sum(mean.n_independent for mean in means))
     dof = float(sum(mean.dof for mean in means))  # equal errors; NaN is passed on
     reason = next((mean.reason for mean in means if mean.reason), "")
-    if len(means) >= FEWEST_REPLICAS:
+    if len(means) >= FEWEST_REPLICAS or _contradict(
+        [mean.value for mean in means], [mean.error for mean in means]
+    ):
         off = share * (np.array([mean.value for mean in means]) - value)
         error = float(np.sqrt(len(means) / (len(means) - 1) * np.sum(off**2)))
         dof, reason = len(means) - 1.0, ""
     return Mean(value, error, n_independent, dof, reason)
+
+
+def _contradict(values: Sequence[float], errors: Sequence[float]) -> bool:
+    """Whether two or three values differ by more than chance makes of their errors."""
+    expected = CHI_SQUARED.get(len(values) - 1)
+    sigma = np.array(errors, dtype=float)
+    if expected is None or not np.all(sigma > 0.0):
+        return False
+    weights = 1.0 / sigma**2
+    off = np.array(values) - weights @ values / weights.sum()
+    return bool(weights @ off**2 > expected)
 
 
 def error_over_runs(
@@ -173,10 +191,11 @@ def mean_of_slopes(slopes: Sequence[float], ci95: Sequence[float]) -> tuple[floa
     """Mean of replicas' slopes and half width of its 95 % interval.
 
     By their spread (Student's t) with 4 replicas and more.  Of fewer the spread says less than
-    their own intervals, which are put together; NaN if one has none.
+    their own intervals, which are put together, unless they differ by more than these allow; NaN if
+    one has none.
     """
     mean, by_spread = interval_of_replicas(slopes)
-    if len(slopes) >= FEWEST_REPLICAS:
+    if len(slopes) >= FEWEST_REPLICAS or _contradict(slopes, [0.5 * one for one in ci95]):
         return mean, by_spread
     return mean, float(np.sqrt(np.sum(np.square(ci95)))) / len(slopes)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,6 +38,9 @@ from ncforce_ipi.species import SYMBOLS
 if TYPE_CHECKING:
     from ase import Atoms
 
+FEWEST_FRAMES = 4
+"""Fewer structures than this and their spread says less than their own errors."""
+SEEDS_APART = 1_000_003
 WHOLE_UP_TO = 400  # atoms: 1200 products, a minute or two for a small network
 
 
@@ -178,9 +181,13 @@ class Survey:
 
 
 def _mean(values: list[float], errors: list[float]) -> tuple[float, float]:
+    """Mean and standard error by the spread; of two or three not less than by their own errors."""
     if len(values) == 1:
         return values[0], errors[0]
-    return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    error = float(np.std(values, ddof=1) / math.sqrt(len(values)))
+    if len(values) < FEWEST_FRAMES:
+        error = max(error, math.hypot(*errors) / len(values))
+    return float(np.mean(values)), error
 
 
 def measure_asymmetry(
@@ -211,9 +218,11 @@ def measure_asymmetry(
     if options.exact(backend) and options.float64 and backend.castable:
         backend.to_float64()
     results, how = [], ""
-    for frame in frames:
-        products, floor = _products(backend, frame.structure, kind, options)
-        results.append(_measure(products, frame, floor, options, progress))
+    for number, frame in enumerate(frames):
+        # probes of their own, so that their errors are in the spread over structures
+        own = replace(options, seed=options.seed + SEEDS_APART * number)
+        products, floor = _products(backend, frame.structure, kind, own)
+        results.append(_measure(products, frame, floor, own, progress))
         how = products.description
     return Survey(kind, how, frames, results, time.perf_counter() - start)
 
