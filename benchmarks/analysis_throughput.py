@@ -152,7 +152,7 @@ def ours_acf(path: Path) -> dict[str, list[float]]:
     from ncforce_ipi.observables.velocities import Transform, spectrum
 
     options = Options(discard_ps=0.0, timestep_fs=STEP_FS, masses_u=MASSES_U, fixed_com=False)
-    how = Transform(lag_ps=1e-3 * STEP_FS * N_LAGS)
+    how = Transform(lag_ps=1e-3 * STEP_FS * N_LAGS, at_rest=False)
     found = spectrum(open_dataset([path], options), how)
     axis = np.arange(N_LAGS) / N_LAGS * found.nyquist_per_cm
     curves = {s: np.interp(axis, found.wavenumber_per_cm, d) for s, d in found.density.items()}

@@ -282,6 +282,30 @@ def test_the_back_scattering_of_a_cage_counts_in_full():
     assert by_hann > truth + 10 * found.error, "which the spectrum's own window doesn't give"
 
 
+def test_intervals_by_velocities_hold_the_truth():
+    """Short runs of 10 atoms in cages that move on slowly, 9.6 ps each."""
+    step_fs, n_atoms, share, n_runs = 4.0, 10, 0.5, 80
+    rng, off, errors = np.random.default_rng(8), [], []
+    species, masses_u = np.array(["O"] * n_atoms), np.full(n_atoms, 18.0)
+    for _ in range(n_runs):
+        free = forgetful(2400, n_atoms, step_fs, 60.0, rng)
+        velocities = np.sqrt(1 - share) * caged(2400, n_atoms, step_fs, rng) + np.sqrt(share) * free
+        spectrum = velocity_spectra(
+            one_group(np.split(velocities, 8)), species, masses_u,
+            time_step_fs=step_fs, n_lags=250, fixed_com=False,
+        )  # fmt: skip
+        one = from_spectrum(spectrum, species, masses_u, {"O": 3.0 * n_atoms})["O"]
+        keep = np.exp(-step_fs / 60.0)
+        off.append(one.value - 1e3 * share * step_fs * (0.5 + keep / (1 - keep)))
+        errors.append(one.error)
+    assert np.isfinite(errors).all()
+    # of 80 runs the scatter is known to 8 %
+    assert np.mean(errors) == pytest.approx(np.std(off), rel=0.3)
+    # a few, as 12 of 80 would with probability 5e-4, are beyond two errors
+    assert np.sum(np.abs(off) > 2.0 * np.array(errors)) < 12
+    assert np.std(errors) < 0.35 * np.mean(errors), "which errors from a few blocks aren't"
+
+
 def forgetful(n_frames, n_atoms, step_fs, tau_fs, rng):
     """Velocities of one Langevin particle each, exactly, <v^2> = 1 a component."""
     keep = np.exp(-step_fs / tau_fs)

@@ -8,12 +8,11 @@ from ipi.utils.tools import compute_acf_xyz
 from scipy.integrate import trapezoid
 from scipy.signal import lfilter
 
+from ncforce_ipi.analysis.lagged import frames_per_block, velocity_autocorrelation
 from ncforce_ipi.analysis.temperature import species_temperatures
 from ncforce_ipi.analysis.vdos import (
-    frames_per_block,
     hydrogen_peaks,
     nyquist_per_cm,
-    velocity_autocorrelation,
     velocity_spectra,
 )
 from ncforce_ipi.errors import InputError

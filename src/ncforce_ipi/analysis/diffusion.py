@@ -19,8 +19,6 @@ from ncforce_ipi.units import (
     U_A2_PER_FS2_EV,
 )
 
-FEWEST_BLOCKS = 4
-TOO_FEW_BLOCKS = f"the run holds fewer than {FEWEST_BLOCKS} blocks of two longest lags"
 LATTICE_CONSTANT = 2.837297
 """xi of a cubic periodic box (Yeh, Hummer, J. Phys. Chem. B 108, 15873, 2004)."""
 
@@ -40,7 +38,7 @@ class Diffusion:
 
     value: float
     error: float
-    reason: str = TOO_FEW_BLOCKS
+    reason: str = ""
     excess: float = 0.0
     unsettled: float = 0.0
 
@@ -111,7 +109,7 @@ def from_spectrum(
         factor = BOLTZMANN_EV_PER_K * dof[symbol] / (12.0 * mass_u * U_A2_PER_FS2_EV)
         factor *= 1e3 * PER_FS_PER_CM  # K cm to K fs; A^2/fs to A^2/ps
         result[symbol] = Diffusion(
-            factor * found.density, factor * found.error,
+            factor * found.density, factor * found.error, found.reason,
             excess=factor * found.at_nyquist / 3.0, unsettled=factor * found.unsettled,
         )  # fmt: skip
     return result

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.bands import Band, bands_above
-from ncforce_ipi.analysis.correlation import correlation_sums
+from ncforce_ipi.analysis.lagged import FEWEST_BLOCKS, gather
 from ncforce_ipi.analysis.peaks import NO_PEAK, Peak, highest_peak
 from ncforce_ipi.analysis.plateau import Plateau, plateaus
 from ncforce_ipi.analysis.statistics import FEWEST_REPLICAS, block_error, error_over_runs
@@ -27,7 +27,6 @@ STRETCH_PER_CM = (3000.0, 4200.0)
 BEND_PER_CM = (1400.0, 1900.0)
 LOWEST_PEAK = 0.02
 """A maximum below this share of the whole spectrum's is a ripple of the window, not a band."""
-FEWEST_BLOCKS = 4
 MOST_NAMED = 3
 DEFAULT_WINDOW, DEFAULT_PADDING = "hann", 4
 WINDOWS = {"hann": 1.0, "blackman": 1.175, "none": 0.605}
@@ -48,7 +47,8 @@ class Spectrum:
         states, the species' spectra in the ratio of their degrees of freedom
     resolution_per_cm : width at half height, 1/cm, that the window gives to a sharp line
     n_blocks : independent blocks of frames averaged
-    at_rest : at zero frequency for each species, of the running integral: diffusion
+    at_rest : at zero frequency for each species, of the running integral: diffusion; empty where it
+        wasn't wanted
     folded : bands that these species may have above the Nyquist frequency, the highest first
     """
 
@@ -97,27 +97,6 @@ def nyquist_per_cm(time_step_fs: float) -> float:
     return PER_FS_PER_CM / (2.0 * time_step_fs)
 
 
-def velocity_autocorrelation(
-    velocities: NDArray[np.float64], weights: NDArray[np.float64], n_lags: int
-) -> NDArray[np.float64]:
-    """C(k) = sum_i w_i < v_i(t) . v_i(t + k) >_t of one block.
-
-    The average at lag k is over the n_frames - k pairs of frames that there are (unbiased).
-
-    Parameters
-    ----------
-    velocities : ``(n_frames, n_atoms, 3)``, any unit
-    weights : ``(n_atoms,)``, for instance masses, or ``(n_sums, n_atoms)``
-    n_lags : number of lags, from 0 on; at most n_frames
-
-    Returns
-    -------
-    ``(n_lags,)`` or ``(n_sums, n_lags)``, unit of the weights times that of the velocities squared
-    """
-    pairs = len(velocities) - np.arange(n_lags)
-    return correlation_sums(velocities, weights, n_lags) / pairs
-
-
 def velocity_spectra(
     groups: Iterable[tuple[slice, Iterable[NDArray[np.float64]]]],
     species: NDArray[np.str_],
@@ -129,6 +108,7 @@ def velocity_spectra(
     dof: Mapping[str, float] | None = None,
     window: str = DEFAULT_WINDOW,
     padding: int = DEFAULT_PADDING,
+    at_rest: bool = True,
     blocks_of_runs: Sequence[int] = (),
 ) -> Spectrum:
     """c_vv(nu) of each species, normalised to its temperature.
@@ -157,7 +137,9 @@ def velocity_spectra(
     dof : degrees of freedom of each species, where that isn't all
     window : hann, blackman or none
     padding : how many times longer zeros make the correlation function, at least
-    blocks_of_runs : how many of the blocks are of each run (`n_blocks_of`); the error is from the
+    at_rest : whether the density at zero frequency is wanted with its error, for diffusion
+    blocks_of_runs : how many of the blocks are of each run (`lagged.n_blocks_of`), all of one
+        where it isn't said; blocks of a run follow each other.  The error is from the
         spread of four runs or more
 
     Raises
@@ -172,8 +154,9 @@ def velocity_spectra(
         )
     symbols = [str(symbol) for symbol in np.unique(species)]
     weights = np.array([masses_u * (species == symbol) for symbol in symbols])
-    correlations, n_frames = _correlations(groups, weights, n_lags)
-    if not n_frames or n_lags < 2:
+    found = gather(groups, weights, n_lags, blocks_of_runs, with_series=at_rest)
+    n_frames = np.array(found.n_frames)
+    if not n_frames.size or n_lags < 2:
         raise InputError(
             f"c_vv: no block of {max(n_lags, 2)} frames of velocities; run longer, "
             "or write velocities more often"
@@ -182,13 +165,15 @@ def velocity_spectra(
         dof = {s: degrees_of_freedom(masses_u, species == s, fixed_com=fixed_com) for s in symbols}
     dofs = np.array([dof[symbol] for symbol in symbols])
     kelvin = U_A2_PER_FS2_EV / (BOLTZMANN_EV_PER_K * dofs)
-    lags = correlations * kelvin[:, None] * _window(window, n_lags)
+    correlations = found.correlations * kelvin[:, None]
+    lags = correlations * _window(window, n_lags)
     spectra = _cosine_transform(lags, time_step_fs, padding)  # (block, species, frequency)
     total = np.tensordot(dofs / dofs.sum(), spectra, axes=(0, 1))
-    average = partial(_average, n_frames=np.array(n_frames), blocks_of_runs=blocks_of_runs)
+    average = partial(_average, n_frames=n_frames, blocks_of_runs=blocks_of_runs)
     mean, error = average(spectra)
     total_mean, total_error = average(total)
-    at_rest = plateaus(correlations * kelvin[:, None], time_step_fs, average)
+    series = [one * kelvin[:, None] for one in found.series]
+    rest = plateaus(correlations, series, time_step_fs, average) if at_rest else []
     nyquist = nyquist_per_cm(time_step_fs)
     return Spectrum(
         wavenumber_per_cm=np.linspace(0.0, nyquist, mean.shape[1]),
@@ -198,44 +183,13 @@ def velocity_spectra(
         total_error=total_error,
         resolution_per_cm=WINDOWS[window] * PER_FS_PER_CM / (n_lags * time_step_fs),
         n_blocks=len(spectra),
-        at_rest=dict(zip(symbols, at_rest, strict=True)),
+        at_rest=dict(zip(symbols, rest, strict=bool(rest))),
         folded=bands_above(
             nyquist,
             {symbol: int(np.count_nonzero(species == symbol)) for symbol in symbols},
             {symbol: float(masses_u[species == symbol].mean()) for symbol in symbols},
         ),
     )
-
-
-def _correlations(
-    groups: Iterable[tuple[slice, Iterable[NDArray[np.float64]]]], weights: NDArray, n_lags: int
-) -> tuple[NDArray[np.float64], list[float]]:
-    """``(n_blocks, n_species, n_lags)``, summed over the groups, and the frames of each block."""
-    total: NDArray[np.float64] = np.zeros(())
-    n_frames: list[float] = []
-    for atoms, blocks in groups:
-        found, n_frames = [], []
-        for velocities in blocks:
-            if len(velocities) < max(n_lags, 2):  # the remainder at the end
-                continue
-            found.append(velocity_autocorrelation(velocities, weights[:, atoms], n_lags))
-            n_frames.append(float(len(velocities)))
-        total = total + np.array(found)
-    return total, n_frames
-
-
-def frames_per_block(n_frames: int, n_lags: int) -> int:
-    """Blocks as long as two longest lags; in a short run the four that an error needs, if they are
-    as long as one.
-    """
-    n_blocks = max(n_frames // (2 * n_lags), min(FEWEST_BLOCKS, n_frames // n_lags), 1)
-    return n_frames // n_blocks
-
-
-def n_blocks_of(n_frames: int, n_lags: int) -> int:
-    """Blocks that a run of so many frames gives; a remainder as long as the lags is one."""
-    per_block = frames_per_block(n_frames, n_lags)
-    return n_frames // per_block + (n_frames % per_block >= max(n_lags, 2))
 
 
 def hydrogen_peaks(spectrum: Spectrum) -> dict[str, Peak]:

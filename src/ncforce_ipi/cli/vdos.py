@@ -39,5 +39,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure and publish."""
     measure.positive(args, "lag_ps", "padding")
-    how = Transform(args.lag_ps, args.window, args.padding)
+    how = Transform(args.lag_ps, args.window, args.padding, at_rest=False)
     return measure.publish(args, lambda data: vdos.measure(data, how))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ncforce_ipi.analysis.lagged import FEWEST_BLOCKS
 from ncforce_ipi.analysis.peaks import Peak, highest_peak
 from ncforce_ipi.analysis.statistics import FEWEST_REPLICAS
-from ncforce_ipi.analysis.vdos import FEWEST_BLOCKS, MOST_NAMED, Spectrum, hydrogen_peaks
+from ncforce_ipi.analysis.vdos import MOST_NAMED, Spectrum, hydrogen_peaks
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.freedom import agreed
 from ncforce_ipi.observables.velocities import Transform, kinetics, spectrum

@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.freedom import LABEL, Freedom, in_common
+from ncforce_ipi.analysis.lagged import frames_per_block, n_blocks_of
 from ncforce_ipi.analysis.maxwell import Collector, Distribution
 from ncforce_ipi.analysis.temperature import kinetic_energy, temperature
 from ncforce_ipi.analysis.vdos import (
     DEFAULT_PADDING,
     DEFAULT_WINDOW,
     Spectrum,
-    frames_per_block,
-    n_blocks_of,
     velocity_spectra,
 )
 from ncforce_ipi.errors import InputError
@@ -37,11 +36,15 @@ KINETICS = "kinetics"
 
 @dataclass(frozen=True)
 class Transform:
-    """How a spectrum is made: longest lag in ps (a quarter of a shorter run), window, padding."""
+    """How a spectrum is made: longest lag in ps (a quarter of a shorter run), window, padding.
+
+    ``at_rest``: with the density at zero frequency and its error, for diffusion; takes longer.
+    """
 
     lag_ps: float = LAG_PS
     window: str = DEFAULT_WINDOW
     padding: int = DEFAULT_PADDING
+    at_rest: bool = True
 
     def __post_init__(self) -> None:
         if not self.lag_ps > 0.0:
@@ -127,6 +130,7 @@ def _spectrum(data: Dataset, how: Transform) -> Spectrum:
         dof=dof_of_species(first, freedom),
         window=how.window,
         padding=how.padding,
+        at_rest=how.at_rest,
         blocks_of_runs=[n_blocks_of(len(one.replica.steps), n_lags) for one in gathered],
     )
     data.remember(KINETICS, lambda: [one.result() for one in gathered])
