@@ -10,12 +10,8 @@ from ncforce_ipi.analysis.diffusion import (
     finite_size_correction,
     from_spectrum,
 )
-from ncforce_ipi.analysis.displacement import (
-    MOST_IN_SERIES,
-    displacements,
-    line_weights,
-    squared_displacement,
-)
+from ncforce_ipi.analysis.displacement import displacements, squared_displacement
+from ncforce_ipi.analysis.msdline import MOST_IN_SERIES, line_weights
 from ncforce_ipi.analysis.statistics import mean_of
 from ncforce_ipi.analysis.vdos import velocity_spectra
 from ncforce_ipi.errors import InputError
@@ -100,6 +96,42 @@ def test_slow_vibrations_about_a_place_are_no_diffusion(rms_A, free, resolved):
         assert found.is_resolved == resolved
         off = abs(found.value - free) / found.error
         assert (off < 4.0) if resolved else (off > 5.0), "an error of statistics doesn't show it"
+
+
+def wandering(n_frames, n_atoms, frame_ps, tau_ps, rms_A, seed):
+    """Places in an overdamped cage: they forget within tau, and stay within rms."""
+    rng, keep = np.random.default_rng(seed), np.exp(-frame_ps / tau_ps)
+    places = np.empty((n_frames, n_atoms, 3))
+    places[0] = rng.normal(size=(n_atoms, 3))
+    for k in range(1, n_frames):
+        places[k] = keep * places[k - 1] + np.sqrt(1 - keep**2) * rng.normal(size=(n_atoms, 3))
+    return rms_A * places
+
+
+@pytest.mark.parametrize(("tau_ps", "rms_A"), [(10.0, 0.5), (20.0, 0.8)])
+def test_what_relaxes_slowly_is_no_diffusion(tau_ps, rms_A):
+    """D = 0; a line from 1 to 5 ps has 0.02 to 0.03 A^2/ps, 30 of its errors and more."""
+    places = wandering(2000, 64, 0.05, tau_ps, rms_A, 1)
+    species = np.array(["H"] * 64)
+    words = {"time_step_fs": 50.0, "n_lags": 101, "from_ps": 1.0}
+    near = einstein(displacements(one_group([np.split(places, 8)]), species, **words))["H"]
+    assert near.value > 30.0 * near.error
+    moved = displacements(one_group([np.split(places, 8)]), species, **words, n_beyond=250)
+    found = einstein(moved)["H"]
+    assert found.value == pytest.approx(near.value, rel=1e-9)
+    assert len(moved.lag_ps) == 101
+    assert not found.is_resolved
+
+
+def test_a_second_line_leaves_walkers_alone():
+    resolved = 0
+    for seed in range(60):
+        moved = displacements(
+            one_group([[walkers(0.1, 1000, 30, 100.0, seed)]]), np.array(["Ar"] * 30),
+            time_step_fs=100.0, n_lags=51, from_ps=1.0, n_beyond=125,
+        )  # fmt: skip
+        resolved += einstein(moved)["Ar"].is_resolved
+    assert resolved >= 58
 
 
 def test_ratio_of_two_coefficients_has_both_errors():

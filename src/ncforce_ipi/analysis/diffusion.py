@@ -70,7 +70,10 @@ def einstein(displacement: Displacement) -> dict[str, Diffusion]:
     A displacement that swings about a plateau is no line, and its slope is that of the lags where
     the weights lie.  A sine of amplitude a = sqrt(2) rms that has a period or more in a line of
     span t changes the slope by 2 a / t at most: that is what ``unsettled`` takes the rms of the
-    windows' means about the line for.
+    windows' means about the line for.  What relaxes more slowly than the lags, a molecule that
+    turns or an atom that wanders in a cage, looks like a line too, of another slope at longer lags:
+    where the run has them and the change is three of its errors or more, it is ``unsettled`` by
+    that.
     """
     result = {}
     for symbol, squared_A2 in displacement.squared_A2.items():
@@ -78,9 +81,19 @@ def einstein(displacement: Displacement) -> dict[str, Diffusion]:
         runs = [one for one in displacement.slopes[symbol] if len(one)]
         found = combine([mean_of(one) for one in runs], [float(len(one)) for one in runs])
         swing = 2.0 * math.sqrt(2.0) * displacement.rms_off_line(symbol, value)
-        unsettled = swing / (6.0 * displacement.span_ps)
+        unsettled = max(swing / (6.0 * displacement.span_ps), change(displacement, symbol))
         result[symbol] = Diffusion(value, found.error, found.reason, unsettled=unsettled)
     return result
+
+
+def change(displacement: Displacement, symbol: str) -> float:
+    """By how much longer lags make D another, A^2/ps; 0 where that may be chance."""
+    if symbol not in displacement.beyond:
+        return 0.0
+    change, series = displacement.beyond[symbol]
+    runs = [one for one in series if len(one)]
+    found = combine([mean_of(one) for one in runs], [float(len(one)) for one in runs])
+    return abs(change) if abs(change) > 3.0 * found.error else 0.0
 
 
 def from_spectrum(

@@ -1,11 +1,10 @@
-"""Mean squared displacement over all origins of a run, and the weights of a line through it.
+"""Mean squared displacement over all origins of a run, and lines through it.
 
 Positions come continuous and about the centre of mass (`paths`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,16 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.correlation import correlation_sums
+from ncforce_ipi.analysis.msdline import MOST_IN_SERIES, line_weights, windows
 from ncforce_ipi.errors import InputError
 
 FEWEST_LAGS = 8
 SHARE = 0.125
 """The longest lag in units of the run."""
-WINDOWS = 8
-"""Windows of lags whose mean displacements the line goes through.  What vibrates averages out:
-above 70 1/cm for a line from 1 to 5 ps, where fewer windows would do more, with larger errors."""
-MOST_LAGS, MOST_IN_SERIES = 1000, 41
-"""Lags that the line takes at most, and those of the series that its error comes from."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +34,8 @@ class Displacement:
         displacement at these lags
     slopes : for each species and run ``(n_frames,)``, A^2/ps: such a sum, over fewer lags, of the
         displacements that end in each frame; its mean is D but for the ends of the run
+    beyond : for each species the same of a line through longer lags, less the first one's, and its
+        series; empty where the run has no such lags
     """
 
     lag_ps: NDArray[np.float64]
@@ -48,6 +45,7 @@ class Displacement:
     line_lags: NDArray[np.int64]
     line_weights: NDArray[np.float64]
     slopes: dict[str, tuple[NDArray[np.float64], ...]]
+    beyond: dict[str, tuple[float, tuple[NDArray[np.float64], ...]]]
 
     @property
     def span_ps(self) -> float:
@@ -57,7 +55,7 @@ class Displacement:
     def rms_off_line(self, symbol: str, coefficient: float) -> float:
         """Of the windows' means about a line of slope 6 D, A^2; ``coefficient`` in A^2/ps."""
         rise = 6.0 * coefficient * self.lag_ps[self.line_lags]
-        off = _windows(len(rise)) @ (self.squared_A2[symbol][self.line_lags] - rise)
+        off = windows(len(rise)) @ (self.squared_A2[symbol][self.line_lags] - rise)
         return float(off.std())
 
 
@@ -97,61 +95,6 @@ def _pair_sums(positions: NDArray[np.float64], n_lags: int) -> NDArray[np.float6
     return sums
 
 
-def line_weights(
-    n_lags: int, time_step_ps: float, from_ps: float, most: int = MOST_LAGS
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Lags, and what their mean squared displacements are multiplied with to give D.
-
-    Generalised least squares of a line with an offset, through means over windows of lags.  The
-    covariance of displacements at the lags i <= j of free diffusion in a long run is proportional
-    to i^2 (j - i/3) + i/3: the squares of the overlaps of two intervals of i and j steps, summed
-    over their shifts.  The offset is what cages and vibrations leave.  The weights are right on
-    average for any motion whose displacement is a line there.  Source: Bullerjahn, von Buelow,
-    Hummer, J. Chem. Phys. 153, 024116 (2020); McCluskey et al., J. Chem. Theory Comput. 21, 79
-    (2025).
-
-    Parameters
-    ----------
-    n_lags : number of lags from 0 on
-    time_step_ps : ps, between frames
-    from_ps : start of the line, ps
-    most : lags to take, spread evenly
-
-    Returns
-    -------
-    ``(n_line,)`` each; 1/ps
-
-    Raises
-    ------
-    InputError
-        Fewer than two lags there.
-    """
-    first = max(math.ceil(from_ps / time_step_ps - 1e-6), 1)
-    if first > n_lags - 2:
-        raise InputError(
-            f"diffusion: lags end at {time_step_ps * (n_lags - 1):g} ps; expected two or more from "
-            f"{from_ps:g} ps on"
-        )
-    count = min(most, n_lags - first)
-    lags = np.rint(np.linspace(first, n_lags - 1, count)).astype(np.int64)
-    less, more = np.minimum.outer(lags, lags).astype(float), np.maximum.outer(lags, lags)
-    covariance = less**2 * (more - less / 3.0) + less / 3.0
-    line = np.stack([np.ones(len(lags)), 6.0 * time_step_ps * lags], axis=1)  # offset and 6 D t
-    means = _windows(len(lags))
-    inverse = np.linalg.inv(means @ covariance @ means.T)
-    lever = (means @ line).T @ inverse
-    return lags, np.linalg.solve(lever @ (means @ line), lever @ means)[1]
-
-
-def _windows(n_lags: int) -> NDArray[np.float64]:
-    """Hann's windows, each over half of the next, ``(n_windows, n_lags)``, rows adding to 1."""
-    n_windows = min(WINDOWS, n_lags)
-    half = (n_lags + 1) / (n_windows + 1)
-    off = (np.arange(1, n_lags + 1) - half * np.arange(1, n_windows + 1)[:, None]) / half
-    found = np.where(abs(off) < 1.0, 0.5 + 0.5 * np.cos(np.pi * off), 0.0)
-    return np.asarray(found / found.sum(axis=1, keepdims=True))
-
-
 def displacements(
     groups: Iterable[tuple[slice, Iterable[Iterable[NDArray[np.float64]]]]],
     species: NDArray[np.str_],
@@ -159,6 +102,7 @@ def displacements(
     time_step_fs: float,
     n_lags: int,
     from_ps: float,
+    n_beyond: int = 0,
 ) -> Displacement:
     """Mean squared displacement of each species over all origins of whole runs, streamed.
 
@@ -171,6 +115,8 @@ def displacements(
     time_step_fs : fs, between frames
     n_lags : lags, at least 8
     from_ps : start of the line, ps
+    n_beyond : lags of a second line, from the last of ``n_lags`` on; none where it is less than
+        half as many again
 
     Raises
     ------
@@ -179,24 +125,35 @@ def displacements(
     """
     time_step_ps = 1e-3 * time_step_fs
     line = line_weights(n_lags, time_step_ps, from_ps)
-    few = line_weights(n_lags, time_step_ps, from_ps, MOST_IN_SERIES)
+    lines = [line_weights(n_lags, time_step_ps, from_ps, MOST_IN_SERIES)]
+    last_ps, n_all = time_step_ps * (n_lags - 1), n_lags
+    if n_beyond >= 1.5 * n_lags:
+        n_all, further = n_beyond, line_weights(n_beyond, time_step_ps, last_ps)
+        lines.append(line_weights(n_beyond, time_step_ps, last_ps, MOST_IN_SERIES))
     members = {str(symbol): species == symbol for symbol in np.unique(species)}
-    found = _summed(groups, members, n_lags, few)
+    found = _summed(groups, members, n_all, lines)
     counts = np.array([count for one in found for count in one.pairs])
     if n_lags < FEWEST_LAGS or not counts.size or not counts.sum(axis=0)[-1] > 0.0:
         raise InputError(
-            f"diffusion: no run of {max(n_lags, FEWEST_LAGS)} frames of positions; run longer, "
+            f"diffusion: no run of {max(n_all, FEWEST_LAGS)} frames of positions; run longer, "
             "or write positions more often"
         )
     every = {symbol: np.array([s for one in found for s in one.sums[symbol]]) for symbol in members}
+    squared_A2 = {symbol: one.sum(axis=0) / counts.sum(axis=0) for symbol, one in every.items()}
+    slopes = {symbol: [one.slopes(symbol) for one in found] for symbol in members}
+    beyond = {}
+    for symbol, one in squared_A2.items() if len(lines) > 1 else ():
+        change = float(further[1] @ one[further[0]] - line[1] @ one[line[0]])
+        beyond[symbol] = change, tuple(far - near for near, far in slopes[symbol])
     return Displacement(
         lag_ps=np.arange(n_lags, dtype=np.float64) * time_step_ps,
-        squared_A2={symbol: one.sum(axis=0) / counts.sum(axis=0) for symbol, one in every.items()},
-        blocks_A2={symbol: one / np.maximum(counts, 1.0) for symbol, one in every.items()},
-        weights=counts,
+        squared_A2={symbol: one[:n_lags] for symbol, one in squared_A2.items()},
+        blocks_A2={s: (one / np.maximum(counts, 1.0))[:, :n_lags] for s, one in every.items()},
+        weights=counts[:, :n_lags],
         line_lags=line[0],
         line_weights=line[1],
-        slopes={symbol: tuple(one.slope(symbol) for one in found) for symbol in members},
+        slopes={symbol: tuple(one[0] for one in runs) for symbol, runs in slopes.items()},
+        beyond=beyond,
     )
 
 
@@ -204,7 +161,7 @@ def _summed(
     groups: Iterable[tuple[slice, Iterable[Iterable[NDArray[np.float64]]]]],
     members: Mapping[str, NDArray[np.bool_]],
     n_lags: int,
-    line: tuple[NDArray, NDArray],
+    lines: Sequence[tuple[NDArray, NDArray]],
 ) -> list[_Sums]:
     """Of each run, over all groups."""
     every: list[list[_Sums]] = []
@@ -213,7 +170,7 @@ def _summed(
         shares = {
             symbol: np.count_nonzero(at) / members[symbol].sum() for symbol, at in own.items()
         }
-        every.append([_Sums(own, shares, n_lags, line).of(run) for run in runs])
+        every.append([_Sums(own, shares, n_lags, lines).of(run) for run in runs])
     return [_Sums.together(parts) for parts in zip(*every, strict=True)]
 
 
@@ -229,9 +186,9 @@ class _Sums:
         members: Mapping[str, NDArray[np.bool_]],
         shares: Mapping[str, float],
         n_lags: int,
-        line: tuple[NDArray, NDArray],
+        lines: Sequence[tuple[NDArray, NDArray]],
     ) -> None:
-        self._members, self._shares, self._n_lags, self._line = members, shares, n_lags, line
+        self._members, self._shares, self._n_lags, self._lines = members, shares, n_lags, lines
         self.pairs: list[NDArray[np.float64]] = []
         self.sums: dict[str, list[NDArray]] = {symbol: [] for symbol in members}
         self._slopes: dict[str, list[NDArray]] = {symbol: [] for symbol in members}
@@ -257,9 +214,9 @@ class _Sums:
             n_before = len(frames)
         return self
 
-    def slope(self, symbol: str) -> NDArray[np.float64]:
-        """Of the displacements that end in each frame."""
-        return np.concatenate([np.empty(0), *self._slopes[symbol]])
+    def slopes(self, symbol: str) -> NDArray[np.float64]:
+        """Of the displacements that end in each frame, ``(n_lines, n_frames)``."""
+        return np.concatenate([np.empty((len(self._lines), 0)), *self._slopes[symbol]], axis=1)
 
     def _add(self, frames: NDArray[np.float64], n_before: int) -> None:
         """Pairs whose later frame is not among the first ``n_before``."""
@@ -269,7 +226,7 @@ class _Sums:
             chosen = frames[:, at]
             new = _pair_sums(chosen, n_lags) - _pair_sums(chosen[:n_before], n_lags)
             self.sums[symbol].append(self._shares[symbol] * new)
-            ending = _ending(chosen, *self._line, first)
+            ending = np.array([_ending(chosen, *line, first) for line in self._lines])
             self._slopes[symbol].append(self._shares[symbol] * ending)
 
 

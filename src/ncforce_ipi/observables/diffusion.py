@@ -28,6 +28,8 @@ from ncforce_ipi.result import Printed
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+BEYOND = 2.5
+"""Lags of the second line that D is compared with, in units of those of the first."""
 KEPT = 4
 """Times a block that its frames are in memory: with those before, and once more of a species."""
 WAYS = {"einstein": "Einstein's slope", "green_kubo": "integral of the velocity autocorrelation"}
@@ -184,8 +186,10 @@ def _coefficients(data: Dataset, fit: Fit) -> Coefficients:
             notes.append(f"none from displacements: {err}")
     if motions is not None:
         try:
-            by_velocity, done = _by_velocity(motions, fit)
-            notes += done + _of_motions(motions)
+            every, done = _by_velocity(motions, fit)
+            why = unresolved.too_slow(every, moved) if moved else {}
+            by_velocity, said = unresolved.without(every, why, "velocities")
+            notes += done + said + _of_motions(motions)
         except InputError as err:
             if moved is None:
                 raise InputError("; ".join([*notes, str(err)])) from err
@@ -271,10 +275,11 @@ def _displacement(replicas: Sequence[Replica], fit: Fit) -> tuple[Displacement, 
         )
 
     places = Places(replicas)
-    per_block = shortest // max(shortest // (2 * n_lags), 1)
+    n_beyond = int(min(BEYOND * n_lags, shortest * SHARE))
+    per_block = shortest // max(shortest // (2 * max(n_lags, n_beyond)), 1)
     found = displacements(
         places.groups(per_block, KEPT * per_block), places.species,
-        time_step_fs=frame_fs, n_lags=n_lags, from_ps=fit.from_ps,
+        time_step_fs=frame_fs, n_lags=n_lags, from_ps=fit.from_ps, n_beyond=n_beyond,
     )  # fmt: skip
     return found, places.notes()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ncforce_ipi.analysis.diffusion import Diffusion
+from ncforce_ipi.analysis.diffusion import Diffusion, change
 from ncforce_ipi.analysis.displacement import Displacement
 
 
@@ -15,6 +15,15 @@ def by_displacement(every: Mapping[str, Diffusion], moved: Displacement) -> dict
         for name, one in every.items()
         if not one.is_resolved
     }  # fmt: skip
+
+
+def too_slow(every: Mapping[str, Diffusion], moved: Displacement) -> dict[str, str]:
+    """Of each species whose displacement grows otherwise at lags that velocities don't see."""
+    return {
+        name: "its displacement has another slope at longer lags, of which velocities know nothing"
+        for name, one in every.items()
+        if change(moved, name) > 0.1 * abs(one.value)
+    }
 
 
 def without(
@@ -52,8 +61,8 @@ def by_velocity(
 def _no_line(one: Diffusion, moved: Displacement) -> str:
     first_ps, last_ps = moved.lag_ps[moved.line_lags[[0, -1]]]
     return (
-        f"its mean squared displacement isn't a line from {first_ps:.3g} to {last_ps:.3g} ps, as "
-        f"where atoms swing about their places: {one.value:.2g} A^2/ps may be off by "
-        f"{one.unsettled:.2g}; run longer, or give other lags (ncforce diffusion --from-ps "
-        "--lag-ps)"
+        f"its mean squared displacement isn't a line from {first_ps:.3g} to {last_ps:.3g} ps and "
+        "on, as where atoms swing about their places or molecules turn: "
+        f"{one.value:.2g} A^2/ps may be off by {one.unsettled:.2g}; run longer, or give other lags "
+        "(ncforce diffusion --from-ps --lag-ps)"
     )
