@@ -97,8 +97,8 @@ class Coefficients(Printed):
         for (way, name), ratio in self.over_reference.items():
             lines.append((f"D / reference, {name}", f"{ratio.text()}, {WAYS[way]}"))
         lines += [("note", note) for note in self.notes]
-        words = "one standard error, corrected for autocorrelation; 1 A^2/ps = 1e-4 cm^2/s"
-        return [*lines, ("errors", words)]
+        lines.append(("unit", "1 A^2/ps = 1e-4 cm^2/s; D in space, 2/3 of that along a surface"))
+        return [*lines, ("errors", "one standard error, corrected for autocorrelation")]
 
     def to_dict(self) -> dict[str, Any]:
         """See `result.Result`."""
