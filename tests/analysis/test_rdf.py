@@ -275,3 +275,97 @@ def test_a_thin_gas_and_a_crystal_have_no_vacuum():
     positions = gas(20, 4, cell, seed=7)  # gaps of 4 A, mean distance 7.6 A
     found = radial_distributions(in_blocks(positions, cell, 5), np.array(["O"] * 4), 5.0, 10)
     assert all(rdf.note == "" for rdf in found.values())
+
+
+def layers(lows_A, highs_A, numbers, height_A: float, seed: int, n_frames: int = 2000):
+    """An ideal gas of each kind between two heights; frames (n_frames, n_atoms, 3) and the cell."""
+    rng = np.random.default_rng(seed)
+    cell = np.array([[12.0, 0.0, 0.0], [3.0, 13.0, 0.0], [1.0, 2.0, height_A]])
+    fractions = rng.uniform(size=(n_frames, sum(numbers), 3))
+    lows, highs = np.repeat(lows_A, numbers), np.repeat(highs_A, numbers)
+    fractions[..., 2] = (lows + fractions[..., 2] * (highs - lows)) / height_A
+    return fractions @ cell, cell
+
+
+def by_the_whole_cell(positions, cell, species, pair, r_max_A: float, n_bins: int) -> np.ndarray:
+    """g(r) of a pair of unlike species, V n / (N_a N_b shell)."""
+    kinds, edges = (species == pair[1]).astype(np.int64), np.linspace(0.0, r_max_A, n_bins + 1)
+    ours = np.isin(species, pair)
+    cells = np.broadcast_to(cell, (len(positions), 3, 3))
+    counts = pair_counts(positions[:, ours], cells, kinds[ours], edges)[:, 0, 1]
+    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
+    n_pairs = np.count_nonzero(species == pair[0]) * np.count_nonzero(species == pair[1])
+    return np.linalg.det(cell) * counts.mean(axis=0) / n_pairs / shells
+
+
+def test_a_molecule_in_the_vacuum_of_a_slab_changes_nothing_in_the_slab():
+    """The gap between all atoms is filled, but that of the slab's own is there."""
+    positions, cell = layers([0.0, 0.0], [14.0, 40.0], [30, 2], 40.0, seed=8)
+    species = np.array(["Pt"] * 30 + ["O"] * 2)
+    alone = radial_distributions(in_blocks(positions[:, :30], cell, 60), species[:30], 5.0, 10)
+    found = radial_distributions(in_blocks(positions, cell, 60), species, 5.0, 10)
+    slab, before = found["Pt", "Pt"], alone["Pt", "Pt"]
+    np.testing.assert_allclose(slab.g, before.g, rtol=1e-12)
+    assert "part of the cell" in slab.note
+    assert "vacuum" in before.note
+    # two atoms anywhere in the cell are an ideal gas of all of it
+    assert found["O", "O"].note == found["O", "Pt"].note == ""
+    for rdf in found.values():
+        # 34 blocks; 27 bins at once
+        assert np.all(np.abs(rdf.g[1:] - 1.0) < 5.0 * rdf.error[1:])
+
+
+def test_two_slabs_that_fill_the_cell_together():
+    """Each is 1 in its own slab; by the whole cell it would be 2.  Unlike pairs have a note."""
+    positions, cell = layers([0.0, 14.5], [14.0, 27.5], [30, 30], 28.0, seed=9)
+    species = np.array(["Pt"] * 30 + ["O"] * 30)
+    found = radial_distributions(in_blocks(positions, cell, 60), species, 5.0, 10)
+    for pair in (("O", "O"), ("Pt", "Pt")):
+        assert "only a part of the cell" in found[pair].note
+        assert np.all(np.abs(found[pair].g[1:] - 1.0) < 5.0 * found[pair].error[1:])
+        # thousands of pairs a bin
+        assert found[pair].g[4:] == pytest.approx(1.0, abs=0.05)
+    assert "its height means nothing" in found["O", "Pt"].note
+    expected = by_the_whole_cell(positions, cell, species, ("O", "Pt"), 5.0, 10)
+    np.testing.assert_allclose(found["O", "Pt"].g, expected, rtol=1e-12)
+
+
+def test_partners_beyond_a_narrow_gap_count():
+    """Two slabs of 14 and 8 A; pairs in the first are counted to 10 A, beyond its gap of 8 A."""
+    rng = np.random.default_rng(10)
+    cell = np.array([[21.0, 0.0, 0.0], [3.0, 21.0, 0.0], [1.0, 2.0, 22.0]])
+    fractions = rng.uniform(size=(150, 300, 3))
+    fractions[:, :200, 2] *= 14.0 / 22.0
+    fractions[:, 200:, 2] = (14.0 + 8.0 * fractions[:, 200:, 2]) / 22.0
+    species = np.array(["O"] * 200 + ["Pt"] * 100)
+    found = radial_distributions(in_blocks(fractions @ cell, cell, 3), species, 10.0, 20)
+    for pair in (("O", "O"), ("Pt", "Pt")):
+        assert "only a part of the cell" in found[pair].note
+        # from 2 A on more than 10^4 pairs a bin
+        assert found[pair].g[4:] == pytest.approx(1.0, abs=0.03)
+    # 10^6 pairs a bin; 1.018 in the last one without images across the gap
+    assert found["O", "O"].g[-4:] == pytest.approx(1.0, abs=0.005)
+
+
+def test_a_few_ions_at_rest_in_a_long_cell_are_no_slab():
+    """They leave gaps of 22 A and more by chance; the liquid fills the cell: as ever, no note."""
+    positions, cell = layers([0.0, 0.0], [40.0, 9.0], [60, 5], 40.0, seed=11, n_frames=200)
+    positions[:, 60:] = positions[:1, 60:]
+    species = np.array(["O"] * 60 + ["Na"] * 5)
+    found = radial_distributions(in_blocks(positions, cell, 4), species, 5.0, 10)
+    assert {rdf.note for rdf in found.values()} == {""}
+    expected = by_the_whole_cell(positions, cell, species, ("Na", "O"), 5.0, 10)
+    np.testing.assert_allclose(found["Na", "O"].g, expected, rtol=1e-12)
+
+
+def test_a_large_solute_says_that_its_height_means_nothing():
+    """It leaves gaps in several directions; g(r) is relative to the whole cell."""
+    rng = np.random.default_rng(12)
+    cell = 24.0 * np.eye(3)
+    positions = rng.uniform(size=(50, 240, 3)) * np.where(np.arange(240) < 200, 24.0, 6.0)[:, None]
+    species = np.array(["O"] * 200 + ["C"] * 40)
+    found = radial_distributions(in_blocks(positions, cell, 1), species, 5.0, 10)
+    assert "its height means nothing" in found["C", "C"].note
+    assert found["C", "O"].note == found["O", "O"].note == ""
+    # 40 atoms in 6 A: 64 times the density of the cell
+    assert found["C", "C"].g[1] > 30.0

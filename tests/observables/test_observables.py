@@ -158,6 +158,23 @@ def test_pairs_have_no_images_where_the_system_is_open(tmp_path, capsys, pbc, ce
     assert ("no images of atoms are counted there" in capsys.readouterr().out) == (pbc != "T T T")
 
 
+def test_notes_name_the_pairs_that_fill_a_part_of_the_cell(tmp_path, capsys):
+    """A slab without order, of half the cell, and one O2 anywhere in the other half."""
+    rng = np.random.default_rng(3)
+    frames = []
+    for _ in range(40):
+        slab = rng.uniform(size=(60, 3)) * [12.0, 12.0, 16.0]
+        x, y, z = rng.uniform(size=3) * [12.0, 12.0, 14.8] + [0.0, 0.0, 16.0]
+        places = [*slab, (x, y, z), (x, y, z + 1.2)]
+        frames.append(ase.Atoms("Pt60O2", places, cell=[12.0, 12.0, 32.0], pbc=True))
+    ase.io.write(tmp_path / "slab.extxyz", frames)
+    found(tmp_path, "rdf", tmp_path / "slab.extxyz", "--discard-ps", "0")
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note")]
+    said = [line.split(maxsplit=1)[1] for line in notes]
+    assert any(line.startswith("g_PtPt: these atoms fill only a part") for line in said)
+    assert any(line.startswith("g_OO, g_OPt: these atoms were found in a part") for line in said)
+
+
 def test_peak_that_may_be_folded_is_marked(tmp_path, capsys):
     """N2 at 2330 1/cm, a frame each 10 fs: seen at 2 x 1667.8 - 2330 = 1006."""
     rng = np.random.default_rng(2)

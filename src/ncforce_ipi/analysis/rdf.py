@@ -34,6 +34,14 @@ IN_VACUUM = (
     "the cell has vacuum in several directions: g(r) is relative to the whole cell, so its height "
     "means nothing; places of peaks and coordination numbers do"
 )
+IN_A_PART = (
+    "these atoms fill only a part of the cell: g(r) is relative to atoms that keep their profile "
+    "of heights and are spread at random in the plane"
+)
+IN_PARTS = (
+    "these atoms were found in a part of the cell only: g(r) is relative to the whole cell, so its "
+    "height means nothing; places of peaks and coordination numbers do"
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Rdf:
     coordination : ``(n_bins,)``, atoms of the second species within r of one of the first, r being
         a bin's outer edge (``r_A`` plus half a bin); counted, not integrated
     n_frames : frames averaged
-    note : what a reader should know of the normalisation; empty in a full cell
+    note : what a reader should know of the normalisation of this pair; empty in a full cell
     """
 
     r_A: NDArray[np.float64]
@@ -94,6 +102,14 @@ def radial_distributions(
     that g = 1 of a gas that is random in the plane and has these atoms' profiles of heights.  Of a
     flat sheet that is the g(r) of two dimensions, of a thick slab nearly that of the bulk.
 
+    Where no gap is common to all kinds, as for a slab with a gas or a liquid over it, a gap is
+    looked for in the profile of the two kinds of each pair.  If they fill a part of the cell
+    (`Profiles.partial`) along one vector and all of it along the others, g(r) is that of a slab.
+    It stays relative to the whole cell, with a note, where in such a system both kinds of a pair
+    leave gaps, but not together (a metal and the liquid over it: at random over their heights they
+    would hardly meet), or in several directions, or where a kind has too few atoms to tell what
+    part is theirs.  If no pair fills a part, all are relative to the whole cell.
+
     Parameters
     ----------
     blocks : pairs of positions ``(n_frames, n_atoms, 3)``, A, and cells ``(n_frames, 3, 3)``, A
@@ -133,14 +149,13 @@ def radial_distributions(
     n_frames = np.array(weights, dtype=float)
     means = np.array(sums) / n_frames[:, None, None, None]  # (block, kind, kind, bin)
     within = np.cumsum(total, axis=-1) / n_frames.sum()
-    vacuum = profiles.vacuum()
-    note = {0: "", 1: IN_A_SLAB}.get(len(vacuum), IN_VACUUM)
+    along = _slabs(profiles, len(symbols))
     result = {}
-    for a, b in combinations_with_replacement(range(len(symbols)), 2):
+    for (a, b), (axis, note) in along.items():
         if (pairs := _ordered_pairs(kinds, a, b)) > 0:
             room = shells
-            if len(vacuum) == 1:
-                room = profiles.height_A(vacuum[0]) * profiles.shells(vacuum[0], a, b, edges)
+            if axis is not None:
+                room = profiles.height_A(axis) * profiles.shells(axis, a, b, edges)
             density = means[:, a, b] / pairs
             g, error = _average(np.divide(density, room, out=0.0 * density, where=room > 0.0),
                                 n_frames, blocks_of_runs)  # fmt: skip
@@ -172,6 +187,24 @@ def peak_error(rdf: Rdf, peak: Peak) -> float:
     top = int(np.abs(rdf.r_A - peak.position).argmin())
     half = SMOOTHED_BINS // 2
     return float(np.sqrt(np.mean(rdf.error[max(top - half, 0) : top + half + 1] ** 2)))
+
+
+def _slabs(profiles: Profiles, n_kinds: int) -> dict[tuple[int, int], tuple[int | None, str]]:
+    """Of each pair of kinds: across which axis it is in a slab, None for the whole cell; a note."""
+    pairs = list(combinations_with_replacement(range(n_kinds), 2))
+    if vacuum := profiles.vacuum():
+        alone = len(vacuum) == 1
+        return dict.fromkeys(pairs, (vacuum[0], IN_A_SLAB) if alone else (None, IN_VACUUM))
+    partial = {pair: profiles.partial(*pair) for pair in pairs}
+    found: dict[tuple[int, int], tuple[int | None, str]] = dict.fromkeys(pairs, (None, ""))
+    if any(partial.values()):
+        gaps = [set(profiles.with_gaps(kind)) for kind in range(n_kinds)]
+        for a, b in pairs:
+            if len(partial[a, b]) == 1 and partial[a, b] == profiles.with_gaps(a, b):
+                found[a, b] = partial[a, b][0], IN_A_PART
+            elif gaps[a] & gaps[b]:
+                found[a, b] = None, IN_PARTS
+    return found
 
 
 def _ordered_pairs(kinds: NDArray[np.int64], a: int, b: int) -> int:

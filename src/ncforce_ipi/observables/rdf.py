@@ -100,7 +100,8 @@ class Rdfs(Printed):
             words = f"of heights: one standard error, from the spread of {self.n_files} replicas"
         if np.isnan(self.any.error).any():
             words = f"none of heights: fewer than {FEWEST_BLOCKS} frames, or {TOO_SHORT}"
-        lines += [("note", note) for note in (self.any.note, *self.notes) if note]
+        notes = (*_of_pairs(self.pairs), *self.notes)
+        lines += [("note", note) for note in notes if note]
         return [*lines, ("errors", words)]
 
     def to_dict(self) -> dict[str, Any]:
@@ -227,6 +228,19 @@ def _peak(rdf: Rdf) -> str:
     error = peak_error(rdf, peak)
     height = f"{peak.height:.3f}" if math.isnan(error) else with_error(peak.height, error)
     return f"{height} at {peak.position:.3f} A"
+
+
+def _of_pairs(pairs: Mapping[tuple[str, str], Rdf]) -> list[str]:
+    """Notes of the pairs, each once; with the names of its pairs where others have another one."""
+    notes = dict.fromkeys(rdf.note for rdf in pairs.values())
+    if len(notes) == 1:
+        return list(notes)
+    named = {
+        note: ", ".join(f"g_{a}{b}" for (a, b), rdf in pairs.items() if rdf.note == note)
+        for note in notes
+        if note
+    }
+    return [f"{names}: {note}" for note, names in named.items()]
 
 
 def _open(replica: Replica) -> str:
