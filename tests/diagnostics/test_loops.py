@@ -15,6 +15,7 @@ from ncforce_ipi.diagnostics.paths import (
     FramesLoop,
     molecules,
     random_loop,
+    random_paths,
 )
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.structures import to_structure
@@ -96,6 +97,46 @@ def test_a_molecule_moves_in_one_piece_and_comes_back(wet, amplitude):
         slope = (loop.at(s + h)[0] - loop.at(s - h)[0]) / (2 * h)
         np.testing.assert_allclose(tangent, slope, atol=1e-8)  # h^2 and 1e-15 / h
     assert np.linalg.norm(loop.at(0.25)[0] - start) > 0.1
+
+
+def test_a_molecule_longer_than_half_the_cell_stays_in_one_piece():
+    """A chain of 7 carbon atoms, 1.4 A apart, in a cell of 13 A: 8.4 A, cut by the boundary."""
+    chain = Atoms("C7", [[6.0 + 1.4 * k, 1.0, 1.0] for k in range(7)], cell=13 * np.eye(3))
+    chain.pbc = True
+    chain.wrap()
+    loop = random_loop(to_structure(chain), np.arange(7), 0.5, 0.1, np.random.default_rng(0))
+    start, _ = loop.at(0.0)
+    np.testing.assert_allclose(np.diff(start[:, 0]), 1.4, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_crystal_is_no_molecule(size, tmp_path, capsys):
+    """It would turn into itself, even as one atom whose neighbours are its images."""
+    from ase.build import bulk
+
+    crystal = bulk("Al", "fcc", a=4.05) * (size, size, size)
+    crystal.write(tmp_path / "al.xyz", format="extxyz")
+    words = ["loop-work", str(tmp_path / "al.xyz"), "--model", HARMONIC]
+    assert main(words) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"({size**3} in all) reach their own periodic images" in line
+    assert "--molecule" in line
+    assert "--path" in line
+
+
+def test_a_molecule_over_a_sheet_can_be_chosen():
+    """Graphene has no end; the water over it has one."""
+    from ase.build import graphene
+
+    sheet = graphene(size=(3, 3, 1), vacuum=8.0)
+    sheet.pbc = True
+    water = molecule("H2O")
+    water.positions += [3.0, 2.0, 12.0]
+    frame = sheet + water
+    ((_, path),) = random_paths([frame], 1, atom=len(frame) - 1)
+    assert path.name.startswith("molecule of atoms 18 19 20 swung")
+    with pytest.raises(InputError, match=r"\(18 in all\) reach their own periodic images"):
+        random_paths([frame], 1, atom=0)
 
 
 @pytest.mark.parametrize("turn", [False, True])

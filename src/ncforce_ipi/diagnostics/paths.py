@@ -17,6 +17,7 @@ from ncforce_ipi.reading.structures import Frame, as_frames, to_atoms
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.neighborlist import NeighborList
 
 FEWEST_FRAMES = 8
 
@@ -133,13 +134,19 @@ def _rotation(axis: Array, angle: float) -> Array:
 
 def molecules(structure: Structure) -> list[NDArray[np.intp]]:
     """Groups of atoms that covalent bonds hold together, by ASE's radii."""
-    from ase.neighborlist import build_neighbor_list, get_connectivity_matrix, natural_cutoffs
+    from ase.neighborlist import get_connectivity_matrix
     from scipy.sparse.csgraph import connected_components
 
-    atoms = to_atoms(structure)
-    neighbours = build_neighbor_list(atoms, natural_cutoffs(atoms), self_interaction=False)
-    n_groups, labels = connected_components(get_connectivity_matrix(neighbours.nl))
+    n_groups, labels = connected_components(get_connectivity_matrix(_bonds(structure).nl))
     return [np.flatnonzero(labels == k) for k in range(n_groups)]
+
+
+def _bonds(structure: Structure) -> NeighborList:
+    """Bonded neighbours, each bond once: ASE's covalent radii and 0.3 A at both ends."""
+    from ase.neighborlist import build_neighbor_list, natural_cutoffs
+
+    atoms = to_atoms(structure)
+    return build_neighbor_list(atoms, natural_cutoffs(atoms), self_interaction=False)
 
 
 def random_loop(
@@ -154,14 +161,16 @@ def random_loop(
     Raises
     ------
     InputError
-        It is a single atom, which can be neither turned nor deformed.
+        It is a single atom, which can be neither turned nor deformed, or it is bound to its own
+        periodic images, as a crystal is, which would turn into itself.
     """
+    whole = _in_one_piece(structure, group)
     if len(group) < 2:
         raise InputError(
             f"atom {group[0]} is bound to none: expected a molecule; give a path in a file"
         )
     positions = structure.positions.copy()
-    positions[group] = _in_one_piece(structure, group)
+    positions[group] = whole
     axis, elongated = random.normal(size=(2, 3))
     motion = "turned" if amplitude is None else f"swung by {np.degrees(amplitude):g} degrees"
     return MoleculeLoop(
@@ -197,7 +206,7 @@ def random_paths(
     Raises
     ------
     InputError
-        There is no such atom, or a molecule is a single atom.
+        There is no such atom, or a molecule is a single atom or has no end (`random_loop`).
     """
     if n_paths < 1:
         raise InputError(f"expected 1 loop or more, got {n_paths}")
@@ -223,7 +232,26 @@ def random_paths(
 
 
 def _in_one_piece(structure: Structure, group: NDArray[np.intp]) -> Array:
-    """Positions of a molecule smaller than half the cell, at the images nearest to its first."""
-    cell = structure.cell
-    d = structure.positions[group] - structure.positions[group[0]]
-    return structure.positions[group[0]] + d - np.round(d @ np.linalg.pinv(cell)) @ cell
+    """Positions of a molecule along its bonds from its first atom ``(n_moved, 3)``, A."""
+    bonded: dict[int, list[tuple[int, Array]]] = {int(k): [] for k in group}
+    bonds = _bonds(structure)
+    for i in bonded:
+        for j, cells in zip(*bonds.get_neighbors(i), strict=True):
+            bonded[i].append((int(j), cells))
+            bonded[int(j)].append((i, -cells))
+    first = int(group[0])
+    images: dict[int, Array] = {first: np.zeros(3)}
+    reached = [first]
+    for i in reached:  # grows
+        for j, cells in bonded[i]:
+            image = images[i] + cells
+            if j not in images:
+                images[j] = image
+                reached.append(j)
+            elif not np.array_equal(images[j], image):
+                raise InputError(
+                    f"atom {first} and all bound to it ({len(group)} in all) reach their own "
+                    "periodic images, as a crystal does: expected a molecule; choose one by its "
+                    "atom with --molecule, or give a closed path in a file with --path"
+                )
+    return structure.positions[group] + np.array([images[int(k)] for k in group]) @ structure.cell
