@@ -224,6 +224,18 @@ def test_frames_of_a_watched_run_are_data(tmp_path):
         points.of_run(tmp_path, [11, 17])
 
 
+def test_frames_of_a_run_that_a_user_rewrote_with_held_atoms_keep_their_forces(tmp_path):
+    """ASE writes what is held as a column, and then reads zero forces there."""
+    frame = with_labels(salt(), 1.5, np.ones((64, 3)))
+    frame.set_constraint(FixAtoms(range(32)))
+    points.save([frame], tmp_path / DISAGREEING_FILE)
+    (found,) = points.of_run(tmp_path, [11, 17])
+    assert np.array_equal(found.get_forces(), np.ones((64, 3)))
+    points.save([frame], tmp_path / "data.extxyz")
+    (found,) = points.load(tmp_path / "data.extxyz")
+    assert np.array_equal(found.get_forces(), np.ones((64, 3)))
+
+
 def a_round(number, excess, ci95, direct, *, passes=False):
     excess = excess if isinstance(excess, tuple) else (excess,)
     trials = {

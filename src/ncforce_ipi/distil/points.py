@@ -129,9 +129,12 @@ def save(frames: Sequence[Atoms], path: Path) -> None:
 
 
 def load(path: Path) -> list[Atoms]:
-    """Frames of a data file."""
+    """Frames of a data file, without constraints: ASE would give no forces on held atoms."""
     found = read(path, ":", format="extxyz")
-    return found if isinstance(found, list) else [found]
+    frames = found if isinstance(found, list) else [found]
+    for frame in frames:
+        frame.set_constraint()
+    return frames
 
 
 def of_run(directory: Path, species: Sequence[int]) -> list[Atoms]:

@@ -74,17 +74,20 @@ class Batch(NamedTuple):
 
 
 def read_atoms(path: Path) -> Any:
-    """List of ``ase.Atoms`` of an ``.xyz`` or ``.xyz.xz`` file.
+    """List of ``ase.Atoms`` of an ``.xyz`` or ``.xyz.xz`` file, without constraints.
 
-    A compressed file is decompressed in memory first: ASE reads a compressed stream line by line,
-    sixty times slower.
+    With them (a column ``move_mask``) ASE gives zero for the forces on held atoms; what was held in
+    a run is no property of the potential.  A compressed file is decompressed in memory first: ASE
+    reads a compressed stream line by line, sixty times slower.
     """
     from ase.io import read
 
-    if path.suffix == ".xz":
-        text = lzma.decompress(path.read_bytes()).decode()
-        return read(io.StringIO(text), ":", format="extxyz")
-    return read(path, ":", format="extxyz")
+    packed = path.suffix == ".xz"
+    source = io.StringIO(lzma.decompress(path.read_bytes()).decode()) if packed else path
+    frames = read(source, ":", format="extxyz")
+    for atoms in frames:
+        atoms.set_constraint()
+    return frames
 
 
 def read_frames(
@@ -112,15 +115,18 @@ def read_frames(
 
 
 def to_frame(atoms: Any, cutoff: float, needs_stress: bool = True) -> Frame:
-    """Pairs and labels of one labelled ``ase.Atoms``; without stress it counts as zero."""
+    """Pairs and labels of one labelled ``ase.Atoms``; without stress it counts as zero.
+
+    Forces are those that were stored, on atoms that a constraint holds too.
+    """
     first, second, vectors = pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
     return Frame(
         types=torch.tensor(atoms.numbers, dtype=torch.long),
         first=torch.from_numpy(first),
         second=torch.from_numpy(second),
         vectors=torch.tensor(vectors, dtype=torch.float32),
-        forces=torch.tensor(atoms.get_forces(), dtype=torch.float32),
-        energy=float(atoms.get_potential_energy()),
+        forces=torch.tensor(atoms.get_forces(apply_constraint=False), dtype=torch.float32),
+        energy=float(atoms.get_potential_energy(apply_constraint=False)),
         strain_gradient=torch.tensor(
             strain_gradient(atoms) if needs_stress else np.zeros((3, 3)), dtype=torch.float32
         ),
@@ -132,8 +138,10 @@ def to_frame(atoms: Any, cutoff: float, needs_stress: bool = True) -> Frame:
 def strain_gradient(atoms: Any) -> NDArray[np.float64]:
     """dE/dstrain ``(3, 3)``, eV: stress x volume; of a molecule, symmetric -sum_i r_i (x) F_i."""
     if atoms.pbc.any():
-        return np.asarray(atoms.get_stress(voigt=False) * atoms.get_volume())
-    outer = (atoms.positions - atoms.positions.mean(axis=0)).T @ atoms.get_forces()
+        stress = atoms.get_stress(voigt=False, apply_constraint=False)
+        return np.asarray(stress * atoms.get_volume())
+    forces = atoms.get_forces(apply_constraint=False)
+    outer = (atoms.positions - atoms.positions.mean(axis=0)).T @ forces
     return np.asarray(-0.5 * (outer + outer.T))
 
 
