@@ -63,6 +63,14 @@ def test_the_first_lines_say_what_ran_whether_it_is_conservative_and_what_next(d
     assert f"ncforce report {directory}" in following
 
 
+def test_a_temperature_that_given_velocities_may_not_have_is_not_said(directory, capsys):
+    """With a thermostat it is what the run is kept at."""
+    for name, words in (("nve", "NVE from the velocities of v.xyz@3,"), ("svr", "SVR at 300 K,")):
+        write_record(directory, 81, ensemble={"name": name, "beads": 1}, velocities="/data/v.xyz@3")
+        assert main(["analyze", str(directory), "--force"]) == 0
+        assert words in capsys.readouterr().out.splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("forces", "remedy"),
     [("mts", "ncforce tune"), ("fast", "--forces mts"), ("slow", "a shorter time step")],

@@ -1,5 +1,6 @@
 """Start velocities from a file: what is read, and what i-PI makes of it."""
 
+import re
 import subprocess
 import sys
 
@@ -10,11 +11,13 @@ import pytest
 from ase import Atoms
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs import preflight
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe, input_xml, write_input
+from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
-from ncforce_ipi.inputs.velocities import velocities_xyz
+from ncforce_ipi.inputs.velocities import kept_warnings, temperature_K, velocities_xyz
 from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
 
 PLAN = Plan.from_time("slow", 1, 0.5, 0.01)
@@ -115,3 +118,56 @@ def test_which_of_several_frames_is_taken_is_said(tmp_path, caplog, n_frames, in
     taken = 0 if index else n_frames - 1
     assert found.positions[0, 0] == pytest.approx(0.1 * taken, abs=1e-8)  # as ASE writes them
     assert ("start.xyz has several frames: the last one is taken" in caplog.text) is said
+
+
+def warm(kelvin, drift=0.0, **held):
+    """A hundred atoms of 40 u that all have this temperature, and a common velocity in A/fs."""
+    atoms = Atoms("Ar100", np.random.default_rng(2).uniform(0, 20, (100, 3)), cell=[20] * 3, pbc=1)
+    atoms.set_masses(np.full(100, 40.0))
+    speed = np.sqrt(3 * ase.units.kB * kelvin / 40.0)
+    signs = np.repeat([1.0, -1.0], 50)
+    atoms.set_velocities(np.outer(signs * speed + drift / ase.units.fs, [1, 0, 0]))
+    for name, value in held.items():
+        atoms.set_array(name, value)
+    return atoms
+
+
+def test_the_temperature_of_start_velocities():
+    """2K/(k_B n): the centre of mass is at rest and doesn't count, unless atoms are held."""
+    found_K, n = temperature_K(warm(200.0, drift=0.01))
+    assert (found_K, n) == (pytest.approx(200.0 * 300 / 297), 297)
+    flags = np.zeros((100, 3), bool)
+    flags[[0, 99]] = True  # one of each sign
+    flags[1, 2] = True
+    found_K, n = temperature_K(warm(200.0, held=flags))
+    assert (found_K, n) == (pytest.approx(200.0 * 294 / 293), 293)
+
+
+@pytest.mark.parametrize(
+    ("kelvin", "said"),
+    [
+        (199.0, "start velocities are of 201 K, --temperature-K 300 is used for i-PI's thermometer "
+                "and limits alone: give 201"),  # 4 sigma of 297 degrees of freedom are 98.5 K
+        (220.0, None),
+        (390.0, None),
+        (396.0, "of 400 K"),
+        (0.0, "of 0 K, .* leave --velocities out for random ones"),
+    ],
+)  # fmt: skip
+def test_a_temperature_that_start_velocities_dont_have_is_said(kelvin, said):
+    """Where nothing changes them: a thermostat makes them warm or cold."""
+    found = kept_warnings(warm(kelvin), 300.0)
+    assert len(found) == (said is not None)
+    assert said is None or re.search(said, found[0])
+    atoms = warm(kelvin)
+    argon = Service("lennard-jones", "analytic")
+    recipe = Recipe(PLAN, Ensemble("langevin"), 300.0, 1, argon)
+    assert not any("start velocities" in line for line in preflight.check(recipe, atoms).warnings)
+    cold = preflight.check(Recipe(PLAN, Ensemble(), 300.0, 1, argon), atoms).warnings
+    assert any("start velocities" in line for line in cold) == (said is not None)
+
+
+def test_random_start_velocities_have_the_temperature_that_is_asked_for():
+    atoms = warm(0.0)
+    del atoms.arrays["momenta"]
+    assert kept_warnings(atoms, 300.0) == []

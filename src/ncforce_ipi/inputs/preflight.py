@@ -19,6 +19,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.held import held
 from ncforce_ipi.inputs.outputs import Strides
 from ncforce_ipi.inputs.recipe import Recipe
+from ncforce_ipi.inputs.velocities import kept_warnings
 from ncforce_ipi.inputs.vibrations import ISOTOPE, fastest_per_cm
 from ncforce_ipi.models import SHIPPED, model_path
 from ncforce_ipi.models.modelfile import Capabilities, capabilities, named_model, what_instead
@@ -70,6 +71,7 @@ def check(recipe: Recipe, atoms: Atoms) -> Preflight:
         *_step_warnings(recipe, atoms),
         *_spectrum_warnings(recipe, atoms),
         *_thermostat_warnings(recipe),
+        *(kept_warnings(atoms, recipe.temperature_K) if recipe.ensemble.name == "nve" else ()),
         *recipe.transport.warnings(recipe.plan.components),
     ]
     size_MB = disk_MB(recipe, len(atoms))

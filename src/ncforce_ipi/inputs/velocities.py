@@ -1,10 +1,12 @@
 """Start velocities: from a file into i-PI's frame of reference, and as i-PI reads them.
 
-Owns whether a file of velocities belongs to a structure: species, step and frame of reference.
+Owns whether a file of velocities belongs to a structure (species, step and frame of reference), and
+how warm they are.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.held import held
 from ncforce_ipi.reading.compressed import readable
 from ncforce_ipi.reading.images import ISOTOPES_U, Image, file_and_index, is_lammps, read_images
 from ncforce_ipi.reading.orientation import Turn, turn_of
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
-from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS
+from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
     from ase import Atoms
 
 Array = NDArray[np.float64]
+SIGMAS = 4.0  # a random draw is further off once in 16000
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,38 @@ def _own_turn(cell: Array, turn: Turn) -> Turn:
     the structure's.
     """
     return turn_of(cell) if cell.any(axis=1).all() else turn
+
+
+def temperature_K(atoms: Atoms) -> tuple[float, int]:
+    """Temperature of the start velocities, K, and the degrees of freedom that hold it.
+
+    2K/(k_B n) over coordinates that aren't held; where none is, the centre of mass is at rest, as
+    i-PI sees to, so that its motion doesn't count.
+    """
+    momenta, masses, free = atoms.get_momenta(), atoms.get_masses()[:, None], ~held(atoms)
+    n = int(np.count_nonzero(free))
+    if n == free.size:
+        momenta = momenta - masses * momenta.sum(axis=0) / masses.sum()
+        n -= 3
+    kinetic_eV = 0.5 * float(np.sum((momenta**2 / masses)[free]))
+    return 2.0 * kinetic_eV / (max(n, 1) * BOLTZMANN_EV_PER_K), n
+
+
+def kept_warnings(atoms: Atoms, stated_K: float) -> list[str]:
+    """One line where start velocities that no thermostat changes are of another temperature.
+
+    That is further off than four standard deviations, T sqrt(2/n), of n degrees of freedom.
+    """
+    if not atoms.has("momenta"):
+        return []
+    found_K, n = temperature_K(atoms)
+    if abs(found_K - stated_K) <= SIGMAS * stated_K * math.sqrt(2.0 / max(n, 1)):
+        return []
+    advice = f"give {found_K:.4g}" if found_K > 0.0 else "leave --velocities out for random ones"
+    return [
+        f"start velocities are of {found_K:.4g} K, --temperature-K {stated_K:g} is used for "
+        f"i-PI's thermometer and limits alone: {advice}"
+    ]
 
 
 def velocities_xyz(atoms: Atoms) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from ncforce_ipi.analysis.drift import LAMBENCH_MEV_PER_ATOM_PER_PS
 from ncforce_ipi.analysis.verdicts import Answer
@@ -114,6 +115,9 @@ def _ensemble(metadata: RunMetadata) -> str:
     word = ENSEMBLES.get(name, name) or ("NVE" if metadata.isolated else "")
     if metadata.n_beads > 1:
         word += f", {metadata.n_beads} beads"
+    given = metadata.record.get("velocities")
+    if metadata.isolated and given:  # of whatever temperature
+        return f"{word} from the velocities of {Path(str(given)).name}"
     kept = "from" if metadata.isolated else "at"
     return (
         f"{word} {kept} {metadata.temperature_K:g} K" if word and metadata.temperature_K else word
