@@ -22,6 +22,7 @@ from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import with_labels
 from ncforce_ipi.distil.trial import Trial, of_drift_or, telling_ps
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.held import held
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.rundir import DISAGREEING_FILE
 
@@ -130,6 +131,19 @@ def test_a_molecule_without_a_cell_gets_room(tmp_path):
     assert np.array_equal(copy.cell.array, system.atoms.cell.array)  # there is nothing to strain
     with pytest.raises(InputError, match=r"water\.xyz has vacuum, which a barostat would close"):
         conditions(request_of(path, npt=True), tmp_path / "start")
+
+
+def test_a_molecule_that_gets_room_keeps_masses_and_what_is_held(tmp_path):
+    """It is centred, with the atoms that are held."""
+    path = tmp_path / "heavy.traj"
+    atoms = molecule("CH3OH")
+    atoms.set_masses([12.0, 16.0, 2.0, 2.0, 2.0, 2.0])
+    atoms.set_constraint(FixAtoms([0]))
+    atoms.write(path)
+    (system,) = conditions(request_of(path), tmp_path / "start")
+    assert system.atoms.get_masses().tolist() == [12.0, 16.0, 2.0, 2.0, 2.0, 2.0]
+    assert held(system.atoms).all(axis=1).tolist() == [True] + 5 * [False]
+    assert system.atoms.get_distance(0, 1) == pytest.approx(atoms.get_distance(0, 1))
 
 
 def test_displaced_copies_keep_what_must_stay():

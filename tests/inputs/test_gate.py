@@ -22,6 +22,8 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.recipe import Recipe, structure_xyz
 from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.structure import read_structure
+from ncforce_ipi.launch.engine.disagreement import Snapshot, frame
+from ncforce_ipi.reading.images import read_images
 from ncforce_ipi.reading.structures import read_frames
 from tests.synthetic_run import write_record
 
@@ -390,6 +392,47 @@ def test_coordinates_that_are_held(tmp_path):
     (tmp_path / "POSCAR").write_text(POSCAR.format("8 0 0\n1 8 0\n0 0 8", "T F T"))
     with pytest.raises(InputError, match=r"lattice vectors only .* right angles"):
         read_structure(str(tmp_path / "POSCAR"))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "column"),
+    [(FixAtoms([0, 5]), "L:1"), (FixCartesian([3], (True, False, True)), "L:3")],
+)
+@pytest.mark.parametrize("heavy", [False, True])
+def test_what_is_held_is_in_the_start_of_a_run(tmp_path, constraint, column, heavy):
+    """A run that starts from the ``init.xyz`` of another one holds the same, with its masses."""
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True) * (2, 1, 1)
+    atoms.set_constraint(constraint)
+    if heavy:
+        atoms.set_masses(np.linspace(20.0, 40.0, 8))
+    first = read_structure(saved(tmp_path / "start.traj", atoms))
+    (tmp_path / "init.xyz").write_text(structure_xyz(first))
+    assert f":move_mask:{column}" in structure_xyz(first)
+    again = read_structure(str(tmp_path / "init.xyz"))
+    assert held(first).any()
+    assert np.array_equal(held(again), held(first))
+    np.testing.assert_allclose(again.get_masses(), atoms.get_masses(), atol=1e-12)  # decimals
+    assert structure_xyz(again) == structure_xyz(first)
+
+
+def test_a_frame_where_forces_disagreed_has_masses_and_held_atoms_of_its_run(tmp_path):
+    """What a run keeps in ``disagreeing.extxyz`` says the step in ``from``."""
+    atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
+    snapshot = Snapshot(
+        np.array(atoms.get_chemical_symbols()), atoms.positions[None], atoms.cell.array,
+        np.zeros((1, 4, 3)), np.ones((1, 4, 3)), np.zeros(1),
+    )  # fmt: skip
+    (tmp_path / "disagreeing.extxyz").write_text(frame(snapshot, 0, 20, 0.04))
+    assert read_images(str(tmp_path / "disagreeing.extxyz"))[0].step == 20
+    assert not held(read_structure(str(tmp_path / "disagreeing.extxyz"))).any()
+    write_record(tmp_path, 4, masses_u={"Ar": 20.0})
+    (tmp_path / "input.xml").write_text(
+        "<simulation><output prefix='simulation'/><system><motion mode='dynamics'>"
+        "<fixatoms> [ 2 ] </fixatoms></motion></system></simulation>"
+    )
+    found = read_structure(str(tmp_path / "disagreeing.extxyz"))
+    assert found.get_masses().tolist() == [20.0] * 4
+    assert held(found).any(axis=1).tolist() == [False, False, True, False]
 
 
 def test_constraints_that_cannot_be_held(tmp_path):

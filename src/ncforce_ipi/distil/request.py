@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
-from ase.io import write
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.held import take_constraints
 from ncforce_ipi.inputs.openbox import GAP_A
 from ncforce_ipi.inputs.preflight import VACUUM_A, vacuum_A
+from ncforce_ipi.inputs.recipe import structure_xyz
 from ncforce_ipi.inputs.service import MAX_DRIVERS, parse_model
 from ncforce_ipi.inputs.structure import read_structure, structure_path
 from ncforce_ipi.inputs.systems import SYSTEMS
@@ -162,9 +163,10 @@ def _with_cell(source: str, path: Path) -> str:
     atoms = read_images(source, default="-1")[-1].atoms
     if atoms.cell.any() or len(atoms) == 0:
         return str(Path(source).expanduser().absolute())
-    atoms = Atoms(atoms.symbols, atoms.positions)
+    take_constraints(atoms, False, source)  # they would keep atoms from being centred
     atoms.set_cell(atoms.positions.max(axis=0) - atoms.positions.min(axis=0) + GAP_A)
+    atoms.set_pbc(False)
     atoms.center()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, atoms, format="extxyz")
+    path.write_text(structure_xyz(atoms), encoding="utf-8")
     return str(path.absolute())

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncforce_ipi import __version__, durable
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.commands import Transport, by_hand, needs
 from ncforce_ipi.inputs.ensembles import Ensemble
+from ncforce_ipi.inputs.held import held
 from ncforce_ipi.inputs.motion import motion_xml, title
 from ncforce_ipi.inputs.outputs import outputs_xml
 from ncforce_ipi.inputs.plan import Plan
@@ -113,14 +115,32 @@ def write_input(directory: Path, recipe: Recipe, atoms: Atoms) -> None:
 
 
 def structure_xyz(atoms: Atoms) -> str:
-    """Species, positions, cell, and masses if they are given, as extxyz; ASE writes 8 decimals."""
+    """Species, positions, cell, and masses and what is held if they are given, as extxyz.
+
+    ASE writes 8 decimals.  i-PI doesn't read what is held here: a run that starts from this file
+    does.
+    """
     masses = atoms.get_masses()[:, None] if atoms.has("masses") else np.empty((len(atoms), 0))
+    free = _move_mask(atoms)
     lattice = " ".join(f"{value:.17g}" for value in atoms.cell.array.ravel())
     properties = "species:S:1:pos:R:3" + ":masses:R:1" * masses.shape[1]
-    lines = [f"{len(atoms)}", f'Lattice="{lattice}" Properties={properties} pbc="T T T"']
-    rows = zip(atoms.get_chemical_symbols(), np.hstack([atoms.positions, masses]), strict=True)
-    lines += [f"{symbol:2s} " + " ".join(f"{x:18.12f}" for x in row) for symbol, row in rows]
+    properties += f":move_mask:L:{free.shape[1]}" if free.size else ""
+    periodic = " ".join("FT"[int(one)] for one in atoms.pbc)
+    lines = [f"{len(atoms)}", f'Lattice="{lattice}" Properties={properties} pbc="{periodic}"']
+    numbers = np.hstack([atoms.positions, masses])
+    for symbol, row, moves in zip(atoms.get_chemical_symbols(), numbers, free, strict=True):
+        words = [f"{x:18.12f}" for x in row] + ["FT"[int(one)] for one in moves]
+        lines.append(f"{symbol:2s} " + " ".join(words))
     return "\n".join(lines) + "\n"
+
+
+def _move_mask(atoms: Atoms) -> NDArray[np.bool_]:
+    """ASE's column: of each atom, or of each coordinate ``(n_atoms, 3)``; empty if all are free."""
+    flags = held(atoms)
+    if not flags.any():
+        return np.empty((len(atoms), 0), bool)
+    whole = np.array_equal(flags.any(axis=1), flags.all(axis=1))
+    return ~flags[:, :1] if whole else ~flags
 
 
 def _velocities(recipe: Recipe, atoms: Atoms) -> str:

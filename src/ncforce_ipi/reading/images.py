@@ -215,7 +215,8 @@ def _positions_of(atoms: Atoms, path: Path) -> Atoms:
 
 
 def _step_of(atoms: Atoms) -> int | None:
-    match = _STEP.search(str(atoms.info.get("ipi_comment", "")))
+    said = (str(atoms.info.get(key, "")) for key in ("ipi_comment", "from"))  # i-PI's, and ours
+    match = next(filter(None, map(_STEP.search, said)), None)
     if match:
         return int(match[1])
     stated = {key.lower(): value for key, value in atoms.info.items()}.get("step")

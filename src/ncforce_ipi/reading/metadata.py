@@ -26,7 +26,7 @@ from ncforce_ipi.reading.ipixml import (
     unit_of,
     words,
 )
-from ncforce_ipi.rundir import STRUCTURE_FILE, Record, find_record
+from ncforce_ipi.rundir import DISAGREEING_FILE, STRUCTURE_FILE, Record, find_record
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,9 @@ def read_metadata(path: Path) -> RunMetadata:
     """
     directory = path if path.is_dir() else path.parent
     record = find_record(directory)
-    found = _of_xml(directory, None if path.is_dir() else path.name, alone=record is None)
+    # our own file of frames isn't named as i-PI's files are
+    ours = path.is_dir() or (record is not None and path.name == DISAGREEING_FILE)
+    found = _of_xml(directory, None if ours else path.name, alone=record is None)
     return found if record is None else _of_record(directory, record, found)
 
 
