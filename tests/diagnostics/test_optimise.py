@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import molecule
 
 from ncforce_ipi.backend import Backend, Evaluation, Structure
@@ -25,7 +26,9 @@ from ncforce_ipi.diagnostics.optimise_report import median_trace, saved
 from ncforce_ipi.diagnostics.sides import Side
 from ncforce_ipi.diagnostics.verdict import at_floor, judge, stopped_falling
 from ncforce_ipi.errors import InputError, ModelError
-from ncforce_ipi.reading.structures import g2_closed_shell, to_structure
+from ncforce_ipi.reading.images import read_images
+from ncforce_ipi.reading.structures import g2_closed_shell, read_frames, to_structure
+from tests.synthetic_run import write_record
 
 NO_CELL = np.zeros((3, 3))
 FATAL, WRONG = 2, 3  # atomic numbers at which the model below ends its process, or fails
@@ -287,6 +290,47 @@ def test_table_and_files(argon_file, capsys):
     assert (out / "optimized.xyz").read_text().count("Ar ") == 24
     assert main(words) == 2
     assert "use --force" in capsys.readouterr().err
+
+
+def test_masses_are_kept_for_a_run_from_the_optimised_structure(tmp_path):
+    """The file's, or those of the run that wrote it; no column where they are ASE's."""
+    atoms = Atoms("Ar2", [[0, 0, 0], [3.9, 0, 0]])
+    atoms.write(tmp_path / "plain.xyz")
+    atoms.set_masses([39.948, 39.948])
+    atoms.write(tmp_path / "same.xyz")
+    atoms.set_masses([36.0, 40.0])
+    atoms.write(tmp_path / "heavy.xyz")
+    atoms = Atoms("Ar2", [[0, 0, 0], [3.9, 0, 0]])
+    atoms.info["ipi_comment"] = "Step: 20 Bead: 0 positions{ase} cell{ase}"
+    (tmp_path / "run").mkdir()
+    atoms.write(tmp_path / "run" / "simulation.pos_0.extxyz")
+    write_record(tmp_path / "run", 2, masses_u={"Ar": 20.0})
+    files = [tmp_path / f"{name}.xyz" for name in ("plain", "same", "heavy")]
+    files.append(tmp_path / "run" / "simulation.pos_0.extxyz")
+    out = tmp_path / "out"
+    words = ["optimize", *map(str, files), "--slow", "analytic:lennard-jones", "--steps", "50"]
+    assert main([*words, "--forces", "slow", "--fmax-eV-per-A", "1e-3", "--out", str(out)]) == 0
+    found = [one.atoms for one in read_images(str(out / "optimized.xyz"))]
+    assert [one.has("masses") for one in found] == [False, False, True, True]
+    assert found[2].get_masses().tolist() == [36.0, 40.0]
+    assert found[3].get_masses().tolist() == [20.0, 20.0]
+
+
+def test_atoms_that_a_run_held_are_said_to_move(tmp_path, caplog):
+    """A frame of its trajectory has no constraint."""
+    atoms = Atoms("Ar2", [[0, 0, 0], [3.9, 0, 0]])
+    atoms.info["ipi_comment"] = "Step: 20 Bead: 0 positions{ase} cell{ase}"
+    path = tmp_path / "simulation.pos_0.extxyz"
+    atoms.write(path)
+    tasks = functools.partial(batch.tasks, methods=["slow"])
+    tasks({"x": read_frames([str(path)], of_runs=True)})
+    assert "held" not in caplog.text
+    (tmp_path / "input.xml").write_text(
+        "<simulation><output prefix='simulation'/><system><motion mode='dynamics'>"
+        "<fixatoms> [ 1 ] </fixatoms></motion></system></simulation>"
+    )
+    tasks({"x": read_frames([str(path)], of_runs=True)})
+    assert "simulation.pos_0.extxyz@0 has atoms that are held; an optimisation here" in caplog.text
 
 
 def test_what_is_done_is_written_when_stopped(argon_file, capsys, monkeypatch):

@@ -265,4 +265,6 @@ def _group(source: str) -> str:
 def _frames(source: str, most: int | None) -> list[Frame]:
     from ncforce_ipi.reading.structures import evenly, g2_closed_shell, read_frames
 
-    return evenly(g2_closed_shell(), most) if source in SETS else read_frames([source], most)
+    if source in SETS:
+        return evenly(g2_closed_shell(), most)
+    return read_frames([source], most, of_runs=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.diagnostics.optimise import Method, Outcome, Settings, displaced, optimise
@@ -41,6 +42,7 @@ class Task:
     group, name : of the structure: the file or set, and the place in it
     structure : to start from
     method, settings : see ``optimise``
+    masses_u : ``(n_atoms,)``, u, which no optimisation needs; None: those of ASE's table
     """
 
     group: str
@@ -48,6 +50,7 @@ class Task:
     structure: Structure
     method: Method
     settings: Settings
+    masses_u: NDArray[np.float64] | None = None
 
 
 Result = tuple[Task, Outcome]
@@ -90,7 +93,7 @@ def tasks(
             start = displaced(frame.structure, displace_A, random)
             name = f"{frame.name}#{copy}" if copies > 1 else frame.name
             found += [
-                Task(group, name, start, method, Settings(most, steps, optimiser))
+                Task(group, name, start, method, Settings(most, steps, optimiser), frame.masses_u)
                 for optimiser in optimisers
                 for method in methods
             ]

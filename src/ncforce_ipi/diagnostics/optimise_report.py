@@ -231,7 +231,10 @@ def median_trace(traces: Sequence[Sequence[float]]) -> NDArray[np.float64]:
 
 
 def write_structures(path: Path, results: Sequence[Result]) -> None:
-    """Write all final structures as extxyz, with what was done and how it ended."""
+    """Write all final structures as extxyz, with what was done and how it ended.
+
+    Masses stand there where they aren't those of ASE's table, for a run that starts from them.
+    """
     import ase.io
 
     images = []
@@ -242,5 +245,7 @@ def write_structures(path: Path, results: Sequence[Result]) -> None:
                 "name": task.name, "forces": task.method, "optimizer": task.settings.optimiser,
                 "verdict": outcome.verdict, "energy_eV": outcome.energy,
             }  # fmt: skip
+            if task.masses_u is not None:
+                atoms.set_masses(task.masses_u)
             images.append(atoms)
     ase.io.write(path, images, format="extxyz")

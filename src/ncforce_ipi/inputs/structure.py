@@ -19,8 +19,9 @@ from ncforce_ipi.inputs.openbox import close_open_directions
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.inputs.velocities import read_velocities
+from ncforce_ipi.reading.frameofrun import held_in, masses_of, run_of
 from ncforce_ipi.reading.images import Image, file_and_index, read_images
-from ncforce_ipi.reading.metadata import RunMetadata, read_metadata
+from ncforce_ipi.reading.metadata import RunMetadata
 from ncforce_ipi.reading.orientation import turn_of
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CLOSEST_A = 0.5  # two nuclei are never closer, but those of a file in nm are
 FLAT = 1e-3  # of the smallest singular value of unit vectors; 1 at right angles
-OTHER_MASS = 0.01  # of a mass: tables differ by less, isotopes by more
 OTHER_FLAGS = ("fixed", "frozen", "fix", "constraints", "selective_dynamics", "movable")
 
 
@@ -45,7 +45,7 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     image = _read(name_or_path)
     found, name = _bare(image), image.name.rpartition("@")[0]
     _check_flat(found, name)
-    run = RunMetadata() if image.step is None else _its_run(structure_path(name_or_path))
+    run = RunMetadata() if image.step is None else run_of(structure_path(name_or_path))
     if not found.has("masses"):
         _take_masses(found, run, name)
     _close(found, name)
@@ -109,24 +109,10 @@ def _bare(image: Image) -> Atoms:
     return found
 
 
-def _its_run(path: Path) -> RunMetadata:
-    """What is known of the run that wrote a trajectory."""
-    try:
-        return read_metadata(path)
-    except InputError as err:
-        log.warning("%s: masses are those of the table, and no atom is held", err)
-        return RunMetadata()
-
-
 def _take_masses(atoms: Atoms, run: RunMetadata, name: str) -> None:
     """Masses that the run had, where they aren't those of the table."""
-    known = run.masses_u or {}
-    own, masses = atoms.get_masses(), atoms.get_masses()
-    for symbol in set(atoms.symbols) & known.keys():
-        masses[atoms.symbols == symbol] = known[symbol]
-    if run.atom_masses_u is not None and len(run.atom_masses_u) == len(atoms):
-        masses = np.array(run.atom_masses_u)
-    if np.abs(masses / own - 1.0).max() <= OTHER_MASS:
+    masses = masses_of(run, atoms)
+    if masses is None:
         return
     atoms.set_masses(masses)
     other = sorted({f"{s} {m:.5g}" for s, m in zip(atoms.symbols, masses, strict=True)})
@@ -135,15 +121,14 @@ def _take_masses(atoms: Atoms, run: RunMetadata, name: str) -> None:
 
 def _take_held(atoms: Atoms, run: RunMetadata, name: str) -> None:
     """Hold what the run held."""
-    if not run.fixed or run.n_atoms not in (None, len(atoms)) or run.fixed[-1] >= 3 * len(atoms):
+    flags = held_in(run, len(atoms))
+    if flags is None:
         return
-    flags = np.zeros(3 * len(atoms), bool)
-    flags[list(run.fixed)] = True
-    atoms.set_array(HELD, flags.reshape(-1, 3))
+    atoms.set_array(HELD, flags)
     log.info(
         "%s: %d atoms are held as in the run that wrote it; to let them go, save the frame "
         "elsewhere",
-        name, np.count_nonzero(flags.reshape(-1, 3).any(axis=1)),
+        name, np.count_nonzero(flags.any(axis=1)),
     )  # fmt: skip
 
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.images import read_images
+from ncforce_ipi.reading.frameofrun import held_in, masses_of, run_of
+from ncforce_ipi.reading.images import Image, file_and_index, read_images
+from ncforce_ipi.reading.metadata import RunMetadata
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -27,12 +30,14 @@ class Frame:
     ----------
     name : file and place in it
     structure : see ``ncforce_ipi.backend.Structure``
-    held : whether the file says that some of the atoms stay where they are
+    held : whether the file, or the run that wrote it, says that some atoms stay where they are
+    masses_u : ``(n_atoms,)``, u; None where they are those of ASE's table
     """
 
     name: str
     structure: Structure
     held: bool = False
+    masses_u: NDArray[np.float64] | None = None
 
 
 def to_structure(atoms: Atoms) -> Structure:
@@ -62,7 +67,9 @@ def as_frames(structures: Sequence[Frame | Structure | Atoms]) -> list[Frame]:
     ]
 
 
-def read_frames(sources: list[str], most: int | None = None) -> list[Frame]:
+def read_frames(
+    sources: list[str], most: int | None = None, *, of_runs: bool = False
+) -> list[Frame]:
     """All frames of files, or ``most`` of them, evenly spaced.
 
     Parameters
@@ -70,20 +77,35 @@ def read_frames(sources: list[str], most: int | None = None) -> list[Frame]:
     sources : ``FILE`` (all frames), ``FILE@INDEX`` (ASE's: ``@0``, ``@-1``, ``@::10``), files may
         be compressed by gzip, bzip2 or xz
     most : number of frames to keep; None: all
+    of_runs : whether what lies beside the frames of a run says their masses and what is held
 
     Raises
     ------
     InputError
         No such file, or not a format that ASE reads, or no frame.
     """
-    found = [
-        Frame(image.name, to_structure(image.atoms), bool(image.atoms.constraints))
-        for source in sources
-        for image in read_images(source)
-    ]
+    found = []
+    for source in sources:
+        images = read_images(source)
+        wrote = of_runs and any(image.step is not None for image in images)
+        run = run_of(file_and_index(source)[0]) if wrote else RunMetadata()
+        found += [_frame(image, run) for image in images]
     if not found:
         raise InputError(f"{', '.join(sources) or 'the list of files'} has no frame; expected one")
     return evenly(found, most)
+
+
+def _frame(image: Image, run: RunMetadata) -> Frame:
+    """With masses and what is held as the file says, else as the run that wrote it does."""
+    from ase.data import atomic_masses
+
+    atoms = image.atoms
+    known = RunMetadata() if image.step is None else run
+    masses = atoms.get_masses() if atoms.has("masses") else masses_of(known, atoms)
+    if masses is not None and np.allclose(masses, atomic_masses[atoms.numbers], rtol=1e-6, atol=0):
+        masses = None
+    held = bool(atoms.constraints) or held_in(known, len(atoms)) is not None
+    return Frame(image.name, to_structure(atoms), held, masses)
 
 
 def evenly(frames: list[Frame], most: int | None) -> list[Frame]:
