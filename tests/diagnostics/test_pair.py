@@ -1,17 +1,28 @@
 """The linear theory of multiple time stepping against the steps themselves; the page on a pair."""
 
 import json
+import shlex
 
+import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.constraints import FixAtoms
 from scipy.linalg import logm
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.cli import main
 from ncforce_ipi.diagnostics import resonance
 from ncforce_ipi.diagnostics.bonds import bonds
+from ncforce_ipi.diagnostics.pair import inspect_pair
+from ncforce_ipi.diagnostics.sides import Side
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading import structures
+from ncforce_ipi.reading.metadata import RunMetadata
+from ncforce_ipi.reading.structures import read_frames
 from ncforce_ipi.units import PER_FS_PER_CM, U_A2_PER_FS2_EV
+from tests.drivers import load
+from tests.synthetic_run import write_record
 
 STEP_FS = 0.5
 K_FAST, DELTA = 45.0, 0.1  # eV/A^2: a hydrogen atom at 3480 cm^-1
@@ -255,6 +266,70 @@ def test_heavy_hydrogen_takes_longer_steps(tmp_path, molecule):
         assert main([*words, "--fast-kind", "conservative", "--json", str(out)]) == 0
         best.append(json.loads(out.read_text())["results"]["largest_M_without_growth"])
     assert best[1] > best[0]
+
+
+def heavy(path, masses_u=(4.0, 9.0), held=(), step=None):
+    """Two hydrogen atoms near wells, with masses, u, where they are given."""
+    atoms = Atoms("H2", [[0.01, 0, 0], [0, 0.02, 0.01]])
+    if masses_u:
+        atoms.set_masses(masses_u)
+    if held:
+        atoms.set_constraint(FixAtoms(held))
+    if step is not None:
+        atoms.info["ipi_comment"] = f"Step: {step} Bead: 0 positions{{ase}} cell{{ase}}"
+    atoms.write(path)
+    return path
+
+
+def wavenumbers(masses_u):
+    """Of atoms in wells, three times each, 1/cm."""
+    each = np.sqrt(K_FAST / (np.array(masses_u) * U_A2_PER_FS2_EV)) * PER_FS_PER_CM / (2 * np.pi)
+    return np.sort(np.repeat(each, 3))
+
+
+def found_wavenumbers(path, *more):
+    out = path.parent / "p.json"
+    words = ["inspect-pair", str(path), "--slow", harmonic(1.1 * K_FAST), "--fast"]
+    words += [harmonic(K_FAST), "--fast-kind", "conservative", "--most-mts", "2", "--force"]
+    assert main([*words, "--json", str(out), *more]) == 0
+    return np.sort(json.loads(out.read_text())["results"]["modes"][0]["wavenumber_per_cm"])
+
+
+@pytest.mark.parametrize("name", ["h2.extxyz", "h2.traj"])
+def test_masses_of_the_structure(tmp_path, name):
+    """Of each atom, as the file has them; what the user says of an element counts more."""
+    path = heavy(tmp_path / name)
+    np.testing.assert_allclose(found_wavenumbers(path), wavenumbers([4.0, 9.0]), rtol=1e-6)
+    given = found_wavenumbers(path, "--mass", "H=2")
+    np.testing.assert_allclose(given, wavenumbers([2.0, 2.0]), rtol=1e-6)  # finite differences
+    side = (Side(load(*shlex.split(harmonic(k))), "conservative") for k in (1.1 * K_FAST, K_FAST))
+    found = inspect_pair(*side, [ase.io.read(path)], most_mts=2).modes[0].wavenumber_per_cm
+    np.testing.assert_allclose(np.sort(found), wavenumbers([4.0, 9.0]), rtol=1e-6)
+
+
+def test_masses_of_the_run_that_wrote_the_structure(tmp_path, capsys):
+    path = heavy(tmp_path / "simulation.pos_0.extxyz", masses_u=(), step=20)
+    np.testing.assert_allclose(found_wavenumbers(path), wavenumbers([1.008] * 2), rtol=1e-6)
+    write_record(tmp_path, 2, masses_u={"H": 4.0})
+    np.testing.assert_allclose(found_wavenumbers(path), wavenumbers([4.0] * 2), rtol=1e-6)
+    assert "held" not in capsys.readouterr().err
+
+
+def test_held_atoms_are_said_to_be_taken_as_free(tmp_path, capsys):
+    path = heavy(tmp_path / "h2.traj", held=[0])
+    assert len(found_wavenumbers(path)) == 6
+    said = "h2.traj@0 has atoms that are held; its modes here are those of free atoms"
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def test_atoms_that_the_run_held_are_held(tmp_path, monkeypatch):
+    path = heavy(tmp_path / "simulation.pos_0.extxyz", masses_u=(), step=20)
+    run = RunMetadata(n_atoms=2, fixed=(3, 4, 5), atom_masses_u=(2.0, 4.0))
+    monkeypatch.setattr(structures, "run_of", lambda path: run)
+    (plain,), (frame,) = (read_frames([str(path)], of_runs=of_runs) for of_runs in (False, True))
+    assert (plain.held, plain.masses_u) == (False, None)
+    assert (frame.held, frame.masses_u.tolist()) == (True, [2.0, 4.0])
+    assert not structures.held_in(run, 3)  # of another system
 
 
 def test_stretches_of_bonds(tmp_path):

@@ -16,13 +16,13 @@ from ase.constraints import FixAtoms
 from ncforce_ipi.diagnostics.bonds import bonds
 from ncforce_ipi.distil import choices, points, rounds, selection
 from ncforce_ipi.distil.displaced import displaced
-from ncforce_ipi.distil.inspection import why_not
-from ncforce_ipi.distil.request import conditions
+from ncforce_ipi.distil.inspection import inspected, why_not
+from ncforce_ipi.distil.request import Condition, conditions
 from ncforce_ipi.distil.state import FILE, State
 from ncforce_ipi.distil.teacher import with_labels
 from ncforce_ipi.distil.trial import Trial, of_drift_or, telling_ps
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.inputs.held import held
+from ncforce_ipi.inputs.held import HELD, held
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.rundir import DISAGREEING_FILE
 
@@ -197,6 +197,25 @@ def test_modes_without_bonds_name_no_option_of_another_command():
     said = why_not(caught.value)
     assert said.startswith("no two atoms are within a bond's length; all modes take too many calls")
     assert "--" not in said
+
+
+def test_modes_are_those_of_the_masses_of_the_system(tmp_path, monkeypatch):
+    """Data files have none, and they know no constraints."""
+    session = session_of(tmp_path, monkeypatch, 0, 0.0)
+    heavy = session.systems[0].atoms.copy()
+    heavy.set_masses(np.where(heavy.symbols == "Na", 30.0, 35.45))
+    heavy.set_array(HELD, np.zeros((len(heavy), 3), bool))
+    other = Atoms("Na", cell=[5] * 3, pbc=True)
+    session.systems[:] = [
+        Condition(name, "", 300.0, atoms) for name, atoms in (("10", other), ("1", heavy))
+    ]
+    frame = with_labels(heavy, 0.0, np.zeros((len(heavy), 3)))
+    points.save([frame], session.data / "held-out.extxyz")
+    found = inspected(session)
+    assert (found.name, found.held) == ("1", False)
+    assert np.array_equal(found.masses_u, heavy.get_masses())
+    heavy.arrays[HELD][0] = True
+    assert inspected(session).held
 
 
 def test_stages_are_done_once(tmp_path):

@@ -62,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SYMBOL=X",
-        help="mass of an element in u, like H=2.014; default: ASE's",
+        help="mass of an element in u, like H=2.014; default: as the structure or its run has it, "
+        "else ASE's",
     )
     forces.add_files(parser, "the scan over M")
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     Plan("mts", args.most_mts, args.timestep_fs, 1)  # refuses what makes no step
     masses_u = _masses(args.mass)
     _choose_models(args)
-    frames = read_frames(args.structures, args.frames)
+    frames = read_frames(args.structures, args.frames, of_runs=True)
     with contextlib.ExitStack() as stack:
         slow, fast = _open(args, stack)
         fast_kind: Kind = args.fast_kind or ("direct" if "direct" in fast.kinds else "conservative")

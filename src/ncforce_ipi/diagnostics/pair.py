@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +30,7 @@ from ncforce_ipi.species import NUMBERS
 if TYPE_CHECKING:
     from ase import Atoms
 
+log = logging.getLogger(__name__)
 MOST_ATOMS = 400  # whose normal modes are taken
 MOST_BONDS = 40
 PROBES = 8
@@ -52,11 +54,12 @@ def inspect_pair(
     Parameters
     ----------
     slow, fast : metatomic models are turned to float64 after the timing
-    structures : ours or ASE's; forces are compared on all
+    structures : ours or ASE's, with their masses; forces are compared on all
     step_fs : inner step, fs
     modes : normal modes (auto: up to 400 atoms) or stretches of 40 of the lightest bonds
     n_modes_structures : modes of so many of the structures, evenly spaced
-    masses_u : by element symbol, u; those of all others are ASE's, which i-PI takes
+    masses_u : by element symbol, u; those of all others are the structure's, else ASE's, which
+        i-PI takes
 
     Raises
     ------
@@ -67,10 +70,15 @@ def inspect_pair(
     _check(slow, fast)
     if n_modes_structures < 1:
         raise InputError(f"expected modes of 1 structure or more, got {n_modes_structures}")
-    all_of_them = [frame.structure for frame in as_frames(structures)]
+    frames = as_frames(structures)
+    all_of_them = [frame.structure for frame in frames]
     n = min(n_modes_structures, len(all_of_them))
     places = np.linspace(0, len(all_of_them) - 1, n).round().astype(int)
-    chosen = [(all_of_them[k], masses(all_of_them[k], masses_u or {})) for k in places]
+    chosen = [
+        (all_of_them[k], masses(all_of_them[k], masses_u or {}, frames[k].masses_u)) for k in places
+    ]
+    if held := [frames[k].name for k in places if frames[k].held]:
+        log.warning("%s has atoms that are held; its modes here are those of free atoms", held[0])
     compared = agreement(slow, fast, all_of_them)
     timed = cost(slow, fast, all_of_them[0])  # before anything is turned to float64
     points = []
@@ -112,8 +120,10 @@ def _check(slow: Side, fast: Side) -> None:
         )
 
 
-def masses(structure: Structure, given_u: Mapping[str, float]) -> Array:
-    """Masses ``(n_atoms,)``, u: those given by element symbol, else ASE's.
+def masses(
+    structure: Structure, given_u: Mapping[str, float], known_u: Array | None = None
+) -> Array:
+    """Masses ``(n_atoms,)``, u: those given by element symbol, else those known, else ASE's.
 
     Raises
     ------
@@ -122,7 +132,7 @@ def masses(structure: Structure, given_u: Mapping[str, float]) -> Array:
     """
     from ase.data import atomic_masses
 
-    found: Array = atomic_masses[structure.numbers].copy()
+    found: Array = np.array(atomic_masses[structure.numbers] if known_u is None else known_u)
     for symbol, mass in given_u.items():
         if symbol not in NUMBERS:
             raise InputError(f"a mass of {symbol!r}; expected the symbol of an element")

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ncforce_ipi.diagnostics.inspection import Inspection
 from ncforce_ipi.diagnostics.pair import MOST_ATOMS, MOST_BONDS, ModesOf, inspect_pair
 from ncforce_ipi.diagnostics.sides import Cost, Side
@@ -15,7 +17,8 @@ from ncforce_ipi.distil.session import Session
 from ncforce_ipi.distil.state import Result
 from ncforce_ipi.distil.student import HELD_OUT, open_student
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.structures import to_structure
+from ncforce_ipi.inputs.held import held
+from ncforce_ipi.reading.structures import Frame, to_structure
 
 log = logging.getLogger(__name__)
 SHARE = 0.12  # of the calls
@@ -29,8 +32,8 @@ def inspect(session: Session, student: Path) -> tuple[Result, int]:
 
     The frame is the same in each round, so that the teacher is asked only in the first.
     """
-    frame = load(session.data / f"{HELD_OUT}.extxyz")[0]
-    modes = _affordable(session, len(frame))
+    frame = inspected(session)
+    modes = _affordable(session, len(frame.structure.numbers))
     if modes is None:
         return {"why_not": "too many calls of the teacher for this budget"}, 0
     before = session.teacher.calls
@@ -38,7 +41,7 @@ def inspect(session: Session, student: Path) -> tuple[Result, int]:
         try:
             found = inspect_pair(
                 Side(session.teacher, "conservative"), Side(backend, "direct"),
-                [to_structure(frame)], step_fs=session.choices.timestep_fs,
+                [frame], step_fs=session.choices.timestep_fs,
                 most_mts=2 * session.request.mts, modes=modes, progress=session.progress,
             )  # fmt: skip
         except InputError as err:  # no bonds
@@ -46,6 +49,15 @@ def inspect(session: Session, student: Path) -> tuple[Result, int]:
     # of the teacher, later rounds know the answers: what a call takes was measured before
     cost = Cost(1e3 * session.known.seconds, found.cost.fast_ms, None)
     return _record(replace(found, cost=cost), session.request.mts), session.teacher.calls - before
+
+
+def inspected(session: Session) -> Frame:
+    """The first that was held out, with the masses of its system, as data files have none."""
+    atoms = load(session.data / f"{HELD_OUT}.extxyz")[0]
+    systems = sorted(session.systems, key=lambda one: f"{one.name}.extxyz")  # as files were read
+    system = next(one for one in systems if np.array_equal(one.atoms.numbers, atoms.numbers))
+    masses_u, fixed = system.atoms.get_masses(), bool(held(system.atoms).any())
+    return Frame(system.name, to_structure(atoms), fixed, masses_u)
 
 
 def why_not(err: InputError) -> str:

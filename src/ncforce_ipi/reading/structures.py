@@ -61,10 +61,16 @@ def as_structure(structure: Structure | Atoms) -> Structure:
 
 def as_frames(structures: Sequence[Frame | Structure | Atoms]) -> list[Frame]:
     """Structures with names: their own, or their places in the sequence."""
-    return [
-        one if isinstance(one, Frame) else Frame(f"structure {k}", as_structure(one))
-        for k, one in enumerate(structures)
-    ]
+    return [_as_frame(f"structure {k}", one) for k, one in enumerate(structures)]
+
+
+def _as_frame(name: str, one: Frame | Structure | Atoms) -> Frame:
+    if isinstance(one, Frame):
+        return one
+    if isinstance(one, Structure):
+        return Frame(name, one)
+    masses_u = one.get_masses() if one.has("masses") else None
+    return Frame(name, to_structure(one), bool(one.constraints), masses_u)
 
 
 def read_frames(
