@@ -164,8 +164,8 @@ def diffusion(records: Records) -> list[str]:
         "NVE is that with the same forces, or with M = 4 where that has no D (direct forces heat "
         "such a run, and a short one gives none); which one is said where it isn't the same. "
         f"{FREE} scales all velocities alike, which hardly changes how molecules move, and was run "
-        "for longer. That D of svr10 with direct forces is above it by more than its errors is from "
-        "one run of 30 ps, whose second half is faster than its first: open.",
+        "for longer. That D of svr10 with direct forces is above it by more than its errors is "
+        "from one run of 30 ps, whose second half is faster than its first: open.",
         "",
         "In a cubic box of 12.4 A D is too small by k_B T xi / (6 pi eta L) (Yeh, Hummer 2004): "
         "0.05 A^2/ps with the viscosity of water, the same for all rows, so that it counts for "
