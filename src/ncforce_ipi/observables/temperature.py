@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,13 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.analysis.maxwell import Distribution
 from ncforce_ipi.analysis.statistics import FEWEST_REPLICAS, Mean, combine, mean_of
-from ncforce_ipi.analysis.temperature import Equipartition, equipartition, ipi_temperature, pooled
+from ncforce_ipi.analysis.temperature import Equipartition, equipartition, pooled
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
 from ncforce_ipi.observables.freedom import agreed
+from ncforce_ipi.observables.fromipi import FromIpi, lines_of, of_ipi, off
+from ncforce_ipi.observables.rotation import note_of
 from ncforce_ipi.observables.source import Source
 from ncforce_ipi.observables.velocities import Kinetics, kinetics
 from ncforce_ipi.result import Printed, mean_numbers
@@ -26,29 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
-MASS_TOLERANCE = 5e-6
-"""Velocities with 6 digits and i-PI's unit table agree to 1e-6; wrong isotopes or tables don't."""
-
-
-@dataclass(frozen=True)
-class FromIpi:
-    """A temperature by i-PI's formula, which puts back what a fixed centre of mass lacks.
-
-    Attributes
-    ----------
-    name : ``all`` or a species
-    ours_K : from the velocities, K
-    theirs_K : as i-PI wrote it at the same steps, K
-    """
-
-    name: str
-    ours_K: float
-    theirs_K: float
-
-    @property
-    def off(self) -> float:
-        """Relative difference."""
-        return abs(self.ours_K / self.theirs_K - 1.0) if self.theirs_K else math.inf
 
 
 @dataclass(frozen=True)
@@ -63,6 +41,7 @@ class Temperatures(Printed):
     target_K : what the means should be; None in NVE or where nothing says it
     isolated : whether nothing keeps the temperature: NVE
     of_ipi : i-PI's own temperatures beside ours, of each run
+    rotation : lines that say why the angular momentum leaves no verdict; none where there is one
     """
 
     means: Mapping[str, Mean]
@@ -71,6 +50,7 @@ class Temperatures(Printed):
     target_K: float | None
     isolated: bool
     of_ipi: tuple[FromIpi, ...]
+    rotation: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Mean:
         """Mean of ``all`` or of a species, K."""
@@ -81,12 +61,13 @@ class Temperatures(Printed):
         several = len(self.runs) > 1
         lines = [(f"temperature, {name}", _text(mean, self.target_K, several))
                  for name, mean in self.means.items()]  # fmt: skip
-        lines += [equipartition_line(pair) for pair in self.pairs]
+        lines += [equipartition_line(pair, told=not self.rotation) for pair in self.pairs]
+        lines += list(zip(("note", "", ""), self.rotation, strict=False))
         if several:
             lines += _kurtosis_of_several(self.runs)
         else:
             lines += [kurtosis_line(*one) for one in self.runs[0].distributions.items()]
-        lines += _ipi_lines(self.of_ipi if not several else _off(self.of_ipi))
+        lines += lines_of(self.of_ipi if not several else off(self.of_ipi))
         lines += agreed([one.words for one in self.runs])
         if self.isolated:
             lines.append(("target", "none: NVE"))
@@ -105,7 +86,8 @@ class Temperatures(Printed):
             numbers[f"{key}_K"] = pair.difference.value
             numbers[f"{key}_standard_error_K"] = pair.difference.error
             numbers[f"{key}_sigmas"] = pair.sigmas
-            numbers[f"{key}_verdict"] = pair.answer
+            if not self.rotation:
+                numbers[f"{key}_verdict"] = pair.answer
             numbers[f"{key}_limit_K"] = pair.limit_K
         for one in self.of_ipi:
             numbers[f"ipi_temperature_{one.name}_K"] = one.theirs_K
@@ -175,7 +157,7 @@ def _measure(data: Dataset) -> Temperatures:
     there = [mean for mean in of_tables if mean is not None]
     if "all" in means and len(there) == len(of_tables):
         means["all"] = combine(there, weights)
-    of_ipi = [found for one in runs for found in _of_ipi(one)]
+    of_ipi = [found for one in runs for found in of_ipi(one)]
     for found in of_ipi:
         if found.off > MASS_TOLERANCE:
             log.warning("%s", _mismatch(found))
@@ -186,12 +168,14 @@ def _measure(data: Dataset) -> Temperatures:
         target_K=data.first.target_K,
         isolated=data.first.metadata.isolated,
         of_ipi=tuple(of_ipi),
+        rotation=next(filter(None, map(note_of, runs)), ()),
     )
 
 
-def equipartition_line(pair: Equipartition) -> tuple[str, str]:
-    """Label and text: the difference of two temperatures and what it means."""
-    return f"T({pair.names[0]}) - T({pair.names[1]})", pair.text
+def equipartition_line(pair: Equipartition, *, told: bool = True) -> tuple[str, str]:
+    """Label and text: the difference of two temperatures and, if that is ``told``, its meaning."""
+    words = pair.text if told else f"{pair.difference.text('K')}: no verdict (see the note)"
+    return f"T({pair.names[0]}) - T({pair.names[1]})", words
 
 
 def kurtosis_line(name: str, shown: Distribution) -> tuple[str, str]:
@@ -215,11 +199,6 @@ def _kurtosis_of_several(runs: Sequence[Kinetics]) -> list[tuple[str, str]]:
     return lines
 
 
-def _off(found: Sequence[FromIpi]) -> list[FromIpi]:
-    """Those that don't agree."""
-    return [one for one in found if one.off > MASS_TOLERANCE]
-
-
 def _of_table(source: Source) -> Mean | None:
     """Mean temperature of all atoms by the properties file; None without one."""
     try:
@@ -227,33 +206,6 @@ def _of_table(source: Source) -> Mean | None:
     except InputError:
         return None
     return mean_of(series.temperature_K)
-
-
-def _of_ipi(one: Kinetics) -> list[FromIpi]:
-    """i-PI's temperatures at the steps that both files have; none of a path integral."""
-    replica, source = one.replica, one.replica.source
-    table, ensemble_K = source.table, source.temperature_K
-    if table is None or not table.has("step") or not replica.trajectory.numbered:
-        return []
-    if ensemble_K is None or source.metadata.n_beads > 1:
-        return []
-    steps = table.column("step").astype(np.int64)
-    both = np.isin(replica.steps, steps)
-    rows = np.searchsorted(steps, replica.steps[both])
-    found, masses_u = [], replica.masses_u()
-    for name, kinetic_eV in one.kinetic_eV.items():
-        column = "temperature" if name == "all" else f"temperature({name})"
-        if not table.has(column) or not both.any():
-            continue
-        members = (replica.species == name) | (name == "all")
-        held = float((members[:, None] & ~one.freedom.moving).sum())
-        ours_K = ipi_temperature(
-            kinetic_eV[both], masses_u, members, ensemble_K,
-            fixed_com=set(one.freedom.centre) == {"at rest"}, held=held,
-        )  # fmt: skip
-        theirs_K = table.column(column, "kelvin")[rows]
-        found.append(FromIpi(name, float(ours_K.mean()), float(theirs_K.mean())))
-    return found
 
 
 def _equipartition(runs: Sequence[Kinetics], weights: Sequence[float]) -> list[Equipartition]:
@@ -288,23 +240,3 @@ def _text(mean: Mean, target_K: float | None, several: bool) -> str:
         off = mean.value - target_K
         words += f", {off:+.2g} K from {target_K:g} K: {abs(off) / mean.error:.1f} sigma"
     return words
-
-
-def _ipi_lines(found: Sequence[FromIpi]) -> list[tuple[str, str]]:
-    lines = []
-    for one in found:
-        if one.off > MASS_TOLERANCE:
-            lines.append(("warning", _mismatch(one)))
-        else:
-            lines.append((f"i-PI's temperature, {one.name}", f"{one.theirs_K:.2f} K"))
-    if lines:
-        words = "(i-PI adds k_B T / 2 of the ensemble for each degree of freedom that is held)"
-        lines.append(("", words))
-    return lines
-
-
-def _mismatch(one: FromIpi) -> str:
-    return (
-        f"the velocities of {one.name} give i-PI's temperature only to {one.off:.1g}: are the "
-        "masses those of the run, and are all atoms free to move?"
-    )

@@ -29,6 +29,8 @@ from ncforce_ipi.reading.ipixml import (
 from ncforce_ipi.rundir import DISAGREEING_FILE, STRUCTURE_FILE, Record, find_record
 
 log = logging.getLogger(__name__)
+LOCAL = frozenset({"langevin", "pile_l", "gle", "nm_gle", "cl", "ffl"})
+"""i-PI's thermostats that act on single atoms; the others rescale all velocities."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class RunMetadata:
     n_atoms : number of atoms
     temperature_K : of the ensemble, K
     isolated : whether nothing keeps that temperature: NVE
+    kicks : whether a thermostat acts on single atoms, so that the system's momenta change
     n_beads : of the path integral, 1 for a classical run
     fixed_com : whether the centre of mass is held at rest
     held_cell : whether a barostat holds parts of the cell (``hfix``): i-PI's conserved quantity
@@ -61,6 +64,7 @@ class RunMetadata:
     n_atoms: int | None = None
     temperature_K: float | None = None
     isolated: bool = False
+    kicks: bool | None = None
     n_beads: int = 1
     fixed_com: bool = True
     held_cell: bool = False
@@ -129,13 +133,15 @@ def _of_xml(directory: Path, name: str | None, *, alone: bool) -> RunMetadata:
 def _of_record(directory: Path, record: Record, known: RunMetadata) -> RunMetadata:
     """run.json over what is known."""
     try:
+        name = (record.get("ensemble") or {}).get("name")
         found = replace(
             known,
             masses_u={name: float(mass) for name, mass in record["masses_u"].items()},
             atom_masses_u=_of_start(directory) if record.get("several_masses") else None,
             n_atoms=int(record["n_atoms"]),
             temperature_K=float(record["temperature_K"]),
-            isolated=(record.get("ensemble") or {}).get("name") == "nve",
+            isolated=name == "nve",
+            kicks=name in LOCAL if name else known.kicks,
             n_beads=int((record.get("ensemble") or {}).get("beads", 1)),
             held_cell=(record.get("ensemble") or {}).get("barostat") == "in-plane",
             step_fs=float(record["plan"]["outer_step_fs"]),
@@ -229,6 +235,7 @@ def _of_system(system: Element) -> RunMetadata:
         n_atoms=len(names) or None,
         temperature_K=None if kelvin is None else _positive(number(kelvin, "temperature", -1.0)),
         isolated=dynamics is not None and dynamics.get("mode", "nve") == "nve",
+        kicks=None if dynamics is None else _kicks(dynamics),
         n_beads=replicas,
         held_cell=bool(words(system, ".//barostat/hfix")),
         # i-PI lets the centre of mass go where atoms are fixed
@@ -246,6 +253,13 @@ def _dynamics(system: Element) -> Element | None:
     if found is None and any(one.get("mode") == "dynamics" for one in system.iter("motion")):
         return Element("dynamics")
     return found
+
+
+def _kicks(dynamics: Element) -> bool:
+    """Whether it has a thermostat on single atoms; that of a barostat isn't one."""
+    own = [one for place in dynamics.findall("thermostat") for one in place.iter("thermostat")]
+    modes = {one.get("mode", "langevin") for one in own}
+    return dynamics.get("mode", "nve") != "nve" and not LOCAL.isdisjoint(modes)
 
 
 def _atoms(system: Element) -> tuple[list[str], list[float]]:
