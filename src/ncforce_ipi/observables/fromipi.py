@@ -1,4 +1,4 @@
-"""i-PI's own temperatures beside those of its velocities: whether masses and held atoms are right."""
+"""i-PI's own temperatures beside those of its velocities: are masses and held atoms right?"""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def lines_of(found: Sequence[FromIpi]) -> list[tuple[str, str]]:
     lines = []
     for one in found:
         if one.off > MASS_TOLERANCE:
-            lines.append(("warning", _mismatch(one)))
+            lines.append(("warning", mismatch(one)))
         else:
             lines.append((f"i-PI's temperature, {one.name}", f"{one.theirs_K:.2f} K"))
     if lines:
@@ -77,7 +77,8 @@ def lines_of(found: Sequence[FromIpi]) -> list[tuple[str, str]]:
     return lines
 
 
-def _mismatch(one: FromIpi) -> str:
+def mismatch(one: FromIpi) -> str:
+    """What is wrong, in a line."""
     return (
         f"the velocities of {one.name} give i-PI's temperature only to {one.off:.1g}: are the "
         "masses those of the run, and are all atoms free to move?"

@@ -17,7 +17,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.dataset import Dataset
 from ncforce_ipi.observables.drift import windowed
 from ncforce_ipi.observables.freedom import agreed
-from ncforce_ipi.observables.fromipi import FromIpi, lines_of, of_ipi, off
+from ncforce_ipi.observables.fromipi import FromIpi, lines_of, mismatch, of_ipi, off
 from ncforce_ipi.observables.rotation import note_of
 from ncforce_ipi.observables.source import Source
 from ncforce_ipi.observables.velocities import Kinetics, kinetics
@@ -157,17 +157,16 @@ def _measure(data: Dataset) -> Temperatures:
     there = [mean for mean in of_tables if mean is not None]
     if "all" in means and len(there) == len(of_tables):
         means["all"] = combine(there, weights)
-    of_ipi = [found for one in runs for found in of_ipi(one)]
-    for found in of_ipi:
-        if found.off > MASS_TOLERANCE:
-            log.warning("%s", _mismatch(found))
+    theirs = [found for one in runs for found in of_ipi(one)]
+    for found in off(theirs):
+        log.warning("%s", mismatch(found))
     return Temperatures(
         means=means,
         pairs=tuple(_equipartition(runs, weights)),
         runs=tuple(runs),
         target_K=data.first.target_K,
         isolated=data.first.metadata.isolated,
-        of_ipi=tuple(of_ipi),
+        of_ipi=tuple(theirs),
         rotation=next(filter(None, map(note_of, runs)), ()),
     )
 
