@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
+
 from ncforce_ipi.diagnostics.progress import Progress, silent
 from ncforce_ipi.distil import card, sampling
 from ncforce_ipi.distil.choices import Choices, choose
@@ -18,6 +20,7 @@ from ncforce_ipi.distil.request import Request, conditions
 from ncforce_ipi.distil.rounds import allowed, last_trained, rounds
 from ncforce_ipi.distil.session import Session
 from ncforce_ipi.distil.state import FILE, State, check_free
+from ncforce_ipi.distil.taught import check_taught
 from ncforce_ipi.distil.teacher import Known, Teacher
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.structure import structure_path
@@ -160,11 +163,9 @@ def _check_same(state: State, request: Request, teacher: Teacher) -> None:
 def _add(session: Session, runs: Sequence[Path]) -> None:
     """Data from runs of the pair; the rounds go on with them."""
     stages = session.state.stages
-    for path in runs:
+    found = {path: _frames(session, path) for path in runs}  # all are refused, or none
+    for path, frames in found.items():
         name = f"added-{sum(key.startswith('added-') for key in stages) + 1}"
-        frames = sampling.small(of_run(path, session.species), session.choices.force_limit_eV_per_A)
-        if not frames:
-            raise InputError(f"{path} has no frame with forces below the limit; nothing to learn")
         save(frames, sampling.file_of(session, name))
         stages[name] = {
             "n_frames": len(frames),
@@ -172,6 +173,15 @@ def _add(session: Session, runs: Sequence[Path]) -> None:
             "after_round": last_trained(session),
         }
         session.say(name, f"{len(frames)} frames of {path}")
+
+
+def _frames(session: Session, path: Path) -> list[Atoms]:
+    """Of a run with the teacher's slow forces, those with forces below the limit."""
+    check_taught(path, session.request.teacher)
+    frames = sampling.small(of_run(path, session.species), session.choices.force_limit_eV_per_A)
+    if not frames:
+        raise InputError(f"{path} has no frame with forces below the limit; nothing to learn")
+    return frames
 
 
 def _distil(session: Session) -> card.Card:

@@ -146,7 +146,18 @@ def _of_another_environment(spec: str, words: Sequence[str]) -> NamedModel:
         raise InputError(f"{words[0]} is no program; expected {FORMS}")
     if len(words) < 3:
         raise InputError(f"{spec!r} names no family; expected {FORMS}")
-    words = [program, *words[1:3], *_absolute_paths(words[3:])]
+    found = of_driver([program, *words[1:3], *_absolute_paths(words[3:])])
+    return replace(found, program=str(Path(program).absolute()))
+
+
+def of_driver(words: Sequence[str]) -> NamedModel:
+    """The model in the words of a driver: its program, ``driver``, family, ``--model`` MODEL, ...
+
+    Raises
+    ------
+    InputError
+        These words name none.
+    """
     model, family = named_model(words)
     options: list[str] = []
     rest = iter(words[3:])
@@ -155,7 +166,7 @@ def _of_another_environment(spec: str, words: Sequence[str]) -> NamedModel:
             next(rest)
         elif not word.startswith("--model="):
             options.append(word)
-    return NamedModel(family, model, tuple(options), str(Path(program).absolute()))
+    return NamedModel(family, model, tuple(options), words[0])
 
 
 def service_of(
@@ -191,9 +202,11 @@ def service_of(
         return service
     more: list[str] = []
     if other.program is None:  # another environment may be on another machine, with other devices
-        more += ["--device", service.devices[0]] if service.devices else []
-        more += ["--threads", str(threads)] if threads != 1 else []
-        more = [] if {"--device", "--threads"} & set(other.options) else more
+        own = {word.partition("=")[0] for word in other.options}
+        more += (
+            ["--device", service.devices[0]] if service.devices and "--device" not in own else []
+        )
+        more += ["--threads", str(threads)] if threads != 1 and "--threads" not in own else []
     return replace(service, slow_driver=other.driver(more))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -133,12 +134,15 @@ def model_identity(name_or_path: str, family: str = "metatomic") -> Identity:
 
 def models(service: Service) -> dict[str, Identity | None]:
     """Identity of the model, and of the one of another driver for the slow forces, if any."""
-    main, slow = model_identity(service.model, service.family), None
-    if service.slow_driver:
-        name, family = named_model(service.slow_driver)
-        other = family if name in SHIPPED else ELSEWHERE
-        slow = model_identity(name, other)
+    main = model_identity(service.model, service.family)
+    slow = driver_identity(service.slow_driver) if service.slow_driver else None
     return {"model": main, "slow_model": slow}
+
+
+def driver_identity(words: Sequence[str]) -> Identity:
+    """Identity of the model in the words of a driver, maybe of another environment."""
+    name, family = named_model(words)
+    return model_identity(name, family if name in SHIPPED else ELSEWHERE)
 
 
 def other_models(service: Service, record: Record) -> list[tuple[str, Identity, Identity]]:
