@@ -35,9 +35,13 @@ def test_a_ratio_that_is_too_large_says_the_time_that_suffices():
     check_lengths(plans(0.08, 2, 12, 16))
 
 
-def test_nothing_is_run_before(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "more",  # options of the fast model, which is in all runs but that of slow forces alone
+    [(), ("--slow", "analytic:harmonic", "--driver-options=--compile")],
+)
+def test_nothing_is_run_before(tmp_path, monkeypatch, capsys, more):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["tune", "water", "--time-ps", "0.04", "--out", "scan"]) == 2
+    assert cli.main(["tune", "water", "--time-ps", "0.04", "--out", "scan", *more]) == 2
     assert "too short for a drift with M = 10, M = 12, M = 16" in capsys.readouterr().err
     assert not Path("scan").exists()
 

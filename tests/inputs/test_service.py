@@ -4,7 +4,10 @@ import pytest
 from ase.build import bulk
 
 from ncforce_ipi import cli
-from ncforce_ipi.inputs.service import parse_model
+from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.service import of_driver, parse_model, service_of
+from ncforce_ipi.launch.jobs.job import new_job
 
 
 @pytest.fixture
@@ -49,3 +52,69 @@ def test_a_run_of_one_force_needs_its_model_only(here, capsys, forces):
     assert cli.main([*words, *named, other]) == 2
     assert "give --model and --structure" in capsys.readouterr().err
     assert cli.main([*words, *named, forces]) == 0
+
+
+@pytest.mark.parametrize(
+    "spec", ["sevennet:7net-0", "'orb:orb-v2' --dtype float64", "echo driver mace --model=small"]
+)
+def test_the_words_of_a_driver_say_the_model(here, spec):
+    model = parse_model(spec)
+    found = of_driver(model.driver())
+    assert (found.family, found.model, found.options) == (model.family, model.model, model.options)
+
+
+@pytest.mark.parametrize(
+    ("own", "passed"),
+    [
+        ("", ["--device", "cuda:0", "--threads", "2"]),
+        ("--device cpu", ["--threads", "2", "--device", "cpu"]),
+        ("--threads=4", ["--device", "cuda:0", "--threads=4"]),
+        ("--threads 4 --device cpu", ["--threads", "4", "--device", "cpu"]),
+        ("--dtype float64", ["--device", "cuda:0", "--threads", "2", "--dtype", "float64"]),
+    ],
+)
+def test_device_and_threads_of_all_count_where_a_model_has_no_own(own, passed):
+    slow = f"sevennet:7net-0 {own}"
+    found = service_of("water", slow=slow, device="cuda:0,cuda:1", threads=2).slow_driver
+    assert found[found.index("7net-0") + 1 :] == tuple(passed)
+
+
+@pytest.mark.parametrize(
+    ("forces", "slow", "refused"),
+    [
+        ("slow", "sevennet:7net-0", True),
+        ("slow", None, False),  # the driver of both forces has them
+        ("slow", "water", False),
+        ("mts", "sevennet:7net-0", False),  # that of the fast ones
+        ("fast", "sevennet:7net-0", False),
+    ],
+)
+def test_options_that_no_driver_would_get_are_refused(tmp_path, forces, slow, refused):
+    def make(options):
+        plan = Plan(forces, 2 if forces == "mts" else 1, 0.5, 10)
+        return new_job(tmp_path, plan, system="water", slow=slow, driver_options=options)
+
+    assert make(()).service.options == ()
+    if not refused:
+        assert make(["--compile"]).service.options == ("--compile",)
+        return
+    with pytest.raises(InputError, match=r"\(--compile\) .* put them into the quotes of --slow"):
+        make(["--compile"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("input", "water", "--forces", "slow"), 2),
+        (("run", "water", "--forces", "slow"), 2),
+        (("run", "water", "--forces", "slow", "--replicas", "2"), 2),
+        (("slurm", "water", "--forces", "slow", "--dry-run"), 2),
+        (("input", "water", "--forces", "mts"), 0),
+    ],
+)
+def test_every_command_refuses_them(here, capsys, words, code):
+    more = ["--slow", "analytic:harmonic", "--driver-options=--nonsense 3", "--out", "there"]
+    assert cli.main([*words, *more]) == code
+    said = "driver options (--nonsense 3) are those of the fast forces' driver"
+    assert (said in capsys.readouterr().err) == (code != 0)
+    assert (here / "there").exists() == (code == 0)

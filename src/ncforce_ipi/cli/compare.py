@@ -103,8 +103,11 @@ def run_all(
     jobs.fill(args)
     if args.time_ps is None:
         args.time_ps = (compare.begun_ps(args.out) if args.resume else None) or TIME_PS
-    base = jobs.job(args, Plan.from_time("slow", 1, args.timestep_fs, args.time_ps), args.out)
-    all_jobs = compare.jobs_of(base, sorted(set(args.mts)), args.time_ps)
+    ratios = sorted(set(args.mts))
+    base = jobs.job(
+        args, Plan.from_time("mts", ratios[0], args.timestep_fs, args.time_ps), args.out
+    )
+    all_jobs = compare.jobs_of(base, ratios, args.time_ps)
     if check_jobs:
         check_jobs(all_jobs)
     compare.check(args.out, all_jobs, resume=args.resume, force=args.force)

@@ -57,6 +57,9 @@ DEFAULTS: dict[str, Any] = {
 SPEC = """\
 MODEL is a shipped model (water), a metatomic file, FAMILY:MODEL, the same in quotes with options of
 the family, or '[PATH/]ncforce driver FAMILY --model ...' of another environment."""
+OF_DRIVERS = """\
+A MODEL in quotes may have a --device and --threads of its own, which count for it. --slow of
+another environment has no others."""
 
 
 def add_system(
@@ -114,7 +117,10 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="MODEL", help="both forces; default: the system's model")
     add("--slow", metavar="MODEL", help="the slow (conservative) force from another model")
     add("--fast", metavar="MODEL", help="the fast (direct) force from another model")
-    add("--driver-options", metavar="WORDS", help="more options of `ncforce driver`, in quotes")
+    add("--driver-options", metavar="WORDS",
+        help="more options of `ncforce driver`, in quotes: of the one for both forces, or for the "
+        "fast ones where --slow is another model, whose own options stand in its quotes",
+        )  # fmt: skip
     for name in ("--family", "--program", "--slow-model", "--slow-family", "--slow-driver"):
         add(name, help=argparse.SUPPRESS)  # as it was spelt in 0.1
     add("--fast-model", dest="model", help=argparse.SUPPRESS)
@@ -135,7 +141,7 @@ def _add_ensemble(parser: argparse.ArgumentParser) -> None:
 
 def add_service(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """How the forces are served; the group, for more."""
-    group = parser.add_argument_group("drivers")
+    group = parser.add_argument_group("drivers", OF_DRIVERS)
     add = group.add_argument
     add("--device", metavar="NAME[,NAME]",
         help="cpu, cuda, or cuda:0,cuda:1 for a driver on each; default: the model's own choice",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -95,7 +96,8 @@ def new_job(
     device : one, or several with commas, which the drivers take in turn
     threads : CPU threads of each driver
     drivers : how many processes; None: one for each device
-    driver_options : further words of ``ncforce driver``
+    driver_options : further words of ``ncforce driver`` for both forces; for the fast ones where
+        ``slow`` is another model, whose own are among its words
     port : TCP instead of unix sockets
     limits : when it is given up
     masses_u : of species that aren't to have their own, u
@@ -105,7 +107,8 @@ def new_job(
     Raises
     ------
     InputError
-        No such system, something is missing, or a number out of its range.
+        No such system, something is missing, a number out of its range, or driver options that
+        no driver would get.
     """
     shipped = None if system is None else known_system(system)
     named = model or (shipped.model if shipped else None)
@@ -123,6 +126,12 @@ def new_job(
         drivers=drivers,
         options=driver_options,
     )
+    if driver_options and service.slow_driver and plan.forces == "slow":
+        raise InputError(
+            f"driver options ({shlex.join(driver_options)}) are those of the fast forces' driver, "
+            "and this run has slow forces alone: put them into the quotes of --slow, after the "
+            "model"
+        )
     stride = Strides.of(plan).position if write_forces is True else write_forces
     masses = Masses(masses_u, repartition)
     own = not (model or slow or fast or structure or masses.any)
