@@ -13,6 +13,7 @@ from ncforce_ipi import cli
 from ncforce_ipi.analysis.statistics import mean_of
 from ncforce_ipi.observables import temperature
 from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.fromipi import MASS_TOLERANCE
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.reading.metadata import read_metadata
 from ncforce_ipi.units import BOLTZMANN_EV_PER_K
@@ -56,7 +57,7 @@ def test_repartitioned_masses_go_into_the_run_and_into_its_analysis(ethanol, cap
     # the kinetic energy of i-PI's properties is that of the velocities with these masses
     source = open_dataset([Path("out")], Options(discard_ps=0.0), whole=True)
     measured = temperature.measure(source)
-    assert max(one.off for one in measured.of_ipi) < temperature.MASS_TOLERANCE
+    assert max(one.off for one in measured.of_ipi) < MASS_TOLERANCE
     assert not [one for one in caplog.records if "masses those of the run" in one.message]
 
 
