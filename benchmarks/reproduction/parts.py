@@ -114,7 +114,7 @@ def _pet(choice: Choice, out: Path) -> list[str]:
     return module("pet", out, "--epochs", 1 if choice.small else 100)
 
 
-METATRAIN = "install metatrain (docs/tutorials/pet.md) and put its mtt on the PATH"
+METATRAIN = "install metatrain (docs/tutorials/pet.md), its mtt on the PATH, and ncforce_ipi[run]"
 SEVENNET = "install sevenn beside this package"
 
 
@@ -172,7 +172,7 @@ PARTS = {  # in the order of the page
     ),
     "families": Part(
         "PET and SOAP-BPNN",
-        (Call("pet", _pet, lambda out: load(out / "pet.json"), 20.0, ("mtt",), METATRAIN),),
+        (Call("pet", _pet, lambda out: load(out / "pet.json"), 20.0, ("mtt", "ipi"), METATRAIN),),
     ),
 }
 
