@@ -358,8 +358,8 @@ def test_several_drifts_have_a_mean_with_the_interval_of_their_spread(tmp_path):
 
 
 def test_replicas_together_take_their_errors_or_their_spread():
-    two = combine([Mean(1.0, 0.3, 10.0), Mean(3.0, 0.4, 10.0)], [1.0, 1.0])
-    assert (two.value, two.error) == pytest.approx((2.0, 0.25))
+    two = combine([Mean(1.0, 0.3, 10.0), Mean(2.0, 0.4, 10.0)], [1.0, 1.0])
+    assert (two.value, two.error) == pytest.approx((1.5, 0.25))
     values = [1.0, 2.0, 4.0, 5.0]
     four = combine([Mean(value, 1e-3, 1.0) for value in values], [1.0] * 4)
     assert four.error == pytest.approx(np.std(values, ddof=1) / 2.0)
