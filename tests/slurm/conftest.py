@@ -23,6 +23,8 @@ from tests.distil.test_flow_e2e import words as distil_words
 from tests.ipi_host import ANALYTIC, molecules
 
 HERE = Path(__file__).parent
+HELD = "launch failed requeued held"
+"""What Slurm does with a job that it begins again on a node where it is still ending."""
 WAIT_S = float(os.environ.get("NCFORCE_TEST_SLURM_WAIT_S", "600"))  # ten times what it takes
 TIME_PS, N_OUTER = "0.5", 250  # outer steps of 2 fs; checkpoints after 100 and 200
 DONE = {
@@ -132,6 +134,8 @@ class Cluster:
         deadline = time.monotonic() + WAIT_S
         while not (found := self.state(job)) <= DONE:
             assert time.monotonic() < deadline, f"{found}: {self.log(out) if out else ''}"
+            if call("squeue", "-h", "-t", "all", "-j", job, "-o", "%r").strip() == HELD:
+                call("scontrol", "release", job)
             time.sleep(0.5)
         return found
 
