@@ -10,11 +10,7 @@ from ncforce_ipi.analysis.displacement import Displacement
 
 def by_displacement(every: Mapping[str, Diffusion], moved: Displacement) -> dict[str, str]:
     """Of each species whose displacement is no line, why it has no D."""
-    return {
-        name: _no_line(one, moved)
-        for name, one in every.items()
-        if not one.is_resolved
-    }  # fmt: skip
+    return {name: _no_line(one, moved) for name, one in every.items() if not one.is_resolved}
 
 
 def too_slow(every: Mapping[str, Diffusion], moved: Displacement) -> dict[str, str]:
