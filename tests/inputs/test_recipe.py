@@ -241,6 +241,21 @@ def test_the_commands_by_hand(changes, words):
     ]
 
 
+def test_the_commands_by_hand_have_every_device():
+    found = commands_of(input_xml(recipe(device="cuda:0,cuda:1,cuda:2,cpu"), ATOMS))
+    assert [line.split()[0] for line in found[1:]] == [
+        "<?second",
+        "<?third",
+        "<?fourth",
+        "<?another",
+    ]
+    assert [line.split()[-2] for line in found[1:]] == ["cuda:0", "cuda:1", "cuda:2", "cpu"]
+    slow = ("x", "driver", "orb", "--model", "y")
+    found = commands_of(input_xml(recipe(device="cpu,cpu", slow_driver=slow), ATOMS))
+    roles = [line.split("--role ")[1].split()[0] for line in found[1:]]
+    assert roles == ["fast", "fast", "slow"]
+
+
 def commands_of(xml):
     return [line for line in xml.splitlines() if line.startswith("<?")]
 

@@ -1,5 +1,7 @@
 """What users' words say of models: names stay, paths become absolute."""
 
+import sys
+
 import pytest
 from ase.build import bulk
 
@@ -100,6 +102,40 @@ def test_options_that_no_driver_would_get_are_refused(tmp_path, forces, slow, re
         return
     with pytest.raises(InputError, match=r"\(--compile\) .* put them into the quotes of --slow"):
         make(["--compile"])
+
+
+OTHER = f"{sys.executable} driver analytic --model harmonic"  # of another environment
+
+
+@pytest.mark.parametrize(
+    ("more", "lost"),
+    [
+        ({"drivers": 2}, "--drivers 2"),
+        ({"device": "cpu,cpu"}, "--device cpu,cpu"),
+        ({"slow": OTHER, "device": "cuda:1"}, "--device cuda:1"),
+        ({"slow": OTHER, "device": "cuda:1", "threads": 2}, "--device cuda:1 --threads 2"),
+        ({"slow": f"{OTHER} --threads 4 --device=cpu", "device": "cuda:1", "threads": 2}, ""),
+        ({"device": "cuda:1", "threads": 2, "drivers": 1}, ""),
+        ({"slow": None, "device": "cuda:0,cuda:1", "threads": 2}, ""),
+    ],
+)
+@pytest.mark.parametrize("forces", ["slow", "mts"])
+def test_more_than_the_one_driver_of_slow_forces_alone_is_said(
+    tmp_path, caplog, forces, more, lost
+):
+    def make(**words):
+        caplog.clear()
+        plan = Plan(forces, 2 if forces == "mts" else 1, 0.5, 10)
+        service = new_job(tmp_path, plan, system="water", **words).service
+        said = [record.message for record in caplog.records if "isn't used" in record.message]
+        return service, [message.partition(" isn't used")[0] for message in said]
+
+    more = {"slow": "analytic:harmonic", **more}
+    assert make(**more)[1] == ([lost] if lost and forces == "slow" else [])
+    model = more.pop("slow") or "water"
+    service, said = make(model=model, **more)  # as the warning says
+    assert service.slow_driver == ()
+    assert not said
 
 
 @pytest.mark.parametrize(

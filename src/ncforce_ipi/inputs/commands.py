@@ -102,20 +102,23 @@ def by_hand(
 ) -> list[list[str]]:
     """The commands that a person types in the directory of the input, for all that it needs.
 
-    Unix sockets are in that directory: those of no other run are.
+    One for each device that is named.  Unix sockets are in that directory: those of no other run
+    are.
     """
     where = one_server(transport.options(plan.components) or ["--socket-dir", "."])
     other = service.slow_driver
     slow = slow_driver_words(service, where)
 
-    def own(role: str) -> list[str]:
-        device = service.devices[0] if len(service.devices) == 1 else None
+    def own(role: str) -> list[list[str]]:
         program = (service.program or "ncforce",)
-        return driver_words(service, plan, ensemble, role, where, program=program, device=device)
+        return [
+            driver_words(service, plan, ensemble, role, where, program=program, device=device)
+            for device in service.devices or (None,)
+        ]
 
     if not other or plan.forces == "fast":
-        return [own("both" if plan.forces == "mts" else plan.forces)]
-    return [own("fast"), slow] if plan.forces == "mts" else [slow]
+        return own("both" if plan.forces == "mts" else plan.forces)
+    return [*own("fast"), slow] if plan.forces == "mts" else [slow]
 
 
 def one_server(addresses: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import shlex
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
 
 LATENCY_S, LONGEST_LATENCY_S = 1e-4, 1e-3
-ORDINALS = ("second", "third")  # of the drivers, after i-PI
+ORDINALS = ("second", "third", "fourth")  # of the drivers, after i-PI
+ONE_MORE = "another"
 KIND = {"slow": "conservative forces", "fast": "direct forces"}
 
 
@@ -89,7 +91,7 @@ def input_xml(recipe: Recipe, atoms: Atoms) -> str:
             "plan_text": _plan_text(plan),
             "driver_commands": "\n".join(
                 f"<?{ordinal} {in_instruction(shlex.join(words))} ?>"
-                for ordinal, words in zip(ORDINALS, commands, strict=False)
+                for ordinal, words in zip(chain(ORDINALS, repeat(ONE_MORE)), commands, strict=False)
             ),
             "outputs": outputs_xml(plan, recipe.ensemble, species, recipe.force_stride),
             "n_outer": plan.n_outer,

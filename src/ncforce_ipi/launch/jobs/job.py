@@ -126,12 +126,8 @@ def new_job(
         drivers=drivers,
         options=driver_options,
     )
-    if driver_options and service.slow_driver and plan.forces == "slow":
-        raise InputError(
-            f"driver options ({shlex.join(driver_options)}) are those of the fast forces' driver, "
-            "and this run has slow forces alone: put them into the quotes of --slow, after the "
-            "model"
-        )
+    if service.slow_driver and plan.forces == "slow":
+        _check_reach(service, driver_options)
     stride = Strides.of(plan).position if write_forces is True else write_forces
     masses = Masses(masses_u, repartition)
     own = not (model or slow or fast or structure or masses.any)
@@ -147,6 +143,27 @@ def new_job(
     if remote is not None and port is not None:
         raise InputError("--remote has a port of its own, with i-PI behind it; leave --port out")
     return Job(directory, recipe, start, limits or Limits(), velocities, masses, remote)
+
+
+def _check_reach(service: Service, options: Sequence[str]) -> None:
+    """What was asked of drivers that a run of slow forces alone, by another model, lacks."""
+    if options:
+        raise InputError(
+            f"driver options ({shlex.join(options)}) are those of the fast forces' driver, and "
+            "this run has slow forces alone: put them into the quotes of --slow, after the model"
+        )
+    has = {word.partition("=")[0] for word in service.slow_driver}
+    asked = [f"--drivers {service.drivers}"] * ((service.drivers or 1) > 1)
+    if len(service.devices) > 1 or (service.devices and "--device" not in has):
+        asked.append(f"--device {service.device}")
+    if service.threads != 1 and "--threads" not in has:
+        asked.append(f"--threads {service.threads}")
+    if asked:
+        log.warning(
+            "%s isn't used: this run has slow forces alone, which one driver of --slow serves; "
+            "with --model in the place of --slow it counts for that model",
+            " ".join(asked),
+        )
 
 
 def _shipped_velocities(name: str | None, temperature_K: float, ensemble: Ensemble) -> str | None:
