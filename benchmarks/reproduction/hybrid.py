@@ -58,7 +58,12 @@ def asymmetry(model: str, start: Path, out: Path) -> dict[str, Any]:
 
 
 def drifts(
-    model: str, start: Path, out: Path, ps: float, runs: tuple[str, ...] = RUNS
+    model: str,
+    start: Path,
+    out: Path,
+    ps: float,
+    runs: tuple[str, ...] = RUNS,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Of NVE from the first frame, by forces; why there is none where a run ends early.
 
@@ -70,7 +75,7 @@ def drifts(
         mts = ["mts", "--mts", forces[3:]] if forces.startswith("mts") else [forces]
         words = ["--model", model, "--ensemble", "nve", "--timestep-fs", str(STEP_FS)]
         words += ["--forces", *mts]
-        command = resumable.command(folder, f"--structure={start}@0", words, "cpu", ps)
+        command = resumable.command(folder, f"--structure={start}@0", words, device, ps)
         if command:
             subprocess.run(command, check=False)
         numbers = resumable.analysed(folder)

@@ -111,7 +111,7 @@ def _catalysis(choice: Choice, out: Path) -> list[str]:
 
 
 def _pet(choice: Choice, out: Path) -> list[str]:
-    return module("pet", out, "--epochs", 1 if choice.small else 100)
+    return module("pet", out, "--epochs", 1 if choice.small else 100, "--device", choice.device)
 
 
 METATRAIN = "install metatrain (docs/tutorials/pet.md), its mtt on the PATH, and ncforce_ipi[run]"

@@ -1,6 +1,7 @@
 """``benchmarks/reproduce.py``: budget, tasks, the page from recorded results; all of it, small."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -339,6 +340,18 @@ def test_a_training_that_was_cut_off_is_not_taken_for_one_that_ended(tmp_path):
     assert not ended(tmp_path, 40)
 
 
+def test_a_training_of_metatrain_goes_on_from_its_last_epoch(tmp_path):
+    from reproduction import pet
+
+    assert pet.restart(tmp_path) == []
+    for day, name, age in [("26", "model_9", 30), ("27", "model_10", 10), ("27", "scaler", 5)]:
+        file = tmp_path / "outputs" / day / "12-00-00" / f"{name}.ckpt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (1e9 - age, 1e9 - age))
+    assert pet.restart(tmp_path) == ["--restart", "outputs/27/12-00-00/model_10.ckpt"]
+
+
 @pytest.mark.parametrize("architecture", ["pet", "soap_bpnn"])
 def test_options_of_metatrain(architecture, tmp_path):
     from reproduction import pet
@@ -351,6 +364,9 @@ def test_options_of_metatrain(architecture, tmp_path):
     )
     assert f"read_from: {tmp_path}/train.xyz" in text
     assert "non_conservative_force:" in text
+    assert text.startswith("device: cpu\n")
+    assert "checkpoint_interval: 1\n" in text
+    assert pet.options(architecture, 3, tmp_path, device="cuda").startswith("device: cuda\n")
     frames = pet.write_data(tmp_path)
     head = (tmp_path / "train.xyz").read_text().splitlines()[1]
     assert "forces:R:3" in head
