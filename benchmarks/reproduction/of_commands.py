@@ -37,7 +37,7 @@ def speed(records: Records) -> list[str]:
     }
     for row in found.get("rows", []):
         if row["what"] in SPEED_ROWS:
-            ms, ratio = _over_rounds(found, row)
+            ms, ratio = over_rounds(found, row)
             said = f"{theirs[row['what']]:.2f}" if row["what"] in theirs else ""
             rows.append([SPEED_ROWS[row["what"]], pm(ms), pm(ratio), said])
     device = _result(records, "overhead").get("device", "")
@@ -74,10 +74,10 @@ def other_families(found: Numbers) -> list[str]:
         mts = [(7 * a + b) / 8 for a, b in zip(fast, outer, strict=True)]
         rows.append([
             f"{name}{', random weights' if one['random'] else ''}",
-            *(pm(_mean(ms[kind])) if kind in ms else "" for kind in ("conservative", "direct")),
-            pm(_mean(ms["joint"])) if "joint" in ms else "",
-            pm(_mean(mts)),
-            pm(_mean([a / b for a, b in zip(ms["conservative"], mts, strict=True)])),
+            *(pm(mean(ms[kind])) if kind in ms else "" for kind in ("conservative", "direct")),
+            pm(mean(ms["joint"])) if "joint" in ms else "",
+            pm(mean(mts)),
+            pm(mean([a / b for a, b in zip(ms["conservative"], mts, strict=True)])),
         ])  # fmt: skip
     if not rows:
         return []
@@ -94,11 +94,12 @@ def other_families(found: Numbers) -> list[str]:
     ]
 
 
-def _mean(values: list[float]) -> Measured:
+def mean(values: list[float]) -> Measured:
+    """With its standard error, None of a single one."""
     return float(np.mean(values)), _error(values)
 
 
-def _over_rounds(found: Numbers, row: Numbers) -> tuple[tuple[float, float | None], ...]:
+def over_rounds(found: Numbers, row: Numbers) -> tuple[tuple[float, float | None], ...]:
     """ms and ratio to direct forces alone, each with the error over rounds."""
     rounds = found.get("ms_of_rounds", {})
     own, fast = rounds.get(row["what"], []), rounds.get("fast only", [])

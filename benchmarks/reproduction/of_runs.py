@@ -70,7 +70,8 @@ def nve(records: Records) -> list[str]:
         "",
         "Why ours differ: the asymmetry of our direct force of water (lambda 0.0027) is below that "
         "of PET-NC (0.004). With M = 8 the conserved quantity of water isn't free of drift: it "
-        "rises by a tenth of what it does with direct forces, and less with smaller M. Graphene "
+        "rises by some hundredths of what it does with direct forces (In short has the share under "
+        "SVR), and less with smaller M. Graphene "
         "has steps of 1 fs, and correcting it every 8 fs only heats more than direct forces alone, "
         "every 4 fs doesn't. No small vibration grows up to 10 fs (`ncforce inspect-pair`), but "
         "its fastest is near that at 8 fs: whether the asymmetry of the direct force or "

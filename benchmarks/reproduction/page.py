@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reproduction import figures, of_commands, of_runs, paper, recorded
 from reproduction.parts import PARTS, Part
+from reproduction.summary import summary
 from reproduction.tasks import Choice, Numbers
 from reproduction.values import NONE
 
@@ -70,6 +71,7 @@ def text(choice: Choice, path: Path) -> str:
     lines = [HEAD.format(title=title, citation=paper.CITATION)]
     if choice.small:
         lines.append("**Smallest numbers, as a test: they mean nothing.**\n")
+    lines += summary(known)
     for name, part in PARTS.items():
         here = {task.name: known[task.name] for task in part.tasks if task.name in known}
         section = SECTIONS[name](here)
