@@ -83,6 +83,26 @@ def test_velocities_that_are_in_the_frame_already_are_not_turned_again(tmp_path)
     np.testing.assert_allclose(found.get_momenta(), plain.get_momenta(), rtol=0, atol=3e-8)
 
 
+@pytest.mark.parametrize("suffix", ["extxyz", "traj"])
+@pytest.mark.parametrize("pbc", ["FTT", "TFT", "FFT", "FFF", "TTF", "TTT"])
+def test_velocities_are_turned_as_atoms_are_where_a_direction_is_open(tmp_path, pbc, suffix):
+    """That lattice vector is replaced, and with it the frame: not the one of the file's cell."""
+    atoms = Atoms("HOOH", [[0.3, 0.3, 0.3], [1.3, 0.3, 0.3], [0.3, 1.6, 0.5], [0.8, 0.8, 1.7]])
+    atoms.set_cell([[0.5, 9.0, 1.0], [8.0, 1.0, 2.0], [1.0, 2.0, -10.0]])
+    atoms.set_pbc([letter == "T" for letter in pbc])
+    atoms.set_momenta(np.random.default_rng(0).normal(size=(4, 3)))
+    file = saved(tmp_path / f"open.{suffix}", atoms)
+    found = read_structure(file, file)
+    # what no turn changes; 8 decimals of momenta times 2 A
+    np.testing.assert_allclose(along_all_pairs(found), along_all_pairs(atoms), rtol=0, atol=1e-7)
+
+
+def along_all_pairs(atoms):
+    """Momentum of each atom along the way between each pair, ``(n, n, n)``."""
+    ways = atoms.positions[:, None] - atoms.positions
+    return np.einsum("ix,jkx->ijk", atoms.get_momenta(), ways)
+
+
 def test_velocities_of_our_own_input_are_read_again(tmp_path):
     from ncforce_ipi.inputs.velocities import velocities_xyz
 
@@ -223,6 +243,26 @@ def test_isotopes_of_ipi_and_names_that_are_no_elements(tmp_path):
     path.write_text(f"1\n{head}\nOW 0 0 0\n")
     with pytest.raises(InputError, match="atoms called OW; expected chemical symbols"):
         read_structure(str(path))
+
+
+@pytest.mark.parametrize(
+    ("units", "match"),
+    [
+        ("positions{atomic_unit}  cell{angstrom}", "positions in atomic_unit"),
+        ("positions{angstrom}  cell{atomic_unit}", "cell in atomic_unit"),
+        ("positions{angstrom}  cell{angstrom}", None),
+    ],
+)
+def test_pdb_of_ipi_is_in_angstrom_or_refused(tmp_path, units, match):
+    path = tmp_path / "x.pdb"
+    rows = [f"ATOM  {k:5d}   Ar   1     1    {k:8.3f}{0:8.3f}{0:8.3f}" for k in (1, 4)]
+    cell = "CRYST1   10.000   11.000   12.000  90.00  90.00  90.00 P 1           1"
+    path.write_text("\n".join([f"TITLE   Step: 5 Bead: 0 {units}", cell, *rows, "END\n"]))
+    if match is not None:
+        with pytest.raises(InputError, match=match):
+            read_structure(str(path))
+        return
+    np.testing.assert_array_equal(read_structure(str(path)).cell.lengths(), [10, 11, 12])
 
 
 def test_positions_and_velocities_of_different_steps(tmp_path):

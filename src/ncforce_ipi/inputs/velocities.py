@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 Array = NDArray[np.float64]
+SAME_CELL_A = 1e-4  # files with six digits
 SIGMAS = 4.0  # a random draw is further off once in 16000
 
 
@@ -66,7 +67,7 @@ def read_velocities(source: str, atoms: Atoms, image: Image, turn: Turn) -> Arra
     _check_species(found.symbols, atoms, path)
     if None not in (found.step, image.step) and found.step != image.step:
         raise InputError(_other_step(image, path, found.step, "give velocities of that step"))
-    momenta: Array = _own_turn(found.cell, turn).there(found.momenta)
+    momenta: Array = _own_turn(found.cell, image.atoms.cell.array, turn).there(found.momenta)
     return momenta.copy()
 
 
@@ -149,13 +150,16 @@ def _other_step(image: Image, path: Path, step: int | None, advice: str) -> str:
     )
 
 
-def _own_turn(cell: Array, turn: Turn) -> Turn:
-    """That of the velocities' own cell, if the file has one.
+def _own_turn(cell: Array, of_structure: Array, turn: Turn) -> Turn:
+    """That of the velocities' own cell, if the file has another one than the structure's file.
 
     Our outputs are in i-PI's frame whatever frame the structure's file has, and files of ASE are in
-    the structure's.
+    the structure's.  Its turn isn't that of the cell in its file where a direction is open: that
+    lattice vector may have been replaced.
     """
-    return turn_of(cell) if cell.any(axis=1).all() else turn
+    if not cell.any(axis=1).all() or np.allclose(cell, of_structure, rtol=0.0, atol=SAME_CELL_A):
+        return turn
+    return turn_of(cell)
 
 
 def temperature_K(atoms: Atoms) -> tuple[float, int]:

@@ -195,12 +195,13 @@ def _guess(path: Path) -> str | None:
 def _check_unit(path: Path) -> None:
     """Refuse i-PI's own pdb in other units than A, which ASE would take for A."""
     with path.open(encoding="utf-8", errors="replace") as file:
-        match = _IPI_TITLE.search(file.readline(1 << 16))
-    if match and match[2] not in ("angstrom", "ase"):
-        raise InputError(
-            f"{path} has {match[1]} in {match[2] or 'no unit'}; expected positions{{angstrom}} in "
-            "a pdb file of i-PI"
-        )
+        stated = _IPI_TITLE.findall(file.readline(1 << 16))
+    for name, unit in stated:
+        if unit not in ("angstrom", "ase"):
+            raise InputError(
+                f"{path} has {name} in {unit or 'no unit'}; expected positions{{angstrom}} and "
+                "cell{angstrom} in a pdb file of i-PI"
+            )
 
 
 def _positions_of(atoms: Atoms, path: Path) -> Atoms:
