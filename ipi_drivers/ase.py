@@ -38,6 +38,7 @@ def load(
     threads: int = 1,
     trust: bool = False,
     arguments: Mapping[str, Any] | None = None,
+    info: Mapping[str, Any] | None = None,
     virial: bool = True,
 ) -> AseBackend:
     """Make the calculator that ``model`` and ``arguments`` name.
@@ -50,6 +51,7 @@ def load(
     threads : that torch may use
     trust : whether files among the arguments may be unpickled
     arguments : keyword arguments of the calculator
+    info : what the atoms' ``info`` says to a calculator that reads it, as '{"charge": -1}'
     virial : send the virial; --no-virial is for calculators without stress
 
     Raises
@@ -70,7 +72,7 @@ def load(
                 "among its --arguments"
             )
     loading.prepare(threads)
-    return AseBackend(_make(model, keywords), _describe(model), virial, files)
+    return AseBackend(_make(model, keywords), _describe(model), virial, files, info or {})
 
 
 def _files(value: object) -> Iterator[Path]:
@@ -124,7 +126,14 @@ class AseBackend(Backend):
 
     kinds = frozenset[Kind](["conservative"])
 
-    def __init__(self, calculator: Any, description: str, virial: bool, files: list[Path]) -> None:
+    def __init__(
+        self,
+        calculator: Any,
+        description: str,
+        virial: bool,
+        files: list[Path],
+        info: Mapping[str, Any],
+    ) -> None:
         implemented = getattr(calculator, "implemented_properties", ())
         needed = {"energy", "forces", *["stress"] * virial}
         if lacking := needed - set(implemented):
@@ -137,6 +146,7 @@ class AseBackend(Backend):
         self.stress = self.kinds if virial else frozenset()
         self._calculator = calculator
         self._energy = "free_energy" if "free_energy" in implemented else "energy"
+        self._info = dict(info)
         self._atoms: Any = None
 
     def evaluate(self, structure: Structure, wanted: Wanted) -> Mapping[Kind, Evaluation]:
@@ -161,7 +171,7 @@ class AseBackend(Backend):
 
         if self._atoms is None or not np.array_equal(self._atoms.numbers, structure.numbers):
             self._calculator.reset()
-            self._atoms = ase.Atoms(structure.numbers)
+            self._atoms = ase.Atoms(structure.numbers, info=dict(self._info))
         self._atoms.set_cell(conversion.right_handed(structure.cell))
         self._atoms.set_pbc(periodic)
         self._atoms.set_positions(conversion.at_home(structure, TOLERATED_CELLS))

@@ -48,6 +48,19 @@ class Promising(Smeared):
             raise KeyError("stress")
 
 
+class Ion(Calculator):
+    """A uniform field of 1 V/A along z on a charge that the atoms' ``info`` says."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """F = q E on each of n atoms with q/n."""
+        super().calculate(atoms, properties, system_changes)
+        each = atoms.info.get("charge", 0) / len(atoms)
+        forces = np.tile([0.0, 0.0, each], (len(atoms), 1))
+        self.results = {"energy": -each * atoms.positions[:, 2].sum(), "forces": forces}
+
+
 class Empty(Calculator):
     """Knows nothing."""
 
@@ -103,6 +116,15 @@ def test_the_energy_is_the_one_that_the_forces_belong_to():
     assert result.energy == 2.0
     assert np.isnan(result.virial).all()
     assert backend.stress == frozenset()
+
+
+@pytest.mark.parametrize(("words", "charge"), [((), 0.0), (("--info", '{"charge": -1}'), -1.0)])
+def test_the_charge_that_info_says(words, charge):
+    backend = load("ase", "--model", f"{__name__}:Ion", "--no-virial", *words)
+    for atoms in (Atoms("OH", [[0, 0, 1], [0, 0, 2]]), Atoms("F", [[0, 0, 5]])):
+        found = evaluate(backend, atoms)
+        np.testing.assert_allclose(found.forces.sum(axis=0), [0, 0, charge])
+        assert found.energy == pytest.approx(-charge * atoms.positions[:, 2].mean())
 
 
 def test_the_description_has_versions():

@@ -509,6 +509,28 @@ def test_columns_that_look_like_flags_are_said(tmp_path, caplog):
     assert "column fixed, which is not understood: no atom is held" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("info", "arrays", "said"),
+    [
+        ({"charge": -1, "spin": 2}, {}, "says charge=-1, spin=2, which no model sees"),
+        ({"Total_Charge": 1.0}, {}, "says total_charge=1, which"),
+        ({}, {"initial_charges": [0.25] * 8}, "says charges of 2 in all, which"),
+        ({}, {"initial_magmoms": [0.5] * 4 + [0.0] * 4}, "magnetic moments of 2 in all"),
+        ({"charge": 0, "spin": 1, "multiplicity": "x"}, {"initial_charges": [0.5, -0.5] * 4}, ""),
+    ],
+)
+def test_charge_and_spin_that_no_model_sees_are_said(tmp_path, caplog, info, arrays, said):
+    atoms = argon()
+    atoms.set_momenta(None)
+    atoms.info.update(info)
+    for name, values in arrays.items():
+        atoms.set_array(name, np.array(values))
+    with caplog.at_level(logging.WARNING):
+        read_structure(saved(tmp_path / "ion.xyz", atoms))
+    assert said in caplog.text
+    assert bool(caplog.records) == bool(said)
+
+
 def test_atoms_that_are_too_close_are_said():
     close = Atoms("OHH", [[0, 0, 0], [0.62, 0, 0], [0, 0.97, 0]], cell=[9, 9, 9], pbc=True)
     (line,) = [w for w in preflight.check(lj(), close).warnings if "apart" in w]

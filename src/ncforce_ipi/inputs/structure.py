@@ -7,7 +7,6 @@ velocities on request, constraints), refused, or said.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.held import HELD, held, take_constraints
+from ncforce_ipi.inputs.leftout import left_out
 from ncforce_ipi.inputs.openbox import close_open_directions
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CLOSEST_A = 0.5  # two nuclei are never closer, but those of a file in nm are
 FLAT = 1e-3  # of the smallest singular value of unit vectors; 1 at right angles
-OTHER_FLAGS = ("fixed", "frozen", "fix", "constraints", "selective_dynamics", "movable")
 
 
 def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
@@ -58,7 +57,7 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     if turn.is_none and not image.atoms.constraints:
         _take_held(found, run, name)
     _check_distances(found, name)
-    for line in _left_out(image, velocities):
+    for line in left_out(image, velocities):
         log.warning("%s", line)
     if velocities is not None:
         momenta = read_velocities(velocities, found, image, turn)
@@ -169,22 +168,4 @@ def _check_distances(atoms: Atoms, name: str) -> None:
         raise InputError(
             f"two atoms of {name} are {close_A.min():.3f} A apart; expected more than "
             f"{CLOSEST_A} A: is the file in another unit than A?"
-        )
-
-
-def _left_out(image: Image, velocities: str | None) -> Iterator[str]:
-    """What a file says and a run doesn't use, one line each."""
-    name, arrays = image.name.rpartition("@")[0], image.atoms.arrays
-    moving = [
-        key for key in ("momenta", "velocities", "velo") if arrays.get(key, np.zeros(1)).any()
-    ]
-    if velocities is None and moving:
-        yield (
-            f"{name} has {moving[0]}, which are not used: velocities are random; give "
-            f"--velocities {name} to start with them, in commands that have it"
-        )
-    for key in sorted(set(OTHER_FLAGS) & {key.lower() for key in arrays}):
-        yield (
-            f"{name} has a column {key}, which is not understood: no atom is held for it; "
-            "move_mask:L:1 (F for atoms that are held) is"
         )
