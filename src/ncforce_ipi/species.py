@@ -20,6 +20,9 @@ Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu G
 Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf
 Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
 """
+SYMBOL_COLUMNS = ("species", "symbols", "symbol", "element", "elements")
+NUMBER_COLUMNS = ("Z", "numbers", "atomic_numbers")
+ISOTOPES = ("D", "T")  # of hydrogen, in i-PI's xyz
 MAX_DIGITS = 10  # of a number of atoms
 SYMBOLS = ("X", *PERIODIC_TABLE.split())  # the index is the atomic number
 NUMBERS = {symbol: number for number, symbol in enumerate(SYMBOLS) if number}
@@ -56,30 +59,41 @@ def _read_xyz(path: Path) -> NDArray[np.int32]:
         first, comment = file.readline().strip(), file.readline()
         if not (first.isdecimal() and len(first) <= MAX_DIGITS):
             raise InputError(f"structure {path} line 1: expected an atom count, got {first!r}")
-        column = _symbol_column(comment)
+        column, by_number = _species_column(comment, path)
         lines = list(itertools.islice(file, int(first)))  # what there is, not what is promised
     if len(lines) < int(first):
         raise InputError(f"structure {path} ends after {len(lines)} of {first} atoms; is it cut?")
-    numbers = [_number(line.split(), column, path, k) for k, line in enumerate(lines, start=3)]
+    rows = enumerate(lines, start=3)
+    numbers = [_number(line.split(), column, by_number, path, k) for k, line in rows]
     return np.array(numbers, np.int32)
 
 
-def _symbol_column(comment: str) -> int:
-    """Column of the symbol by ``Properties=name:type:count:...``; the first where it isn't said."""
+def _species_column(comment: str, path: Path) -> tuple[int, bool]:
+    """Column of the species, and whether it may hold atomic numbers, by ``Properties=name:type:n``.
+
+    Without such words it is the first column, of either.
+    """
     words = [word for word in comment.split() if word.startswith("Properties=")]
-    fields = words[0].removeprefix("Properties=").split(":") if words else []
-    column = 0
+    if not words:
+        return 0, True
+    fields = words[0].removeprefix("Properties=").strip("\"'").split(":")
+    column, found = 0, {}
     for name, _, count in zip(fields[::3], fields[1::3], fields[2::3]):  # noqa: B905  py3.10 too
-        if name in ("species", "element", "symbols"):
-            return column
+        found[name] = column
         column += int(count) if count.isdigit() else 1
-    return 0
+    for name in (*SYMBOL_COLUMNS, *NUMBER_COLUMNS):
+        if name in found:
+            return found[name], name in NUMBER_COLUMNS
+    raise InputError(
+        f"structure {path} holds {', '.join(found)[:200]}; expected a column species, or Z, that "
+        "says the elements"
+    )
 
 
-def _number(words: list[str], column: int, path: Path, line: int) -> int:
+def _number(words: list[str], column: int, by_number: bool, path: Path, line: int) -> int:
     symbol = words[column] if len(words) > column else ""
-    if symbol in NUMBERS:
-        return NUMBERS[symbol]
-    if symbol.isdigit() and 0 < int(symbol) < len(SYMBOLS):
+    if symbol in NUMBERS or symbol in ISOTOPES:
+        return NUMBERS.get(symbol, 1)
+    if by_number and symbol.isdigit() and 0 < int(symbol) < len(SYMBOLS):
         return int(symbol)
     raise InputError(f"structure {path} line {line}: expected a chemical symbol, got {symbol!r}")

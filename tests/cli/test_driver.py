@@ -87,6 +87,10 @@ def test_the_shipped_start_structure():
         ("Properties=species:S:1:pos:R:3", ["O 0 0 0", "H 1 0 0"]),
         ("Properties=pos:R:3:tag:I:1:species:S:1", ["0 0 0 5 O", "1 0 0 5 H"]),
         ("", ["8 0 0 0", "1 1 0 0"]),
+        ("Properties=id:I:1:Z:I:1:pos:R:3", ["1 8 0 0 0", "2 1 1 0 0"]),
+        ('Properties="species:S:1:id:I:1:pos:R:3" pbc="T T T"', ["O 1 0 0 0", "H 2 1 0 0"]),
+        ("Properties=id:I:1:elements:S:1:pos:R:3", ["1 O 0 0 0", "2 H 1 0 0"]),
+        ("# CELL(abcABC): 9 9 9 90 90 90 positions{angstrom}", ["O 0 0 0", "D 1 0 0"]),
     ],
 )
 def test_dialects_of_xyz(tmp_path, comment, lines):
@@ -103,6 +107,8 @@ def test_dialects_of_xyz(tmp_path, comment, lines):
         ("2\n\nO 0 0 0\n", "x.xyz ends after 1 of 2 atoms; is it cut"),
         ("1\n\nQq 0 0 0\n", "line 3: expected a chemical symbol, got 'Qq'"),
         ("1\n\n0 0 0 0\n", "line 3: expected a chemical symbol, got '0'"),
+        ("1\nProperties=id:I:1:kind:S:1:pos:R:3\n1 O 0 0 0\n", "holds id, kind, pos; expected a"),
+        ("1\nProperties=species:I:1:pos:R:3\n1 0 0 0\n", "a chemical symbol, got '1'"),
     ],
 )
 def test_broken_structures(tmp_path, text, match):

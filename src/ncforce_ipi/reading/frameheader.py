@@ -27,10 +27,9 @@ from ncforce_ipi.reading.frameunits import (
     stated_units,
     unit_in,
 )
+from ncforce_ipi.species import NUMBER_COLUMNS, SYMBOL_COLUMNS
 
 NAMES = frozenset(KINDS)
-SPECIES = ("species", "symbols", "symbol", "element", "elements")
-NUMBERS = ("Z", "numbers", "atomic_numbers")
 IDS = ("id", "ids", "atom_id", "atom_ids", "index", "indices")
 MOST_COLUMNS = 100_000  # of an atom's line
 _BOOLEANS = {"T": True, "true": True, "True": True, "TRUE": True, "1": True,
@@ -107,13 +106,15 @@ def read_header(path: Path, comment: bytes, wanted: str | None, unit: str | None
     if cell.any():
         cell = cell * factor(path, "positions", cell_unit)
     species = _species(columns)
-    same = [columns[name][0] for name in (*SPECIES, *NUMBERS, *IDS) if name in columns]
+    same = [
+        columns[name][0] for name in (*SYMBOL_COLUMNS, *NUMBER_COLUMNS, *IDS) if name in columns
+    ]
     return Header(
         quantity=quantity,
         factor=factor(path, quantity, own),
         columns=tuple(range(place, place + 3)),
         labels=tuple(dict.fromkeys([columns[species][0], *same])),
-        by_number=species in NUMBERS,
+        by_number=species in NUMBER_COLUMNS,
         cell=cell,
         pbc=_pbc(path, keys.get("pbc"), cell),
         assumed=assumed,
@@ -208,7 +209,9 @@ def _quantity_of_columns(
 
 def _species(columns: _Columns) -> str:
     """The column that says the element; empty without one."""
-    names = (name for name in (*SPECIES, *NUMBERS) if columns.get(name, (0, 0))[1] == 1)
+    names = (
+        name for name in (*SYMBOL_COLUMNS, *NUMBER_COLUMNS) if columns.get(name, (0, 0))[1] == 1
+    )
     return next(names, "")
 
 
