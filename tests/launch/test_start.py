@@ -12,12 +12,17 @@ from ncforce_ipi.inputs.systems import SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
 
 
-def velocities(*words):
-    """Name of the file with which this command line starts; None for random velocities."""
+def job(*words):
+    """What this command line asks for."""
     parser = argparse.ArgumentParser()
     run.add_arguments(parser)
     args = parser.parse_args([*words, "--out", "x", "--time-ps", "1", "--forces", "slow"])
-    return run.job_of(args).velocities
+    return run.job_of(args)
+
+
+def velocities(*words):
+    """Name of the file with which this command line starts; None for random velocities."""
+    return job(*words).velocities
 
 
 @pytest.mark.parametrize(
@@ -54,6 +59,22 @@ def test_random_ones_otherwise(words, caplog):
 
 def test_a_users_own_velocities_stay():
     assert velocities("water", "--velocities", "/mine.xyz") == "/mine.xyz"
+
+
+@pytest.mark.parametrize(
+    ("words", "barostat"),
+    [
+        (("graphene",), "in-plane"),
+        (("water",), "isotropic"),
+        (("--model", "carbon", "--structure", "graphene"), "in-plane"),
+        (("graphene", "--structure", "diamond.xyz"), None),  # isotropic
+        (("graphene", "--structure", "amorphous-carbon"), "isotropic"),
+        (("graphene", "--structure", "diamond.xyz", "--barostat", "flexible"), "flexible"),
+    ],
+)
+def test_the_barostat_is_that_of_the_structure(words, barostat):
+    """Not that of the system whose model is taken: in-plane holds the height of a crystal."""
+    assert job(*words, "--ensemble", "npt").recipe.ensemble.barostat == barostat
 
 
 @pytest.mark.parametrize("name", [name for name, it in SYSTEMS.items() if it.velocities])

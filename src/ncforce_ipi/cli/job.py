@@ -132,7 +132,9 @@ def _add_ensemble(parser: argparse.ArgumentParser) -> None:
     taus = ", ".join(f"{name} {tau:g}" for name, tau in DEFAULT_TAU_FS.items())
     add("--tau-fs", type=float, metavar="X", help=f"of the thermostat, fs; defaults: {taus}")
     add("--gle", choices=GLES, help="matrix of the ensemble gle, default optimal")
-    add("--barostat", choices=BAROSTATS, help="of the ensemble npt, default isotropic")
+    add("--barostat", choices=BAROSTATS,
+        help="of the ensemble npt, default isotropic; of a start structure that ships and is a "
+        "sheet in-plane")  # fmt: skip
     add("--pressure-MPa", dest="pressure_MPa", type=float, metavar="X",
         help="of the ensemble npt, default 0.101325 MPa")  # fmt: skip
     add("--barostat-tau-fs", type=float, metavar="X", help="of the cell, fs; default 500")

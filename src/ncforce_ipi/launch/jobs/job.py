@@ -115,8 +115,9 @@ def new_job(
     if (named is None and not (slow and fast)) or (shipped is None and structure is None):
         raise InputError(f"name a system ({NAMES}), or give a model and a structure")
     ensemble = ensemble or Ensemble()
-    if shipped is not None and ensemble.name == "npt" and ensemble.barostat is None:
-        ensemble = replace(ensemble, barostat=shipped.barostat)
+    start = str(structure or system)
+    if start in SYSTEMS and ensemble.name == "npt" and ensemble.barostat is None:
+        ensemble = replace(ensemble, barostat=SYSTEMS[start].barostat)
     service = service_of(
         named or str(slow),
         slow=slow,
@@ -135,7 +136,6 @@ def new_job(
         velocities = _shipped_velocities(system, temperature_K, ensemble)
     seed = 1 if seed is None else seed
     recipe = Recipe(plan, ensemble, temperature_K, seed, service, Transport(port), stride)
-    start = str(structure or system)
     if start not in SYSTEMS:
         start = str(Path(start).expanduser().absolute())
     if velocities is not None:
