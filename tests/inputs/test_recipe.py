@@ -206,6 +206,8 @@ def test_what_the_input_says_to_drivers(changes, needs):
     expected = {"slow": {"ncforce_role": "slow"} | same, "fast": {"ncforce_role": "fast"} | same}
     if needs:
         expected["fast"]["ncforce_needs"] = needs
+    if "virial" in needs:  # both forces send theirs
+        expected["slow"]["ncforce_needs"] = "virial"
     assert found == {name: expected[name] for name in found}
     assert "fast" in found
     for pairs in found.values():

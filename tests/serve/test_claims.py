@@ -36,11 +36,29 @@ def claims(role="slow", kind="conservative", sends=(), atoms=WATER):
         {"ncforce_model": "sha256-0123456789ab"},
         {"ncforce_model": "metatomic/water", "ncforce_role": "slow"},
         {"ncforce_atoms": WATER},
-        {"ncforce_needs": "direct-virial"},  # which a conservative force always carries
     ],
 )
 def test_served(said):
     claims().check(said)
+
+
+@pytest.mark.parametrize("needs", ["virial", "direct-virial"])
+@pytest.mark.parametrize(
+    ("kind", "sends", "advice"),
+    [
+        ("conservative", ["virial"], None),
+        ("conservative", ["direct-virial"], "needs virial .* as 0; leave --no-virial out, give a"),
+        ("direct", ["direct-virial"], None),
+        ("direct", ["virial"], "needs direct-virial .* as 0; start it with --direct-virial$"),
+    ],
+)
+def test_a_virial_is_one_whichever_kind_of_force_the_input_is_for(kind, sends, advice, needs):
+    one = claims(kind=kind, sends=sends)
+    if advice is None:
+        one.check({"ncforce_needs": needs})
+    else:
+        with pytest.raises(InputError, match=advice):
+            one.check({"ncforce_needs": needs})
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ncforce_ipi.backend import ROLES, Kind, Role
+from ncforce_ipi.backend import ROLES, Backend, Kind, Role
 from ncforce_ipi.cli.driver_report import Reports, provenance
 from ncforce_ipi.cli.families import FamilyParser, ListFamilies
 from ncforce_ipi.cli.options import add_options, keywords
@@ -122,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
         record = provenance(args, kinds, backend.description, digest)
         record["load_s"] = time.perf_counter() - start
         models = _identities(args, backend.source)
-        replicas = [_replica(args, server, kinds, evaluator, models) for server in found]
+        sends = _sends(args, backend)
+        replicas = [_replica(server, kinds, evaluator, models, sends, args.shm) for server in found]
         _log_groups(replicas, evaluator)
         _serve(args, Reports(record, found, evaluator, replicas), stop)
     return 0
@@ -137,18 +138,26 @@ def _identities(args: argparse.Namespace, source: Path | None) -> frozenset[str]
     return frozenset(models)
 
 
+def _sends(args: argparse.Namespace, backend: Backend) -> frozenset[str]:
+    """What goes along with forces, in the words of an input."""
+    found = {name for name in identity.SENT if getattr(args, name.replace("-", "_"))}
+    if "conservative" in backend.stress:
+        found.add(identity.VIRIAL)
+    return frozenset(found)
+
+
 def _replica(
-    args: argparse.Namespace,
     server: Server,
     kinds: Mapping[Role, Kind],
     evaluator: Evaluator,
     models: frozenset[str],
+    sends: frozenset[str],
+    shm: bool,
 ) -> Replica:
     """Not connected yet."""
-    sends = frozenset(name for name in identity.SENT if getattr(args, name.replace("-", "_")))
     connections = [
         Connection(
-            role, None, server.numbers, address, args.shm,
+            role, None, server.numbers, address, shm,
             Claims(
                 str(address), role, kinds[role], models, sends, identity.of_atoms(server.numbers)
             ),

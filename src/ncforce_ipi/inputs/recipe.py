@@ -198,6 +198,8 @@ def _parameters(recipe: Recipe, name: str, atoms: Atoms) -> str:
         found[identity.MODEL] = model
     if name == "fast" and (needed := needs(recipe.plan, recipe.ensemble)):
         found[identity.NEEDS] = identity.AND.join(needed)
+    if name == "slow" and recipe.ensemble.has_pressure:
+        found[identity.NEEDS] = identity.VIRIAL
     return ", ".join(f"{key}: {value}" for key, value in found.items())
 
 

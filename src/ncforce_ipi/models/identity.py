@@ -23,6 +23,7 @@ ATOMS = "ncforce_atoms"
 NEEDS = "ncforce_needs"
 AND = "+"  # between the things that are needed
 SENT = ("direct-energy", "direct-virial")  # options of a driver, and what may be needed
+VIRIAL = "virial"  # the same of conservative forces, which have no option for it
 DIGITS = 12  # of SHA-256: INIT strings are short, some programs take 1024 bytes
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ncforce_ipi.backend import Kind, Role
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.models.identity import AND, ATOMS, MODEL, NEEDS, ROLE
+from ncforce_ipi.models.identity import AND, ATOMS, MODEL, NEEDS, ROLE, VIRIAL
 
 WHERE = "the <parameters> of its input"
 
@@ -25,7 +25,8 @@ class Claims:
     role : that it serves there
     kind : of the forces that it sends
     models : every identity of its model, by its file and by its name
-    sends : ``direct-energy``, ``direct-virial``: what goes along with direct forces
+    sends : ``direct-energy``, ``direct-virial``: what goes along with direct forces; ``virial``:
+        with conservative ones
     atoms : identity of the atoms of ``--structure``; empty if that isn't compared
     """
 
@@ -61,10 +62,23 @@ class Claims:
                 f"({ATOMS} {said[ATOMS]} in {WHERE}, here {self.atoms}); give the file from which "
                 "that server starts, or take the word out of an input whose start was changed"
             )
-        needs = set(filter(None, said.get(NEEDS, "").split(AND)))
-        lacking = sorted(needs - self.sends) if self.kind == "direct" else []
-        if lacking:
+        lacking = self._lacking(set(filter(None, said.get(NEEDS, "").split(AND))))
+        if not lacking:
+            return
+        if lacking == [VIRIAL]:
             raise InputError(
-                f"{self.address} needs {' and '.join(lacking)} ({WHERE}), which this driver would "
-                f"send as 0; start it with {' '.join(f'--{name}' for name in lacking)}"
+                f"{self.address} needs {VIRIAL} ({WHERE}), which this driver would send as 0; "
+                "leave --no-virial out, give a model with stress, or take another ensemble"
             )
+        raise InputError(
+            f"{self.address} needs {' and '.join(lacking)} ({WHERE}), which this driver would "
+            f"send as 0; start it with {' '.join(f'--{name}' for name in lacking)}"
+        )
+
+    def _lacking(self, needs: set[str]) -> list[str]:
+        """What is needed and not sent; a virial is one whichever kind of force the input is for."""
+        pressure = bool(needs & {VIRIAL, "direct-virial"})
+        if self.kind == "conservative":
+            return [VIRIAL] if pressure and VIRIAL not in self.sends else []
+        wanted = needs - {VIRIAL} | ({"direct-virial"} if pressure else set())
+        return sorted(wanted - self.sends)
