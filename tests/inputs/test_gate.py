@@ -83,6 +83,47 @@ def test_velocities_that_are_in_the_frame_already_are_not_turned_again(tmp_path)
     np.testing.assert_allclose(found.get_momenta(), plain.get_momenta(), rtol=0, atol=3e-8)
 
 
+def wandering(folder, suffix):
+    """Four frames without a step: momenta of frame k are k + 1, all atoms went 0.1 k A along x."""
+    frames = [argon() for _ in range(4)]
+    for k, atoms in enumerate(frames):
+        atoms.positions += [0.1 * k, 0.0, 0.0]
+        atoms.set_momenta(np.full((8, 3), k + 1.0))
+    return saved(folder / f"md.{suffix}", frames)
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "traj"])
+def test_velocities_of_the_structures_own_file_are_those_of_its_frame(tmp_path, caplog, suffix):
+    file = wandering(tmp_path, suffix)
+    with caplog.at_level(logging.WARNING):
+        for structure, velocities, k in (
+            (f"{file}@1", file, 1),
+            (f"{file}@-2", file, 2),
+            (f"{file}@2", f"{file}@2", 2),
+            (f"{file}@2", f"{file}@-2", 2),
+            (file, file, 3),
+        ):
+            momenta = read_structure(structure, velocities).get_momenta()
+            np.testing.assert_allclose(momenta, k + 1.0, rtol=0, atol=1e-7)
+    assert not caplog.messages
+    with pytest.raises(InputError, match=r"are frame @1 of .*, velocities are frame @2; give"):
+        read_structure(f"{file}@1", f"{file}@2")
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "traj"])
+def test_velocities_of_other_positions_are_said(tmp_path, caplog, suffix):
+    file, start = wandering(tmp_path, suffix), tmp_path / "start.xyz"
+    atoms = read_images(f"{file}@1")[0].atoms
+    atoms.positions[3] -= atoms.cell.array[0]  # another image of the same place
+    saved(start, atoms)
+    with caplog.at_level(logging.WARNING):
+        read_structure(str(start), f"{file}@1")
+        assert not caplog.messages
+        read_structure(str(start), file)
+    (line,) = caplog.messages
+    assert "gives velocities are up to 0.2 A from those of start.xyz: another" in line
+
+
 @pytest.mark.parametrize("suffix", ["extxyz", "traj"])
 @pytest.mark.parametrize("pbc", ["FTT", "TFT", "FFT", "FFF", "TTF", "TTT"])
 def test_velocities_are_turned_as_atoms_are_where_a_direction_is_open(tmp_path, pbc, suffix):

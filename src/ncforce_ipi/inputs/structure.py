@@ -16,6 +16,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.held import HELD, held, take_constraints
 from ncforce_ipi.inputs.leftout import left_out
 from ncforce_ipi.inputs.openbox import close_open_directions
+from ncforce_ipi.inputs.sameframe import of_same_frame
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.inputs.velocities import read_velocities
@@ -39,7 +40,8 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     -------
     Species, positions (A) and periodic cell (A) in i-PI's frame, masses where the file has them,
     the array ``held`` where atoms are (``ncforce_ipi.inputs.held``); with the file ``velocities``,
-    the momenta of its last frame, or of FILE@INDEX, else none.
+    the momenta of its last frame, or of FILE@INDEX, or of the structure's frame if that is its
+    file; else none.
     """
     image = _read(name_or_path)
     found, name = _bare(image), image.name.rpartition("@")[0]
@@ -60,6 +62,7 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
     for line in left_out(image, velocities):
         log.warning("%s", line)
     if velocities is not None:
+        velocities = of_same_frame(name_or_path, velocities)
         momenta = read_velocities(velocities, found, image, turn)
         momenta[held(found)] = 0.0
         found.set_momenta(momenta)

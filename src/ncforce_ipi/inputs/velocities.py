@@ -6,6 +6,7 @@ how warm they are.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +17,19 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.held import held
+from ncforce_ipi.inputs.sameframe import SAME_PLACE_A, distance_A, is_same_cell
 from ncforce_ipi.reading.compressed import readable
+from ncforce_ipi.reading.frameunits import COLUMNS
 from ncforce_ipi.reading.images import ISOTOPES_U, Image, file_and_index, is_lammps, read_images
 from ncforce_ipi.reading.orientation import Turn, turn_of
-from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
+from ncforce_ipi.reading.trajectory import Trajectory, names_of, open_trajectory
 from ncforce_ipi.units import ATOMIC_VELOCITY_A_PER_FS, BOLTZMANN_EV_PER_K
 
 if TYPE_CHECKING:
     from ase import Atoms
 
+log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
-SAME_CELL_A = 1e-4  # files with six digits
 SIGMAS = 4.0  # a random draw is further off once in 16000
 
 
@@ -38,6 +41,7 @@ class _Moving:
     momenta: Array
     cell: Array
     step: int | None
+    positions: Array | None = None
 
 
 def read_velocities(source: str, atoms: Atoms, image: Image, turn: Turn) -> Array:
@@ -67,8 +71,22 @@ def read_velocities(source: str, atoms: Atoms, image: Image, turn: Turn) -> Arra
     _check_species(found.symbols, atoms, path)
     if None not in (found.step, image.step) and found.step != image.step:
         raise InputError(_other_step(image, path, found.step, "give velocities of that step"))
+    if None in (found.step, image.step):
+        _say_other_places(found, image, path)
     momenta: Array = _own_turn(found.cell, image.atoms.cell.array, turn).there(found.momenta)
     return momenta.copy()
+
+
+def _say_other_places(found: _Moving, image: Image, path: Path) -> None:
+    """Warn of velocities that belong to other positions than the structure's."""
+    if found.positions is None:
+        return
+    away_A = distance_A(found.positions, found.cell, image)
+    if away_A > SAME_PLACE_A:
+        log.warning(
+            "the atoms to which %s gives velocities are up to %.2g A from those of %s: another "
+            "frame? FILE@INDEX takes one of several", path, away_A, image.name.rpartition("@")[0],
+        )  # fmt: skip
 
 
 def _of_images(source: str, path: Path) -> _Moving:
@@ -82,7 +100,8 @@ def _of_images(source: str, path: Path) -> _Moving:
             "momenta: read it with ASE and its units, and write that"
         )
     cell = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
-    return _Moving(atoms.get_chemical_symbols(), atoms.get_momenta(), cell, image.step)
+    symbols, momenta = atoms.get_chemical_symbols(), atoms.get_momenta()
+    return _Moving(symbols, momenta, cell, image.step, atoms.positions)
 
 
 def _of_trajectory(path: Path, index: str, atoms: Atoms, image: Image) -> _Moving:
@@ -103,7 +122,21 @@ def _of_trajectory(path: Path, index: str, atoms: Atoms, image: Image) -> _Movin
     per_fs = frame.values[0]
     if found.quantity != "momenta":
         per_fs = per_fs * atoms.get_masses()[:, None]
-    return _Moving(symbols, per_fs / units.fs, frame.cells[0], step if found.numbered else None)
+    stated = step if found.numbered else None
+    return _Moving(symbols, per_fs / units.fs, frame.cells[0], stated, _places_of(path, place))
+
+
+def _places_of(path: Path, place: int) -> Array | None:
+    """Positions that a file has beside velocities, ``(n_atoms, 3)``, A."""
+    if names_of(path).isdisjoint(COLUMNS["positions"]):
+        return None
+    try:
+        found = open_trajectory(path, "positions")
+    except InputError:  # i-PI's own have positions of zeros
+        return None
+    step = int(found.steps[place])
+    places: Array = next(iter(found.between(step, step).blocks(1))).values[0]
+    return places
 
 
 def _open(path: Path) -> Trajectory:
@@ -157,7 +190,7 @@ def _own_turn(cell: Array, of_structure: Array, turn: Turn) -> Turn:
     the structure's.  Its turn isn't that of the cell in its file where a direction is open: that
     lattice vector may have been replaced.
     """
-    if not cell.any(axis=1).all() or np.allclose(cell, of_structure, rtol=0.0, atol=SAME_CELL_A):
+    if not cell.any(axis=1).all() or is_same_cell(cell, of_structure):
         return turn
     return turn_of(cell)
 
