@@ -444,6 +444,23 @@ def test_an_option_of_sbatch_alone(show):
 
 
 @pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("--comment='two words'", '--comment="two words"'),
+        ("--comment=no#1", '--comment="no#1"'),
+        ("--gres=gpu:a100:1,lustre", "--gres=gpu:a100:1,lustre"),
+        ("--constraint='[a|b]&c'", "--constraint=[a|b]&c"),
+        ("""'--comment="two words"'""", '--comment="two words"'),
+        ("'--mem 32G'", "--mem 32G"),
+    ],
+)
+def test_values_of_sbatch_keep_together(show, word, written):
+    """Slurm reads ``#SBATCH --comment=two words`` as an option and a word that is none."""
+    text, _ = show("--sbatch", word, "--time", "1:00:00")
+    assert f"#SBATCH {written}\n" in text
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ('partion = "gpu"', "partion is no setting; there are partition, account"),

@@ -168,7 +168,14 @@ def _lines(parts: Sequence[Mapping[str, object]], more: Sequence[str]) -> str:
         for name, value in part.items()
         if value is not None
     ]
-    return "\n".join(f"#SBATCH {option}" for option in [*options, *more])
+    return "\n".join(f"#SBATCH {option}" for option in [*options, *map(_as_given, more)])
+
+
+def _as_given(option: str) -> str:
+    """A user's option as Slurm reads it: the shell or TOML has taken the quotes of its value."""
+    name, _, value = option.partition("=")
+    plain = re.search(r"\s", name) or '"' in value or value.startswith("'")
+    return option if plain or not re.search(r"[\s#]", value) else f"{name}={_quoted(value)}"
 
 
 def _quoted(text: str) -> str:
