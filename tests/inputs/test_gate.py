@@ -111,6 +111,26 @@ def test_velocities_of_the_structures_own_file_are_those_of_its_frame(tmp_path, 
 
 
 @pytest.mark.parametrize("suffix", ["extxyz", "traj"])
+@pytest.mark.parametrize(("own_u", "theirs_u"), [(None, 79.896), (79.896, None), (79.896, 79.896)])
+def test_momenta_are_those_of_the_masses_beside_them(tmp_path, caplog, suffix, own_u, theirs_u):
+    """Atoms of twice the mass of argon; where a file has no masses, they are the structure's."""
+    start, moving = argon(), argon()
+    start.set_momenta(None)
+    for atoms, mass_u in ((start, own_u), (moving, theirs_u)):
+        if mass_u is not None:
+            atoms.set_masses([mass_u] * 8)
+    with caplog.at_level(logging.WARNING):
+        found = read_structure(
+            saved(tmp_path / "start.xyz", start), saved(tmp_path / f"moving.{suffix}", moving)
+        )
+    factor = 0.5 if own_u is None else 1.0  # from the momenta of the file
+    np.testing.assert_allclose(found.get_momenta(), factor * argon().get_momenta(), atol=1e-7)
+    said = [line for line in caplog.messages if "other masses" in line]
+    assert len(said) == (own_u is None)
+    assert not said or "(atom 0, Ar: 79.9 u, here 39.95)" in said[0]
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "traj"])
 def test_velocities_of_other_positions_are_said(tmp_path, caplog, suffix):
     file, start = wandering(tmp_path, suffix), tmp_path / "start.xyz"
     atoms = read_images(f"{file}@1")[0].atoms

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.held import held
 from ncforce_ipi.inputs.sameframe import SAME_PLACE_A, distance_A, is_same_cell
 from ncforce_ipi.reading.compressed import readable
+from ncforce_ipi.reading.frameofrun import OTHER_MASS
 from ncforce_ipi.reading.frameunits import COLUMNS
 from ncforce_ipi.reading.images import ISOTOPES_U, Image, file_and_index, is_lammps, read_images
 from ncforce_ipi.reading.orientation import Turn, turn_of
@@ -30,18 +32,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
+MASSES = re.compile(r"[=:]mass(es)?:R:1(?!\d)")
 SIGMAS = 4.0  # a random draw is further off once in 16000
 
 
 @dataclass(frozen=True)
 class _Moving:
-    """What a file says of one state; momenta ``(n_atoms, 3)`` in ASE's unit."""
+    """What a file says of one state; momenta ``(n_atoms, 3)`` in ASE's unit, of its own masses."""
 
     symbols: list[str]
     momenta: Array
     cell: Array
     step: int | None
     positions: Array | None = None
+    masses_u: Array | None = None
 
 
 def read_velocities(source: str, atoms: Atoms, image: Image, turn: Turn) -> Array:
@@ -73,8 +77,23 @@ def read_velocities(source: str, atoms: Atoms, image: Image, turn: Turn) -> Arra
         raise InputError(_other_step(image, path, found.step, "give velocities of that step"))
     if None in (found.step, image.step):
         _say_other_places(found, image, path)
-    momenta: Array = _own_turn(found.cell, image.atoms.cell.array, turn).there(found.momenta)
-    return momenta.copy()
+    turned = _own_turn(found.cell, image.atoms.cell.array, turn).there(found.momenta)
+    return _with_own_velocities(turned, found.masses_u, atoms, path)
+
+
+def _with_own_velocities(momenta: Array, masses_u: Array | None, atoms: Atoms, path: Path) -> Array:
+    """Momenta of the atoms with the velocities that a file's momenta and masses make."""
+    own_u = atoms.get_masses()
+    if masses_u is None or np.abs(own_u / masses_u - 1.0).max() <= OTHER_MASS:
+        return momenta.copy()
+    k = int(np.argmax(np.abs(own_u / masses_u - 1.0)))
+    log.warning(
+        "%s has other masses than the structure (atom %d, %s: %.4g u, here %.4g): velocities are "
+        "kept, momenta and temperature are those of the structure's masses",
+        path, k, atoms.symbols[k], masses_u[k], own_u[k],
+    )  # fmt: skip
+    scaled: Array = momenta * (own_u / masses_u)[:, None]
+    return scaled
 
 
 def _say_other_places(found: _Moving, image: Image, path: Path) -> None:
@@ -101,7 +120,8 @@ def _of_images(source: str, path: Path) -> _Moving:
         )
     cell = np.where(atoms.pbc[:, None], atoms.cell.array, 0.0)
     symbols, momenta = atoms.get_chemical_symbols(), atoms.get_momenta()
-    return _Moving(symbols, momenta, cell, image.step, atoms.positions)
+    masses_u = atoms.get_masses() if atoms.has("masses") else None
+    return _Moving(symbols, momenta, cell, image.step, atoms.positions, masses_u)
 
 
 def _of_trajectory(path: Path, index: str, atoms: Atoms, image: Image) -> _Moving:
@@ -119,11 +139,24 @@ def _of_trajectory(path: Path, index: str, atoms: Atoms, image: Image) -> _Movin
             advice = f"give --velocities {path}@{same[0]}"
         raise InputError(_other_step(image, path, step, advice))
     frame = next(iter(found.between(step, step).blocks(1)))
-    per_fs = frame.values[0]
-    if found.quantity != "momenta":
+    per_fs, masses_u = frame.values[0], None
+    if found.quantity == "momenta":
+        masses_u = _masses_of(path)
+    else:
         per_fs = per_fs * atoms.get_masses()[:, None]
     stated = step if found.numbered else None
-    return _Moving(symbols, per_fs / units.fs, frame.cells[0], stated, _places_of(path, place))
+    places = _places_of(path, place)
+    return _Moving(symbols, per_fs / units.fs, frame.cells[0], stated, places, masses_u)
+
+
+def _masses_of(path: Path) -> Array | None:
+    """Masses that a file has beside momenta, ``(n_atoms,)``, u."""
+    with readable(path).open(encoding="utf-8", errors="replace") as file:
+        comment = [file.readline(1 << 16) for _ in range(2)][1]
+    if not MASSES.search(comment):
+        return None
+    masses_u: Array = read_images(f"{path}@0")[0].atoms.get_masses()
+    return masses_u
 
 
 def _places_of(path: Path, place: int) -> Array | None:
