@@ -7,8 +7,9 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
-from ase.io import read
+from ase.io import read, write
 
+from ncforce_ipi.errors import InputError
 from ncforce_ipi.training.dataset import read_atoms, read_frames, to_frame
 from tests.training.conftest import CUTOFF_A
 
@@ -44,3 +45,55 @@ def test_atoms_with_a_constraint_have_the_stored_labels():
     frame = to_frame(atoms, CUTOFF_A)
     assert frame.forces[0, 0] == -3.0
     assert frame.strain_gradient[0, 0] == -6.0
+
+
+def smeared(x_A):
+    """Two atoms on a spring k = 2 eV/A^2, whose free energy is 0.1 eV + 0.3 eV/A x above."""
+    atoms = Atoms("Al2", [[0.0, 0, 0], [2.0 + x_A, 0, 0]])
+    force = -2.0 * x_A - 0.3
+    labels = {"energy": x_A**2, "free_energy": x_A**2 + 0.1 + 0.3 * x_A}
+    atoms.calc = SinglePointCalculator(atoms, forces=[[-force, 0, 0], [force, 0, 0]], **labels)
+    return atoms
+
+
+def test_forces_are_the_gradient_of_the_energy_that_is_learnt(tmp_path, caplog):
+    """VASP and others give the energy at no smearing too; forces are of the free energy."""
+    write(tmp_path / "f.xyz", [smeared(x) for x in (0.1, 0.2, 0.3)], format="extxyz")
+    frames = read_frames(tmp_path / "f.xyz", CUTOFF_A, [13], needs_stress=False)
+    slope = (frames[2].energy - frames[0].energy) / 0.2  # exact: a parabola's mean slope
+    assert slope == pytest.approx(-float(frames[1].forces[1, 0]), abs=1e-6)  # float32, 8 decimals
+    said = "energies are free energies (free_energy), whose gradient the forces are; in 3 of 3"
+    assert said in caplog.text
+    assert "up to 95 meV/atom" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("REF_energy=-2 dft_forces=1", "labels are energy and forces; not used: REF_energy, dft_f"),
+        ("config_weight=0.5", "config_weight isn't used: frames of a pool count the same"),
+    ],
+)
+def test_what_is_not_used_is_said(tmp_path, caplog, words, line):
+    (tmp_path / "f.xyz").write_text(FRAME + FRAME.replace("energy=-3", f"energy=-3 {words}"))
+    assert len(read_frames(tmp_path / "f.xyz", CUTOFF_A, [13])) == 2
+    assert line in caplog.text
+    caplog.clear()
+    (tmp_path / "f.xyz").write_text(FRAME.replace("energy=-3", "energy=-3 config_weight=1.0"))
+    read_frames(tmp_path / "f.xyz", CUTOFF_A, [13])
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("energy=-3", "energy=nan", "frame 1: its energy isn't finite"),
+        ("7 8 9", "7 inf 9", "frame 1: its forces isn't finite"),
+        ("0 0 0 0 0 0 0 0 0", "nan 0 0 0 0 0 0 0 0", "frame 1: its stress isn't finite"),
+        ("energy=-3", "energy=-3 config_energy_weight=0", "frame 1: config_energy_weight = 0, and"),
+    ],
+)
+def test_labels_that_are_none_are_refused(tmp_path, old, new, line):
+    (tmp_path / "f.xyz").write_text(FRAME + FRAME.replace(old, new))
+    with pytest.raises(InputError, match=line):
+        read_frames(tmp_path / "f.xyz", CUTOFF_A, [13])

@@ -187,6 +187,7 @@ def test_bad_input_is_one_line(folder, monkeypatch, capsys, words, line):
         ("validate_every = 3", "validate_every = 0", "validate_every must be 1 or more"),
         ("atoms_per_batch = 48", "atoms_per_batch = 20", "has 24 atoms and a batch 20; give atoms"),
         ("species = [1, 8]", "species = [1, 6]", "frame 0: no O in the recipe's species"),
+        ("species = [1, 8]", "species = [1, 6, 8]", "species have C, which no training frame has"),
         ("[1.0, 1.0]", "[0.0, 0.0]", "give one of them a weight"),
         ("channels = 8", "channels = 0", "channels must be 1 or more"),
     ],

@@ -10,8 +10,9 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ncforce_ipi.training.dataset import Packer, strain_gradient, to_frame
+from ncforce_ipi.training.dataset import Packer, to_frame
 from ncforce_ipi.training.hybrid import HybridNet
+from ncforce_ipi.training.labels import strain_gradient
 from ncforce_ipi.training.objective import BothHeads, make_step
 from tests.training.conftest import CUTOFF_A, labelled_water
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.training.labels import check_labels, energy, forces, strain_gradient
 
 
 @dataclass(frozen=True)
@@ -98,51 +99,39 @@ def read_frames(
     Raises
     ------
     InputError
-        A frame has no energy, forces or stress (if it is needed), or an element that isn't one of
-        ``species``.
+        A frame has no energy, forces or stress (if it is needed), one that isn't finite, or an
+        element that isn't one of ``species``.
     """
-    frames = []
-    for k, atoms in enumerate(read_atoms(path)):
+    frames, structures = [], read_atoms(path)
+    for k, atoms in enumerate(structures):
         if strange := sorted(set(atoms.symbols) - {chemical_symbols[z] for z in species}):
             strangers = ", ".join(strange)
             raise InputError(f"{path}, frame {k}: no {strangers} in the recipe's species")
         try:
             frames.append(to_frame(atoms, cutoff, needs_stress))
-        except (RuntimeError, PropertyNotImplementedError) as err:  # no labels, or one is missing
+        except (RuntimeError, PropertyNotImplementedError, ValueError) as err:
             need = "energy, forces and stress" if needs_stress else "energy and forces"
             raise InputError(f"{path}, frame {k}: needs {need} ({err})") from err
+    check_labels(structures, str(path), needs_stress)
     return frames
 
 
 def to_frame(atoms: Any, cutoff: float, needs_stress: bool = True) -> Frame:
-    """Pairs and labels of one labelled ``ase.Atoms``; without stress it counts as zero.
-
-    Forces are those that were stored, on atoms that a constraint holds too.
-    """
+    """Pairs and labels of one labelled ``ase.Atoms``; without stress it counts as zero."""
     first, second, vectors = pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
     return Frame(
         types=torch.tensor(atoms.numbers, dtype=torch.long),
         first=torch.from_numpy(first),
         second=torch.from_numpy(second),
         vectors=torch.tensor(vectors, dtype=torch.float32),
-        forces=torch.tensor(atoms.get_forces(apply_constraint=False), dtype=torch.float32),
-        energy=float(atoms.get_potential_energy(apply_constraint=False)),
+        forces=torch.tensor(forces(atoms), dtype=torch.float32),
+        energy=energy(atoms),
         strain_gradient=torch.tensor(
             strain_gradient(atoms) if needs_stress else np.zeros((3, 3)), dtype=torch.float32
         ),
         kind=str(atoms.info.get("kind", "")),
         temperature=float(atoms.info.get("T", np.nan)),
     )
-
-
-def strain_gradient(atoms: Any) -> NDArray[np.float64]:
-    """dE/dstrain ``(3, 3)``, eV: stress x volume; of a molecule, symmetric -sum_i r_i (x) F_i."""
-    if atoms.pbc.any():
-        stress = atoms.get_stress(voigt=False, apply_constraint=False)
-        return np.asarray(stress * atoms.get_volume())
-    forces = atoms.get_forces(apply_constraint=False)
-    outer = (atoms.positions - atoms.positions.mean(axis=0)).T @ forces
-    return np.asarray(-0.5 * (outer + outer.T))
 
 
 def pairs(
@@ -164,6 +153,23 @@ def data_hash(paths: Sequence[Path]) -> str:
     for path in paths:
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def check_species(species: Sequence[int], frames: Sequence[Frame]) -> None:
+    """Refuse elements that no frame has: the model would say that it knows them.
+
+    Raises
+    ------
+    InputError
+        There is one.
+    """
+    present = {int(z) for frame in frames for z in frame.types.unique()}
+    if never := sorted(set(species) - present):
+        raise InputError(
+            f"the recipe's species have {', '.join(chemical_symbols[z] for z in never)}, which no "
+            "training frame has: the model would know nothing of it; take it out of species, or "
+            "add frames that have it"
+        )
 
 
 def energy_shifts(frames: Sequence[Frame], species: Sequence[int]) -> Tensor:

@@ -114,7 +114,7 @@ def distil(
     pools = load_pools(recipe, folder)
     known = [[remember(net, frame) for frame in frames] for frames, _ in pools]
     share = np.array([weight for _, weight in pools])
-    held_out = [remember(net, frame) for frame in load_held_out(recipe, folder)]
+    held_out = [remember(net, frame) for frame in load_held_out(recipe, folder, pools)]
     log.info("%d frames, %d held out; stage distil", sum(map(len, known)), len(held_out))
     net.direct.requires_grad_(True)
     head = [(name, p) for name, p in net.named_parameters() if p.requires_grad]

@@ -24,7 +24,14 @@ from torch._dynamo.exc import TorchDynamoException
 
 from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.training import progress
-from ncforce_ipi.training.dataset import Batch, Frame, Packer, Sampler, energy_shifts
+from ncforce_ipi.training.dataset import (
+    Batch,
+    Frame,
+    Packer,
+    Sampler,
+    check_species,
+    energy_shifts,
+)
 from ncforce_ipi.training.device import ahead, captured
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS, BothHeads, Stage, Step, make_step
@@ -96,12 +103,13 @@ def fit(
     begun_with = {**asdict(recipe), "stage": stage, "minutes": minutes}
     kept = progress.read(out, begun_with) if resume else None
     pools = load_pools(recipe, folder)
-    held_out = load_held_out(recipe, folder)
+    held_out = load_held_out(recipe, folder, pools)
     net = recipe.network()
     everything = [frame for pool, _ in pools for frame in pool]
     if initial is not None:
         net = read_initial(recipe, initial)
     else:
+        check_species(recipe.species, everything)
         net.energy_shift.copy_(energy_shifts(everything, recipe.species))
     if (largest := max(map(len, everything))) > recipe.atoms_per_batch:
         raise InputError(

@@ -9,7 +9,7 @@ import csv
 import logging
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from ncforce_ipi.errors import InputError, ModelError
 from ncforce_ipi.training.dataset import Frame, read_frames
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS
+from ncforce_ipi.training.unseen import unseen
 
 log = logging.getLogger(__name__)
 
@@ -164,9 +165,13 @@ def data_files(recipe: Recipe, folder: Path) -> list[Path]:
     return files
 
 
-def load_held_out(recipe: Recipe, folder: Path) -> list[Frame]:
-    """The validation frames."""
-    return load_pools(replace(recipe, pools={recipe.validation: 1.0}), folder)[0][0]
+def load_held_out(
+    recipe: Recipe, folder: Path, pools: Sequence[tuple[Sequence[Frame], float]]
+) -> list[Frame]:
+    """The validation frames, without those that the pools have as well."""
+    held_out = load_pools(replace(recipe, pools={recipe.validation: 1.0}), folder)[0][0]
+    trained = [frame for frames, weight in pools if weight > 0 for frame in frames]
+    return unseen(recipe.validation, held_out, trained, recipe.cutoff_A)
 
 
 def read_initial(recipe: Recipe, checkpoint: Path) -> HybridNet:
