@@ -20,6 +20,7 @@ from ncforce_ipi.distil.request import Request, conditions
 from ncforce_ipi.distil.rounds import allowed, last_trained, rounds
 from ncforce_ipi.distil.session import Session
 from ncforce_ipi.distil.state import FILE, State, check_free
+from ncforce_ipi.distil.student import HELD_OUT
 from ncforce_ipi.distil.taught import check_taught
 from ncforce_ipi.distil.teacher import Known, Teacher
 from ncforce_ipi.errors import InputError
@@ -181,7 +182,18 @@ def _frames(session: Session, path: Path) -> list[Atoms]:
     frames = sampling.small(of_run(path, session.species), session.choices.force_limit_eV_per_A)
     if not frames:
         raise InputError(f"{path} has no frame with forces below the limit; nothing to learn")
-    return frames
+    if not sampling.file_of(session, HELD_OUT).is_file():
+        return frames
+    apart = sampling.not_held_out(session, frames)
+    if not apart:
+        raise InputError(
+            f"the frames of {path} are nearly those that are held out, which nothing is trained "
+            "on; add runs from other starts or with other velocities (--seed)"
+        )
+    if len(apart) < len(frames):
+        n = len(frames) - len(apart)
+        session.say("left out", f"{n} frames of {path}, which are nearly those held out")
+    return [frames[k] for k in apart]
 
 
 def _distil(session: Session) -> card.Card:

@@ -13,6 +13,7 @@ from ase import Atoms
 
 from ncforce_ipi.distil import points
 from ncforce_ipi.distil.displaced import displaced
+from ncforce_ipi.distil.heldout import apart
 from ncforce_ipi.distil.request import Condition
 from ncforce_ipi.distil.selection import fingerprint, pick
 from ncforce_ipi.distil.session import Session, dynamics, last_frame, slow_calls
@@ -178,6 +179,13 @@ def heat(
     return {"ended": record["reason"]}, slow_calls(record)
 
 
+def not_held_out(session: Session, frames: Sequence[Atoms]) -> list[int]:
+    """Places of the frames that aren't nearly held out."""
+    files = sorted(session.data.glob("teacher-*.extxyz"))
+    taught = [a for path in files for a in points.load(path) if a.info["kind"] == "reference"]
+    return apart(frames, points.load(file_of(session, HELD_OUT)), taught)
+
+
 def learn(session: Session, round_: int, runs: Sequence[str]) -> tuple[Result, int]:
     """Pick frames of runs of the pair, which become data without a call of the teacher."""
     choices, species = session.choices, session.species
@@ -189,8 +197,9 @@ def learn(session: Session, round_: int, runs: Sequence[str]) -> tuple[Result, i
     frames: list[Atoms] = []
     for name in runs:
         found = points.outer_points(session.run(name))
+        kind = name.split("-")[2]  # of round-01-hot-1-300K
         usable = found.below(choices.force_limit_eV_per_A)
-        kind = name.partition("-")[2].split("-")[0]
+        usable = [usable[k] for k in not_held_out(session, [found.atoms(k, kind) for k in usable])]
         candidates = [found.atoms(k, kind) for k in usable]
         prints = np.array([fingerprint(a, species, choices.cutoff_A) for a in candidates])
         chosen = pick(found.rms[usable], prints, known, choices.n_picked)
