@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule
+from ase.constraints import FixAtoms, FixCartesian
 
 from ncforce_ipi.backend import Backend, Evaluation, Structure
 from ncforce_ipi.cli import main
@@ -26,6 +27,8 @@ from ncforce_ipi.diagnostics.optimise_report import median_trace, saved
 from ncforce_ipi.diagnostics.sides import Side
 from ncforce_ipi.diagnostics.verdict import at_floor, judge, stopped_falling
 from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.inputs.held import held
+from ncforce_ipi.inputs.structure import read_structure
 from ncforce_ipi.reading.images import read_images
 from ncforce_ipi.reading.structures import g2_closed_shell, read_frames, to_structure
 from tests.synthetic_run import write_record
@@ -331,6 +334,38 @@ def test_atoms_that_a_run_held_are_said_to_move(tmp_path, caplog):
     )
     tasks({"x": read_frames([str(path)], of_runs=True)})
     assert "simulation.pos_0.extxyz@0 has atoms that are held; an optimisation here" in caplog.text
+
+
+@pytest.mark.parametrize("ending", ["traj", "extxyz"])
+def test_what_was_held_is_in_the_optimised_structure(tmp_path, ending):
+    """So that a run that starts from it holds the same; whole atoms, or some of the coordinates."""
+    dimer = Atoms("Ar2", [[0, 0, 0], [3.9, 0, 0]], cell=[25.0] * 3, pbc=True)
+    whole, partly = dimer.copy(), dimer.copy()
+    whole.set_constraint(FixAtoms([1]))
+    partly.set_constraint([FixAtoms([0]), FixCartesian([1], (False, False, True))])
+    partly.set_masses([36.0, 40.0])
+    files = []
+    for name, atoms in (("free", dimer), ("whole", whole), ("partly", partly)):
+        files.append(str(tmp_path / f"{name}.{ending}"))
+        atoms.write(files[-1])
+    (tmp_path / "run").mkdir()
+    dimer.info["ipi_comment"] = "Step: 20 Bead: 0 positions{ase} cell{ase}"
+    files.append(str(tmp_path / "run" / "simulation.pos_0.extxyz"))
+    dimer.write(files[-1])
+    (tmp_path / "run" / "input.xml").write_text(
+        "<simulation><output prefix='simulation'/><system><motion mode='dynamics'>"
+        "<fixatoms> [ 0 ] </fixatoms></motion></system></simulation>"
+    )
+    words = ["optimize", *files, "--slow", "analytic:lennard-jones", "--steps", "50"]
+    words += ["--fmax-eV-per-A", "1e-3", "--out", str(tmp_path / "out")]
+    assert main([*words, "--forces", "slow"]) == 0
+    written = tmp_path / "out" / "optimized.xyz"
+    found = [held(read_structure(f"{written}@{k}")).astype(int).tolist() for k in range(4)]
+    free, fixed = [0, 0, 0], [1, 1, 1]
+    assert found == [[free, free], [free, fixed], [fixed, [0, 0, 1]], [fixed, free]]
+    assert read_structure(f"{written}@2").get_masses().tolist() == [36.0, 40.0]
+    bond = [one.atoms.get_distance(0, 1) for one in read_images(str(written))]
+    np.testing.assert_allclose(bond, bond[0], atol=1e-8)  # all atoms move; 8 decimals
 
 
 def test_what_is_done_is_written_when_stopped(argon_file, capsys, monkeypatch):

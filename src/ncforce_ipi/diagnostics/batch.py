@@ -43,6 +43,7 @@ class Task:
     structure : to start from
     method, settings : see ``optimise``
     masses_u : ``(n_atoms,)``, u, which no optimisation needs; None: those of ASE's table
+    fixed : ``(n_atoms, 3)``, coordinates that stay in a run and move here; None: none
     """
 
     group: str
@@ -51,6 +52,7 @@ class Task:
     method: Method
     settings: Settings
     masses_u: NDArray[np.float64] | None = None
+    fixed: NDArray[np.bool_] | None = None
 
 
 Result = tuple[Task, Outcome]
@@ -93,7 +95,15 @@ def tasks(
             start = displaced(frame.structure, displace_A, random)
             name = f"{frame.name}#{copy}" if copies > 1 else frame.name
             found += [
-                Task(group, name, start, method, Settings(most, steps, optimiser), frame.masses_u)
+                Task(
+                    group,
+                    name,
+                    start,
+                    method,
+                    Settings(most, steps, optimiser),
+                    frame.masses_u,
+                    frame.fixed,
+                )
                 for optimiser in optimisers
                 for method in methods
             ]

@@ -15,7 +15,7 @@ from ncforce_ipi import plots
 from ncforce_ipi.diagnostics.batch import Result, Task
 from ncforce_ipi.diagnostics.optimise import Outcome
 from ncforce_ipi.diagnostics.verdict import level
-from ncforce_ipi.reading.structures import to_atoms
+from ncforce_ipi.reading.structures import hold, to_atoms
 
 SHADES = {"slow": "slow", "fast": "fast", "fast-then-slow": "mts"}
 DRAWN_PANELS = 6
@@ -233,19 +233,25 @@ def median_trace(traces: Sequence[Sequence[float]]) -> NDArray[np.float64]:
 def write_structures(path: Path, results: Sequence[Result]) -> None:
     """Write all final structures as extxyz, with what was done and how it ended.
 
-    Masses stand there where they aren't those of ASE's table, for a run that starts from them.
+    Masses stand there where they aren't those of ASE's table, and what was held (``move_mask``),
+    for a run that starts from them.
     """
     import ase.io
 
-    images = []
+    path.unlink(missing_ok=True)
+    path.touch()
     for task, outcome in results:
-        if outcome.structure is not None:
-            atoms = to_atoms(outcome.structure)
-            atoms.info = {
-                "name": task.name, "forces": task.method, "optimizer": task.settings.optimiser,
-                "verdict": outcome.verdict, "energy_eV": outcome.energy,
-            }  # fmt: skip
-            if task.masses_u is not None:
-                atoms.set_masses(task.masses_u)
-            images.append(atoms)
-    ase.io.write(path, images, format="extxyz")
+        if outcome.structure is None:
+            continue
+        atoms, columns = to_atoms(outcome.structure), ["symbols", "positions"]
+        atoms.info = {
+            "name": task.name, "forces": task.method, "optimizer": task.settings.optimiser,
+            "verdict": outcome.verdict, "energy_eV": outcome.energy,
+        }  # fmt: skip
+        if task.masses_u is not None:
+            atoms.set_masses(task.masses_u)
+            columns.append("masses")
+        if task.fixed is not None:
+            hold(atoms, task.fixed)
+            columns.append("move_mask")
+        ase.io.write(path, atoms, format="extxyz", append=True, columns=columns)

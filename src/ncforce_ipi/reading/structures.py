@@ -32,12 +32,15 @@ class Frame:
     structure : see ``ncforce_ipi.backend.Structure``
     held : whether the file, or the run that wrote it, says that some atoms stay where they are
     masses_u : ``(n_atoms,)``, u; None where they are those of ASE's table
+    fixed : ``(n_atoms, 3)``, coordinates that stay; None where none does, or where a constraint
+        holds something else (bonds, planes)
     """
 
     name: str
     structure: Structure
     held: bool = False
     masses_u: NDArray[np.float64] | None = None
+    fixed: NDArray[np.bool_] | None = None
 
 
 def to_structure(atoms: Atoms) -> Structure:
@@ -70,7 +73,7 @@ def _as_frame(name: str, one: Frame | Structure | Atoms) -> Frame:
     if isinstance(one, Structure):
         return Frame(name, one)
     masses_u = one.get_masses() if one.has("masses") else None
-    return Frame(name, to_structure(one), bool(one.constraints), masses_u)
+    return Frame(name, to_structure(one), bool(one.constraints), masses_u, _fixed(one))
 
 
 def read_frames(
@@ -110,8 +113,34 @@ def _frame(image: Image, run: RunMetadata) -> Frame:
     masses = atoms.get_masses() if atoms.has("masses") else masses_of(known, atoms)
     if masses is not None and np.allclose(masses, atomic_masses[atoms.numbers], rtol=1e-6, atol=0):
         masses = None
-    held = bool(atoms.constraints) or held_in(known, len(atoms)) is not None
-    return Frame(image.name, to_structure(atoms), held, masses)
+    fixed = held_in(known, len(atoms))
+    held = bool(atoms.constraints) or fixed is not None
+    fixed = _fixed(atoms) if atoms.constraints else fixed
+    return Frame(image.name, to_structure(atoms), held, masses, fixed)
+
+
+def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
+    """Coordinates ``(n_atoms, 3)`` that ASE's constraints hold one by one; None without any."""
+    flags = np.zeros((len(atoms), 3), bool)
+    for constraint in atoms.constraints:
+        kind = type(constraint).__name__
+        mask = np.asarray(getattr(constraint, "mask", True), bool)
+        if kind in ("FixAtoms", "FixCartesian") or (kind == "FixScaled" and mask.all()):
+            flags[constraint.index] |= mask
+    return flags if flags.any() else None
+
+
+def hold(atoms: Atoms, fixed: NDArray[np.bool_]) -> None:
+    """Give atoms the constraints that hold these coordinates ``(n_atoms, 3)``."""
+    from ase.constraints import FixAtoms, FixCartesian
+
+    atoms.set_constraint(
+        [
+            FixAtoms(places) if mask.all() else FixCartesian(places, mask)
+            for mask in np.unique(fixed[fixed.any(axis=1)], axis=0)
+            for places in [np.flatnonzero((fixed == mask).all(axis=1))]
+        ]
+    )
 
 
 def evenly(frames: list[Frame], most: int | None) -> list[Frame]:
