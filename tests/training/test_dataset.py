@@ -97,3 +97,19 @@ def test_labels_that_are_none_are_refused(tmp_path, old, new, line):
     (tmp_path / "f.xyz").write_text(FRAME + FRAME.replace(old, new))
     with pytest.raises(InputError, match=line):
         read_frames(tmp_path / "f.xyz", CUTOFF_A, [13])
+
+
+@pytest.mark.parametrize("ending", ["xyz", "xyz.xz"])
+def test_frames_behind_an_empty_line_are_read(tmp_path, ending):
+    """Of files that were put together; ASE's reader ends there."""
+    path = tmp_path / f"both.{ending}"
+    text = (FRAME + "\n" + FRAME.replace("energy=-3", "energy=-4") + " \n\n").encode()
+    path.write_bytes(lzma.compress(text) if ending == "xyz.xz" else text)
+    assert [frame.energy for frame in read_frames(path, CUTOFF_A, [13])] == [-3.0, -4.0]
+
+
+@pytest.mark.parametrize("n_lost", [5, 16, 110])
+def test_a_file_that_was_cut_is_refused(tmp_path, n_lost):
+    (tmp_path / "cut.xyz").write_text((2 * FRAME)[:-n_lost])
+    with pytest.raises(InputError, match=r"cut.xyz can't be read: .*is it cut"):
+        read_frames(tmp_path / "cut.xyz", CUTOFF_A, [13])

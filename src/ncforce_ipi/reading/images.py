@@ -6,6 +6,7 @@ step of a frame.  Masses, momenta and constraints stay on the atoms; who reads d
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.reading.commentline import title_of
 from ncforce_ipi.reading.compressed import readable
 from ncforce_ipi.reading.frameheader import NAMES
+from ncforce_ipi.reading.gaps import has_gap, without_gaps
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 from ncforce_ipi.species import NUMBERS
 
@@ -164,6 +166,11 @@ def _images(path: Path, index: str) -> Any:
     guess = None if path.suffix else _guess(path)
     if guess or path.suffix in (".xyz", ".extxyz"):
         _check_counts(path)
+        with path.open(encoding="utf-8") as file:
+            if has_gap(file):
+                file.seek(0)
+                text = io.StringIO("".join(without_gaps(file)))
+                return read(text, index, format="extxyz")
     return read(path, index, format=guess)
 
 

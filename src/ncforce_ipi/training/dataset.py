@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.gaps import without_gaps
 from ncforce_ipi.training.labels import check_labels, energy, forces, strain_gradient
 
 
@@ -78,14 +79,23 @@ def read_atoms(path: Path) -> Any:
     """List of ``ase.Atoms`` of an ``.xyz`` or ``.xyz.xz`` file, without constraints.
 
     With them (a column ``move_mask``) ASE gives zero for the forces on held atoms; what was held in
-    a run is no property of the potential.  A compressed file is decompressed in memory first: ASE
-    reads a compressed stream line by line, sixty times slower.
+    a run is no property of the potential.  The text is made in memory first: ASE ends at an empty
+    line between frames, and reads a compressed stream line by line, sixty times slower.
+
+    Raises
+    ------
+    InputError
+        It can't be read.
     """
     from ase.io import read
 
-    packed = path.suffix == ".xz"
-    source = io.StringIO(lzma.decompress(path.read_bytes()).decode()) if packed else path
-    frames = read(source, ":", format="extxyz")
+    try:
+        packed = path.suffix == ".xz"
+        text = lzma.decompress(path.read_bytes()).decode() if packed else path.read_text("utf-8")
+        lines = without_gaps(io.StringIO(text))
+        frames = read(io.StringIO("".join(lines)), ":", format="extxyz")
+    except Exception as err:  # ASE's reader raises anything
+        raise InputError(f"{path} can't be read: {err}; is it cut?") from err
     for atoms in frames:
         atoms.set_constraint()
     return frames
