@@ -152,6 +152,22 @@ def test_distillation_moves_the_direct_head_towards_the_conservative_force(folde
     assert difference[-1] < 0.9 * difference[0]
 
 
+def test_distillation_weighs_stress_from_the_start_to_the_end(folder):
+    """``stress = [0, 1]`` isn't no weight, and ``[1, 1]`` is one from the first step on."""
+    words = ["train", str(folder / "recipe.toml"), "--no-compile"]
+    assert main([*words, "--out", str(folder / "start")]) == 0
+    words += ["--stage", "distil", "--init", str(folder / "start" / "checkpoint.pt")]
+    found = {}
+    for weights in ("[0.0, 0.0]", "[0.0, 1e3]", "[1e3, 1e3]"):
+        (folder / "recipe.toml").write_text(RECIPE + f"stress = {weights}\n")
+        assert main([*words, "--out", str(folder / weights)]) == 0
+        with (folder / weights / "curve.csv").open() as file:
+            found[weights] = [row["val_difference_meV_per_A"] for row in csv.DictReader(file)]
+    none, rising, same = found.values()
+    assert rising != none
+    assert rising != same
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -189,6 +205,16 @@ def test_bad_input_is_one_line(folder, monkeypatch, capsys, words, line):
         ("species = [1, 8]", "species = [1, 6]", "frame 0: no O in the recipe's species"),
         ("species = [1, 8]", "species = [1, 6, 8]", "species have C, which no training frame has"),
         ("[1.0, 1.0]", "[0.0, 0.0]", "give one of them a weight"),
+        (
+            '"train:md" = 1.0',
+            '"train:md" = -1.0',
+            "pools: expected weights of 0 or more, one above 0",
+        ),
+        (
+            '"train:md" = 1.0',
+            '"train:md" = 0.0',
+            "pools: expected weights of 0 or more, one above 0",
+        ),
         ("channels = 8", "channels = 0", "channels must be 1 or more"),
     ],
 )

@@ -23,6 +23,7 @@ from torch import Tensor
 from ncforce_ipi.training import progress
 from ncforce_ipi.training.dataset import Frame
 from ncforce_ipi.training.hybrid import HybridNet
+from ncforce_ipi.training.objective import TERMS
 from ncforce_ipi.training.optimise import Optimisation
 from ncforce_ipi.training.recipe import Recipe, load_held_out, load_pools, read_initial, record
 
@@ -120,7 +121,6 @@ def distil(
     head = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
     optimisation = Optimisation(recipe, head)
     random = np.random.default_rng(recipe.seed)
-    stress_weight = recipe.weights.get("stress", [0.0])[0]
     standing = progress.Standing()
     if kept is None:
         begin()
@@ -131,7 +131,7 @@ def distil(
     for k in range(standing.steps, recipe.n_steps):
         pool = known[int(random.choice(len(known), p=share / share.sum()))]
         force, stress = difference(net, pool[int(random.integers(len(pool)))])
-        loss = force + stress_weight * stress
+        loss = force + recipe.loss_weights(k / recipe.n_steps)[TERMS.index("stress")] * stress
         gradients = torch.autograd.grad(loss, [p for _, p in head])
         optimisation.step(gradients, k / recipe.n_steps)
         if (k + 1) % recipe.validate_every == 0 or k + 1 == recipe.n_steps:

@@ -86,6 +86,8 @@ class Recipe:
                 raise InputError(f"{name} must be 1 or more, got {getattr(self, name)}")
         if self.seed < 0 or self.warmup_steps < 0:
             raise InputError("seed and warmup_steps must not be negative")
+        if not all(weight >= 0 for weight in self.pools.values()) or not any(self.pools.values()):
+            raise InputError(f"pools: expected weights of 0 or more, one above 0, got {self.pools}")
         for term, pair in self.weights.items():
             if term not in TERMS:
                 raise InputError(f"weights: no term {term!r}; there are {', '.join(TERMS)}")
