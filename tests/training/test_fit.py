@@ -137,6 +137,37 @@ def test_direct_then_finetune_gives_a_model_that_says_what_the_network_says(fold
     )
 
 
+def of_another_zero(seed, hydrogen_eV, oxygen_eV):
+    """-4 eV for each atom of water, and these; every second frame has an O in the place of an H."""
+    atoms = labelled_water(seed)
+    forces = atoms.get_forces()
+    atoms.calc = None
+    atoms.numbers[1] = 8 if seed % 2 else 1
+    energy = -4.0 * len(atoms) + np.where(atoms.numbers == 8, oxygen_eV, hydrogen_eV).sum()
+    atoms.calc = SinglePointCalculator(atoms, energy=float(energy), forces=forces)
+    return atoms
+
+
+def test_finetuning_on_energies_of_another_zero(folder, capsys):
+    """As those of another method have: 100 eV more for each hydrogen, 50 eV less for an oxygen."""
+    (folder / "recipe.toml").write_text(RECIPE.replace("train:md", "train"))
+    errors, words = [], []
+    for name, zero in (("first", (0.0, 0.0)), ("second", (100.0, -50.0))):
+        assert "element by element" not in capsys.readouterr().err
+        for stem, seeds in (("train", range(8)), ("val", range(8, 12))):
+            frames = [of_another_zero(seed, *zero) for seed in seeds]
+            write(folder / f"{stem}.extxyz", frames, format="extxyz")
+        out = folder / name
+        command = ["train", str(folder / "recipe.toml"), "--no-compile", *words]
+        assert main([*command, "--out", str(out)]) == 0
+        with (out / "curve.csv").open() as file:
+            errors += [float(row["val_energy_meV_per_atom"]) for row in csv.DictReader(file)]
+        words = ["--stage", "finetune", "--init", str(out / "checkpoint.pt")]
+    assert max(errors) < 100.0  # 46000 with the zero of the first
+    said = "the energies are +46.88 eV/atom from what the network has learnt before: it is shifted"
+    assert said in capsys.readouterr().err  # (15.5 x 100 - 8.5 x 50) / 24 on average
+
+
 def test_distillation_moves_the_direct_head_towards_the_conservative_force(folder):
     recipe, start, end = folder / "recipe.toml", folder / "start", folder / "end"
     assert main(["train", str(recipe), "--no-compile", "--out", str(start)]) == 0

@@ -15,7 +15,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
 Watch = Callable[[float, Mapping[str, float | str]], None]
+OTHER_ZERO_eV_PER_ATOM = 1.0  # more than a head that isn't trained yet is off by
 CHECK_EVERY_GPU = 100  # steps between looks at the loss: a look waits for the GPU
 
 
@@ -117,6 +118,8 @@ def fit(
             f"give atoms_per_batch = {largest} or more in the recipe"
         )
     packer = make_packer(recipe, everything, net.energy_shift, net)
+    if initial is not None and stage == "finetune":
+        take_zero_of_energy(net, everything[:: len(everything) // 400 + 1], packer, recipe.species)
     sampler = Sampler(pools, packer, recipe.seed, recipe.mix_pools)
     log.info("%d frames, %d held out; stage %s", len(everything), len(held_out), stage)
     on_cpu = device.type == "cpu"
@@ -152,6 +155,28 @@ def fit(
         save(out, result, recipe, stage)
     progress.forget(out)
     return result
+
+
+def take_zero_of_energy(
+    net: HybridNet, frames: Sequence[Frame], packer: Packer, species: Sequence[int]
+) -> None:
+    """Shift a network, in place, where the energies have another zero than it has learnt.
+
+    Those of another method are eV per atom away, which is all that the training would see.
+    """
+    errors = [energy_error(net, frame, packer) for frame in frames]
+    away = sum(errors) / len(errors)
+    if abs(away) < OTHER_ZERO_eV_PER_ATOM:
+        return
+    missing = [
+        replace(frame, energy=-error * len(frame))
+        for frame, error in zip(frames, errors, strict=True)
+    ]
+    net.energy_shift += energy_shifts(missing, species)
+    log.warning(
+        "the energies are %+.2f eV/atom from what the network has learnt before: it is shifted, "
+        "element by element", -away,
+    )  # fmt: skip
 
 
 def centre_energies(net: HybridNet, frames: Sequence[Frame], packer: Packer) -> None:
