@@ -368,6 +368,20 @@ def test_what_was_held_is_in_the_optimised_structure(tmp_path, ending):
     np.testing.assert_allclose(bond, bond[0], atol=1e-8)  # all atoms move; 8 decimals
 
 
+@pytest.mark.parametrize("pbc", [(False, False, False), (True, True, False), (True, True, True)])
+def test_the_room_around_a_molecule_or_slab_stays(tmp_path, pbc):
+    """Lattice vectors without periodicity, which a run closes, and refuses a molecule without."""
+    atoms = Atoms("Ar2", [[8, 8, 8], [11.9, 8, 8]], cell=[21.0, 22.0, 23.0], pbc=pbc)
+    atoms.write(tmp_path / "two.extxyz")
+    words = ["optimize", str(tmp_path / "two.extxyz"), "--slow", "analytic:lennard-jones"]
+    words += ["--forces", "slow", "--fmax-eV-per-A", "1e-3", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    (found,) = read_images(str(tmp_path / "out" / "optimized.xyz"))
+    assert found.atoms.cell.lengths().tolist() == [21.0, 22.0, 23.0]
+    assert tuple(found.atoms.pbc) == pbc
+    assert len(read_structure(str(tmp_path / "out" / "optimized.xyz"))) == 2
+
+
 def test_what_is_done_is_written_when_stopped(argon_file, capsys, monkeypatch):
     """Ctrl-C after the second of twelve."""
 

@@ -44,6 +44,7 @@ class Task:
     method, settings : see ``optimise``
     masses_u : ``(n_atoms,)``, u, which no optimisation needs; None: those of ASE's table
     fixed : ``(n_atoms, 3)``, coordinates that stay in a run and move here; None: none
+    box : ``(3, 3)``, A, with lattice vectors of no periodicity; None: those of the structure
     """
 
     group: str
@@ -53,6 +54,7 @@ class Task:
     settings: Settings
     masses_u: NDArray[np.float64] | None = None
     fixed: NDArray[np.bool_] | None = None
+    box: NDArray[np.float64] | None = None
 
 
 Result = tuple[Task, Outcome]
@@ -103,6 +105,7 @@ def tasks(
                     Settings(most, steps, optimiser),
                     frame.masses_u,
                     frame.fixed,
+                    frame.box,
                 )
                 for optimiser in optimisers
                 for method in methods

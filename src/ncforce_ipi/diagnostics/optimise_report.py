@@ -233,8 +233,8 @@ def median_trace(traces: Sequence[Sequence[float]]) -> NDArray[np.float64]:
 def write_structures(path: Path, results: Sequence[Result]) -> None:
     """Write all final structures as extxyz, with what was done and how it ended.
 
-    Masses stand there where they aren't those of ASE's table, and what was held (``move_mask``),
-    for a run that starts from them.
+    Masses stand there where they aren't those of ASE's table, what was held (``move_mask``), and
+    lattice vectors along which there is no periodicity, for a run that starts from them.
     """
     import ase.io
 
@@ -248,6 +248,8 @@ def write_structures(path: Path, results: Sequence[Result]) -> None:
             "name": task.name, "forces": task.method, "optimizer": task.settings.optimiser,
             "verdict": outcome.verdict, "energy_eV": outcome.energy,
         }  # fmt: skip
+        if task.box is not None:
+            atoms.set_cell(task.box)
         if task.masses_u is not None:
             atoms.set_masses(task.masses_u)
             columns.append("masses")

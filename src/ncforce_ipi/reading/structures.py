@@ -34,6 +34,8 @@ class Frame:
     masses_u : ``(n_atoms,)``, u; None where they are those of ASE's table
     fixed : ``(n_atoms, 3)``, coordinates that stay; None where none does, or where a constraint
         holds something else (bonds, planes)
+    box : ``(3, 3)``, A, lattice vectors as in the file, those without periodicity too; None where
+        they are the structure's
     """
 
     name: str
@@ -41,6 +43,7 @@ class Frame:
     held: bool = False
     masses_u: NDArray[np.float64] | None = None
     fixed: NDArray[np.bool_] | None = None
+    box: NDArray[np.float64] | None = None
 
 
 def to_structure(atoms: Atoms) -> Structure:
@@ -73,7 +76,7 @@ def _as_frame(name: str, one: Frame | Structure | Atoms) -> Frame:
     if isinstance(one, Structure):
         return Frame(name, one)
     masses_u = one.get_masses() if one.has("masses") else None
-    return Frame(name, to_structure(one), bool(one.constraints), masses_u, _fixed(one))
+    return Frame(name, to_structure(one), bool(one.constraints), masses_u, _fixed(one), _box(one))
 
 
 def read_frames(
@@ -116,7 +119,13 @@ def _frame(image: Image, run: RunMetadata) -> Frame:
     fixed = held_in(known, len(atoms))
     held = bool(atoms.constraints) or fixed is not None
     fixed = _fixed(atoms) if atoms.constraints else fixed
-    return Frame(image.name, to_structure(atoms), held, masses, fixed)
+    return Frame(image.name, to_structure(atoms), held, masses, fixed, _box(atoms))
+
+
+def _box(atoms: Atoms) -> NDArray[np.float64] | None:
+    """Lattice vectors, where one has no periodicity."""
+    open_ = ~atoms.pbc & atoms.cell.array.any(axis=1)
+    return atoms.cell.array.copy() if open_.any() else None
 
 
 def _fixed(atoms: Atoms) -> NDArray[np.bool_] | None:
