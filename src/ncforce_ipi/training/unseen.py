@@ -42,10 +42,18 @@ def unseen(
     InputError
         None is left.
     """
-    known: dict[bytes, list[tuple[float, Frame]]] = {}
+    known: dict[bytes, list[Frame]] = {}
     for frame in trained:
-        known.setdefault(_atoms(frame), []).append((_mean(frame, cutoff_A), frame))
-    seen = [k for k, one in enumerate(held_out) if _is_among(one, known, cutoff_A)]
+        known.setdefault(_atoms(frame), []).append(frame)
+    means = {
+        key: np.array([_mean(frame, cutoff_A) for frame in frames]) for key, frames in known.items()
+    }
+    seen = []
+    for k, one in enumerate(held_out):
+        if (key := _atoms(one)) in known:
+            near = np.flatnonzero(np.abs(means[key] - _mean(one, cutoff_A)) <= 10 * ALIKE)
+            if _is_one_of(one, [known[key][int(place)] for place in near], cutoff_A):
+                seen.append(k)
     if not seen:
         return list(held_out)
     if len(seen) == len(held_out):
@@ -62,11 +70,10 @@ def unseen(
     return [one for k, one in enumerate(held_out) if k not in set(seen)]
 
 
-def _is_among(one: Frame, known: dict[bytes, list[tuple[float, Frame]]], cutoff_A: float) -> bool:
-    like, mean = known.get(_atoms(one), []), _mean(one, cutoff_A)
-    near = [frame for theirs, frame in like if abs(theirs - mean) <= 10 * ALIKE]
-    own = _surroundings(one, cutoff_A) if near else np.empty(0)
-    return any(np.abs(own - _surroundings(f, cutoff_A)).max() <= ALIKE for f in near)
+def _is_one_of(one: Frame, frames: Sequence[Frame], cutoff_A: float) -> bool:
+    """Of frames with the same atoms."""
+    own = _surroundings(one, cutoff_A) if frames else np.empty(0)
+    return any(np.abs(own - _surroundings(f, cutoff_A)).max() <= ALIKE for f in frames)
 
 
 def _atoms(frame: Frame) -> bytes:
