@@ -16,7 +16,7 @@ SYSTEMS = {  # inner step, fs; words of the run
     "aluminium": (2.0, ()),
     "o-on-cu3al": (2.0, ()),
 }
-NVE_PS = {"water": 50.0, "graphene": 45.0}  # of others 20
+NVE_PS = {"water": 50.0, "graphene": 45.0, "o-on-cu3al": 60.0}  # of others 20
 NVE_M = {"water": (2, 4, 8, 16)}  # of others 4 and 8
 THERMOSTATS = {
     "langevin10": ("--ensemble", "langevin", "--tau-fs", "10"),
