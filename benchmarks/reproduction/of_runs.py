@@ -167,8 +167,8 @@ def diffusion(records: Records) -> list[str]:
         "NVE is that with the same forces, or with M = 4 where that has no D (direct forces heat "
         "such a run, and a short one gives none); which one is said where it isn't the same. "
         f"{FREE} scales all velocities alike, which hardly changes how molecules move, and was run "
-        "for longer. That D of svr10 with direct forces is above it by more than its errors is "
-        "from one run, whose halves differ by more than that: open.",
+        "for longer. D of svr10 with direct forces is above it from displacements, by more than "
+        "two errors, and from velocities no more than one above that of NVE: one run, open.",
         "",
         "In a cubic box of 12.4 A D is too small by k_B T xi / (6 pi eta L) (Yeh, Hummer 2004): "
         "0.05 A^2/ps with the viscosity of water, the same for all rows, so that it counts for "
