@@ -105,7 +105,7 @@ def gas_sevennet(run: Run) -> None:
 
 def liquid(run: Run) -> None:
     """Liquid frames as they are, 32 H2O; one of them with FIRE."""
-    optimise(run, "liquid", run.at["water96"], "--frames", 3)
+    optimise(run, "liquid", run.at["water96"], "--frames", 12)
     optimise(run, "liquid_fire", f"{run.at['water96']}@0", "--optimizer", "FIRE")
 
 
