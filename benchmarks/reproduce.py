@@ -21,7 +21,7 @@ import resumable
 from bounded import bounded, has_gpu, machine, state_of, write, write_json
 from reproduction import budget, page
 from reproduction.parts import PARTS, REPLICAS, tasks_of
-from reproduction.tasks import HERE, Call, Choice, Md, Numbers, Task, load, module, names
+from reproduction.tasks import HERE, Call, Choice, Md, Numbers, Task, is_done, load, module, names
 
 PAGE = HERE.parent / "docs" / "reproduction.md"
 LEAST_PS = 0.01
@@ -89,12 +89,7 @@ def run_task(task: Task, choice: Choice, goal_ps: float, seconds: float) -> Numb
 
 def pending(tasks: list[Task], records: dict[str, Numbers], choice: Choice) -> list[Task]:
     """Those that aren't done, those that failed last."""
-    todo = [
-        task
-        for task in tasks
-        if records.get(task.name, {}).get("state") != "done"
-        or records[task.name]["small"] != choice.small
-    ]
+    todo = [task for task in tasks if not is_done(task, records.get(task.name, {}), choice)]
     return budget.order(todo, {name: one["state"] for name, one in records.items()})
 
 

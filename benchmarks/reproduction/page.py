@@ -9,7 +9,7 @@ from pathlib import Path
 from reproduction import figures, of_commands, of_runs, paper, recorded
 from reproduction.parts import PARTS, Part
 from reproduction.summary import summary
-from reproduction.tasks import Choice, Numbers
+from reproduction.tasks import Choice, Numbers, is_done
 from reproduction.values import NONE
 
 HEAD = """# The paper, re-run
@@ -95,7 +95,12 @@ def sources(
         record = ours.get(task.name, {})
         if record.get("state") in ("failed", "stopped", "left out"):
             lines.append(f"- `{task.name}` {record['state']}: {record['why']}")
-    left = [t for t in part.tasks if ours.get(t.name, {}).get("state") not in ("done", "left out")]
+    left = [
+        task
+        for task in part.tasks
+        if ours.get(task.name, {}).get("state") != "left out"
+        and not is_done(task, ours.get(task.name, {}), choice)
+    ]
     if left and not choice.small:
         hours = sum(task.hours(choice) for task in left)
         speed = "from timed calls" if choice.ms else "idle, from the table of costs"

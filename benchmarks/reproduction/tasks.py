@@ -15,6 +15,7 @@ from typing import Any
 import resumable
 
 HERE = Path(__file__).parents[1]
+NEARLY = 0.995  # of what is wanted, by whole steps
 Numbers = dict[str, Any]
 SMALL_PS = 0.016  # two outer steps of the longest, M = 4 of 2 fs
 GUESSED_MS = {  # of water from the table of costs, of others by their numbers of atoms
@@ -163,6 +164,16 @@ class Call:
 
 
 Task = Md | Call
+
+
+def is_done(task: Task, record: Numbers, choice: Choice) -> bool:
+    """Whether nothing is left to do: a run that is wanted longer now goes on."""
+    if record.get("state") != "done" or record["small"] != choice.small:
+        return False
+    if isinstance(task, Call) or choice.small:
+        return True
+    found = record.get("result", {})
+    return (found.get("ps") or 0.0) * (found.get("replicas") or 1) >= NEARLY * task.ps
 
 
 def _module(name: str) -> bool:

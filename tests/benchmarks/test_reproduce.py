@@ -91,7 +91,7 @@ def test_the_page_of_recorded_results_has_no_number_without_an_error_bar(tmp_pat
     for row in rows:
         for cell in row.split("|")[4:-1]:
             assert "±" in cell or values.NO_ERROR in cell
-    assert "from `benchmarks/results/water/compare.json`: nve-water-slow" in text
+    assert "from `benchmarks/results/water/compare.json`: nve-water-fast" in text
     assert (tmp_path / "page" / "nve.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -194,6 +194,20 @@ def test_a_task_that_fails_or_hangs_does_not_stop_the_rest(tmp_path, monkeypatch
     todo = [task.name for task in reproduce.pending(tasks, found, choice)]
     assert todo == ["lacks", "broken", "hangs"], "what failed comes last"
     assert reproduce.work([tasks[3]], replace(choice, small=True), 0.0) == []
+
+
+@pytest.mark.parametrize(
+    ("ps", "replicas", "wanted", "done"),
+    [(20.0, 1, 20.0, True), (20.0, 1, 60.0, False), (4.0, 16, 60.0, True), (None, 1, 1.0, False)],
+)
+def test_a_run_that_is_wanted_longer_now_goes_on(tmp_path, ps, replicas, wanted, done):
+    from reproduction.tasks import Choice, Md, is_done
+
+    task, choice = Md("nve-x", "water", "slow", (), 0.5, wanted), Choice(tmp_path)
+    record = {"state": "done", "small": False, "result": {"ps": ps, "replicas": replicas}}
+    assert is_done(task, record, choice) == done
+    assert not is_done(task, record | {"state": "goes on"}, choice)
+    assert not is_done(task, {}, choice)
 
 
 def test_the_largest_difference_of_curves_in_units_of_its_error():
