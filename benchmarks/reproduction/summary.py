@@ -39,8 +39,9 @@ def said(found: Measured | None, *, interval: bool, expected: Measured = (0.0, 0
     if not found or found[1] is None:
         return "open"
     own = found[1] if interval else SIGMAS * found[1]
-    away = (found[0] - expected[0]) / math.hypot(own, SIGMAS * (expected[1] or 0.0))
-    return "yes" if away > 1.0 else "no" if away < -1.0 else "open"
+    limit = math.hypot(own, SIGMAS * (expected[1] or 0.0))
+    away = found[0] - expected[0]
+    return "yes" if away > limit else "no" if away < -limit else "open"
 
 
 Row = list[str]
@@ -128,8 +129,8 @@ def _equipartition(records: Records) -> Iterator[Row]:
         theirs = rows["PET", forces]
         answer = "open"
         if plain and plain[1] is not None and found[1] is not None:
-            away = abs(found[0] - plain[0]) / math.hypot(found[1], plain[1])
-            answer = SAME if away < SIGMAS else UNLIKE[forces]
+            limit = SIGMAS * math.hypot(found[1], plain[1])
+            answer = SAME if abs(found[0] - plain[0]) <= limit else UNLIKE[forces]
         shown = pm(found)
         if plain and plain[1] is not None:
             shown += f"; conservative {pm(plain)}"

@@ -25,6 +25,8 @@ def test_the_first_table_says_yes_only_beyond_the_error(summary):
     assert answer(1.1, 1.2) == ["open"]
     assert answer(-2.6, 1.2) == ["no"]
     assert answer(2.6, None) == ["open"]
+    assert answer(2.6, 0.0) == ["yes"]
+    assert answer(0.0, 0.0) == ["open"]
     assert summary.summary({}) == []
 
 
