@@ -10,7 +10,9 @@ import pytest
 
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.cli import forces
+from ncforce_ipi.diagnostics.sides import Side
 from ncforce_ipi.errors import InputError, ModelError
+from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.serve import remote
 
 PROGRAM = str(Path(sys.executable).with_name("ncforce"))
@@ -87,6 +89,57 @@ def test_direct_forces_of_a_driver(atoms):
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
         with pytest.raises(ModelError, match="has direct forces only"):
             other.evaluate(atoms, SLOW)
+
+
+def test_the_net_force_of_a_driver_is_there_for_who_keeps_it(atoms):
+    """Swirls around fixed wells have one; --keep-net-force is what every command has for it."""
+    words = f"{PROGRAM} driver analytic --model harmonic"
+    with forces.opened("analytic:harmonic") as own, forces.opened(words, "direct") as other:
+        expected = Side(own, "direct", keep_net_force=True).forces(atoms)
+        found = Side(other, "direct", keep_net_force=True).forces(atoms)
+        assert np.abs(expected.mean(axis=0)).max() > 0.1  # eV/A: the test can fail
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-12)
+        np.testing.assert_allclose(
+            Side(other, "direct").forces(atoms), expected - expected.mean(axis=0), rtol=1e-6,
+            atol=1e-8,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "used"), [("", "3"), (" --threads=2", "2")])
+def test_a_driver_has_the_threads_that_are_asked_for(atoms, tmp_path, words, used):
+    program = tmp_path / "ncforce"
+    program.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/words\nexec {PROGRAM} "$@"\n')
+    program.chmod(0o755)
+    spec = f"{program} driver analytic --model lennard-jones{words}"
+    with forces.opened(spec, threads=3) as backend:
+        backend.evaluate(atoms, SLOW)
+    said = (tmp_path / "words").read_text().replace("=", " ").split()
+    assert [said[k + 1] for k, word in enumerate(said) if word == "--threads"] == [used]
+
+
+def test_a_driver_of_atoms_in_another_order_gives_no_forces(tmp_path):
+    """As many of each, so that the protocol alone doesn't tell them apart."""
+    from ase.build import molecule
+
+    water = molecule("H2O")
+    water.write(tmp_path / "start.xyz")
+    name = f"ncforce_test_{uuid.uuid4().hex[:12]}"
+    command = [PROGRAM, "driver", "analytic", "--model", "lennard-jones", "--role", "slow"]
+    command += ["--structure", str(tmp_path / "start.xyz"), "--unix", name]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        turned = to_structure(water[[1, 0, 2]])
+        with (
+            forces.opened(f"unix:{name}") as backend,
+            pytest.raises(ModelError, match=r"gave no forces.*last words: where it was started"),
+        ):
+            backend.evaluate(turned, SLOW)
+        _, said = process.communicate(timeout=TIMEOUT_S)
+        assert "has other atoms, or in another order, than --structure" in said
+        assert process.returncode != 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_driver_that_comes_by_itself(atoms, tmp_path):

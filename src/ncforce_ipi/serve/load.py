@@ -64,7 +64,7 @@ def load_model(
     if started or awaited:
         if keywords:
             raise InputError(f"{spec!r} is a driver: give {', '.join(keywords)} in its own words")
-        return _started(words, kind) if started else _awaited(spec, head, rest, kind)
+        return _started(words, kind, threads) if started else _awaited(spec, head, rest, kind)
     family, given = _in_this_process(spec, words)
     values = {"threads": threads, **keywords, **given}
     if "model" not in values:
@@ -90,14 +90,17 @@ def _in_this_process(spec: str, words: list[str]) -> tuple[families.Family, dict
     return known[head], parse_words(options, words, head)
 
 
-def _started(words: list[str], kind: Kind | None) -> Backend:
+def _started(words: list[str], kind: Kind | None, threads: int) -> Backend:
     program, kind = shutil.which(words[0]), kind or "conservative"
     if not program:
         raise InputError(f"{words[0]} is no program; expected ncforce or the path of one")
-    role = ["--role", "slow", "--slow-kind", kind]
+    own = ["--role", "slow", "--slow-kind", kind]
+    own += ["--keep-net-force"] * (kind == "direct")  # as from a model here: who asks removes it
+    if not any(word.partition("=")[0] == "--threads" for word in words):
+        own += ["--threads", str(threads)]
 
     def command(structure: Path) -> list[str]:
-        return [program, *words[1:], *role, "--structure", str(structure)]
+        return [program, *words[1:], *own, "--structure", str(structure)]
 
     return RemoteBackend(kind, None, command, shlex.join(words[2:]))
 

@@ -71,6 +71,8 @@ class RemoteBackend(Backend):
             found = self._reached(turned).forces(turned)
         except (ProtocolError, OSError) as err:
             said = self._last_words()
+            if self._command is None and self._driver is not None:
+                said = said or "where it was started"
             self.close()
             why = f"{err}; its last words: {said}" if said else str(err)
             raise ModelError(f"{self.description} gave no forces: {why}") from err

@@ -21,6 +21,7 @@ import numpy as np
 
 from ncforce_ipi.backend import Evaluation, Structure
 from ncforce_ipi.errors import InputError, ProtocolError
+from ncforce_ipi.models.identity import ATOMS, of_atoms
 from ncforce_ipi.serve import protocol
 from ncforce_ipi.serve.sockets import Address
 from ncforce_ipi.serve.stream import Stream
@@ -116,7 +117,7 @@ class Asked:
         stream = self._stream
         status = self._status()
         if status == "NEEDINIT":
-            stream.send(protocol.header("INIT") + np.array([0, 1], np.int32).tobytes() + b"\0")
+            stream.send(_init(structure))
             status = self._status()
         _expect("READY", status)
         stream.send(protocol.encode_posdata(structure))
@@ -139,6 +140,12 @@ class Asked:
         if not self._stream.has_bytes:
             _await(self.sock, self._wait_s, self._gone, "answered")
         return protocol.receive_header(self._stream)
+
+
+def _init(structure: Structure) -> bytes:
+    """INIT, with the word by which our drivers see whether these are their atoms."""
+    text = f"{ATOMS} : {of_atoms(structure.numbers)}".encode()
+    return protocol.header("INIT") + np.array([0, len(text)], np.int32).tobytes() + text
 
 
 def _await(sock: socket.socket, wait_s: float, gone: Gone, what: str) -> None:
