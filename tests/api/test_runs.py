@@ -104,7 +104,7 @@ def test_a_run_of_atoms_in_memory_and_its_continuation(tmp_path):
         )  # fmt: skip
 
 
-def test_atoms_go_into_a_run_with_all_that_they_have(tmp_path, monkeypatch):
+def test_atoms_go_into_a_run_with_all_that_they_have(tmp_path, monkeypatch, caplog):
     """All digits, masses, and constraints that no xyz file can say."""
     from ase.constraints import FixAtoms, FixedPlane
 
@@ -114,7 +114,7 @@ def test_atoms_go_into_a_run_with_all_that_they_have(tmp_path, monkeypatch):
     atoms = bulk("Ar", "fcc", a=5.3, cubic=True)
     atoms.positions += 1e-10 / 3
     atoms.set_masses([20.0] * 4)
-    atoms.info["a set"] = {1, 2}  # of no use in a run
+    atoms.info |= {"a set": {1, 2}, "charge": -1}  # of no use in a run; said, as of a file
     atoms.set_constraint(FixAtoms([2]))
     found = []
     monkeypatch.setattr(
@@ -123,6 +123,7 @@ def test_atoms_go_into_a_run_with_all_that_they_have(tmp_path, monkeypatch):
     options = {"model": LENNARD_JONES, "forces": "slow", "time_ps": 0.01}
     with pytest.raises(ZeroDivisionError):
         nc.run(out=tmp_path / "run", structure=atoms, **options)
+    assert "says charge=-1, which no model sees" in caplog.text
     (start,) = (one.atoms for one in found)
     assert np.array_equal(start.positions, atoms.positions)
     assert start.get_masses().tolist() == [20.0] * 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from ncforce_ipi.backend import Backend, Kind, Structure, Wanted
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.evaluations import evaluate
+from ncforce_ipi.reading.electrons import unseen
 from ncforce_ipi.reading.structures import as_structure
 from ncforce_ipi.serve.load import load_model
 from ncforce_ipi.species import SYMBOLS
 
 if TYPE_CHECKING:
     from ase import Atoms
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Model:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self._said: set[str] = set()
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -89,6 +94,8 @@ class Model:
             It can't take this structure.
         """
         structure = as_structure(atoms)
+        if not isinstance(atoms, Structure):
+            self._say(unseen("the structure", atoms))
         kind = kind or ("conservative" if "conservative" in self.kinds else "direct")
         if kind not in self.kinds:
             raise InputError(
@@ -107,6 +114,12 @@ class Model:
             forces = forces - forces.mean(axis=0)
         energy = None if np.isnan(found.energy) else float(found.energy)
         return Prediction(kind, energy, forces, -found.virial / volume if stressed else None)
+
+    def _say(self, line: str) -> None:
+        """Once."""
+        if line and line not in self._said:
+            self._said.add(line)
+            log.warning("%s", line)
 
     def close(self) -> None:
         """Give back what it holds (processes, sockets); harmless when repeated."""

@@ -25,6 +25,7 @@ from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.replica import Replica
 from ncforce_ipi.observables.velocities import LAG_PS, Transform
 from ncforce_ipi.provenance import Provenance
+from ncforce_ipi.reading.electrons import electrons_of
 from ncforce_ipi.reading.properties import Table
 from ncforce_ipi.rundir import replica_directories
 
@@ -264,7 +265,7 @@ def run(
 def _written(atoms: Atoms, folder: Path) -> Path:
     """Atoms as a file with all of their digits, and all of their constraints, which xyz lacks."""
     bare = atoms.copy()
-    bare.info.clear()
+    bare.info = dict(electrons_of(atoms))  # whatever else is there, a file may not take
     start = folder / "start.traj"
     bare.write(start)
     return start

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,7 @@ class Task:
     masses_u : ``(n_atoms,)``, u, which no optimisation needs; None: those of ASE's table
     fixed : ``(n_atoms, 3)``, coordinates that stay in a run and move here; None: none
     box : ``(3, 3)``, A, with lattice vectors of no periodicity; None: those of the structure
+    electrons : charge and spin that its file says, for the file of the end
     """
 
     group: str
@@ -55,6 +56,7 @@ class Task:
     masses_u: NDArray[np.float64] | None = None
     fixed: NDArray[np.bool_] | None = None
     box: NDArray[np.float64] | None = None
+    electrons: Mapping[str, float] = field(default_factory=dict)
 
 
 Result = tuple[Task, Outcome]
@@ -106,6 +108,7 @@ def tasks(
                     frame.masses_u,
                     frame.fixed,
                     frame.box,
+                    frame.electrons,
                 )
                 for optimiser in optimisers
                 for method in methods

@@ -234,7 +234,8 @@ def write_structures(path: Path, results: Sequence[Result]) -> None:
     """Write all final structures as extxyz, with what was done and how it ended.
 
     Masses stand there where they aren't those of ASE's table, what was held (``move_mask``), and
-    lattice vectors along which there is no periodicity, for a run that starts from them.
+    lattice vectors along which there is no periodicity, for a run that starts from them; charge
+    and spin as the start said them.
     """
     import ase.io
 
@@ -246,7 +247,7 @@ def write_structures(path: Path, results: Sequence[Result]) -> None:
         atoms, columns = to_atoms(outcome.structure), ["symbols", "positions"]
         atoms.info = {
             "name": task.name, "forces": task.method, "optimizer": task.settings.optimiser,
-            "verdict": outcome.verdict, "energy_eV": outcome.energy,
+            "verdict": outcome.verdict, "energy_eV": outcome.energy, **task.electrons,
         }  # fmt: skip
         if task.box is not None:
             atoms.set_cell(task.box)

@@ -6,20 +6,13 @@ Owns which words of a file are meant, and how each is said.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ncforce_ipi.reading.electrons import unseen
 from ncforce_ipi.reading.images import Image
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
 OTHER_FLAGS = ("fixed", "frozen", "fix", "constraints", "selective_dynamics", "movable")
-# of the whole system, and the values that mean none
-CHARGES = {"charge": (0.0,), "total_charge": (0.0,)}
-SPINS = {"spin": (0.0, 1.0), "multiplicity": (0.0, 1.0), "spin_multiplicity": (0.0, 1.0)}
-ION = 0.5  # e: partial charges in a file sum to less, by their digits
 
 
 def left_out(image: Image, velocities: str | None) -> Iterator[str]:
@@ -44,31 +37,5 @@ def left_out(image: Image, velocities: str | None) -> Iterator[str]:
             f"{name} has a column {key}, which is not understood: no atom is held for it; "
             "move_mask:L:1 (F for atoms that are held) is"
         )
-    if said := ", ".join(_electrons(image.atoms)):
-        yield (
-            f"{name} says {said}, which no model sees: it has the charge and spin of its own "
-            "options (--charge and --spin of orb and fairchem, --info of ase), else those that it "
-            "takes for granted, mostly none"
-        )
-
-
-def _electrons(atoms: Atoms) -> Iterator[str]:
-    """What is said of charge and spin that isn't none, as ``charge=-1``."""
-    words = {str(key).lower(): value for key, value in atoms.info.items()}
-    for key, none in (CHARGES | SPINS).items():
-        value = _number(words.get(key))
-        if value is not None and value not in none:
-            yield f"{key}={value:g}"
-    for key, what in (("initial_charges", "charges"), ("initial_magmoms", "magnetic moments")):
-        values = atoms.arrays.get(key, np.zeros(1))
-        total = float(values.sum()) if values.ndim == 1 else 0.0
-        if abs(total) > ION:
-            yield f"{what} of {total:g} in all"
-
-
-def _number(value: object) -> float | None:
-    """A number, or None for anything else."""
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
+    if said := unseen(name, image.atoms):
+        yield said

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.reading.electrons import electrons_of, unseen
 from ncforce_ipi.reading.frameofrun import held_in, masses_of, run_of
 from ncforce_ipi.reading.images import Image, file_and_index, read_images
 from ncforce_ipi.reading.metadata import RunMetadata
@@ -18,7 +20,7 @@ from ncforce_ipi.reading.metadata import RunMetadata
 if TYPE_CHECKING:
     from ase import Atoms
 
-
+log = logging.getLogger(__name__)
 HCNOF = frozenset({"H", "C", "N", "O", "F"})
 
 
@@ -36,6 +38,7 @@ class Frame:
         holds something else (bonds, planes)
     box : ``(3, 3)``, A, lattice vectors as in the file, those without periodicity too; None where
         they are the structure's
+    electrons : charge and spin that the file says, by its words; no model sees them
     """
 
     name: str
@@ -44,6 +47,7 @@ class Frame:
     masses_u: NDArray[np.float64] | None = None
     fixed: NDArray[np.bool_] | None = None
     box: NDArray[np.float64] | None = None
+    electrons: Mapping[str, float] = field(default_factory=dict)
 
 
 def to_structure(atoms: Atoms) -> Structure:
@@ -67,7 +71,19 @@ def as_structure(structure: Structure | Atoms) -> Structure:
 
 def as_frames(structures: Sequence[Frame | Structure | Atoms]) -> list[Frame]:
     """Structures with names: their own, or their places in the sequence."""
-    return [_as_frame(f"structure {k}", one) for k, one in enumerate(structures)]
+    names = [f"structure {k}" for k in range(len(structures))]
+    _say_electrons(
+        (name, one)
+        for name, one in zip(names, structures, strict=True)
+        if not isinstance(one, (Frame, Structure))
+    )
+    return [_as_frame(name, one) for name, one in zip(names, structures, strict=True)]
+
+
+def _say_electrons(named: Iterable[tuple[str, Atoms]]) -> None:
+    """Of the first that has any."""
+    if line := next(filter(None, (unseen(name, atoms) for name, atoms in named)), ""):
+        log.warning("%s", line)
 
 
 def _as_frame(name: str, one: Frame | Structure | Atoms) -> Frame:
@@ -76,7 +92,15 @@ def _as_frame(name: str, one: Frame | Structure | Atoms) -> Frame:
     if isinstance(one, Structure):
         return Frame(name, one)
     masses_u = one.get_masses() if one.has("masses") else None
-    return Frame(name, to_structure(one), bool(one.constraints), masses_u, _fixed(one), _box(one))
+    return Frame(
+        name,
+        to_structure(one),
+        bool(one.constraints),
+        masses_u,
+        _fixed(one),
+        _box(one),
+        electrons_of(one),
+    )
 
 
 def read_frames(
@@ -99,6 +123,7 @@ def read_frames(
     found = []
     for source in sources:
         images = read_images(source)
+        _say_electrons((image.name, image.atoms) for image in images)
         wrote = of_runs and any(image.step is not None for image in images)
         run = run_of(file_and_index(source)[0]) if wrote else RunMetadata()
         found += [_frame(image, run) for image in images]
@@ -119,7 +144,9 @@ def _frame(image: Image, run: RunMetadata) -> Frame:
     fixed = held_in(known, len(atoms))
     held = bool(atoms.constraints) or fixed is not None
     fixed = _fixed(atoms) if atoms.constraints else fixed
-    return Frame(image.name, to_structure(atoms), held, masses, fixed, _box(atoms))
+    return Frame(
+        image.name, to_structure(atoms), held, masses, fixed, _box(atoms), electrons_of(atoms)
+    )
 
 
 def _box(atoms: Atoms) -> NDArray[np.float64] | None:
