@@ -47,6 +47,35 @@ def test_ipi_without_units_is_in_atomic_units_as_in_its_own_reader():
         header("# CELL(abcABC): 10 10 10 90 90 90", "velocities")
 
 
+TITLE = "# CELL(abcABC): 10 10 10 90 90 90 cell{angstrom} Step: 3 Bead: 0 "
+
+
+def test_a_unit_that_is_given_is_used_where_the_title_says_none():
+    """And atomic units are assumed only without it."""
+    given = header(f"{TITLE}velocities", "velocities", "angstrom/ps")
+    assert (given.factor, given.assumed) == (1e-3, "")
+    assert header(f"{TITLE}velocities", "velocities").assumed == "velocities"
+    # of velocities alone: positions beside them stay in i-PI's units
+    assert header(f"{TITLE}positions", "positions", "angstrom/ps").factor == BOHR_A
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        f"{TITLE}velocities{{angstrom/ps}}",
+        f'{BOX} Properties=species:S:1:vel:R:3 units="_JSON {{\\"velocities\\": \\"Ang/ps\\"}}"',
+    ],
+)
+def test_a_unit_that_is_given_beside_another_is_refused(comment):
+    assert header(comment, "velocities", "Angstrom/ps").factor == 1e-3
+    with pytest.raises(
+        InputError, match=r"--unit m/s, but file\.xyz says that its velocities are in [Aa]ng"
+    ):
+        header(comment, "velocities", "m/s")
+    with pytest.raises(InputError, match=r"in atomic_unit; leave the option out"):
+        header(f"{TITLE}velocities{{}}", "velocities", "m/s")  # i-PI's own, by its words
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -31,6 +31,8 @@ from ncforce_ipi.species import NUMBER_COLUMNS, SYMBOL_COLUMNS
 
 NAMES = frozenset(KINDS)
 IDS = ("id", "ids", "atom_id", "atom_ids", "index", "indices")
+ATOMIC = "atomic_unit"
+OWN = ("", "automatic")  # units of i-PI's titles that mean its own
 MOST_COLUMNS = 100_000  # of an atom's line
 _BOOLEANS = {"T": True, "true": True, "True": True, "TRUE": True, "1": True,
              "F": False, "false": False, "False": False, "FALSE": False, "0": False}  # fmt: skip
@@ -78,7 +80,8 @@ def read_header(path: Path, comment: bytes, wanted: str | None, unit: str | None
     Raises
     ------
     InputError
-        The file holds something else, or in a unit that isn't known, or words that make no sense.
+        The file holds something else, or in a unit that isn't known, or in another one than
+        ``unit``, or words that make no sense.
     """
     line = comment.decode("utf-8", "replace")
     title = title_of(line, NAMES)
@@ -92,11 +95,19 @@ def read_header(path: Path, comment: bytes, wanted: str | None, unit: str | None
     else:
         columns, place = _PLAIN, 1
         quantity = _quantity_of_plain(path, title, wanted)
+    unit = unit if quantity == "velocities" else None
     if properties is not None or title is None or "Lattice" in keys:
-        own = _unit_of_column(title, stated, quantity) or unit or ""
+        said = _unit_of_column(title, stated, quantity)
+        own = said or unit or ""
         cell_unit = (title and title.cell_unit) or unit_in(stated, "positions") or "angstrom"
     else:
-        own, cell_unit, assumed = _units_of_title(title, quantity)
+        own, cell_unit, assumed = _units_of_title(title, quantity, unit)
+        said = None if title.unit is None else own
+    if said and unit and factor(path, quantity, said) != factor(path, quantity, unit):
+        raise InputError(
+            f"--unit {unit}, but {path} says that its velocities are in {said}; leave the option "
+            "out"
+        )
     if "Lattice" in keys:
         cell = _nine(path, keys["Lattice"])
     elif title is not None and title.cell is not None:
@@ -220,18 +231,16 @@ def _place(columns: _Columns, names: tuple[str, ...]) -> int | None:
     return next((columns[name][0] for name in names if columns.get(name, (0, 0))[1] == 3), None)
 
 
-def _units_of_title(title: Title, quantity: str) -> tuple[str, str, str]:
+def _units_of_title(title: Title, quantity: str, unit: str | None) -> tuple[str, str, str]:
     """Units of the quantity and of the cell, and what had to be assumed, as i-PI's reader does."""
     missing = []
-    if title.unit is None:
+    if title.unit is None and unit is None:
         missing.append(quantity)
     if title.cell is not None and title.cell_unit is None:
         missing.append("the cell")
-    own, cell = (
-        "atomic_unit" if unit in (None, "", "automatic") else unit
-        for unit in (title.unit, title.cell_unit)
-    )
-    return str(own), str(cell), " and ".join(missing)
+    own = (unit or ATOMIC) if title.unit is None else title.unit
+    own, cell = (ATOMIC if word in OWN else word for word in (own, title.cell_unit or ATOMIC))
+    return own, cell, " and ".join(missing)
 
 
 def _unit_of_column(title: Title | None, stated: dict[str, str], quantity: str) -> str | None:
