@@ -7,6 +7,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.constraints import FixAtoms
 from scipy.linalg import logm
 
@@ -266,6 +267,26 @@ def test_heavy_hydrogen_takes_longer_steps(tmp_path, molecule):
         assert main([*words, "--fast-kind", "conservative", "--json", str(out)]) == 0
         best.append(json.loads(out.read_text())["results"]["largest_M_without_growth"])
     assert best[1] > best[0]
+
+
+@pytest.mark.parametrize("mode_frames", [1, 2])
+def test_a_crystal_without_a_stiff_mode(tmp_path, capsys, mode_frames):
+    """Argon of 400 u: 64 cm^-1 of its highest mode become 20; its second frame has 40 u."""
+    argon = bulk("Ar", "fcc", a=5.3, cubic=True)
+    argon.set_masses([400.0] * 4)
+    frames = [argon, argon.copy()]
+    frames[1].set_masses([40.0] * 4)
+    ase.io.write(tmp_path / "ar.traj", frames)
+    words = ["inspect-pair", str(tmp_path / "ar.traj"), "--model", "analytic:lennard-jones"]
+    words += ["--mode-frames", str(mode_frames), "--most-mts", "3"]
+    files = [tmp_path / "pair.json", tmp_path / "pair.png"]
+    assert main([*words, "--json", str(files[0]), "--plot", str(files[1])]) == 0
+    none = "stiffness difference   not known: no mode is above 50 cm^-1\n"
+    assert (none in capsys.readouterr().out) == (mode_frames == 1)
+    results = json.loads(files[0].read_text())["results"]
+    assert results["largest_M_without_growth"] == 3
+    assert results["modes"][0]["wavenumber_per_cm"] == []
+    assert files[1].is_file()
 
 
 def heavy(path, masses_u=(4.0, 9.0), held=(), step=None):

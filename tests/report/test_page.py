@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,6 +81,17 @@ def test_runs_are_side_by_side_and_each_on_its_own(text):
     assert all(images)
     assert "an eighth of the run, and the line begins at 1 ps" in text
     assert "model_sha256: ab12" in text
+
+
+def test_no_note_is_lost_side_by_side():
+    """A label may come again, and may go on in lines without one."""
+    lines = [("mean", "1 K"), ("", "1 GK"), ("note", "first"), ("note", "second"), ("", "its end")]
+    found = SimpleNamespace(lines=lambda: lines)
+    run = SimpleNamespace(name="x", analysis=SimpleNamespace(available={"power": found}))
+    text = page._compared([run, run])
+    cells = re.findall(r"<tr>(.*?)</tr>", text)
+    assert "<td>note</td>" + 2 * "<td>first; second; its end</td>" in cells
+    assert "<td>mean (2)</td>" + 2 * "<td>1 GK</td>" in cells
 
 
 def test_a_page_is_replaced_by_force_only(directories, tmp_path, capsys):

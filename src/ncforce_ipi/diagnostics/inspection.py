@@ -135,16 +135,16 @@ class Inspection:
         margin = 1 - np.abs(np.concatenate(a))
         theta = mts * self.step_fs * np.concatenate([each.omega for each in self.modes])
         margin[theta < RESONANT_THETA] = np.inf
-        place = int(margin.argmin())
-        if not np.isfinite(margin[place]):
+        if not np.isfinite(margin).any():
             return math.nan, math.nan
+        place = int(margin.argmin())
         wavenumbers = np.concatenate([each.wavenumber_per_cm for each in self.modes])
         return float(margin[place]), float(wavenumbers[place])
 
     def _temperature(self, mts: int) -> float:
         ratios = []
         for each in self.modes:
-            fastest = each.omega > FASTEST * each.omega.max()
+            fastest = each.omega > FASTEST * each.omega.max(initial=0.0)
             ratio = kinetic_ratio(each.omega[fastest], each.delta[fastest], mts, self.step_fs)
             ratios.append(ratio[np.isfinite(ratio)])
         all_ratios = np.concatenate(ratios)

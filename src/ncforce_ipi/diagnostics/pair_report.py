@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ncforce_ipi import plots
 from ncforce_ipi.diagnostics.inspection import Inspection, Row
 from ncforce_ipi.diagnostics.jacobian import Array
-from ncforce_ipi.diagnostics.resonance import allowed
+from ncforce_ipi.diagnostics.resonance import SOFT_PER_CM, allowed
 from ncforce_ipi.diagnostics.sides import Cost
 from ncforce_ipi.species import SYMBOLS
 from ncforce_ipi.units import PER_FS_PER_CM
@@ -39,7 +39,7 @@ def table(pair: Inspection) -> str:
         f"slow - fast            RMSE {1e3 * a.rmse[0]:.4g} meV/A ({species}), largest "
         f"{1e3 * a.largest:.3g} meV/A",
         f"slow force             RMS {1e3 * a.force:.4g} meV/A",
-        f"stiffness difference   {_deltas(delta, np.ones(len(k), bool))} in all {len(k)} modes",
+        f"stiffness difference   {_of_all(delta)}",
     ]
     if (stretch := k > STRETCH_PER_CM).any():
         lines.append(f"  above {STRETCH_PER_CM:g} cm^-1    {_deltas(delta, stretch)}")
@@ -89,6 +89,12 @@ def _noise_lines(pair: Inspection) -> list[str]:
 def _text(value: float, form: str) -> str:
     width = form.lstrip("+").split(".")[0]
     return format(value, form) if math.isfinite(value) else f"{'-':>{width}}"
+
+
+def _of_all(delta: Array) -> str:
+    if not len(delta):
+        return f"not known: no mode is above {SOFT_PER_CM:g} cm^-1"
+    return f"{_deltas(delta, np.ones(len(delta), bool))} in all {len(delta)} modes"
 
 
 def _deltas(delta: Array, chosen: NDArray[np.bool_]) -> str:
@@ -190,7 +196,7 @@ def _draw_modes(panel: Axes, pair: Inspection) -> None:
     top = 0.0
     for each in pair.modes:
         panel.plot(each.wavenumber_per_cm, np.abs(each.delta), ".", ms=3, color="0.5")
-        top = max(top, each.wavenumber_per_cm.max())
+        top = max(top, each.wavenumber_per_cm.max(initial=2 * SOFT_PER_CM))
     k = np.linspace(100.0, 1.02 * top, 2000)
     for rank, mts in enumerate(DRAWN_M):
         low, high = allowed(k / PER_FS_PER_CM * 2 * math.pi, mts, pair.step_fs)

@@ -175,7 +175,7 @@ def _compared(runs: Sequence[Run]) -> str:
     parts = ["<h2>Side by side</h2>"]
     for verb, heading in HEADINGS.items():
         found = [run.analysis.available.get(verb) for run in runs]
-        lines = [None if one is None else dict(_labelled(one)) for one in found]
+        lines = [None if one is None else _cells(one) for one in found]
         labels = dict.fromkeys(label for one in lines if one is not None for label in one)
         if not labels:
             continue
@@ -188,6 +188,14 @@ def _compared(runs: Sequence[Run]) -> str:
         if verb in OVERLAID and len(named) > 1:
             parts.append(_image(overlaid(named, verb), heading))
     return "\n".join(parts)
+
+
+def _cells(result: Result) -> dict[str, str]:
+    """Text of each label; what it says in several lines (notes) in one cell."""
+    found: dict[str, str] = {}
+    for label, words in _labelled(result):
+        found[label] = f"{found[label]}; {words}" if label in found else words
+    return found
 
 
 def _labelled(result: Result) -> list[tuple[str, str]]:
