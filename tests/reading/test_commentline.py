@@ -49,6 +49,8 @@ def test_empty_quotes_are_a_value_of_their_own():
         (b'Lattice="1" step=12 energy=3.5', 12),
         (b'Lattice="1" Step = "12"', 12),
         (b"Timestep=100 Time=0.5", 100),  # LAMMPS
+        (b"Atoms. Timestep: 100", 100),
+        (b"Atoms. Timestep: 0.5", None),
         (b" i =       20, time =       10.000, E =  -34.1", 20),  # CP2K
         (b"timestep=4 nstep=5 my-step=3", None),
         (b"step=1.5", None),

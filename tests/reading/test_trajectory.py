@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.options import Options
 from ncforce_ipi.reading.framesearch import Search
 from ncforce_ipi.reading.trajectory import open_trajectory
 from tests.synthetic_run import write_frame
@@ -217,6 +219,21 @@ def test_plain_xyz_has_positions_and_no_cell(tmp_path):
     (block,) = open_trajectory(path).blocks(5)
     np.testing.assert_array_equal(block.values[1], [[0.0, 0.0, 1.5], [0.1, -2.0, 3.0]])
     assert not block.cells.any()
+
+
+def test_steps_of_lammps_xyz_are_its_own(tmp_path):
+    """A dump every 20 steps of 0.5 fs has frames 10 fs apart, whatever it says of time."""
+    path = tmp_path / "dump.xyz"
+    frame = "2\nAtoms. Timestep: {}\nC 0 0 1.5\nO {} -2 3\n"
+    path.write_text("".join(frame.format(20 * k, 0.1 * k) for k in range(50)))
+    trajectory = open_trajectory(path)
+    assert trajectory.numbered
+    assert trajectory.steps.tolist() == list(range(0, 1000, 20))
+    (replica,) = open_dataset([path], Options(timestep_fs=0.5)).replicas("positions")
+    assert replica.frame_fs == 10.0
+    with path.open("a") as file:  # LAMMPS appends a restarted run
+        file.write(frame.format(960, 7.0))
+    assert open_trajectory(path).steps[-1] == 960
 
 
 def test_cell_given_as_a_matrix(tmp_path):

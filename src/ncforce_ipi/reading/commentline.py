@@ -27,7 +27,7 @@ _CELL = re.compile(r"CELL[(\[{](abcABC|GENH|H)[)\]}]:?\s*([-+.\deEnaifNAIF \t]*)
 _BEAD = re.compile(r"(?i)(?<!\w)bead:\s*\d")
 
 _STEP = re.compile(
-    rb"""(?:(?<!\w)Step:\s*                                # i-PI
+    rb"""(?:(?<!\w)(?:Step|Timestep):\s*                     # i-PI, LAMMPS's xyz
          | (?<![\w-])(?:step|Step|STEP|md_step|Timestep)\s*=\s*["']?   # extxyz, LAMMPS
          | (?:\A|(?<=\n))\s*i\s*=\s*(?=\d+,\s*time\s*=))     # CP2K
          (\d{1,18})(?![\d.eE])""",
