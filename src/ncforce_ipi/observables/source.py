@@ -30,10 +30,12 @@ from ncforce_ipi.reading.directory import (
     trajectories,
     trajectory_in,
 )
+from ncforce_ipi.reading.framemasses import masses_in
 from ncforce_ipi.reading.metadata import RunMetadata, read_metadata
 from ncforce_ipi.reading.properties import Table, read_properties
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 
+SAME_MASS = 1e-3  # relative: tables of masses differ by less, isotopes by more
 log = logging.getLogger(__name__)
 
 
@@ -160,13 +162,22 @@ class Source:
         return bead_of(trajectory, self.metadata)
 
     def masses_u(self, trajectory: Trajectory) -> NDArray[np.float64]:
-        """Of the atoms of a trajectory, ``(n_atoms,)``, u, from the run, never from a table.
+        """Of the atoms of a trajectory, ``(n_atoms,)``, u: its own, the run's, never a table's.
 
         Raises
         ------
         InputError
-            Nothing says them.
+            Nothing says them, or --masses-u something else than a column of the trajectory.
         """
+        stated = masses_in(trajectory)
+        if stated is not None:
+            given = self.options.masses_u
+            if given and not np.allclose(atom_masses(trajectory.species, given), stated, SAME_MASS):
+                raise InputError(
+                    f"--masses-u, but {trajectory.path} says other masses in a column of its own; "
+                    "leave the option out"
+                )
+            return stated
         own = self.metadata.atom_masses_u
         if own is not None and not self.options.masses_u:
             if len(own) != len(trajectory.species):
