@@ -61,13 +61,13 @@ def frames_that_count(path: Path, file: BinaryIO, index: Index) -> Counted:
         warn(path, f"all {len(steps)} frames say step {steps[0]}: counted from 0")
         steps, numbered = np.arange(len(steps)), False
     if numbered:
-        kept = _of_one_run(path, steps)
+        kept = of_one_run(path, steps)
         unit, slope = _time_of_steps(path, file, steps[kept], spans[kept])
         return Counted(steps[kept], spans[kept], True, slope, unit)
     unit, times = _times(file, spans)
     if times is not None and times.min() < times.max():
         steps, slope = _counted_by_time(path, times)
-        kept = _of_one_run(path, steps)
+        kept = of_one_run(path, steps)
         return Counted(steps[kept], spans[kept], False, slope, unit)
     kept = _without_doubles(path, file, spans)
     return Counted(np.arange(kept.sum()), spans[kept], False, None, None)
@@ -79,7 +79,7 @@ def last_of_each(steps: NDArray) -> NDArray[np.bool_]:
     return np.append(steps[:-1] < later[1:], True)
 
 
-def _of_one_run(path: Path, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+def of_one_run(path: Path, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Rows that count; InputError where the file holds more than one run."""
     gaps = np.diff(steps)
     doubled = int((gaps == 0).sum())

@@ -18,7 +18,7 @@ def without_gaps(file: IO[str]) -> Iterator[str]:
         if not line.strip():
             continue
         yield line
-        for _ in range(_n_lines(line)):
+        for _ in range(n_lines(line)):
             if not (inside := file.readline()):
                 return
             yield inside
@@ -31,13 +31,13 @@ def has_gap(file: IO[str]) -> bool:
         if line.strip() and empty:
             return True
         empty = not line.strip()
-        for _ in range(_n_lines(line)):
+        for _ in range(n_lines(line)):
             if not file.readline():
                 return False
     return False
 
 
-def _n_lines(first: str) -> int:
+def n_lines(first: str) -> int:
     """Of a frame, behind its first line; 0 where that isn't a number of atoms."""
     word = first.strip()
     return int(word) + 1 if word.isdecimal() and len(word) <= MAX_DIGITS else 0

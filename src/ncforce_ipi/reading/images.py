@@ -21,6 +21,7 @@ from ncforce_ipi.reading.commentline import title_of
 from ncforce_ipi.reading.compressed import readable
 from ncforce_ipi.reading.frameheader import NAMES
 from ncforce_ipi.reading.gaps import has_gap, without_gaps
+from ncforce_ipi.reading.resumed import frames_left, lines_of
 from ncforce_ipi.reading.trajectory import Trajectory, open_trajectory
 from ncforce_ipi.species import NUMBERS
 
@@ -66,7 +67,8 @@ def read_images(source: str, default: str = ":") -> list[Image]:
 
     Parameters
     ----------
-    source : ``FILE``, ``FILE@INDEX`` (ASE's: ``@0``, ``@-1``, ``@::10``); may be compressed
+    source : ``FILE``, ``FILE@INDEX`` (ASE's: ``@0``, ``@-1``, ``@::10``); may be compressed.  Of
+        a trajectory of i-PI frames count that a resumed run didn't write again
     default : index of a file without one
 
     Raises
@@ -166,11 +168,12 @@ def _images(path: Path, index: str) -> Any:
     guess = None if path.suffix else _guess(path)
     if guess or path.suffix in (".xyz", ".extxyz"):
         _check_counts(path)
+        left = frames_left(path)
         with path.open(encoding="utf-8") as file:
-            if has_gap(file):
+            if left is not None or has_gap(file):
                 file.seek(0)
-                text = io.StringIO("".join(without_gaps(file)))
-                return read(text, index, format="extxyz")
+                lines = without_gaps(file) if left is None else lines_of(file, left)
+                return read(io.StringIO("".join(lines)), index, format="extxyz")
     return read(path, index, format=guess)
 
 
