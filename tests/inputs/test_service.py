@@ -154,3 +154,57 @@ def test_every_command_refuses_them(here, capsys, words, code):
     said = "driver options (--nonsense 3) are those of the fast forces' driver"
     assert (said in capsys.readouterr().err) == (code != 0)
     assert (here / "there").exists() == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("forces", "words", "left"),
+    [
+        ("slow", {"fast": "analytic:harmonic"}, "--fast analytic:harmonic"),
+        ("fast", {"slow": "analytic:harmonic"}, "--slow analytic:harmonic"),
+        (
+            "slow",
+            {"slow": "analytic:harmonic", "fast": "'orb:a b'"},
+            "--fast ''\"'\"'orb:a b'\"'\"''",
+        ),
+        ("slow", {"slow": "analytic:harmonic", "model": "orb:a"}, "--model orb:a"),
+        ("fast", {"fast": "analytic:harmonic", "model": "orb:a"}, "--model orb:a"),
+        ("mts", {"slow": "analytic:harmonic", "fast": "water", "model": "orb:a"}, "--model orb:a"),
+        ("mts", {"slow": "analytic:harmonic", "fast": "orb:b"}, None),
+        ("mts", {"slow": "analytic:harmonic", "model": "orb:a"}, None),
+        ("slow", {"slow": "analytic:harmonic"}, None),  # the system's own model wasn't asked for
+        ("slow", {"slow": "orb:a", "model": "orb:a"}, None),
+        ("slow", {"model": "orb:a"}, None),
+        ("fast", {"model": "orb:a", "device": "cuda:0,cuda:1"}, None),
+    ],
+)
+def test_a_model_that_the_run_does_not_ask_is_said(tmp_path, caplog, forces, words, left):
+    plan = Plan(forces, 2 if forces == "mts" else 1, 0.5, 10)
+    service = new_job(tmp_path, plan, system="water", **words).service
+    said = [record.message for record in caplog.records if "isn't used" in record.message]
+    assert [message.partition(" isn't used")[0] for message in said] == ([left] if left else [])
+    given = words.get(forces, words.get("model", "water"))
+    if forces != "mts":
+        assert service.identity(forces) == new_job(
+            tmp_path, plan, system="water", model=given
+        ).service.identity("slow")
+
+
+def test_drivers_count_where_the_other_model_is_not_asked(tmp_path, caplog):
+    """``--forces slow --fast X --drivers 2``: two drivers of the system's model."""
+    plan = Plan("slow", 1, 0.5, 10)
+    made = new_job(tmp_path, plan, system="water", fast="analytic:harmonic", drivers=2)
+    assert (made.service.model, made.service.slow_driver, made.service.drivers) == ("water", (), 2)
+    said = "--fast analytic:harmonic isn't used: this run has slow forces alone"
+    assert [record.message for record in caplog.records if record.levelname != "INFO"] == [said]
+
+
+@pytest.mark.parametrize("command", ["input", "slurm", "run"])
+@pytest.mark.parametrize(("forces", "other"), [("slow", "fast"), ("fast", "slow"), ("mts", "slow")])
+def test_every_command_says_it(here, capsys, command, forces, other):
+    words = [command, "water", "--forces", forces, f"--{other}", "analytic:harmonic"]
+    words += ["--out", "there", *(["--dry-run"] if command == "slurm" else [])]
+    if command == "run":  # ends before it begins
+        words += ["--structure", "nothing.xyz", "--replicas", "3"]
+    assert cli.main(words) == (2 if command == "run" else 0)
+    said = f"--{other} analytic:harmonic isn't used: this run has {forces} forces alone"
+    assert capsys.readouterr().err.count(said) == (forces != "mts")  # once for three replicas

@@ -10,6 +10,7 @@ from pathlib import Path
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.jobs.job import Job, to_record
+from ncforce_ipi.launch.jobs.saidonce import each_said_once
 from ncforce_ipi.launch.progress.ending import Ending
 from ncforce_ipi.provenance import command_line, software
 from ncforce_ipi.rundir import REPLICAS, Record, replica_names
@@ -111,7 +112,8 @@ def replicas_of(
         All would be the same, or something doesn't go with replicas.
     """
     first = 1 if seed is None else seed
-    made = [make(*kind, first + index) for index, kind in enumerate(kinds)]
+    with each_said_once():
+        made = [make(*kind, first + index) for index, kind in enumerate(kinds)]
     common = made[0]
     _check(common, made)
     n_drivers, devices = common.service.n_drivers, common.service.devices

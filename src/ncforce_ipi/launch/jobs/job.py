@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.launch.jobs.door import Remote
+from ncforce_ipi.launch.jobs.reach import check_reach, of_these_forces
 from ncforce_ipi.launch.processes.interpreter import python_module
 from ncforce_ipi.launch.progress.ending import Limits
 
@@ -118,8 +118,9 @@ def new_job(
     start = str(structure or system)
     if start in SYSTEMS and ensemble.name == "npt" and ensemble.barostat is None:
         ensemble = replace(ensemble, barostat=SYSTEMS[start].barostat)
+    slow, fast = of_these_forces(plan.forces, model, slow, fast)
     service = service_of(
-        named or str(slow),
+        named or str(slow or fast),
         slow=slow,
         fast=fast,
         device=device,
@@ -128,7 +129,7 @@ def new_job(
         options=driver_options,
     )
     if service.slow_driver and plan.forces == "slow":
-        _check_reach(service, driver_options)
+        check_reach(service, driver_options)
     stride = Strides.of(plan).position if write_forces is True else write_forces
     masses = Masses(masses_u, repartition)
     own = not (model or slow or fast or structure or masses.any)
@@ -143,27 +144,6 @@ def new_job(
     if remote is not None and port is not None:
         raise InputError("--remote has a port of its own, with i-PI behind it; leave --port out")
     return Job(directory, recipe, start, limits or Limits(), velocities, masses, remote)
-
-
-def _check_reach(service: Service, options: Sequence[str]) -> None:
-    """What was asked of drivers that a run of slow forces alone, by another model, lacks."""
-    if options:
-        raise InputError(
-            f"driver options ({shlex.join(options)}) are those of the fast forces' driver, and "
-            "this run has slow forces alone: put them into the quotes of --slow, after the model"
-        )
-    has = {word.partition("=")[0] for word in service.slow_driver}
-    asked = [f"--drivers {service.drivers}"] * ((service.drivers or 1) > 1)
-    if len(service.devices) > 1 or (service.devices and "--device" not in has):
-        asked.append(f"--device {service.device}")
-    if service.threads != 1 and "--threads" not in has:
-        asked.append(f"--threads {service.threads}")
-    if asked:
-        log.warning(
-            "%s isn't used: this run has slow forces alone, which one driver of --slow serves; "
-            "with --model in the place of --slow it counts for that model",
-            " ".join(asked),
-        )
 
 
 def _shipped_velocities(name: str | None, temperature_K: float, ensemble: Ensemble) -> str | None:
