@@ -5,6 +5,7 @@ Each function is one stage: it writes a data file and says how many frames it ha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.launch.directory.claim import is_run
 from ncforce_ipi.rundir import read_record
 
+log = logging.getLogger(__name__)
 TRAINED, HELD = 0.6, 0.7  # of the reference: up to here trained on, from there held out
 
 
@@ -51,8 +53,16 @@ def displace(session: Session) -> tuple[Result, int]:
             start, choices.n_displaced, choices.displacement_A, choices.strain, random
         )
         frames += _labelled(session, list(copies))
-    kept = small(frames, choices.force_limit_eV_per_A)
-    points.save(kept or frames, file_of(session, "displaced"))
+    kept, file = small(frames, choices.force_limit_eV_per_A), file_of(session, "displaced")
+    if kept:
+        points.save(kept, file)
+    else:
+        file.unlink(missing_ok=True)
+        log.warning(
+            "all %d displaced copies have a force beyond %g eV/A and are left out: the pair learns "
+            "from dynamics alone; is the start relaxed? --set displacement_A=%.2g displaces less",
+            len(frames), choices.force_limit_eV_per_A, 0.5 * choices.displacement_A,
+        )  # fmt: skip
     return {"n_frames": len(kept)}, session.teacher.calls - before
 
 
@@ -73,7 +83,7 @@ def teach(session: Session, system: Condition) -> tuple[Result, int]:
     Raises
     ------
     RunError
-        It ran away: with slow forces alone, that isn't the student's fault.
+        It ran away: with slow forces alone, that isn't the student's fault.  Or no frame is left.
     """
     choices, ensemble = session.choices, _warm_up(session)
     calls = 0
@@ -99,11 +109,16 @@ def teach(session: Session, system: Condition) -> tuple[Result, int]:
     n = len(known)
     frames += _every(known, range(int(TRAINED * n)), "reference", choices.n_taught)
     held_out = _every(known, range(int(HELD * n), n), "held-out", choices.n_held_out)
-    points.save(
-        small(frames, choices.force_limit_eV_per_A), file_of(session, f"teacher-{system.name}")
-    )
+    kept = small(frames, choices.force_limit_eV_per_A)
+    if not kept:
+        raise RunError(
+            f"all {len(frames)} frames of slow forces alone ({name}) have a force beyond "
+            f"{choices.force_limit_eV_per_A:g} eV/A, so that there is nothing to learn from; relax "
+            "the start (ncforce optimize), or give a larger --set force_limit_eV_per_A"
+        )
+    points.save(kept, file_of(session, f"teacher-{system.name}"))
     points.save(held_out, session.out / "held-out" / f"{system.name}.extxyz")
-    return {"n_frames": len(frames), "n_held_out": len(held_out)}, calls
+    return {"n_frames": len(kept), "n_held_out": len(held_out)}, calls
 
 
 def _stride(plan: Plan, n_frames: int) -> int:
