@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import lzma
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,14 @@ from ncforce_ipi.training import fit
 from ncforce_ipi.training.dataset import Packer, Sampler, energy_shifts, read_frames
 from ncforce_ipi.training.hybrid import HybridNet
 from ncforce_ipi.training.objective import TERMS, BothHeads, make_step, predict, terms
-from ncforce_ipi.training.recipe import Recipe, read_initial, read_recipe, save
+from ncforce_ipi.training.recipe import (
+    Recipe,
+    data_files,
+    load_pools,
+    read_initial,
+    read_recipe,
+    save,
+)
 
 from .conftest import CUTOFF_A, RECIPE, labelled_water
 
@@ -166,6 +174,42 @@ def test_finetuning_on_energies_of_another_zero(folder, capsys):
     assert max(errors) < 100.0  # 46000 with the zero of the first
     said = "the energies are +46.88 eV/atom from what the network has learnt before: it is shifted"
     assert said in capsys.readouterr().err  # (15.5 x 100 - 8.5 x 50) / 24 on average
+
+
+@pytest.mark.parametrize("ending", [".extxyz", ".xyz.xz", ".xyz"])
+def test_data_files_have_one_of_these_endings(folder, ending):
+    """Alone it is read, whatever it is called."""
+    recipe = read_recipe(folder / "recipe.toml")
+    frames = [labelled_water(seed) for seed in range(7, 10)]
+    write(folder / "train.xyz", frames, format="extxyz")
+    if ending == ".xyz.xz":
+        (folder / "train.xyz.xz").write_bytes(lzma.compress((folder / "train.xyz").read_bytes()))
+        (folder / "train.xyz").unlink()
+    else:
+        (folder / "train.xyz.xz").unlink()
+        (folder / "train.xyz").rename(folder / f"train{ending}")
+    assert data_files(recipe, folder) == [folder / f"train{ending}", folder / "val.xyz.xz"]
+    assert len(load_pools(recipe, folder)[0][0]) == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "read", "beside"),
+    [
+        ([".extxyz"], ".extxyz", "train.xyz.xz"),
+        ([".xyz"], ".xyz.xz", "train.xyz"),
+        ([".xyz", ".extxyz"], ".extxyz", "train.xyz.xz and train.xyz"),
+        ([], ".xyz.xz", None),
+    ],
+)
+def test_which_of_two_files_is_read_is_said(folder, caplog, more, read, beside):
+    recipe = read_recipe(folder / "recipe.toml")  # beside train.xyz.xz, of four frames
+    for ending in more:
+        frames = [labelled_water(seed) for seed in range(3)]
+        write(folder / f"train{ending}", frames, format="extxyz")
+    assert data_files(recipe, folder)[0] == folder / f"train{read}"
+    said = f"{folder / 'train'}{read} is read, and {beside} beside it isn't"
+    assert [record.message for record in caplog.records] == ([said] if beside else [])
+    assert len(load_pools(recipe, folder)[0][0]) == (4 if read == ".xyz.xz" else 3)
 
 
 def test_distillation_moves_the_direct_head_towards_the_conservative_force(folder):

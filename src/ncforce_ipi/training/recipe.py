@@ -26,6 +26,7 @@ from ncforce_ipi.training.unseen import unseen
 
 log = logging.getLogger(__name__)
 
+ENDINGS = (".extxyz", ".xyz.xz", ".xyz")  # of data files; the first that is there is read
 _AT_LEAST_ONE = (
     "channels",
     "layers",
@@ -43,8 +44,9 @@ class Recipe:
     """All that determines a training, given the data.
 
     Loss weights are those of ``objective``'s terms (energy in eV, forces in eV/A); a pair
-    ``[start, end]`` is interpolated linearly over the run.  ``pools`` gives, for each data file and
-    kind of frame (``"train:md"``), the share of batches drawn from it.
+    ``[start, end]`` is interpolated linearly over the run.  ``pools`` gives, for each data file
+    (without one of `ENDINGS`) and kind of frame (``"train:md"``), the share of batches drawn from
+    it.
     ``r_min_A`` is about the shortest distance in the data: the radial functions are dense above it.
     ``tensor_channels`` is the width of the tensors of the pair directions, 0 for none; ``coupled``
     lets neighbours send them (``interaction``).
@@ -150,21 +152,30 @@ def load_pools(recipe: Recipe, folder: Path) -> list[tuple[list[Frame], float]]:
 
 
 def data_file(folder: Path, stem: str) -> Path:
-    """The data file of a pool: compressed, or else plain extended xyz."""
-    plain = folder / f"{stem}.extxyz"
-    return plain if plain.is_file() else folder / f"{stem}.xyz.xz"
+    """The data file of a pool: the first of `ENDINGS` that is there; else where it would be."""
+    return next(iter(_there(folder, stem)), folder / f"{stem}.xyz.xz")
+
+
+def _there(folder: Path, stem: str) -> list[Path]:
+    files = (folder / f"{stem}{ending}" for ending in ENDINGS)
+    return [file for file in files if file.is_file()]
 
 
 def data_files(recipe: Recipe, folder: Path) -> list[Path]:
-    """The files that a recipe reads, in order, without repeats."""
-    stems = [name.partition(":")[0] for name in [*recipe.pools, recipe.validation]]
-    files = [data_file(folder, stem) for stem in dict.fromkeys(stems)]
-    for file in files:
-        if not file.is_file():
+    """The files that a recipe reads, in order, without repeats; says which others are beside."""
+    names = [name.partition(":")[0] for name in [*recipe.pools, recipe.validation]]
+    stems = dict.fromkeys(names)
+    for stem in stems:
+        files = _there(folder, stem)
+        if not files:
             raise InputError(
-                f"data file {file} not found; give the folder that holds it with --data"
+                f"data file {folder / stem}.xyz.xz not found, nor .extxyz or .xyz; give the folder "
+                "that holds it with --data"
             )
-    return files
+        if len(files) > 1:
+            beside = " and ".join(file.name for file in files[1:])
+            log.warning("%s is read, and %s beside it isn't", files[0], beside)
+    return [data_file(folder, stem) for stem in stems]
 
 
 def load_held_out(
