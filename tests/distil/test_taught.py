@@ -46,7 +46,7 @@ def run_of(directory, forces="mts", **words):
         (FIVE, {"slow": FIVE, "fast": "water"}),
         (FIVE, {"slow": FIVE, "fast": "water", "device": "cpu", "threads": 2}),
         (FIVE, {"slow": FIVE, "fast": "water", "driver_options": ["--variant", "x"]}),  # fast
-        (FIVE, {"forces": "slow", "slow": FIVE, "fast": "water"}),
+        (FIVE, {"forces": "slow", "slow": FIVE, "system": "water"}),
         ("water", {"model": "water", "driver_options": ["--compile", "--no-capture"]}),
         ("water --dtype float64", {"model": "water"}),  # rounding
         ("sevennet:7net-0", {"slow": "sevennet:7net-0 --device cpu", "fast": "water"}),

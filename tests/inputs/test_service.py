@@ -198,6 +198,17 @@ def test_drivers_count_where_the_other_model_is_not_asked(tmp_path, caplog):
     assert [record.message for record in caplog.records if record.levelname != "INFO"] == [said]
 
 
+@pytest.mark.parametrize("forces", ["slow", "fast"])
+def test_a_job_of_one_force_needs_its_model_only(tmp_path, forces):
+    """From Python as on the command line."""
+    plan = Plan(forces, 1, 0.5, 10)
+    made = new_job(tmp_path, plan, structure="water", **{forces: "analytic:harmonic"})
+    assert (made.service.family, made.service.slow_driver) == ("analytic", ())
+    other = {"slow": "fast", "fast": "slow"}[forces]
+    with pytest.raises(InputError, match="name a system"):
+        new_job(tmp_path, plan, structure="water", **{other: "analytic:harmonic"})
+
+
 @pytest.mark.parametrize("command", ["input", "slurm", "run"])
 @pytest.mark.parametrize(("forces", "other"), [("slow", "fast"), ("fast", "slow"), ("mts", "slow")])
 def test_every_command_says_it(here, capsys, command, forces, other):

@@ -111,16 +111,17 @@ def new_job(
         no driver would get.
     """
     shipped = None if system is None else known_system(system)
-    named = model or (shipped.model if shipped else None)
+    slow, fast = of_these_forces(plan.forces, model, slow, fast)
+    alone = {"slow": slow, "fast": fast}.get(plan.forces)  # a run of one force needs its model only
+    named = model or (shipped.model if shipped else None) or alone
     if (named is None and not (slow and fast)) or (shipped is None and structure is None):
         raise InputError(f"name a system ({NAMES}), or give a model and a structure")
     ensemble = ensemble or Ensemble()
     start = str(structure or system)
     if start in SYSTEMS and ensemble.name == "npt" and ensemble.barostat is None:
         ensemble = replace(ensemble, barostat=SYSTEMS[start].barostat)
-    slow, fast = of_these_forces(plan.forces, model, slow, fast)
     service = service_of(
-        named or str(slow or fast),
+        named or str(slow),
         slow=slow,
         fast=fast,
         device=device,
