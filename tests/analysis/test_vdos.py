@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from ipi.utils.tools import compute_acf_xyz
 from scipy.integrate import trapezoid
-from scipy.signal import lfilter
+from scipy.signal import freqz, lfilter
 
 from ncforce_ipi.analysis.lagged import frames_per_block, velocity_autocorrelation
 from ncforce_ipi.analysis.temperature import species_temperatures
 from ncforce_ipi.analysis.vdos import (
+    UNENDED,
     hydrogen_peaks,
     nyquist_per_cm,
     velocity_spectra,
@@ -223,6 +224,57 @@ def test_spectrum_that_folds_the_stretch_says_so():
     metal = spectra(oscillators(1000, 500.0), step_fs=5.0, species=np.array(["Al"] * 3))
     assert not metal.aliased
     assert hydrogen_peaks(metal) == {}
+
+
+NOISY_PER_CM, DAMPING_FS = 60.0, 500.0
+POLE = np.exp(-0.5 * STEP_FS / DAMPING_FS + 2j * np.pi * NOISY_PER_CM / PER_FS_PER_CM * STEP_FS)
+FILTER = [1.0, -1.0], [1.0, -2.0 * POLE.real, abs(POLE) ** 2]
+
+
+def driven(n_frames, every):
+    """Damped oscillators that noise drives, 11 cm^-1 wide; each ``every``-th step of 4 fs."""
+    noise = np.random.default_rng(3).normal(size=(n_frames * every, 9))
+    return 1e-3 * lfilter(*FILTER, noise, axis=0)[::every].reshape(-1, 3, 3)
+
+
+def share_at_nyquist(nyquist, resolution):
+    """Exact for these: what the filter lets through, folded, over its highest."""
+
+    def folded(nu):
+        images = nu[:, None] + 2.0 * nyquist * np.arange(-200, 200)
+        images = images[:, np.abs(images).max(axis=0) < PER_FS_PER_CM / (2.0 * STEP_FS)]
+        return (abs(freqz(*FILTER, 2.0 * np.pi * images / PER_FS_PER_CM * STEP_FS)[1]) ** 2).sum(1)
+
+    last = folded(np.linspace(nyquist - resolution, nyquist, 100))
+    return last.mean() / folded(np.linspace(0.0, nyquist, 1000)).max()
+
+
+@pytest.mark.parametrize(
+    ("every", "goes_on"),
+    [
+        (20, False),  # a frame each 80 fs: to 208 cm^-1
+        (50, True),  # to 83
+        (100, True),  # to 42, within the band, which is seen at its mirror, 24
+        (200, True),  # to 21
+    ],
+)
+def test_spectrum_that_does_not_end_at_its_nyquist_frequency_says_so(every, goes_on):
+    """Argon, which has no bond in the table."""
+    found = spectra(
+        driven(12_000, every), n_lags=100, block=1000, step_fs=STEP_FS * every,
+        species=np.array(["Ar"] * 3), masses_u=np.full(3, 39.948),
+    )  # fmt: skip
+    assert found.folded == ()
+    exact = share_at_nyquist(found.nyquist_per_cm, found.resolution_per_cm)
+    assert (exact > UNENDED) == goes_on == found.aliased
+    if not goes_on:
+        assert found.warning == ""
+        return
+    # 12 blocks of 10 lags and 9 coordinates: 3 % of noise; the window lowers the top by as much
+    assert found.unended["Ar"] == pytest.approx(exact, rel=0.15)
+    share = f"{found.unended['Ar']:.0%}"
+    said = f"ALIASED: spectra don't end there (Ar {share} of their highest), the rest folds back"
+    assert found.warning == said
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ HIGHEST_X_H_PER_CM = 3900.0
 """Where stretches of hydrogen end in molecules and liquids, but for HF and H2."""
 STRETCH_PER_CM = (3000.0, 4200.0)
 BEND_PER_CM = (1400.0, 1900.0)
+UNENDED = 0.1
+"""Of a species' highest density: with more at the Nyquist frequency its spectrum goes on above."""
 LOWEST_PEAK = 0.02
 """A maximum below this share of the whole spectrum's is a ripple of the window, not a band."""
 MOST_NAMED = 3
@@ -68,18 +70,30 @@ class Spectrum:
         return float(self.wavenumber_per_cm[-1])
 
     @property
+    def unended(self) -> dict[str, float]:
+        """Density at the Nyquist frequency, of the highest, of species where it isn't small.
+
+        What is faster is seen below.  A sharp line from above isn't known by this (`folded`).
+        """
+        last = self.wavenumber_per_cm >= self.nyquist_per_cm - self.resolution_per_cm
+        shares = {name: float(one[last].mean() / one.max()) for name, one in self.density.items()
+                  if one.max() > 0.0}  # fmt: skip
+        return {name: share for name, share in shares.items() if share > UNENDED}
+
+    @property
     def aliased(self) -> bool:
-        """Whether a band of these species may lie above and be seen where it isn't."""
-        return bool(self.folded)
+        """Whether something of these species may lie above and be seen where it isn't."""
+        return bool(self.folded or self.unended)
 
     @property
     def warning(self) -> str:
         """What to say of that; empty where there is nothing to say."""
-        if not self.folded:
-            return ""
         named = ", ".join(f"{b.pair} to {b.highest_per_cm:.0f}" for b in self.folded[:MOST_NAMED])
         more = ", ..." if len(self.folded) > MOST_NAMED else ""
-        return f"POSSIBLY ALIASED: stretches above it fold back ({named}{more} cm^-1)"
+        words = f"POSSIBLY ALIASED: stretches above it fold back ({named}{more} cm^-1)"
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in self.unended.items())
+        ends = f"ALIASED: spectra don't end there ({shares} of their highest), the rest folds back"
+        return "; ".join([words] * bool(self.folded) + [ends] * bool(shares))
 
     def folded_onto(self, wavenumber_per_cm: float) -> list[Band]:
         """Bands that may be seen at a wavenumber where they aren't."""
