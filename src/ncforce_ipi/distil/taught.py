@@ -5,10 +5,9 @@ Owns which options of a driver leave the slow forces as they are.
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.service import NamedModel, of_driver, parse_model
 from ncforce_ipi.launch.jobs.job import service_of_record
 from ncforce_ipi.launch.jobs.record import driver_identity
+from ncforce_ipi.launch.jobs.sameforces import HOW, deciding
 from ncforce_ipi.rundir import RECORD_FILE, find_record
 
 log = logging.getLogger(__name__)
-# where and how fast it runs, rounding, what is sent besides, and the fast forces
-NEUTRAL = {
-    "--device", "--threads", "--trust", "--extensions", "--capture", "--compile", "--joint",
+# besides where and how fast it runs: rounding, what is sent besides, and the fast forces
+NEUTRAL = HOW | {
     "--mts", "--dtype", "--precision", "--virial", "--direct-energy", "--direct-virial",
     "--fast-kind", "--keep-net-force",
 }  # fmt: skip
@@ -73,27 +72,7 @@ def _of_run(directory: Path, record: Mapping[str, Any]) -> tuple[NamedModel, str
 
 def _facts(model: NamedModel, sha256: str | None) -> tuple[str, str, list[list[str]]]:
     """What decides the forces: family, file or name, options in any order."""
-    return model.family, sha256 or model.model, sorted(_deciding(model.options))
-
-
-def _deciding(options: Sequence[str]) -> list[list[str]]:
-    """Options with their values, without those that leave the slow forces as they are."""
-    found: list[list[str]] = []
-    for word in options:
-        if word.startswith("--"):
-            name, equals, value = word.partition("=")
-            found.append([name, _plain(value)] if equals else [name])
-        elif found:
-            found[-1].append(_plain(word))
-    return [one for one in found if one[0].replace("--no-", "--", 1) not in NEUTRAL]
-
-
-def _plain(value: str) -> str:
-    """JSON in one spelling; all else as it is."""
-    try:
-        return json.dumps(json.loads(value), sort_keys=True)
-    except (ValueError, RecursionError):
-        return value
+    return model.family, sha256 or model.model, deciding(model.options, NEUTRAL)
 
 
 def _spoken(model: NamedModel, sha256: str | None) -> str:

@@ -18,6 +18,7 @@ from ncforce_ipi.launch.directory import claim
 from ncforce_ipi.launch.directory.files import check_name, contents, locked, make, set_aside
 from ncforce_ipi.launch.jobs import record as records
 from ncforce_ipi.launch.jobs.job import Job, to_record
+from ncforce_ipi.launch.jobs.sameforces import other_forces
 from ncforce_ipi.launch.processes.timelimit import TimeLimit
 from ncforce_ipi.launch.run import Checked, Outcome
 from ncforce_ipi.rundir import Record, read_record
@@ -181,4 +182,4 @@ def differences(job: Job, record: Record) -> list[str]:
     else:
         now = records.start_identity(job)
         different += [key for key in START if then[f"{key}_sha256"] != now[f"{key}_sha256"]]
-    return different + [name for name, *_ in records.other_models(job.service, record)]
+    return different + other_forces(job.service, record)
