@@ -20,9 +20,12 @@ from ncforce_ipi.cli.spelling import words_of
 from ncforce_ipi.distil.request import Request
 from ncforce_ipi.distil.state import State
 from ncforce_ipi.inputs.plan import Plan
+from ncforce_ipi.inputs.systems import SYSTEMS
+from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.launch.directory.files import contents
 from ncforce_ipi.launch.jobs.job import new_job, to_record
 
+VELOCITIES = shipped_file(SYSTEMS["water"].velocities)
 ARGON = """4
 Lattice="5.3 0 0 0 5.3 0 0 0 5.3" Properties=species:S:1:pos:R:3 pbc="T T T"
 Ar 0 0 0
@@ -164,6 +167,26 @@ def test_an_array_has_its_index_as_seed(show, tmp_path):
     assert f"--output={tmp_path}/many/slurm-%A_%a.out" in options(text)
     assert start(text)[-4:] == ["--seed", "$SLURM_ARRAY_TASK_ID", "--out", "$out"]
     assert f"\nout={tmp_path}/many/$SLURM_ARRAY_TASK_ID\n" in text
+
+
+@pytest.mark.parametrize(
+    ("array", "more", "said"),
+    [
+        ("1-4", (), None),
+        ("1-4", ("--replicas", "3"), "each job takes 3 seeds, from its index on"),
+        ("1-10:3", ("--replicas", "3"), None),
+        ("1,4,7%2", ("--replicas", "3"), None),
+        ("7,1,9", ("--replicas", "3"), "--array 1-10:3 are four jobs"),
+        ("1-4", ("--temperature-K", "300,320", "--ensemble", "svr"), None),  # one of each
+        ("1-4", ("--velocities", str(VELOCITIES)), "all are the same run; leave --velocities out"),
+        ("1-4", ("--velocities", str(VELOCITIES), "--ensemble", "svr"), None),
+    ],
+)
+def test_no_two_runs_of_an_array_are_the_same(capfd, array, more, said):
+    code = cli.main(["slurm", "water", "--array", array, *more, "--out", "many", "--dry-run"])
+    err = capfd.readouterr().err
+    assert code == (2 if said else 0), err
+    assert said is None or said in err
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck isn't here")

@@ -238,7 +238,18 @@ def job(
     structures = made.recipe.ensemble.beads * (getattr(args, "replicas", None) or 1)
     if idle := idle_drivers(made.service, structures):
         log.warning("%s", idle)
+    alone = getattr(args, "replicas", None) is None  # of several --seed is filled in
+    if alone and args.seed is not None and not is_random(args):
+        log.warning(
+            "--seed %d isn't used: nothing is random at constant energy with --velocities",
+            args.seed,
+        )
     return made
+
+
+def is_random(args: argparse.Namespace) -> bool:
+    """Whether the seed has a say: in velocities, beads, or what a thermostat does."""
+    return args.velocities is None or args.ensemble != "nve" or args.beads > 1
 
 
 def _job(args: argparse.Namespace, steps: Plan, directory: Path, remote: Remote | None) -> Job:

@@ -170,8 +170,9 @@ def _resume(args: argparse.Namespace, limit: TimeLimit | None) -> runs.Outcome |
 
 def check_resume(args: argparse.Namespace) -> None:
     """Refuse options of a start where a run goes on."""
-    own = [name for name in ("forces", "mts", "replicas") if getattr(args, name) is not None]
-    fixed = [name for name in (*jobs.given(args), *own) if name != "system"]
+    own = ("forces", "mts", "replicas", "max_temperature_K")
+    own_given = [name for name in own if getattr(args, name) is not None]
+    fixed = [name for name in (*jobs.given(args), *own_given) if name != "system"]
     fixed += ["stop_on_disagreement"] * args.stop_on_disagreement
     if args.force or fixed:
         names = ", ".join("--" + name.replace("_", "-") for name in (fixed or ["force"]))

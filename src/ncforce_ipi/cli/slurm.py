@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.cli import run as runs
+from ncforce_ipi.cli.array import check_array
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.cli.spelling import words_of
 from ncforce_ipi.cluster import script, writing
@@ -134,6 +136,8 @@ def _new(args: argparse.Namespace) -> Job:
     filled = argparse.Namespace(**vars(args))
     args.n_runs = runs.n_replicas(args)
     job = runs.job_of(filled)
+    if args.array:
+        check_array(args.array, args.replicas or 1, is_random=jobs.is_random(filled))
     launcher.check(job)
     return job
 
