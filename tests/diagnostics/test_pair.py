@@ -289,6 +289,22 @@ def test_a_crystal_without_a_stiff_mode(tmp_path, capsys, mode_frames):
     assert files[1].is_file()
 
 
+@pytest.mark.parametrize("verb", ["inspect-pair", "optimize"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--slow", harmonic(1.1), "--fast", harmonic(1.0)), True),
+        (("--slow", harmonic(1.1)), False),
+        (("--slow", harmonic(1.1), "--fast", "analytic:lennard-jones"), False),
+    ],
+)
+def test_a_model_for_both_that_gives_neither_is_said(tmp_path, capsys, verb, words, said):
+    """It ends before anything is computed: there is no such structure."""
+    main([verb, str(tmp_path / "none.xyz"), "--model", "analytic:lennard-jones", *words])
+    text = "--model analytic:lennard-jones isn't used: --slow and --fast name a model for each"
+    assert (text in capsys.readouterr().err) == said
+
+
 def heavy(path, masses_u=(4.0, 9.0), held=(), step=None):
     """Two hydrogen atoms near wells, with masses, u, where they are given."""
     atoms = Atoms("H2", [[0.01, 0, 0], [0, 0.02, 0.01]])

@@ -24,6 +24,12 @@ def opened(spec: str, kind: Kind | None = None, threads: int = 1) -> Backend:
     return load_model(spec, kind=kind, threads=threads)
 
 
+def say_unused(model: str | None, slow: str | None, fast: str | None) -> None:
+    """Say that no force is that of ``--model``, where each has a model of its own."""
+    if model and slow and fast and model not in (slow, fast):
+        log.warning("--model %s isn't used: --slow and --fast name a model for each force", model)
+
+
 def identity(spec: str, backend: Backend) -> dict[str, str | None]:
     """What stands for a model in results: its name, what was loaded, SHA-256 of its file."""
     digest = sha256(backend.source) if backend.source else None

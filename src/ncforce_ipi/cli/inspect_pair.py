@@ -111,6 +111,7 @@ def _choose_models(args: argparse.Namespace) -> None:
         args.slow, args.fast, *args.structures = args.structures
         log.warning("inspect-pair SLOW FAST will go: say --slow %s --fast %s", args.slow, args.fast)
         return
+    forces.say_unused(args.model, args.slow, args.fast)
     args.slow = args.slow or args.model or DEFAULT_MODEL
     args.fast = args.fast or args.model or args.slow
 

@@ -170,6 +170,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _choose_models(args: argparse.Namespace) -> None:
     """``--model`` gives both forces, except those that ``--slow`` or ``--fast`` name."""
+    forces.say_unused(args.model, args.slow, args.fast)
     if args.slow is None:
         args.slow = args.model or DEFAULT_MODEL
     elif args.fast is None:
