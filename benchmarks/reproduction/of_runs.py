@@ -70,8 +70,8 @@ def nve(records: Records) -> list[str]:
         "",
         "Why ours differ: the asymmetry of our direct force of water (lambda 0.0027) is below that "
         "of PET-NC (0.004). With M = 8 the conserved quantity of water isn't free of drift: it "
-        "rises by some hundredths of what it does with direct forces (In short has the share under "
-        "SVR), and less with smaller M. Graphene "
+        "rises by some hundredths of what it does with direct forces (the first table has the "
+        "share under SVR), and less with smaller M. Graphene "
         "has steps of 1 fs, and correcting it every 8 fs only heats more than direct forces alone, "
         "every 4 fs less: there T rises from 288 to 303 K in 45 ps, as by the heat. No small "
         "vibration grows up to 10 fs (`ncforce inspect-pair`), but its fastest is near that at "

@@ -108,7 +108,8 @@ def _slowed(records: Records) -> Iterator[Row]:
     if found and found[1]:
         less = (1.0 - found[0], found[1])
         yield [
-            "the strong one that hides it (10 fs) slows diffusion, D over that without it",
+            "the strong one that hides it (10 fs) slows diffusion, D over that of NVE (ours: of "
+            "SVR with M = 8)",
             paper.DIFFUSION_RATIO[10],
             pm(found),
             said(less, interval=False),
@@ -121,7 +122,7 @@ def _equipartition(records: Records) -> Iterator[Row]:
     plain = values.temperature(_result(records, "svr10-slow"), "H_minus_O")
     for forces, words in (
         ("fast", "a global thermostat doesn't keep T(H) = T(O) with direct forces, difference, K"),
-        ("mts8", "it does with M = 8, difference, K"),
+        ("mts8", "with M = 8 it does keep it, difference, K"),
     ):
         found = values.temperature(_result(records, f"svr10-{forces}"), "H_minus_O")
         if not found:

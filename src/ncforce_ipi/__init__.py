@@ -25,10 +25,9 @@ if TYPE_CHECKING:
         compare,
         open_replicas,
         open_run,
-        resume,
-        run,
         write_report,
     )
+    from ncforce_ipi.api.start import resume, run
     from ncforce_ipi.inputs.ensembles import Ensemble
 
 __version__ = "0.1.0"
@@ -55,10 +54,9 @@ _HOMES = {
         "compare",
         "open_replicas",
         "open_run",
-        "resume",
-        "run",
         "write_report",
     ),
+    "api.start": ("resume", "run"),
     "inputs.ensembles": ("Ensemble",),
 }
 

@@ -35,8 +35,8 @@ def check_array(text: str, n_seeds: int, *, is_random: bool) -> None:
     if near < n_seeds:
         raise InputError(
             f"--array {text}: each job takes {n_seeds} seeds, from its index on, so that jobs "
-            f"have the same ones; give every {n_seeds}th index: --array 1-{3 * n_seeds + 1}:"
-            f"{n_seeds} are four jobs"
+            f"have the same ones; take one index in {n_seeds}: --array "
+            f"1-{3 * n_seeds + 1}:{n_seeds} is four jobs"
         )
 
 
