@@ -176,7 +176,7 @@ def test_an_array_has_its_index_as_seed(show, tmp_path):
         ("1-4", ("--replicas", "3"), "each job takes 3 seeds, from its index on"),
         ("1-10:3", ("--replicas", "3"), None),
         ("1,4,7%2", ("--replicas", "3"), None),
-        ("7,1,9", ("--replicas", "3"), "--array 1-10:3 are four jobs"),
+        ("7,1,9", ("--replicas", "3"), "--array 1-10:3 is four jobs"),
         ("1-4", ("--temperature-K", "300,320", "--ensemble", "svr"), None),  # one of each
         ("1-4", ("--velocities", str(VELOCITIES)), "all are the same run; leave --velocities out"),
         ("1-4", ("--velocities", str(VELOCITIES), "--ensemble", "svr"), None),
