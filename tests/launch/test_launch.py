@@ -1001,3 +1001,29 @@ def test_a_recovery_without_a_checkpoint_says_both(tmp_path):
     finish(lane, watch)
     assert re.search(r"thread of i-PI died; .* has no complete checkpoint", lane.record["reason"])
     assert (lane.record["state"], lane.outcome.ending.state) == ("failed", "failed")
+
+
+def test_a_thread_that_dies_before_the_first_row_is_tried_once_more(tmp_path):
+    """Handshakes can fail on a machine that is busy; what fails twice is wrong."""
+    job = replace(TestJob.job, directory=tmp_path)
+    root = ElementTree.Element("simulation")
+    ElementTree.SubElement(root, "total_steps").text = "100"
+    (tmp_path / "input.xml").write_bytes(ElementTree.tostring(root))
+    lane = Lane(job, {"steps_done": 0, "segments": []}, "input.xml", locks=[])
+
+    def dies():
+        ending = Ending("failed", "a thread of i-PI died at step 0", recoverable=True)
+        follower = Follower(tmp_path / "simulation.out")
+        server = SimpleNamespace(code=1)
+        finish(lane, Watch(server, [], follower, 100, 300.0, 2, Limits(), StopRequest(),
+                           ending=ending))  # fmt: skip
+
+    dies()
+    assert (lane.outcome, lane.input_file) == (None, "resume.xml")
+    text = (tmp_path / "resume.xml").read_text()
+    assert ElementTree.fromstring(text).findtext("total_steps").strip() == str(
+        job.recipe.plan.n_outer
+    )
+    dies()
+    assert lane.outcome.ending.state == "failed"
+    assert lane.record["reason"] == "a thread of i-PI died at step 0"

@@ -17,6 +17,7 @@ from ncforce_ipi.launch.watching.supervise import Watch
 from ncforce_ipi.rundir import EXIT_FILE, Record
 
 MAX_RECOVERIES = 3
+MAX_AT_THE_START = 1  # before the first row: what is wrong from the beginning doesn't mend itself
 PAUSE = Ending("stopped", "stopped so that another replica can go on", recoverable=True)
 CUT_SHORT = Ending("stopped", "the launcher came to its end before")
 
@@ -86,7 +87,8 @@ def _goes_on(lane: Lane, watch: Watch) -> bool:
     if lane.ending == PAUSE:
         return True
     lane.recoveries += 1
-    return watch.follower.fresh_step is not None and lane.recoveries <= MAX_RECOVERIES
+    began = watch.follower.fresh_step is not None
+    return lane.recoveries <= (MAX_RECOVERIES if began else MAX_AT_THE_START)
 
 
 def _audited(watch: Watch, entry: Record, ending: Ending) -> Ending:
