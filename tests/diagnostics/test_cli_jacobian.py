@@ -121,6 +121,7 @@ def test_exact_products_of_a_metatomic_model(tmp_path, random_model, capsys):
         (["{f}", "--bin-A", "0"], 2, "bin_A: expected a positive length"),
         (["{f}", "--rounds", "0", "--method", "estimate", "--csv", "a.csv"], 2, "--rounds 0"),
         (["{f}", "--frames", "0"], 2, "expected one frame or more"),
+        (["{f}", "--step-A", "0.01"], 2, "is differentiated exactly; add --products differences"),
         (["{f}"], 1, "doesn't know atomic number 18"),
     ],
 )  # fmt: skip

@@ -464,3 +464,15 @@ def test_models_are_turned_to_float64_on_request():
     assert not found["float64"][1]
     # rounding of float32 forces of up to 1 eV/A
     np.testing.assert_allclose(found["model"][0], found["float64"][0], atol=1e-5)
+
+
+def test_models_that_keep_their_precision_say_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    molecule("H2O").write("h2o.xyz")
+    words = ["optimize", "h2o.xyz", "--precision", "float64", "--steps", "1", "--processes", "1"]
+    lj = "ase:ase.calculators.lj:LennardJones"
+    assert main([*words, "--model", lj, "--out", "one"]) == 2
+    assert "--precision float64 turns metatomic models, and" in capsys.readouterr().err
+    more = ["--fast", lj, "--forces", "slow", "fast", "--out", "two"]
+    assert main([*words, "--model", "water", *more]) in (0, 1)
+    assert "stays in its own precision: only metatomic models are turned" in capsys.readouterr().err

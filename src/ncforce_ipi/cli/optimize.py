@@ -241,6 +241,7 @@ def _models(args: argparse.Namespace) -> tuple[list[dict[str, str | None]], list
     models = [forces.identity(args.slow, slow.backend)]
     if fast is not None and fast.backend is not slow.backend:
         models.append(forces.identity(args.fast, fast.backend))
+    _say_precision(args.precision, [side.backend for side in (slow, fast) if side])
     methods: list[Method] = args.forces or (list(METHODS) if fast else ["slow"])
     if fast is None and methods != ["slow"]:
         raise InputError(f"{slow.backend.description} has one kind of force; name a --fast model")
@@ -248,6 +249,25 @@ def _models(args: argparse.Namespace) -> tuple[list[dict[str, str | None]], list
         if side is not None:
             side.backend.close()
     return models, methods
+
+
+def _say_precision(asked: str, backends: Sequence[Backend]) -> None:
+    """Say which models stay as they are.
+
+    Raises
+    ------
+    InputError
+        Float64 is wanted and no model can be turned to it.
+    """
+    fixed = list(dict.fromkeys(one.description for one in backends if not one.castable))
+    if asked == "model" or not fixed:
+        return
+    if not any(one.castable for one in backends):
+        raise InputError(
+            f"--precision float64 turns metatomic models, and {' and '.join(fixed)} isn't one; "
+            "leave it out"
+        )
+    log.warning("%s stays in its own precision: only metatomic models are turned", fixed[0])
 
 
 def _groups(sources: Sequence[str], most: int | None) -> dict[str, list[Frame]]:

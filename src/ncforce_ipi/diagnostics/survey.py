@@ -92,14 +92,20 @@ class Options:
         Raises
         ------
         InputError
-            They must be and can't.
+            They must be and can't; they are, and a step of differences was given.
         """
         able = backend.differentiable
         if self.products == "exact" and not able:
             raise InputError(
                 f"{backend.description} can't be differentiated here; use --products differences"
             )
-        return able and self.products != "differences"
+        exact = able and self.products != "differences"
+        if exact and self.step_A is not None:
+            raise InputError(
+                f"--step-A is the step of differences, and {backend.description} is differentiated "
+                "exactly; add --products differences, or leave it out"
+            )
+        return exact
 
 
 @dataclass(frozen=True)
