@@ -259,8 +259,10 @@ def learning(records: Records) -> list[str]:
         "",
         "Why ours differ: for the direct force alone pre-training pays as in the paper. For both "
         "together it didn't pay: our loss contains the difference of the two forces, which "
-        "teaches the direct head in every step from scratch, and fine-tuning at full rates first "
-        "forgets.",
+        "teaches the direct head in every step from scratch; a step of the direct stage costs more "
+        "than half of one with both; and fine-tuning at full rates first forgets. Lower rates, and "
+        "energies in the direct stage, were tried and didn't help "
+        "([water model](models/water.md#training)).",
     ]
 
 

@@ -14,6 +14,14 @@ EXAMPLES = (
         "train benchmarks/training/water/recipe.toml --out model",
     ),
     (
+        "direct forces first, then both",
+        "train recipe.toml --stage direct --out first",
+    ),
+    (
+        "and on with those weights",
+        "train recipe.toml --stage finetune --init first/checkpoint.pt --out model",
+    ),
+    (
         "on a GPU, for half an hour",
         "train recipe.toml --device cuda --minutes 30 --out model",
     ),
@@ -29,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=path, help="folder of the data files (default: the recipe's)"
     )
     parser.add_argument(
-        "--stage", choices=("scratch", "direct", "finetune", "distil"), default="scratch"
+        "--stage",
+        choices=("scratch", "direct", "finetune", "distil"),
+        default="scratch",
+        help="scratch (default): both forces, from random weights; direct: the direct force "
+        "alone, which needs no derivatives; finetune: both forces, from the weights of --init; "
+        "distil: the direct force alone, on the conservative one of --init",
     )
     parser.add_argument("--init", type=path, help="checkpoint.pt to start from (finetune, distil)")
     parser.add_argument("--n-steps", type=int, help="training steps instead of the recipe's")
@@ -37,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes", type=float, help="train this long instead; the learning rates follow the clock"
     )
     parser.add_argument("--seed", type=int, help="seed instead of the recipe's")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU, default 1")
     parser.add_argument("--device", default="cpu", help="cpu (default), or a GPU: cuda, cuda:1")
     parser.add_argument("--no-compile", action="store_true", help="no C++ compiler at hand")
     parser.add_argument("--out", type=path, required=True, help="folder for curve and checkpoint")
