@@ -9,7 +9,7 @@ from pathlib import Path
 from reproduction import figures, of_commands, of_runs, paper, recorded
 from reproduction.parts import PARTS, Part
 from reproduction.summary import summary
-from reproduction.tasks import Choice, Numbers, is_done
+from reproduction.tasks import Choice, Numbers, Task, is_done, is_whole
 from reproduction.values import NONE
 
 HEAD = """# The paper, re-run
@@ -31,6 +31,7 @@ sign and size of an effect, not its digits.
 and gives no number: the run is too short (less than about 25 correlation times), or it was measured
 once. The numbers themselves are in the files that are named.
 """
+MOST_NAMES = 6  # of tasks in a line
 SECTIONS: Mapping[str, Callable[[Mapping[str, Numbers]], list[str]]] = {
     "nve": of_runs.nve,
     "thermostats": of_runs.thermostats,
@@ -95,22 +96,33 @@ def sources(
         record = ours.get(task.name, {})
         if record.get("state") in ("failed", "stopped", "left out"):
             lines.append(f"- `{task.name}` {record['state']}: {record['why']}")
+    if choice.small:
+        return lines
     left = [
         task
         for task in part.tasks
         if ours.get(task.name, {}).get("state") != "left out"
         and not is_done(task, ours.get(task.name, {}), choice)
     ]
-    if left and not choice.small:
-        hours = sum(task.hours(choice) for task in left)
-        speed = "from timed calls" if choice.ms else "idle, from the table of costs"
-        whole = "all of it" if len(left) == len(part.tasks) else _some([t.name for t in left])
-        lines.append(
-            f"- not run to the end: {whole}, about {_hours(hours)} h on this machine ({speed}): "
-            f"`python benchmarks/reproduce.py --out results --resume --only {name} "
-            f"--hours {_hours(max(hours, 0.1))}`"
-        )
+    again = [task for task in left if is_whole(task, here.get(task.name, {}))]
+    short = [task for task in left if task not in again]
+    lines += _to_run("not run to the end", short, name, part, choice) if short else []
+    lines += _to_run("again, from the start", again, name, part, choice) if again else []
     return lines
+
+
+def _to_run(words: str, tasks: Sequence[Task], name: str, part: Part, choice: Choice) -> list[str]:
+    """What is left, its hours, and the command."""
+    hours = sum(task.hours(choice) for task in tasks)
+    speed = "from timed calls" if choice.ms else "idle, from the table of costs"
+    names = [task.name for task in tasks]
+    whole = len(tasks) == len(part.tasks)
+    only = name if whole or len(names) > MOST_NAMES else ",".join(names)
+    return [
+        f"- {words}: {'all of it' if whole else _some(names)}, about {_hours(hours)} h on this "
+        f"machine ({speed}): `python benchmarks/reproduce.py --out results --resume --only {only} "
+        f"--hours {_hours(max(hours, 0.1))}`"
+    ]
 
 
 def _hours(hours: float) -> str:
@@ -118,6 +130,6 @@ def _hours(hours: float) -> str:
     return f"{hours:.0f}" if hours >= 10 else f"{hours:.2g}"
 
 
-def _some(names: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more

@@ -170,9 +170,14 @@ def is_done(task: Task, record: Numbers, choice: Choice) -> bool:
     """Whether nothing is left to do: a run that is wanted longer now goes on."""
     if record.get("state") != "done" or record["small"] != choice.small:
         return False
-    if isinstance(task, Call) or choice.small:
-        return True
-    found = record.get("result", {})
+    return choice.small or is_whole(task, record)
+
+
+def is_whole(task: Task, record: Numbers) -> bool:
+    """Whether a result, of whatever machine, is of all that is wanted."""
+    found = record.get("result")
+    if isinstance(task, Call) or not found:
+        return bool(found)
     return (found.get("ps") or 0.0) * (found.get("replicas") or 1) >= NEARLY * task.ps
 
 

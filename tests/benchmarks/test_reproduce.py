@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -84,7 +85,10 @@ def test_the_page_of_recorded_results_has_no_number_without_an_error_bar(tmp_pat
     text = page.text(Choice(tmp_path / "none"), tmp_path / "page.md")
     for name, part in PARTS.items():
         section = text.split(f"## {part.title}\n")[1].split("\n## ")[0]
-        assert f"--only {name}" in section
+        names = {name, *(task.name for task in part.tasks)}
+        commands = re.findall(r"--resume --only (\S+) --hours [\d.]+`", section)
+        assert commands
+        assert all(set(one.split(",")) <= names for one in commands)
         assert " h on this machine" in section
     rows = [line for line in text.splitlines() if line.startswith("| water | ")]
     assert len(rows) >= 7
@@ -465,3 +469,27 @@ def test_the_papers_numbers():
     assert len(paper.THERMOSTATS) == 11
     assert paper.SPEED_RATIOS["slow"].value == pytest.approx(2.26, abs=0.005)
     assert str(paper.LAMBDA["PET-NC"]) == "0.004"
+
+
+def test_what_is_left_is_told_from_what_was_measured_whole(tmp_path):
+    """A command's recorded result is all that is wanted, a run's where it is as long as that."""
+    from reproduction import page
+    from reproduction.parts import Part
+    from reproduction.tasks import Call, Choice, Md
+
+    runs = [Md(f"run{i}", "water", "slow", (), 0.5, 20.0) for i in range(3)]
+    call = Call("timing", lambda choice, out: [], lambda out: {}, 0.25)
+    part, choice = Part("Runs", (*runs, call)), Choice(tmp_path)
+    here = {
+        name: {"state": "recorded", "source": "x.json", "result": {"ps": ps, "replicas": 4}}
+        for name, ps in (("run0", 5.0), ("run1", 4.0), ("timing", None))
+    }
+    first, short, again = page.sources("runs", part, here, {}, choice)
+    assert first == "- from x.json: run0, run1, timing"
+    assert short.startswith("- not run to the end: run1, run2, about ")
+    assert "--only run1,run2 --hours " in short
+    assert again.startswith("- again, from the start: run0, timing, about ")
+    assert "--only run0,timing --hours " in again
+    (all_of_it,) = page.sources("runs", part, {}, {}, choice)
+    assert "not run to the end: all of it" in all_of_it
+    assert "--only runs --hours" in all_of_it
