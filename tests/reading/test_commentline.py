@@ -8,7 +8,7 @@ pytest.importorskip("hypothesis")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ncforce_ipi.reading.commentline import keys_and_values, step_in, time_of, title_of
+from ncforce_ipi.reading.commentline import counts_in, keys_and_values, step_in, time_of, title_of
 from ncforce_ipi.reading.frameheader import NAMES, names_in
 
 WORDS = st.text("abXY_-.:0", min_size=1, max_size=6)  # letters that ASE makes no numbers of
@@ -65,6 +65,23 @@ def test_step(comment, step):
 
 
 @pytest.mark.parametrize(
+    ("comment", "counts"),
+    [
+        (b"MD iter: 20", [20]),  # DFTB+
+        (b"ORCA AIMD Position Step 20, t=10.00 fs, E_Pot=-76.3, Unit is Angstrom", [20]),
+        (b"Iteration:       20", [20]),  # FHI-aims
+        (b"step=20.0 energy=3", [20]),
+        (b"timestep=1 istep=20", [1, 20]),
+        (b"timestep=0.5 MD_STEP = 20", [20]),
+        (b"my-step=3 substep=4 step=1e3 step=1.5 steps", []),
+        (b"", []),
+    ],
+)
+def test_numbers_that_may_be_steps(comment, counts):
+    assert counts_in(comment) == counts
+
+
+@pytest.mark.parametrize(
     ("comment", "time"),
     [
         (b"step=3 time=1.5", (1.5, None)),
@@ -106,4 +123,5 @@ def test_a_long_comment_takes_linear_time(word):
     keys_and_values(line)
     title_of(line, NAMES)
     step_in(line.encode() + b" step")
+    counts_in(line.encode() + b" step")
     time_of(line.encode())

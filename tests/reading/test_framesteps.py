@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.observables.dataset import open_dataset
+from ncforce_ipi.observables.options import Options
 from ncforce_ipi.reading.trajectory import open_trajectory
 
 BOX = 'Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3'
@@ -62,6 +64,29 @@ def test_a_step_that_never_changes_is_no_number(opened, caplog):
     assert trajectory.steps.tolist() == [0, 1, 2, 3]
     assert not trajectory.numbered
     assert "all 4 frames say step 5" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "words", ["MD iter: {}", "Position Step {}, Unit is A", "step={}.0", "timestep=1 istep={}"]
+)
+def test_steps_in_the_words_of_other_programs(opened, caplog, words):
+    """Frames every 20 steps of 0.5 fs are 10 fs apart, also where a restart wrote some again."""
+    with caplog.at_level(logging.WARNING):
+        trajectory = opened([frame(words.format(k), k) for k in (*range(0, 400, 20), 360, 380)])
+    assert trajectory.numbered
+    assert trajectory.steps.tolist() == list(range(0, 400, 20))
+    assert "comment lines count steps (0, 20, ...), 20 between frames" in caplog.text
+    (replica,) = open_dataset([trajectory.path], Options(timestep_fs=0.5)).replicas("positions")
+    assert replica.frame_fs == 10.0
+
+
+@pytest.mark.parametrize("words", ["iter={}", "timestep=1", "iter={} step", "md iterations {}"])
+def test_numbers_that_do_not_rise_are_no_steps(opened, caplog, words):
+    with caplog.at_level(logging.WARNING):
+        trajectory = opened([frame(words.format(12 + k % 3), k) for k in range(9)])
+    assert not trajectory.numbered
+    assert trajectory.steps.tolist() == list(range(9))
+    assert caplog.text == ""
 
 
 def test_only_some_frames_with_a_step_are_refused(opened):

@@ -33,6 +33,11 @@ _STEP = re.compile(
          (\d{1,18})(?![\d.eE])""",
     re.VERBOSE,
 )
+_COUNT = re.compile(  # ORCA, DFTB+, FHI-aims; step=20.0
+    rb"""(?<![\w-])(?:(?:md|time|ion)[ _]?|[in])?(?:step|iter|iteration)
+         [\s:=\#"']{1,32}(\d{1,18})(?:\.0*)?(?![\w.])""",
+    re.VERBOSE | re.IGNORECASE,
+)
 _CP2K = re.compile(rb"(?:\A|(?<=\n))\s*i\s*=\s*\d+,\s*time\s*=")
 _TIME = re.compile(
     rb"""(?<![\w-])(?:[Tt]ime(?:_(fs|ps))?\s*=\s*["']?)([-+\d.eE]{1,40})(?![\w.])""", re.VERBOSE
@@ -116,6 +121,14 @@ def step_in(comment: bytes) -> re.Match[bytes] | None:
     if b"tep" in comment or b"STEP" in comment or b"time" in comment:  # a hundredth of the time
         return _STEP.search(comment)
     return None
+
+
+def counts_in(comment: bytes) -> list[int]:
+    """Numbers that may be the step's, by words of other programs: ``MD iter: 20``, ``Step 20``.
+
+    One frame doesn't tell: ``timestep=1`` may be a time, ``iter=12`` those of an electronic energy.
+    """
+    return [int(match[1]) for match in _COUNT.finditer(comment)]
 
 
 def time_of(comment: bytes) -> tuple[float, str | None] | None:

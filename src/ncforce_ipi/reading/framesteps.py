@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.reading.commentline import time_of
+from ncforce_ipi.reading.commentline import counts_in, time_of
 from ncforce_ipi.reading.frameindex import Index
 from ncforce_ipi.reading.once import warn
 
@@ -25,6 +25,7 @@ MOST_TIMES = 512  # frames whose time is compared with their step
 TAIL_BYTES = 256  # of a frame, by which two that are the same are noticed
 MOST_COMPARED = 64  # frames whose ends are alike: atoms that never move may be there
 MOST_DOUBLED = 0.1  # of the frames: where more are the same, nothing moves
+RISING = 0.9  # of the numbers of frames that count steps: a resumed run goes back
 EVEN = 0.1  # of the time between frames: printed times are rounded
 
 
@@ -60,6 +61,9 @@ def frames_that_count(path: Path, file: BinaryIO, index: Index) -> Counted:
     if numbered and len(steps) > 2 and steps.min() == steps.max():
         warn(path, f"all {len(steps)} frames say step {steps[0]}: counted from 0")
         steps, numbered = np.arange(len(steps)), False
+    elif not numbered and (counts := _counts(file, spans)) is not None:
+        steps, numbered = counts, True
+        _say_counts(path, steps)
     if numbered:
         kept = of_one_run(path, steps)
         unit, slope = _time_of_steps(path, file, steps[kept], spans[kept])
@@ -105,6 +109,30 @@ def of_one_run(path: Path, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
             "go on from an earlier step, as a resumed run does",
         )
     return kept
+
+
+def _counts(file: BinaryIO, spans: NDArray) -> NDArray[np.int64] | None:
+    """Steps ``(n_frames,)`` by words that may mean something else: numbers that rise are steps."""
+    rows: list[list[int]] = []
+    for offset, n_head, _ in spans.tolist():
+        head = os.pread(file.fileno(), n_head, offset)
+        rows.append(counts_in(head.partition(b"\n")[2]))
+        if not rows[-1] or len(rows[-1]) != len(rows[0]):
+            return None
+    for numbers in np.array(rows, dtype=np.int64).T if len(rows) > 1 else ():
+        if (np.diff(numbers) > 0).mean() >= RISING:
+            return np.ascontiguousarray(numbers)
+    return None
+
+
+def _say_counts(path: Path, steps: NDArray[np.int64]) -> None:
+    stride = int(np.median(np.diff(steps)))
+    if stride != 1:
+        warn(
+            path,
+            f"comment lines count steps ({steps[0]}, {steps[1]}, ...), {stride} between frames: "
+            "--timestep-fs is the time of one of these",
+        )
 
 
 def _times(file: BinaryIO, spans: NDArray) -> tuple[str | None, NDArray[np.float64] | None]:
