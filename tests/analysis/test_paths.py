@@ -141,6 +141,22 @@ def test_jumps_without_a_cell_are_refused():
     assert np.array_equal(followed(positions, **none)[0], positions)
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_rare_jump_without_a_cell_is_refused(flat):
+    """One crossing in 400 frames, between two that aren't in the sample of neighbouring frames."""
+    positions = walkers(step_A=0.005)[:, :3]
+    if flat:
+        positions[..., 2] = 0.0
+    positions[:, 0, 0] = 7.0 + 0.005 * np.arange(N_FRAMES) + 0.0025  # at 8 A after frame 199
+    first = np.linspace(0, N_FRAMES - 2, 32).astype(int)
+    assert 199 not in first
+    none = {"cells": np.zeros((3, 3)), "pbc": (False, False, False)}
+    assert np.array_equal(followed(positions, **none)[0], positions)
+    positions[:, 0, 0] %= 8.0
+    with pytest.raises(InputError, match=r"x\.xyz: positions jump by 8 A .* they look wrapped"):
+        followed(positions, **none)
+
+
 @pytest.mark.parametrize("height_A", [0.0, 20.0])
 def test_atoms_jump_along_periodic_vectors_only(height_A):
     """A film: wrapped in its plane; its third vector is zero, or long and not periodic."""

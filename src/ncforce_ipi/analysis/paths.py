@@ -82,7 +82,11 @@ def manner_of(
     moving = ~held if len(every) > 1 and not held.all() else np.ones(len(held), dtype=bool)
     weights = masses_u if moving.all() and len(moving) > 1 else None
     if not along.any():
-        _refuse_jumps(pairs)
+        moves = abs(pairs[:, 1] - pairs[:, 0])
+        if len(pairs):
+            _refuse_jumps(
+                moves.max(axis=(0, 1)), np.median(moves, axis=(0, 1)), np.ptp(pairs, axis=(0, 1, 2))
+            )
         return Manner(moving, None, along, False, False, weights)
     reference = boxes.mean(axis=0)
     changes = bool(abs(boxes - reference).max() > SAME_CELL * abs(reference).max())
@@ -99,10 +103,12 @@ class Follower:
     def __init__(self, manner: Manner, name: str) -> None:
         """``name``: of the file, for messages."""
         self.manner, self._name = manner, name
-        self._last: NDArray[np.float64] | None = None  # fractions as in the file
+        self._last: NDArray[np.float64] | None = None  # fractions, places without a cell
         self._images: NDArray[np.float64] | None = None
         self.n_jumps = 0
         self._farthest, self._squares, self._n_moves = 0.0, np.zeros(3), 0
+        self._longest_A, self._way_A = np.zeros(3), np.zeros(3)
+        self._low_A, self._high_A = np.full(3, np.inf), np.full(3, -np.inf)
         self._centre: list[NDArray[np.float64]] = []
 
     def anew(self) -> Follower:
@@ -123,6 +129,8 @@ class Follower:
         places = positions if manner.moving.all() else positions[:, manner.moving]
         if manner.reference is not None:
             places = self._in_one_cell(places, cells)
+        else:
+            self._watch(places)
         if manner.weights is not None:
             centre = np.einsum("fac,a->fc", places, manner.weights / manner.weights.sum())
             self._centre.append(centre)
@@ -135,8 +143,13 @@ class Follower:
         Raises
         ------
         InputError
-            Atoms move so far between frames that jumps across the cell can't be told from moves.
+            Atoms move so far between frames that jumps across the cell can't be told from moves;
+            jumps in a file without a cell, which the sample didn't hold.
         """
+        if self.manner.reference is None and self._n_moves:
+            _refuse_jumps(
+                self._longest_A, self._way_A / self._n_moves, self._high_A - self._low_A, self._name
+            )
         typical = np.sqrt(self._squares / max(self._n_moves, 1)).max()
         if self.n_jumps and (self._farthest > FARTHEST or typical > TYPICAL):
             raise InputError(
@@ -159,6 +172,17 @@ class Follower:
     def centre_A(self) -> NDArray[np.float64]:
         """``(n_frames, 3)``, A, the places of the centre of mass that was taken off."""
         return np.concatenate(self._centre) if self._centre else np.zeros((1, 3))
+
+    def _watch(self, places: NDArray[np.float64]) -> None:
+        """How far atoms without a cell move between frames, and where they are."""
+        before = places[:1] if self._last is None else self._last
+        moves = abs(np.diff(np.concatenate([before, places]), axis=0))
+        self._last = places[-1:]
+        self._longest_A = np.maximum(self._longest_A, moves.max(axis=(0, 1), initial=0.0))
+        self._way_A += moves.sum(axis=(0, 1))
+        self._n_moves += moves.shape[0] * moves.shape[1]
+        self._low_A = np.minimum(self._low_A, places.min(axis=(0, 1)))
+        self._high_A = np.maximum(self._high_A, places.max(axis=(0, 1)))
 
     def _in_one_cell(self, places: NDArray, cells: NDArray) -> NDArray[np.float64]:
         """Without jumps, and where the cell changes in the reference cell."""
@@ -201,12 +225,17 @@ def _ambiguous(moves: NDArray[np.float64]) -> bool:
     return bool(abs(moves).max() > FARTHEST or typical > TYPICAL)
 
 
-def _refuse_jumps(pairs: NDArray[np.float64]) -> None:
-    span = np.ptp(pairs, axis=(0, 1, 2))
-    moves = abs(pairs[:, 1] - pairs[:, 0])
-    far = (moves > NO_CELL_JUMP * span).any() and len(pairs) > 0
-    if far and (np.median(moves, axis=(0, 1)) < NO_CELL_MOVE * span).all():
+def _refuse_jumps(
+    longest_A: NDArray[np.float64],
+    typical_A: NDArray[np.float64],
+    span_A: NDArray[np.float64],
+    name: str = "",
+) -> None:
+    """Raise where moves ``(3,)`` are jumps across a boundary that the file doesn't state."""
+    far = (longest_A > NO_CELL_JUMP * span_A).any()
+    if far and (typical_A <= NO_CELL_MOVE * span_A).all():
         raise InputError(
-            f"positions jump by {moves.max():.3g} A between two frames and the file has no cell: "
-            "they look wrapped; give a file with its cell, or unwrapped positions"
+            f"{f'{name}: ' * bool(name)}positions jump by {longest_A.max():.3g} A between two "
+            "frames and the file has no cell: they look wrapped; give a file with its cell, or "
+            "unwrapped positions"
         )
