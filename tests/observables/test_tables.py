@@ -105,10 +105,12 @@ def test_a_beads_kinetic_energy_is_that_of_a_classical_run(tmp_path, name):
 def test_the_mean_of_beads_counts(tmp_path):
     reference = plain(tmp_path)
     of, noise = series(), 0.3 * np.random.default_rng(1).normal(size=N_ROWS)
+    # of 2 beads, each twice as hot as the system: 93 degrees of freedom, not 45
+    kinetic = of["kinetic_md"] * 93 / 45
     write(tmp_path / "md.out", {
         "step": ("", of["step"]), "time": ("picosecond", of["time"]),
-        "kinetic_md(bead=0)": ("electronvolt", of["kinetic_md"] + noise),
-        "kinetic_md(bead=1)": ("electronvolt", of["kinetic_md"] - noise),
+        "kinetic_md(bead=0)": ("electronvolt", kinetic + noise),
+        "kinetic_md(bead=1)": ("electronvolt", kinetic - noise),
         "conserved": ("electronvolt", of["conserved"]),
     })  # fmt: skip
     same(drift(tmp_path), reference, rel=1e-5)  # noise of 0.3 eV rounded to 1e-9 eV

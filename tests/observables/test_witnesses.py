@@ -57,6 +57,79 @@ def test_both_columns_tell(tmp_path, capsys, held):
     assert f"{18 - held}, as kinetic_md and temperature in x.out show" in capsys.readouterr().out
 
 
+N_BEADS = 4
+
+
+def table_of_beads(path, columns, held=3):
+    """As i-PI writes it: kinetic_md is of a bead, temperature of the system."""
+    rng = np.random.default_rng(2)
+    head = ["step", "time{picosecond}"]
+    units = {"k": "electronvolt", "t": "kelvin"}
+    head += [name.replace("(", f"{{{units[name[0]]}}}(", 1) if "(" in name else
+             f"{name}{{{units[name[0]]}}}" for name in columns]  # fmt: skip
+    lines = [f"# column {k} --> {name} : x" for k, name in enumerate(head, start=1)]
+    free = 3 * N_ATOMS * N_BEADS
+    for step in range(400):
+        kinetic_eV = 0.5 * BOLTZMANN_EV_PER_K * KELVIN * rng.chisquare(free - held)
+        theirs_K = (2 * kinetic_eV / BOLTZMANN_EV_PER_K + held * KELVIN) / free
+        row = [step, 0.004 * step]
+        row += [kinetic_eV if name[0] == "k" else theirs_K for name in columns]
+        lines.append(" ".join(f"{number:16.8e}" for number in row))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_beads(folder, quantity="positions", name="pos", unit="angstrom"):
+    for bead in range(N_BEADS):
+        cell = "# CELL(abcABC): 9.0 9.0 9.0 90.0 90.0 90.0"
+        comment = f"{cell} Step: 0 Bead: {bead} {quantity}{{{unit}}} cell{{angstrom}}"
+        rows = "".join(f"O {k} 0.0 0.0\n" for k in range(N_ATOMS))
+        (folder / f"x.{name}_{bead}.xyz").write_text(f"{N_ATOMS}\n{comment}\n{rows}")
+
+
+@pytest.mark.parametrize("held", [3, 12])
+@pytest.mark.parametrize(
+    ("columns", "files"),
+    [
+        (["kinetic_md", "temperature"], False),
+        ([f"kinetic_md(bead={bead})" for bead in range(N_BEADS)], False),
+        (["kinetic_md"], True),
+    ],
+)
+def test_beads_are_known_without_a_checkpoint(tmp_path, capsys, columns, files, held):
+    """Else a path integral of 4 beads at 300 K was at 1200 K."""
+    table_of_beads(tmp_path / "x.out", columns, held)
+    if files:
+        write_beads(tmp_path)
+    run = drift(tmp_path / "x.out", tmp_path, "--atoms", str(N_ATOMS))
+    # 375 rows of 60 to 69 degrees of freedom: 4 sqrt(2 / 60 / 375); those held are unknown here
+    assert run["temperature_K"] == pytest.approx(KELVIN * (72 - held) / 69, rel=0.04)
+    assert "path integral of 4 beads: T is theirs over 4" in capsys.readouterr().out
+
+
+def test_the_velocities_of_a_centroid_are_as_hot_as_the_properties(tmp_path):
+    table_of_beads(tmp_path / "x.out", ["kinetic_md", "temperature"])
+    rng = np.random.default_rng(4)
+    thermal = np.sqrt(8314.462618 * KELVIN / 15.999)  # m/s
+    velocities = thermal * rng.normal(size=(400, N_ATOMS, 3))
+    velocities -= velocities.mean(axis=1, keepdims=True)
+    with (tmp_path / "x.vc.xyz").open("w") as file:
+        for step, frame in enumerate(velocities):
+            cell = "# CELL(abcABC): 9.0 9.0 9.0 90.0 90.0 90.0"
+            file.write(
+                f"{N_ATOMS}\n{cell} Step: {step} Bead: 0 v_centroid{{m/s}} cell{{angstrom}}\n"
+            )
+            file.writelines(f"O {x:.5e} {y:.5e} {z:.5e}\n" for x, y, z in frame)
+    target = tmp_path / "found.json"
+    words = ["temperature", str(tmp_path), "--masses-u", "O=15.999", "--json", str(target)]
+    assert main(words) == 0
+    assert main(["drift", str(tmp_path), "--json", str(tmp_path / "drift.json")]) == 0
+    (run,) = json.loads((tmp_path / "drift.json").read_text())["runs"]
+    # 375 frames of 15 degrees of freedom: 4 sqrt(2 / 15 / 375); rows of 69: half of that
+    found = json.loads(target.read_text())
+    assert found["temperature_O_K"] == pytest.approx(KELVIN, rel=0.08)
+    assert run["temperature_K"] == pytest.approx(KELVIN, rel=0.04)
+
+
 def test_that_nothing_is_held_needs_no_temperature(tmp_path, capsys):
     free = table(tmp_path / "free.out", 0, with_temperature=True)
     assert drift(free, tmp_path, "--atoms", "6")["degrees_of_freedom"] == 18

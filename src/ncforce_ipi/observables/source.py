@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from ncforce_ipi.analysis.runaway import HOT, before_runaway, hottest
 from ncforce_ipi.analysis.temperature import atom_masses
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables import clock
-from ncforce_ipi.observables.beads import Bead, bead_of
+from ncforce_ipi.observables.beads import Bead, bead_of, n_beads_shown
 from ncforce_ipi.observables.freedom import Counted, counted, of_velocities
 from ncforce_ipi.observables.options import Options, Window, discarded
 from ncforce_ipi.observables.replica import Replica, frame_step_fs
@@ -58,8 +58,15 @@ class Source:
 
     @cached_property
     def metadata(self) -> RunMetadata:
-        """What lies beside the files."""
-        return read_metadata(self.path)
+        """What lies beside the files; the number of beads by the files themselves, if they must."""
+        found = read_metadata(self.path)
+        if found.n_beads > 1 or found.counts or found.record or self.table is None:
+            return found
+        try:
+            n_atoms = self.options.n_atoms or self._n_atoms_of_files()
+        except InputError:  # whoever needs it is told
+            n_atoms = None
+        return replace(found, n_beads=n_beads_shown(self.table, n_atoms))
 
     @property
     def directory(self) -> Path:
@@ -110,9 +117,18 @@ class Source:
         n_atoms = self.options.n_atoms or self.metadata.n_atoms
         if n_atoms is not None:
             return n_atoms
+        n_atoms = self._n_atoms_of_files()
+        if n_atoms is None:
+            raise InputError(
+                f"nothing beside {self.path} says how many atoms there are; give --atoms"
+            )
+        return n_atoms
+
+    def _n_atoms_of_files(self) -> int | None:
+        """By the first trajectory there; None without one."""
         for file in trajectories(self.path):
             return len(open_trajectory(file).species)
-        raise InputError(f"nothing beside {self.path} says how many atoms there are; give --atoms")
+        return None
 
     @cached_property
     def step_fs(self) -> float | None:
