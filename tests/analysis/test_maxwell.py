@@ -29,7 +29,7 @@ def collected(blocks, temperature_K=300.0, shares=None):
     return collector.distributions()
 
 
-@pytest.mark.parametrize("bins_for_K", [250.0, 360.0])
+@pytest.mark.parametrize("bins_for_K", [1.0, 30.0, 250.0, 360.0, 3000.0])
 def test_gaussian_velocities_are_found_so_in_whatever_bins(bins_for_K):
     found = collected(np.split(gaussian(4000, 300.0), 8), bins_for_K)
     assert list(found) == ["H", "O"]
@@ -43,6 +43,25 @@ def test_gaussian_velocities_are_found_so_in_whatever_bins(bins_for_K):
         inside = np.abs(shown.scaled) < 2.5
         off = np.abs(shown.density - shown.gaussian)[inside] / shown.error[inside]
         assert np.mean(off < 2.0) > 0.85
+        assert np.sum(shown.density) * 0.1 == pytest.approx(1.0, abs=1e-3)
+        # 1 but for the bins' width, 0.1^2 / 12, and 4 sigma of 48000 numbers or more
+        assert shown.density @ shown.scaled**2 * 0.1 == pytest.approx(1.0, abs=0.001 + 0.026)
+
+
+def test_bins_grow_with_the_temperature():
+    """Half of the frames at 100 times T: what was counted before has its place in wider bins."""
+    velocities = gaussian(2000, 300.0)
+    velocities[1000:] *= 10.0
+    for species, shown in collected(np.split(velocities, 8)).items():
+        sigma = np.sqrt(0.5 * (1.0 + 100.0))  # of all, in units of the colder half's
+        near = np.exp(-0.5 * (sigma * shown.scaled) ** 2)
+        far = 0.1 * np.exp(-0.5 * (0.1 * sigma * shown.scaled) ** 2)
+        truth = 0.5 * sigma / np.sqrt(2 * np.pi) * (near + far)
+        n_numbers = 3 * 1000 * np.count_nonzero(species == SPECIES)
+        outside = np.abs(shown.scaled) > 0.5  # a bin holds half of the colder ones
+        # 4 sigma of the counts of one bin, of which none has more than 0.04 of all
+        off = np.abs(shown.density - truth)[outside] * 0.1
+        assert off.max() < 4 * np.sqrt(0.04 / n_numbers)
         assert np.sum(shown.density) * 0.1 == pytest.approx(1.0, abs=1e-3)
 
 

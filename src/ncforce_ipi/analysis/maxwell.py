@@ -73,7 +73,8 @@ class Collector:
         self._per_sigma = 1.0 / np.sqrt(np.maximum(variance, np.finfo(float).tiny))
         self._temperature_K = temperature_K
         # wider and finer than what is shown: the bins are scaled when the variance is known
-        self._edges = np.linspace(-2.0 * WIDEST, 2.0 * WIDEST, 40 * N_BINS + 1)
+        edges = np.linspace(-2.0 * WIDEST, 2.0 * WIDEST, 40 * N_BINS + 1)
+        self._edges = dict.fromkeys(self._members, edges)
         self._counts: dict[str, list[NDArray]] = {name: [] for name in self._members}
         self._n_frames: dict[str, list[int]] = {name: [] for name in self._members}
         self._moments: dict[str, list[NDArray]] = {name: [] for name in self._members}
@@ -82,12 +83,22 @@ class Collector:
         """One block of velocities, ``(n_frames, n_atoms, 3)``, A/fs."""
         for name, members in self._members.items():
             scaled = velocities[:, members] * self._per_sigma[members]
+            self._widen(name, WIDEST * float(np.sqrt((scaled**2).mean())))
             pieces = PIECES if len(self._counts[name]) < N_BLOCKS else 1
             for piece in np.array_split(scaled, min(pieces, len(scaled))):
-                self._counts[name].append(np.histogram(piece, self._edges)[0])
+                self._counts[name].append(np.histogram(piece, self._edges[name])[0])
                 self._n_frames[name].append(len(piece))
             powers = [(scaled**power).mean(axis=(1, 2)) for power in (2, 4)]
             self._moments[name].append(np.array(powers))  # (power, frame)
+
+    def _widen(self, name: str, needed: float) -> None:
+        """Twice as wide bins, put together of two each, until they reach what is to be shown."""
+        while self._edges[name][-1] < needed < np.inf:
+            self._edges[name] = 2.0 * self._edges[name]
+            quarter = 10 * N_BINS
+            self._counts[name] = [
+                np.pad(counts.reshape(-1, 2).sum(axis=1), quarter) for counts in self._counts[name]
+            ]
 
     def distributions(self) -> dict[str, Distribution]:
         """Of each species.
@@ -110,7 +121,7 @@ class Collector:
         change = fourth / variance**2 - 2.0 * fourth.mean() / variance**3 * (second - variance)
         kurtosis = mean_of(change)
         counts, weights = _even(np.array(self._counts[name]), np.array(self._n_frames[name]))
-        density = np.array([self._shown(of_block, variance) for of_block in counts])
+        density = np.array([self._shown(name, of_block, variance) for of_block in counts])
         edges = np.linspace(-WIDEST, WIDEST, N_BINS + 1)
         return Distribution(
             scaled=0.5 * (edges[1:] + edges[:-1]),
@@ -120,11 +131,13 @@ class Collector:
             excess_kurtosis=replace(kurtosis, value=kurtosis.value - 3.0),
         )
 
-    def _shown(self, counts: NDArray, variance: float) -> NDArray[np.float64]:
+    def _shown(self, name: str, counts: NDArray, variance: float) -> NDArray[np.float64]:
         """Density in the bins that are shown, from a cumulative count at their edges."""
         edges = np.linspace(-WIDEST, WIDEST, N_BINS + 1)
         below = np.concatenate([[0.0], np.cumsum(counts)]) / max(counts.sum(), 1)
-        return np.diff(np.interp(edges * np.sqrt(variance), self._edges, below)) / np.diff(edges)
+        return np.diff(np.interp(edges * np.sqrt(variance), self._edges[name], below)) / np.diff(
+            edges
+        )
 
 
 def _even(counts: NDArray, n_frames: NDArray) -> tuple[NDArray, NDArray[np.float64]]:
