@@ -46,3 +46,20 @@ def test_a_mass_that_is_none_is_refused(path):
     path.write_text(path.read_text().replace(" 20.00000000 ", " 0.0 "))
     with pytest.raises(InputError, match="a mass in its first frame is 0 u"):
         kelvin(path)
+
+
+def test_other_isotopes_are_no_replicas(path, tmp_path):
+    """Weighed with the masses of the first, velocities of the others have any temperature."""
+    frames = ase.io.read(path, ":")
+    for frame in frames:  # the same velocities: twice the temperature
+        velocities = frame.get_velocities()
+        frame.set_masses([40.0] * 8)
+        frame.set_velocities(velocities)
+    heavy = tmp_path / "heavy.extxyz"
+    ase.io.write(heavy, frames)
+    assert kelvin(heavy).value == pytest.approx(2 * kelvin(path).value, rel=1e-6)  # 8 digits
+    message = r"heavy.extxyz: Ar \(atom 0 from 0\) has 40 u, and 20 u in .*md.extxyz"
+    for quantity in ("velocities", "positions"):
+        with pytest.raises(InputError, match=message):
+            open_dataset([path, heavy]).replicas(quantity)
+    assert len(open_dataset([path, path]).replicas("velocities")) == 2

@@ -16,7 +16,7 @@ import numpy as np
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.observables.options import Options
 from ncforce_ipi.observables.replica import Replica
-from ncforce_ipi.observables.source import Source
+from ncforce_ipi.observables.source import SAME_MASS, Source
 from ncforce_ipi.reading.directory import may_be_trajectory
 from ncforce_ipi.reading.properties import is_properties
 
@@ -75,7 +75,7 @@ class Dataset:
         Raises
         ------
         InputError
-            A file that holds something else, or replicas with other atoms.
+            A file that holds something else, or replicas with other atoms or masses.
         """
         found = [source.trajectory(quantity) for source in self.sources]
         for replica in found[1:]:
@@ -84,6 +84,7 @@ class Dataset:
                     f"{replica.trajectory.path} has other atoms than {found[0].trajectory.path}; "
                     "expected replicas of one system"
                 )
+        _require_same_masses(found)
         self.remember("beads", lambda: _say_beads(found))
         return found
 
@@ -107,6 +108,26 @@ class Dataset:
         """Of the models of all runs, with commas; empty where nothing says them."""
         every = dict.fromkeys(source.metadata.model_sha256 for source in self.sources)
         return ", ".join(filter(None, every))
+
+
+def _require_same_masses(replicas: Sequence[Replica]) -> None:
+    """Refuse isotopes of one system as replicas; where nothing says the masses, nobody asks."""
+    known = []
+    for replica in replicas if len(replicas) > 1 else ():
+        try:
+            known.append((replica, replica.masses_u()))
+        except InputError:  # whoever needs them is told
+            continue
+    for replica, masses_u in known[1:]:
+        first, expected_u = known[0]
+        if np.allclose(masses_u, expected_u, SAME_MASS):
+            continue
+        atom = int(np.argmax(abs(masses_u - expected_u)))
+        raise InputError(
+            f"{replica.trajectory.path}: {replica.species[atom]} (atom {atom} from 0) has "
+            f"{masses_u[atom]:g} u, and {expected_u[atom]:g} u in {first.trajectory.path}; "
+            "expected replicas of one system: measure them one by one"
+        )
 
 
 def _say_beads(replicas: Sequence[Replica]) -> None:
