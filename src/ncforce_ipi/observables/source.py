@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -62,10 +63,10 @@ class Source:
         found = read_metadata(self.path)
         if found.n_beads > 1 or found.counts or found.record or self.table is None:
             return found
-        try:
-            n_atoms = self.options.n_atoms or self._n_atoms_of_files()
-        except InputError:  # whoever needs it is told
-            n_atoms = None
+        n_atoms = self.options.n_atoms
+        if n_atoms is None and self.table.has("kinetic_md") and self.table.has("temperature"):
+            with suppress(InputError):  # whoever needs it is told
+                n_atoms = self._n_atoms_of_files()
         return replace(found, n_beads=n_beads_shown(self.table, n_atoms))
 
     @property
