@@ -131,3 +131,91 @@ def test_atoms_go_into_a_run_with_all_that_they_have(tmp_path, monkeypatch, capl
     atoms.set_constraint(FixedPlane(0, (0, 0, 1)))
     with pytest.raises(InputError, match="constraint FixedPlane, which i-PI can't hold"):
         nc.run(out=tmp_path / "run", structure=atoms, **options)
+
+
+class TestWhatPythonGives:
+    """Numbers of numpy, paths, texts: the same run as with the words of the command line."""
+
+    @pytest.fixture
+    def made(self, tmp_path, monkeypatch):
+        """A function that gives record, input and atoms of a run, which isn't started."""
+        from ncforce_ipi.inputs.recipe import input_xml
+        from ncforce_ipi.launch import run as launcher
+
+        def make(**words):
+            found = []
+            monkeypatch.setattr(
+                launcher, "start", lambda job, _: found.append(launcher.check(job)) or 1 / 0
+            )
+            with pytest.raises(ZeroDivisionError):
+                nc.run(**{"system": "water", "out": tmp_path / "run", **words})
+            (checked,) = found
+            record = json.loads(json.dumps(checked.record))  # as run.json has it
+            return record, input_xml(checked.job.recipe, checked.atoms), checked.atoms
+
+        return make
+
+    @pytest.mark.parametrize(
+        ("words", "plain"),
+        [
+            ({"mts": np.int64(4)}, {"mts": 4}),
+            ({"mts": 4.0}, {"mts": 4}),
+            ({"temperature_K": np.int64(310)}, {"temperature_K": 310.0}),
+            ({"timestep_fs": np.float32(0.25)}, {"timestep_fs": 0.25}),
+            ({"time_ps": np.float32(0.5)}, {"time_ps": 0.5}),
+            ({"seed": np.int32(7)}, {"seed": 7}),
+            ({"masses_u": {"H": np.float32(2.0)}}, {"masses_u": {"H": 2.0}}),
+            ({"write_forces": np.int64(5)}, {"write_forces": 5}),
+            ({"write_forces": False}, {}),
+            (
+                {"ensemble": nc.Ensemble("langevin", np.float32(50), beads=np.int64(4))},
+                {"ensemble": nc.Ensemble("langevin", 50.0, beads=4)},
+            ),
+            ({"driver_options": "--keep-net-force"}, {"driver_options": ["--keep-net-force"]}),
+        ],
+        ids=lambda words: " ".join(words) or "nothing",
+    )
+    def test_it_is_the_same_run(self, made, words, plain):
+        found, expected = made(**words), made(**plain)
+        assert found[1] == expected[1]
+        assert found[0] == expected[0]
+
+    def test_momenta_of_atoms(self, made, caplog):
+        """They are start velocities where that is asked for; else they are said."""
+        argon = bulk("Ar", "fcc", a=5.3, cubic=True)
+        momenta = np.random.default_rng(1).normal(size=(4, 3))
+        momenta -= momenta.mean(axis=0)
+        argon.set_momenta(momenta)
+        words = {"system": None, "model": LENNARD_JONES, "structure": argon, "forces": "slow"}
+        _, text, _ = made(**words)
+        assert "the atoms have momenta, which are not used: velocities are random" in caplog.text
+        assert '<velocities mode="thermal"' in text
+        caplog.clear()
+        _, text, atoms = made(**words, velocities=argon)
+        assert "not used: velocities are random" not in caplog.text
+        assert '<velocities mode="xyz">' in text
+        np.testing.assert_array_equal(atoms.get_momenta(), momenta)
+
+    def test_a_path_of_a_model(self, made, tmp_path):
+        from ncforce_ipi.models import model_path
+
+        (tmp_path / "it's mine.pt").symlink_to(model_path("water"))
+        record, _, _ = made(model=tmp_path / "it's mine.pt", structure="water")
+        assert record["driver"]["model"] == str(tmp_path / "it's mine.pt")
+        assert record["driver"]["family"] == "metatomic"
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ({"mts": 2.5}, "mts: expected a whole number, got 2.5"),
+            ({"seed": 1.5}, "seed: expected a whole number, got 1.5"),
+            ({"threads": 1.5}, "threads: expected a whole number, got 1.5"),
+            ({"temperature_K": [300, 320]}, "temperature_K: expected a number, got"),
+            ({"device": ["cuda:0"]}, "device: expected 'cuda:0,cuda:1', got"),
+            ({"driver_options": "--x 'a"}, "driver options: a quote isn't closed"),
+            ({"driver_options": "--role fast"}, "--role among the options of a driver"),
+        ],
+    )
+    def test_what_makes_no_run_is_refused(self, tmp_path, words, said):
+        with pytest.raises(InputError, match=said):
+            nc.run("water", out=tmp_path / "run", **words)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ncforce_ipi.api.runs import Run, open_run
 from ncforce_ipi.errors import RunError
@@ -21,6 +24,8 @@ from ncforce_ipi.rundir import replica_directories
 if TYPE_CHECKING:
     from ase import Atoms
 
+log = logging.getLogger(__name__)
+
 
 def run(
     system: str | None = None,
@@ -34,6 +39,7 @@ def run(
     slow: str | None = None,
     fast: str | None = None,
     structure: str | Path | Atoms | None = None,
+    velocities: str | Path | Atoms | None = None,
     ensemble: EnsembleName | Ensemble = "nve",
     force: bool = False,
     replicas: int | None = None,
@@ -56,14 +62,15 @@ def run(
     model : both forces, as `load` takes it; None: the system's
     slow, fast : another model for this force
     structure : file, or ASE's atoms; None: the system's
+    velocities : of the start: file, or ASE's atoms with momenta, which may be those of
+        ``structure``; None: the system's if it has any (water), else random ones
     ensemble : nve, langevin, svr, gle, npt with its defaults, or an `Ensemble`
     force : move an earlier run in ``out`` aside
     replicas : so many independent runs side by side, with seeds one after the other
     temperature_K : of the start velocities and of the ensemble, K
     seed : of random start velocities (of the first replica) and of the thermostat; default 1
-    more : ``velocities``, ``device``, ``threads``, ``drivers``,
-        ``write_forces``, ``port``, ``masses_u``, ``repartition``: see
-        `ncforce_ipi.launch.jobs.job.new_job`
+    more : ``device``, ``threads``, ``drivers``, ``driver_options``, ``write_forces``, ``port``,
+        ``masses_u``, ``repartition``: see `ncforce_ipi.launch.jobs.job.new_job`
 
     Raises
     ------
@@ -76,8 +83,13 @@ def run(
     plan = Plan.from_time(forces, m, timestep_fs, time_ps)
     chosen = ensemble if isinstance(ensemble, Ensemble) else Ensemble(ensemble)
     with tempfile.TemporaryDirectory(prefix="ncforce-") as folder:
-        if structure is not None and not isinstance(structure, (str, Path)):
-            structure = _written(structure, Path(folder))
+        start = _file_of(structure, Path(folder, "structure.traj"), moving=False)
+        motion = _file_of(velocities, Path(folder, "velocities.traj"))
+        if motion is None and getattr(structure, "arrays", {}).get("momenta", np.zeros(1)).any():
+            log.warning(
+                "the atoms have momenta, which are not used: velocities are random; give them as "
+                "velocities= too to start with them"
+            )
         make = partial(
             new_job,
             Path(out).expanduser(),
@@ -86,7 +98,8 @@ def run(
             model=model,
             slow=slow,
             fast=fast,
-            structure=None if structure is None else str(structure),
+            structure=start,
+            velocities=motion,
             ensemble=chosen,
             temperature_K=temperature_K,
             **more,
@@ -98,13 +111,21 @@ def run(
         return _all_ended(replica_runs.start(several, force))
 
 
-def _written(atoms: Atoms, folder: Path) -> Path:
-    """Atoms as a file with all of their digits, and all of their constraints, which xyz lacks."""
-    bare = atoms.copy()
-    bare.info = dict(electrons_of(atoms))  # whatever else is there, a file may not take
-    start = folder / "start.traj"
-    bare.write(start)
-    return start
+def _file_of(given: str | Path | Atoms | None, path: Path, *, moving: bool = True) -> str | None:
+    """The name of a file; of atoms one with all of their digits and constraints, which xyz lacks.
+
+    Parameters
+    ----------
+    moving : whether it has the momenta of the atoms
+    """
+    if given is None or isinstance(given, (str, Path)):
+        return None if given is None else str(given)
+    bare = given.copy()
+    bare.info = dict(electrons_of(given))  # whatever else is there, a file may not take
+    if not moving:
+        bare.arrays.pop("momenta", None)
+    bare.write(path)
+    return str(path)
 
 
 def resume(out: str | Path, time_ps: float | None = None) -> Run:

@@ -271,7 +271,7 @@ def _job(args: argparse.Namespace, steps: Plan, directory: Path, remote: Remote 
         device=args.device,
         threads=args.threads,
         drivers=args.drivers,
-        driver_options=shlex.split(args.driver_options),
+        driver_options=args.driver_options,
         port=args.port,
         limits=Limits(
             args.stall_s,

@@ -25,6 +25,7 @@ from ncforce_ipi.launch.directory import claim
 from ncforce_ipi.launch.jobs.job import Job, from_record, service_of_record
 from ncforce_ipi.launch.processes.timelimit import TimeLimit, seconds_of
 from ncforce_ipi.launch.progress.estimate import of_what_is_left
+from ncforce_ipi.plain import words_of_model, words_of_text
 from ncforce_ipi.rundir import read_record, replica_directories
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
     """Of the site, with the options of the job in their places; says what makes no sense."""
     settings = read_settings(args.site).with_options(
         partition=args.partition, account=args.account, qos=args.qos, time=args.time,
-        sbatch=tuple(shlex.split(args.sbatch or "")),
+        sbatch=tuple(words_of_text(args.sbatch or "", "--sbatch")),
     )  # fmt: skip
     if args.time_limit is not None:
         raise InputError("the script gives --time-limit itself; say --time, the wall time of a job")
@@ -192,7 +193,7 @@ def _of_drivers(args: argparse.Namespace, layout: Layout) -> list[str]:
 
 def _with_other_device(words: list[str], args: argparse.Namespace, layout: Layout) -> list[str]:
     """The same words with a GPU of its own for the other model, if there is one."""
-    if layout.other_device is None or "--device" in shlex.split(args.slow or ""):
+    if layout.other_device is None or "--device" in words_of_model(args.slow or ""):
         return words
     named = args.slow or args.model or system(args.system).model
     spec = (

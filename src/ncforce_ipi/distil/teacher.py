@@ -6,7 +6,6 @@ Owns what is asked of it before anything is spent.  The model is in this process
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.distil.several import Found, load_several
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.evaluations import evaluate_all
+from ncforce_ipi.plain import words_of_model
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.species import SYMBOLS
@@ -65,7 +65,7 @@ class Teacher(Backend):
         self.species, self.stress = self._backend.species, self._backend.stress
         self._model_stress = getattr(self._backend, "of_first", self.stress)
         self.batched = self._backend.batched
-        self.remote = shlex.split(spec)[1:2] == ["driver"]
+        self.remote = words_of_model(spec)[1:2] == ["driver"]
         self.calls, self.seconds = 0, 0.0
         self._answers: dict[bytes, Evaluation] = {}
 

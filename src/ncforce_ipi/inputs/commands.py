@@ -12,6 +12,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.service import Service
+from ncforce_ipi.plain import settle
 from ncforce_ipi.rundir import STRUCTURE_FILE
 
 
@@ -27,6 +28,7 @@ class Transport:
     token_file: str = ""
 
     def __post_init__(self) -> None:
+        settle(self, whole=("port",))
         if self.port is not None and not 1 <= self.port <= 65534:
             raise InputError(f"port must lie between 1 and 65534, got {self.port}")
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.templates import shipped_file
+from ncforce_ipi.plain import settle
 from ncforce_ipi.units import PER_FS_PER_CM
 
 EnsembleName = Literal["nve", "langevin", "gle", "svr", "npt"]
@@ -64,6 +65,7 @@ class Ensemble:
             raise InputError(f"gle is {' or '.join(GLES)}, got {self.gle!r}")
         if self.barostat is not None and self.barostat not in BAROSTATS:
             raise InputError(f"barostat is {', '.join(BAROSTATS)}, got {self.barostat!r}")
+        settle(self, whole=("beads",), real=("tau_fs", "pressure_MPa", "barostat_tau_fs"))
         if not 1 <= self.beads <= 1024:
             raise InputError(f"beads must lie between 1 and 1024, got {self.beads}")
         self._check_goes_together()

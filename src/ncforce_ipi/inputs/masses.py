@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.plain import real_number, settle
 from ncforce_ipi.species import NUMBERS
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class Masses:
     hydrogen_u: float | None = None
 
     def __post_init__(self) -> None:
+        settle(self, real=("hydrogen_u",))
+        given = {name: real_number(u, "masses_u") for name, u in (self.of_species or {}).items()}
+        object.__setattr__(self, "of_species", given or self.of_species)
         for symbol, mass_u in (self.of_species or {}).items():
             if symbol not in NUMBERS:
                 raise InputError(f"--masses-u: {symbol!r} is no element; expected H=4,O=10")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.plain import real_number, settle, whole_number
 
 Forces = Literal["slow", "fast", "mts"]
 
@@ -35,6 +36,7 @@ class Plan:
     def __post_init__(self) -> None:
         if self.forces not in get_args(Forces):
             raise InputError(f"forces are slow, fast or mts, got {self.forces!r}")
+        settle(self, whole=("mts", "n_outer"), real=("inner_step_fs",))
         if self.mts < 1:
             raise InputError(f"MTS ratio M must be 1 or more inner steps, got {self.mts}")
         if self.forces != "mts" and self.mts != 1:
@@ -47,6 +49,8 @@ class Plan:
     @classmethod
     def from_time(cls, forces: Forces, mts: int, inner_step_fs: float, time_ps: float) -> Plan:
         """Plan with the fewest whole outer steps that last ``time_ps`` (ps)."""
+        mts, inner_step_fs = whole_number(mts, "mts"), real_number(inner_step_fs, "timestep_fs")
+        time_ps = real_number(time_ps, "time_ps")
         if not (math.isfinite(time_ps) and time_ps > 0):
             raise InputError(f"time must be positive, got {time_ps} ps")
         outer_step_fs = mts * inner_step_fs

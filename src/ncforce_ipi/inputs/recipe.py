@@ -29,6 +29,7 @@ from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.templates import fill, in_instruction, require_xml
 from ncforce_ipi.inputs.velocities import velocities_xyz
 from ncforce_ipi.models import identity
+from ncforce_ipi.plain import settle
 from ncforce_ipi.provenance import printable
 from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 
@@ -69,6 +70,7 @@ class Recipe:
     n_beside: int = 1
 
     def __post_init__(self) -> None:
+        settle(self, whole=("seed", "force_stride"), real=("temperature_K",))
         if self.force_stride is not None and self.force_stride < 1:
             raise InputError(f"forces are written every 1 or more steps, got {self.force_stride}")
         if not 0 < self.temperature_K < 1e6:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 import shutil
 import sysconfig
 from collections.abc import Sequence
@@ -14,9 +13,15 @@ from pathlib import Path
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.models import SHIPPED, identity, model_path
 from ncforce_ipi.models.modelfile import named_model
+from ncforce_ipi.plain import settle, words_of_model
 
 MAX_DRIVERS = 1024
 TAKE_FOLDERS = ("--extensions",)  # options of families whose value is a folder
+OF_RUNS = (  # words of a driver that a run or an input gives it
+    "--role", "--structure", "--report", "--socket-dir", "--sockets-prefix", "--unix", "--host",
+    "--port", "--slow-port", "--fast-port", "--slow-address", "--fast-address", "--token-file",
+    "--shm",
+)  # fmt: skip
 FAMILY = re.compile(r"[a-z][a-z0-9_-]*")
 FORMS = (
     "a shipped model (water), a metatomic file, FAMILY:MODEL, 'FAMILY:MODEL OPTIONS', or "
@@ -51,6 +56,11 @@ class Service:
     slow_driver: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        settle(self, whole=("threads", "drivers"))
+        if self.threads < 1:
+            raise InputError(f"threads must be 1 or more, got {self.threads}")
+        if self.device is not None and not isinstance(self.device, str):
+            raise InputError(f"device: expected 'cuda:0,cuda:1', got {self.device!r}")
         if self.drivers is not None and not 1 <= self.drivers <= MAX_DRIVERS:
             raise InputError(f"drivers must lie between 1 and {MAX_DRIVERS}, got {self.drivers}")
         if "" in self.devices:
@@ -118,7 +128,7 @@ def parse_model(spec: str) -> NamedModel:
     InputError
         It makes no sense.
     """
-    words = shlex.split(spec)
+    words = words_of_model(spec)
     if not words:
         raise InputError(f"expected {FORMS}; got nothing")
     if words[1:2] == ["driver"]:
@@ -190,11 +200,12 @@ def service_of(
     Raises
     ------
     InputError
-        A number out of its range, or a model that makes no sense.
+        A number out of its range, a model that makes no sense, or options that say where a driver
+        goes and what it serves.
     """
-    if threads < 1:
-        raise InputError(f"threads must be 1 or more, got {threads}")
     ours, other = parse_model(fast or default), parse_model(slow or default)
+    _check_options((*ours.options, *other.options), OF_RUNS)
+    _check_options(options, ("--model", *OF_RUNS))
     service = Service(
         ours.model, ours.family, device, threads, (*ours.options, *options), drivers, ours.program
     )
@@ -208,6 +219,16 @@ def service_of(
         )
         more += ["--threads", str(threads)] if threads != 1 and "--threads" not in own else []
     return replace(service, slow_driver=other.driver(more))
+
+
+def _check_options(words: Sequence[str], taken: Sequence[str]) -> None:
+    """Refuse options with which a driver would serve something else, or somebody else."""
+    if named := next((word for word in words if word.partition("=")[0] in taken), None):
+        option = named.partition("=")[0]
+        advice = "name models with --model, --slow and --fast" if option == "--model" else (
+            "a run says that to its drivers itself"
+        )  # fmt: skip
+        raise InputError(f"{option} among the options of a driver: leave it out; {advice}")
 
 
 def at_work(n: int, structures: int, *, one_by_one: bool = False) -> int:

@@ -12,6 +12,7 @@ from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.jobs.job import Job, to_record
 from ncforce_ipi.launch.jobs.saidonce import each_said_once
 from ncforce_ipi.launch.progress.ending import Ending
+from ncforce_ipi.plain import whole_number
 from ncforce_ipi.provenance import command_line, software
 from ncforce_ipi.rundir import REPLICAS, Record, replica_names
 
@@ -79,6 +80,7 @@ def combine(
     InputError
         Two lists of different lengths, or too many.
     """
+    n = whole_number(n, "replicas")
     lengths = {len(structures), len(temperatures_K)}
     most = max(lengths)
     if len(lengths - {1}) > 1:
@@ -111,7 +113,7 @@ def replicas_of(
     InputError
         All would be the same, or something doesn't go with replicas.
     """
-    first = 1 if seed is None else seed
+    first = 1 if seed is None else whole_number(seed, "seed")
     with each_said_once():
         made = [make(*kind, first + index) for index, kind in enumerate(kinds)]
     common = made[0]

@@ -21,6 +21,7 @@ from typing import Any
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.models import SHIPPED
+from ncforce_ipi.plain import words_of_model
 from ncforce_ipi.serve import families
 from ncforce_ipi.serve.options import Option, parse_words
 from ncforce_ipi.serve.remote import RemoteBackend
@@ -56,7 +57,7 @@ def load_model(
     ModelError
         It can't be loaded.
     """
-    words = shlex.split(spec)
+    words = words_of_model(spec)
     if not words:
         raise InputError(f"expected {FORMS}; got nothing")
     head, colon, rest = words[0].partition(":")

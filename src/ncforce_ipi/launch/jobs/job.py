@@ -23,6 +23,7 @@ from ncforce_ipi.launch.jobs.door import Remote
 from ncforce_ipi.launch.jobs.reach import check_reach, of_these_forces
 from ncforce_ipi.launch.processes.interpreter import python_module
 from ncforce_ipi.launch.progress.ending import Limits
+from ncforce_ipi.plain import words_of_text
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def new_job(
     device: str | None = None,
     threads: int = 1,
     drivers: int | None = None,
-    driver_options: Sequence[str] = (),
+    driver_options: str | Sequence[str] = (),
     port: int | None = None,
     limits: Limits | None = None,
     masses_u: Mapping[str, float] | None = None,
@@ -96,8 +97,8 @@ def new_job(
     device : one, or several with commas, which the drivers take in turn
     threads : CPU threads of each driver
     drivers : how many processes; None: one for each device
-    driver_options : further words of ``ncforce driver`` for both forces; for the fast ones where
-        ``slow`` is another model, whose own are among its words
+    driver_options : further words of ``ncforce driver``, or a text with them, for both forces; for
+        the fast ones where ``slow`` is another model, whose own are among its words
     port : TCP instead of unix sockets
     limits : when it is given up
     masses_u : of species that aren't to have their own, u
@@ -111,6 +112,9 @@ def new_job(
         no driver would get.
     """
     shipped = None if system is None else known_system(system)
+    model, slow, fast = (None if one is None else str(one) for one in (model, slow, fast))
+    if isinstance(driver_options, str):
+        driver_options = words_of_text(driver_options, "driver options")
     slow, fast = of_these_forces(plan.forces, model, slow, fast)
     alone = {"slow": slow, "fast": fast}.get(plan.forces)  # a run of one force needs its model only
     named = model or (shipped.model if shipped else None) or alone
@@ -132,6 +136,7 @@ def new_job(
     if service.slow_driver and plan.forces == "slow":
         check_reach(service, driver_options)
     stride = Strides.of(plan).position if write_forces is True else write_forces
+    stride = None if stride is False else stride
     masses = Masses(masses_u, repartition)
     own = not (model or slow or fast or structure or masses.any)
     if velocities is None and own and seed is None:
