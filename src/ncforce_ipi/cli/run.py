@@ -11,6 +11,7 @@ from pathlib import Path
 from ncforce_ipi.cli import job as jobs
 from ncforce_ipi.cli.paths import path
 from ncforce_ipi.errors import InputError, RunError
+from ncforce_ipi.inputs.systems import SYSTEMS, system
 from ncforce_ipi.launch import replicas as replica_runs
 from ncforce_ipi.launch import run as runs
 from ncforce_ipi.launch import sets
@@ -19,7 +20,7 @@ from ncforce_ipi.launch.jobs.job import Job
 from ncforce_ipi.launch.processes.timelimit import TimeLimit
 from ncforce_ipi.launch.progress.agreement import RECORDED
 from ncforce_ipi.launch.progress.estimate import ns_per_day, of_what_is_left
-from ncforce_ipi.rundir import replica_directories
+from ncforce_ipi.rundir import read_record, replica_directories
 
 EXAMPLES = (
     (
@@ -177,6 +178,21 @@ def check_resume(args: argparse.Namespace) -> None:
     if args.force or fixed:
         names = ", ".join("--" + name.replace("_", "-") for name in (fixed or ["force"]))
         raise InputError(f"--resume continues the run as it was begun; leave out {names}")
+    if args.system is not None:
+        _check_system(args.system, args.out)
+
+
+def _check_system(name: str, directory: Path) -> None:
+    """Refuse to go on with runs of which the system that is named is no part."""
+    wanted = system(name)
+    for record in map(read_record, replica_directories(directory) or [directory]):
+        structure, driver = record.get("structure"), record.get("driver") or {}
+        models = [driver.get("model"), *(driver.get("slow_driver") or ())]
+        if structure != name and (structure in SYSTEMS or wanted.model not in models):
+            raise InputError(
+                f"the run in {directory} is of {structure} with model {models[0]}, not of {name}; "
+                f"leave {name} out to go on with it"
+            )
 
 
 def _end_of_replicas(outcomes: sets.Outcomes, limit: TimeLimit | None) -> int:

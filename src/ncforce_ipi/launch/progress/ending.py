@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ncforce_ipi.analysis.runaway import FAR_TOO_HOT, lost
+from ncforce_ipi.errors import InputError
 from ncforce_ipi.launch.progress.follower import Row
+from ncforce_ipi.plain import settle
 
 State = Literal["finished", "stopped", "failed"]
 NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave
@@ -33,6 +36,16 @@ class Limits:
     max_temperature_K: float | None = None
     hot: float = FAR_TOO_HOT
     stop_on_disagreement: bool = False
+
+    def __post_init__(self) -> None:
+        settle(self, real=("stall_s", "max_temperature_K"))
+        if not 0.0 < self.stall_s <= math.inf:
+            raise InputError(f"--stall-s: expected seconds, more than 0, got {self.stall_s:g}")
+        if self.max_temperature_K is not None and not 0.0 < self.max_temperature_K < math.inf:
+            raise InputError(
+                f"--max-temperature-K: expected a temperature in K, more than 0, got "
+                f"{self.max_temperature_K:g}"
+            )
 
 
 @dataclass(frozen=True)
