@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
-from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixedPlane
+from ase.constraints import FixAtoms, FixBondLengths, FixCartesian, FixCom, FixedPlane
 from scipy.spatial.transform import Rotation
 
 from ncforce_ipi.errors import InputError
@@ -37,7 +37,8 @@ def argon():
     rng = np.random.default_rng(0)
     atoms = bulk("Ar", "fcc", a=5.3, cubic=True) * (2, 1, 1)
     atoms.positions += rng.normal(0, 0.05, atoms.positions.shape)
-    atoms.set_momenta(rng.normal(0, 1.0, atoms.positions.shape))
+    momenta = rng.normal(0, 1.0, atoms.positions.shape)
+    atoms.set_momenta(momenta - momenta.mean(axis=0))
     return atoms
 
 
@@ -83,12 +84,15 @@ def test_velocities_that_are_in_the_frame_already_are_not_turned_again(tmp_path)
     np.testing.assert_allclose(found.get_momenta(), plain.get_momenta(), rtol=0, atol=3e-8)
 
 
+TO_AND_FRO = np.repeat([[1.0], [-1.0]], 4, axis=0) * np.ones(3)  # at rest as a whole
+
+
 def wandering(folder, suffix):
-    """Four frames without a step: momenta of frame k are k + 1, all atoms went 0.1 k A along x."""
+    """Four frames without a step: momenta of frame k are +-(k + 1), all went 0.1 k A along x."""
     frames = [argon() for _ in range(4)]
     for k, atoms in enumerate(frames):
         atoms.positions += [0.1 * k, 0.0, 0.0]
-        atoms.set_momenta(np.full((8, 3), k + 1.0))
+        atoms.set_momenta((k + 1.0) * TO_AND_FRO)
     return saved(folder / f"md.{suffix}", frames)
 
 
@@ -104,7 +108,7 @@ def test_velocities_of_the_structures_own_file_are_those_of_its_frame(tmp_path, 
             (file, file, 3),
         ):
             momenta = read_structure(structure, velocities).get_momenta()
-            np.testing.assert_allclose(momenta, k + 1.0, rtol=0, atol=1e-7)
+            np.testing.assert_allclose(momenta, (k + 1.0) * TO_AND_FRO, rtol=0, atol=1e-7)
     assert not caplog.messages
     with pytest.raises(InputError, match=r"are frame @1 of .*, velocities are frame @2; give"):
         read_structure(f"{file}@1", f"{file}@2")
@@ -542,6 +546,7 @@ def test_constraints_that_cannot_be_held(tmp_path):
         (FixBondLengths([(0, 1)]), "constraint FixBondLengths, which i-PI can't hold"),
         (FixedPlane(0, (0, 0, 1)), "constraint FixedPlane"),
         (FixAtoms(range(len(atoms))), "all atoms of .* are held: nothing can move"),
+        ([FixAtoms([1]), FixCom()], "a constraint FixCom and held atoms, and i-PI holds either"),
     ]
     for constraint, match in cases:
         atoms.set_constraint(constraint)
@@ -560,6 +565,26 @@ def test_held_atoms_do_not_start_with_velocities(tmp_path):
     momenta = read_structure(file, saved(tmp_path / "moving.xyz", argon())).get_momenta()
     assert not momenta[[2, 3]].any()
     np.testing.assert_allclose(momenta[:2], argon().get_momenta()[:2], atol=1e-8)
+
+
+@pytest.mark.parametrize("suffix", ["extxyz", "traj"])
+def test_a_motion_of_all_atoms_is_said(tmp_path, caplog, suffix):
+    """i-PI takes it away: with p of each of n atoms it has n p^2 of the sum of all squares."""
+    atoms = argon()
+    file, start = tmp_path / f"moving.{suffix}", saved(tmp_path / "start.extxyz", argon())
+    read_structure(start, saved(file, atoms))
+    assert "centre of mass" not in caplog.text
+    momenta = atoms.get_momenta() + np.array([0.5, 0.0, 0.0])
+    atoms.set_momenta(momenta)
+    found = read_structure(start, saved(file, atoms))
+    percent = 100.0 * 8 * 0.5**2 / np.sum(momenta**2)
+    assert f"move the centre of mass, with {percent:.3g} % of their kinetic energy" in caplog.text
+    np.testing.assert_allclose(found.get_momenta(), momenta, atol=1e-7)  # as the file has them
+    caplog.clear()
+    held_too = argon()
+    held_too.set_constraint(FixAtoms([2]))  # then it is left alone
+    read_structure(saved(tmp_path / "held.traj", held_too), str(file))
+    assert "centre of mass" not in caplog.text
 
 
 def test_columns_that_look_like_flags_are_said(tmp_path, caplog):

@@ -230,7 +230,7 @@ def _summary(directory: Path, outcome: runs.Outcome) -> str:
     pace += f", slow - fast {rms:.3g} eV/A" if rms is not None else ""
     return (
         f"{directory}: {plan.n_outer} outer steps of {plan.outer_step_fs:g} fs = "
-        f"{plan.time_ps:g} ps done{pace}; next: ncforce analyze {directory}"
+        f"{plan.time_ps:g} ps done{pace}; next: ncforce analyze {shlex.quote(str(directory))}"
     )
 
 
@@ -244,5 +244,5 @@ def _summary_of_replicas(outcomes: sets.Outcomes) -> str:
     return (
         f"{outcomes.directory}: {len(speeds)} replicas of {plan.n_outer} outer steps of "
         f"{plan.outer_step_fs:g} fs = {plan.time_ps:g} ps each done{pace}; next: "
-        f"ncforce analyze {outcomes.directory}"
+        f"ncforce analyze {shlex.quote(str(outcomes.directory))}"
     )

@@ -20,6 +20,10 @@ from ncforce_ipi.serve.sockets import IPI_PREFIX, Address
 from ncforce_ipi.species import read_species
 
 PORTS = ("port", "slow_port", "fast_port")
+UNIX = {
+    "socket_dir": None, "sockets_prefix": IPI_PREFIX, "unix": None, "slow_address": "slow",
+    "fast_address": "fast",
+}  # fmt: skip
 
 
 def add_addresses(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +92,7 @@ def servers(args: argparse.Namespace) -> list[Server]:
     InputError
         Options contradict each other, or an address can't be had.
     """
+    _check_one_way(args)
     n = max(len(args.socket_dir or "1"), *(len(getattr(args, port) or "1") for port in PORTS))
     structures = _one_for_each(args.structure, n, "--structure")
     reports: list[Path | None] = [None] * n
@@ -109,6 +114,31 @@ def servers(args: argparse.Namespace) -> list[Server]:
     ]
     _check_distinct(found)
     return found
+
+
+def _check_one_way(args: argparse.Namespace) -> None:
+    """Refuse options of one way to a server where another one is taken."""
+    ports = [f"--{name.replace('_', '-')}" for name in PORTS if getattr(args, name)]
+    unix = [
+        f"--{name.replace('_', '-')}" for name, default in UNIX.items()
+        if getattr(args, name) != default
+    ]  # fmt: skip
+    tcp = ["--host"] * bool(args.host) + ports
+    if args.token_file and (useless := [name for name in (*ports, *unix) if name != "--port"]):
+        raise InputError(
+            f"--token-file says where the run is; leave {' and '.join(useless)} out (--host and "
+            "--port say where instead)"
+        )
+    if tcp and unix:
+        raise InputError(
+            f"{tcp[0]} is for TCP and {unix[0]} for unix sockets; give the options of one of them"
+        )
+    if args.socket_dir and "--sockets-prefix" in unix:
+        raise InputError("--socket-dir and --sockets-prefix both say where; leave one out")
+    for role in ROLES:
+        own = getattr(args, f"{role}_port")
+        if args.port and own and own != args.port and args.role == role:
+            raise InputError(f"--port and --{role}-port are two ports of role {role}; give one")
 
 
 def _one_for_each(given: list[Path], n: int, option: str) -> list[Path]:

@@ -41,6 +41,11 @@ def take_constraints(atoms: Atoms, turned: bool, name: str) -> None:
     for constraint in atoms.constraints:
         indices, mask = _of_constraint(constraint, atoms, name)
         flags[indices] |= mask
+    if flags.any() and any(type(one).__name__ == "FixCom" for one in atoms.constraints):
+        raise InputError(
+            f"{name} has a constraint FixCom and held atoms, and i-PI holds either the centre of "
+            "mass or atoms: take one of them away"
+        )
     atoms.set_constraint()
     if not flags.any():
         return

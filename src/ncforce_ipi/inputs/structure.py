@@ -19,7 +19,7 @@ from ncforce_ipi.inputs.openbox import close_open_directions
 from ncforce_ipi.inputs.sameframe import of_same_frame
 from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.templates import shipped_file
-from ncforce_ipi.inputs.velocities import read_velocities
+from ncforce_ipi.inputs.velocities import flight, read_velocities
 from ncforce_ipi.reading.frameofrun import held_in, masses_of, run_of
 from ncforce_ipi.reading.images import Image, file_and_index, read_images
 from ncforce_ipi.reading.metadata import RunMetadata
@@ -66,6 +66,8 @@ def read_structure(name_or_path: str, velocities: str | None = None) -> Atoms:
         momenta = read_velocities(velocities, found, image, turn)
         momenta[held(found)] = 0.0
         found.set_momenta(momenta)
+        if said := flight(found, velocities):
+            log.warning("%s", said)
     return found
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 MASSES = re.compile(r"[=:]mass(es)?:R:1(?!\d)")
+FLYING = 1e-6  # of the kinetic energy; files of six digits have 1e-12
 SIGMAS = 4.0  # a random draw is further off once in 16000
 
 
@@ -241,6 +242,23 @@ def temperature_K(atoms: Atoms) -> tuple[float, int]:
         n -= 3
     kinetic_eV = 0.5 * float(np.sum((momenta**2 / masses)[free]))
     return 2.0 * kinetic_eV / (max(n, 1) * BOLTZMANN_EV_PER_K), n
+
+
+def flight(atoms: Atoms, name: str) -> str:
+    """Say that the atoms of a file move as a whole, which i-PI takes away; empty if they don't.
+
+    Where atoms are held, it takes nothing away.
+    """
+    momenta, masses = atoms.get_momenta(), atoms.get_masses()
+    kinetic = float(np.sum(momenta**2 / masses[:, None]))
+    total = momenta.sum(axis=0)
+    share = float(total @ total) / masses.sum() / kinetic if kinetic else 0.0
+    if share < FLYING or held(atoms).any():
+        return ""
+    return (
+        f"the velocities of {name} move the centre of mass, with {100.0 * share:.3g} % of their "
+        "kinetic energy: that is taken away, for it is held at rest"
+    )
 
 
 def kept_warnings(atoms: Atoms, stated_K: float) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def _ensemble(metadata: RunMetadata) -> str:
 
 def _next(analysis: Analysis, drifts: Drifts, answer: str) -> str:
     source = analysis.data.first
-    folder = analysis.data.directory
+    folder = shlex.quote(str(analysis.data.directory))
     if answer == "yes" or _leaks(drifts):
         return f"ncforce report {folder}: one page with all figures"
     if answer == "no":
