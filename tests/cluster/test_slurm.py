@@ -189,6 +189,47 @@ def test_no_two_runs_of_an_array_are_the_same(capfd, array, more, said):
     assert said is None or said in err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--gpus", "4", "--drivers", "2"),
+            "--drivers 2 isn't used: the script starts a driver on",
+        ),
+        (("--gpus", "4", "--drivers", "4"), None),
+        (("--gpus", "2", "--nodes", "2", "--drivers", "5"), "--drivers 5 isn't used"),
+        (("--gpus", "2", "--device", "cuda:0,cuda:1", "--drivers", "4"), None),
+    ],
+)
+def test_a_number_of_drivers_that_is_not_used_is_said(show, words, said):
+    text, err = show("--ensemble", "langevin", "--beads", "8", *words)
+    assert ("isn't used" in err) == (said is not None)
+    assert said is None or said in err
+    asked = words[words.index("--drivers") + 1]
+    assert said or f"--drivers {asked}" in text or text.count("cuda:") == int(asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--device", "cpu"), "--gpus 2, but --device cpu: no driver uses them"),
+        (("--device", "cpu", "--nodes", "2"), "drivers on other nodes use them all the same"),
+        (("--device", "cpu", "--slow", "analytic:harmonic"), None),  # which may use them
+        ((), None),
+    ],
+)
+def test_gpus_beside_a_device_that_is_none_are_said(show, words, said):
+    _, err = show("--ensemble", "langevin", "--beads", "8", "--gpus", "2", *words)
+    assert ("but --device cpu" in err) == (said is not None)
+    assert said is None or said in err
+
+
+def test_a_port_that_a_job_on_several_nodes_would_not_take_is_refused(capfd):
+    words = ("--ensemble", "langevin", "--beads", "8", "--gpus", "2", "--nodes", "2")
+    assert cli.main(["slurm", "water", *words, "--port", "5000", "--out", "x", "--dry-run"]) == 2
+    assert "leave --port out" in capfd.readouterr().err
+
+
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck isn't here")
 @pytest.mark.parametrize(
     "words",

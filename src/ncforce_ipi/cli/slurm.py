@@ -19,6 +19,7 @@ from ncforce_ipi.cluster import script, writing
 from ncforce_ipi.cluster.layout import Gpus, Layout, lay_out
 from ncforce_ipi.cluster.settings import Settings, default_file, read_settings
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.systems import system
 from ncforce_ipi.launch import run as launcher
 from ncforce_ipi.launch.directory import claim
@@ -172,6 +173,12 @@ def _ask(args: argparse.Namespace, settings: Settings, job: Job, words: list[str
         raise InputError("replicas share the drivers of one node; --array runs them as jobs")
     if remote and args.remote:
         raise InputError("drivers on other nodes: the script gives --remote itself; leave it out")
+    if remote and job.recipe.transport.port is not None:
+        raise InputError(
+            "drivers on other nodes come through a port that is free when the job begins; leave "
+            "--port out"
+        )
+    _say_drivers(args, job.service, layout, apart=remote)
     if words and remote:  # i-PI divides the beads by their number
         words = [*words, *(["--drivers", str(layout.drivers)] if layout.drivers > 1 else [])]
     elif words:
@@ -180,6 +187,29 @@ def _ask(args: argparse.Namespace, settings: Settings, job: Job, words: list[str
         args.out.absolute(), words, layout, settings, Path.cwd(),
         _remote(job, settings, layout) if remote else (), args.array or "",
     )  # fmt: skip
+
+
+def _say_drivers(
+    args: argparse.Namespace, service: Service, layout: Layout, *, apart: bool
+) -> None:
+    """Say that GPUs have no use, or that another number of drivers is started than was asked for.
+
+    Parameters
+    ----------
+    apart : whether they are on other nodes, where each has a GPU
+    """
+    if args.gpus and not service.slow_driver and set(service.devices) == {"cpu"}:
+        log.warning(
+            "--gpus %s, but --device %s: %s", args.gpus, service.device,
+            "drivers on other nodes use them all the same" if apart else "no driver uses them",
+        )  # fmt: skip
+    by_gpus = args.gpus and not args.device
+    if by_gpus and args.drivers not in (None, layout.drivers):
+        log.warning(
+            "--drivers %d isn't used: the script starts a driver on each GPU (%d); --device "
+            "cuda:0,cuda:1 with --drivers starts more than one on each", args.drivers,
+            layout.drivers,
+        )  # fmt: skip
 
 
 def _of_drivers(args: argparse.Namespace, layout: Layout) -> list[str]:
