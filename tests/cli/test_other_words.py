@@ -1,5 +1,6 @@
 """Words that contradict a run that goes on, and limits that are none."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -69,3 +70,21 @@ def test_limits_that_are_none(tmp_path, monkeypatch, capsys, words, said):
     assert main(["run", "water", "--out", "there", *words]) == 2
     assert said in capsys.readouterr().err
     assert not Path("there").exists()
+
+
+@pytest.mark.parametrize("role", ["model", "slow model"])
+def test_a_model_that_is_no_more_where_it_was(tmp_path, monkeypatch, capsys, role):
+    monkeypatch.chdir(tmp_path)
+    file = Path("mine.txt")
+    file.write_text("any file")
+    words = {"model": "analytic:mine.txt", "structure": "water"}
+    if role == "slow model":
+        words = {"system": "water", "slow": "analytic:mine.txt"}
+    begun(tmp_path / "there", **words)
+    file.rename("elsewhere.txt")
+    assert main(["run", "--resume", "--out", "there"]) == 2
+    digest = hashlib.sha256(b"any file").hexdigest()[:12]
+    assert (
+        f"the file of the {role} with which the run began is missing: {tmp_path / file} "
+        f"(SHA-256 {digest}); put it, or a link to it, there to go on"
+    ) in capsys.readouterr().err

@@ -146,13 +146,31 @@ def driver_identity(words: Sequence[str]) -> Identity:
 
 
 def other_models(service: Service, record: Record) -> list[tuple[str, Identity, Identity]]:
-    """Which models are other files than in the record of a run: name, as it is now, as it was."""
+    """Which models are other files than in the record of a run: name, as it is now, as it was.
+
+    Raises
+    ------
+    InputError
+        A file that it had is no more where it was.
+    """
+    _check_there(service, record)
     different = []
     for key, now in models(service).items():
         then = record.get(key)  # records of version 0.1.0 have no slow_model
         if now and then and now["sha256"] != then.get("sha256"):
             different.append((key.replace("_", " "), now, then))
     return different
+
+
+def _check_there(service: Service, record: Record) -> None:
+    slow = named_model(service.slow_driver)[0] if service.slow_driver else ""
+    for key, name in (("model", service.model), ("slow_model", slow)):
+        sha256_then = (record.get(key) or {}).get("sha256")
+        if sha256_then and name not in SHIPPED and not Path(name).is_file():
+            raise InputError(
+                f"the file of the {key.replace('_', ' ')} with which the run began is missing: "
+                f"{name} (SHA-256 {sha256_then:.12}); put it, or a link to it, there to go on"
+            )
 
 
 def save(directory: Path, record: Record, *, last: bool = False) -> None:
