@@ -88,3 +88,28 @@ def test_a_model_that_is_no_more_where_it_was(tmp_path, monkeypatch, capsys, rol
         f"the file of the {role} with which the run began is missing: {tmp_path / file} "
         f"(SHA-256 {digest}); put it, or a link to it, there to go on"
     ) in capsys.readouterr().err
+
+
+def test_drivers_of_other_machines_do_not_come_to_a_port_of_i_pi(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    begun(tmp_path / "there", system="water", port=31415)
+    assert main(["run", "--resume", "--remote", "0", "--out", "there"]) == 2
+    assert "i-PI listens on port 31415 in this run, and --remote" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--structure", "graphene", "--model", "carbon"), "the model of both forces"),
+        (("--structure", "graphene", "--slow", "carbon", "--fast", "carbon"), "of both forces"),
+        (("--structure", "graphene", "--slow", "carbon", "--forces", "slow"), "of the slow forces"),
+        (("--structure", "water", "--slow", "analytic:harmonic"), None),  # its model is fast
+        (("--model", "water"), None),  # its structure
+    ],
+)
+def test_a_system_of_which_nothing_is_used_is_said(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["input", "water", "--out", "there", *words]) == 0
+    err = capsys.readouterr().err
+    assert ("water isn't used: the structure and the model" in err) == (said is not None)
+    assert said is None or said in err

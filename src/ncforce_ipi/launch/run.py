@@ -134,6 +134,11 @@ def go_on(
             return going
         going.job = replace(going.job, remote=remote) if remote else going.job
         transport, components = going.job.recipe.transport, going.job.recipe.plan.components
+        if remote and transport.port is not None:
+            raise InputError(
+                f"i-PI listens on port {transport.port} in this run, and --remote needs private "
+                "sockets behind it; leave --remote out to go on with it"
+            )
         check_addresses(transport, components)
         for warning in transport.warnings(components):
             log.warning("%s", warning)

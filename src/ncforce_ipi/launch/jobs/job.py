@@ -20,7 +20,7 @@ from ncforce_ipi.inputs.systems import NAMES, SYSTEMS
 from ncforce_ipi.inputs.systems import system as known_system
 from ncforce_ipi.inputs.templates import shipped_file
 from ncforce_ipi.launch.jobs.door import Remote
-from ncforce_ipi.launch.jobs.reach import check_reach, of_these_forces
+from ncforce_ipi.launch.jobs.reach import check_reach, of_these_forces, say_unused_system
 from ncforce_ipi.launch.processes.interpreter import python_module
 from ncforce_ipi.launch.progress.ending import Limits
 from ncforce_ipi.plain import words_of_text
@@ -116,6 +116,8 @@ def new_job(
     if isinstance(driver_options, str):
         driver_options = words_of_text(driver_options, "driver options")
     slow, fast = of_these_forces(plan.forces, model, slow, fast)
+    own_models = all({"slow": slow, "fast": fast}[name] for name in plan.components)
+    say_unused_system(system, structure, plan.forces, model, own_models)
     alone = {"slow": slow, "fast": fast}.get(plan.forces)  # a run of one force needs its model only
     named = model or (shipped.model if shipped else None) or alone
     if (named is None and not (slow and fast)) or (shipped is None and structure is None):

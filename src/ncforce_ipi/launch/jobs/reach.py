@@ -36,6 +36,23 @@ def of_these_forces(
     return asked.get("slow"), asked.get("fast")
 
 
+def say_unused_system(
+    system: str | None, structure: str | None, forces: str, model: str | None, own: bool
+) -> None:
+    """Say that a run takes nothing of the system that is named.
+
+    Parameters
+    ----------
+    model : of both forces, if it is given
+    own : whether each of these forces has a model of its own
+    """
+    if system and structure and (model or own):
+        log.warning(
+            "%s isn't used: the structure and the model of %s forces are given; leave it out",
+            system, "both" if forces == "mts" else f"the {forces}",
+        )  # fmt: skip
+
+
 def check_reach(service: Service, options: Sequence[str]) -> None:
     """What was asked of drivers that a run of slow forces alone, by another model, lacks.
 
