@@ -105,6 +105,7 @@ def test_drivers_of_other_machines_do_not_come_to_a_port_of_i_pi(tmp_path, monke
         (("--structure", "graphene", "--slow", "carbon", "--forces", "slow"), "of the slow forces"),
         (("--structure", "water", "--slow", "analytic:harmonic"), None),  # its model is fast
         (("--model", "water"), None),  # its structure
+        (("--structure", "water", "--model", "water"), None),
     ],
 )
 def test_a_system_of_which_nothing_is_used_is_said(tmp_path, monkeypatch, capsys, words, said):

@@ -46,7 +46,7 @@ def say_unused_system(
     model : of both forces, if it is given
     own : whether each of these forces has a model of its own
     """
-    if system and structure and (model or own):
+    if system and structure not in (None, system) and (model or own):
         log.warning(
             "%s isn't used: the structure and the model of %s forces are given; leave it out",
             system, "both" if forces == "mts" else f"the {forces}",
