@@ -14,6 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from torch._dynamo.exc import TorchDynamoException
 
+from ncforce_ipi import load
 from ncforce_ipi.backend import Structure, Wanted
 from ncforce_ipi.cli import main
 from ncforce_ipi.drivers import metatomic
@@ -176,6 +177,42 @@ def test_finetuning_on_energies_of_another_zero(folder, capsys):
     assert said in capsys.readouterr().err  # (15.5 x 100 - 8.5 x 50) / 24 on average
 
 
+def test_a_pool_of_weight_zero_leaves_no_trace(folder):
+    """One of another method, 4 eV/atom away; counted, its zero would move all energies by 2."""
+    for stem, seeds, zero in (
+        ("train", range(4), -1.0),
+        ("val", range(4, 6), -1.0),
+        ("other", range(6, 10), -5.0),
+    ):
+        frames = [of_another_zero(seed, zero, zero) for seed in seeds]
+        write(folder / f"{stem}.extxyz", frames, format="extxyz")
+    text = RECIPE.replace('"train:md" = 1.0', "train = 1.0")
+    pools = {"without": "train = 1.0", "with": "train = 1.0\nother = 0.0"}
+    energies = []
+    for name, words in pools.items():
+        (folder / "recipe.toml").write_text(text.replace("train = 1.0", words))
+        out = folder / name
+        assert main(["train", str(folder / "recipe.toml"), "--no-compile", "--out", str(out)]) == 0
+        with load(str(out / "model.pt")) as model:
+            atoms = labelled_water(4)
+            energies.append(model.evaluate(atoms).energy / len(atoms))
+    assert energies[0] == energies[1]
+    assert energies[0] == pytest.approx(-5.0, abs=0.2)  # 4 + 1; hardly trained
+
+
+def test_an_element_of_a_pool_of_weight_zero_alone_is_not_known(folder, capsys):
+    atoms = labelled_water(9)
+    labels = dict(atoms.calc.results)
+    atoms.numbers[0] = 6
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    write(folder / "other.extxyz", atoms, format="extxyz")
+    text = RECIPE.replace('"train:md" = 1.0', '"train:md" = 1.0\nother = 0.0')
+    (folder / "recipe.toml").write_text(text.replace("[1, 8]", "[1, 6, 8]"))
+    words = ["train", str(folder / "recipe.toml"), "--no-compile", "--out", str(folder / "new")]
+    assert main(words) == 2
+    assert "species have C, which no training frame has" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("ending", [".extxyz", ".xyz.xz", ".xyz"])
 def test_data_files_have_one_of_these_endings(folder, ending):
     """Alone it is read, whatever it is called."""
@@ -291,6 +328,8 @@ def test_bad_input_is_one_line(folder, monkeypatch, capsys, words, line):
             "pools: expected weights of 0 or more, one above 0",
         ),
         ("channels = 8", "channels = 0", "channels must be 1 or more"),
+        ("species = [1, 8]", "species = [1, 1, 8]", "expected atomic numbers, each once, like"),
+        ("species = [1, 8]", 'species = ["H", "O"]', "expected atomic numbers, each once, like"),
     ],
 )
 def test_a_recipe_that_cannot_train_is_one_line(folder, capsys, old, new, line):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ase.data import chemical_symbols
 from torch import Tensor
 
 from ncforce_ipi import durable
@@ -81,6 +82,10 @@ class Recipe:
     references: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if not _are_elements(self.species):
+            raise InputError(
+                f"species: expected atomic numbers, each once, like [1, 8], got {self.species}"
+            )
         if self.coupled and not self.tensor_channels:
             raise InputError("coupled = true needs tensors: add e.g. tensor_channels = 32")
         for name in _AT_LEAST_ONE:
@@ -117,6 +122,12 @@ class Recipe:
         return torch.tensor([a + (b - a) * progress for a, b in pairs])
 
 
+def _are_elements(species: Sequence[Any]) -> bool:
+    """Whether these are atomic numbers, each once; of two places the network would use one."""
+    numbers = {z for z in species if type(z) is int and 0 < z < len(chemical_symbols)}
+    return 0 < len(numbers) == len(species)
+
+
 def read_recipe(path: Path, changes: dict[str, Any] | None = None) -> Recipe:
     """A recipe file, with ``changes`` from the command line on top."""
     if sys.version_info >= (3, 11):
@@ -135,10 +146,15 @@ def read_recipe(path: Path, changes: dict[str, Any] | None = None) -> Recipe:
 
 
 def load_pools(recipe: Recipe, folder: Path) -> list[tuple[list[Frame], float]]:
-    """Frames of every pool with its weight."""
+    """Frames of every pool that is drawn from, with its weight.
+
+    One of weight 0 isn't there: its energies, of another method, would be in the fitted shifts.
+    """
     files: dict[str, list[Frame]] = {}
     pools = []
     for name, weight in recipe.pools.items():
+        if weight == 0:
+            continue
         stem, _, kind = name.partition(":")
         if stem not in files:
             stress = max(recipe.weights.get("stress", [0.0])) > 0
@@ -183,7 +199,7 @@ def load_held_out(
 ) -> list[Frame]:
     """The validation frames, without those that the pools have as well."""
     held_out = load_pools(replace(recipe, pools={recipe.validation: 1.0}), folder)[0][0]
-    trained = [frame for frames, weight in pools if weight > 0 for frame in frames]
+    trained = [frame for frames, _ in pools for frame in frames]
     return unseen(recipe.validation, held_out, trained, recipe.cutoff_A)
 
 
