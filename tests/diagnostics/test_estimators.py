@@ -171,3 +171,25 @@ def test_all_positions_of_differences_may_go_at_once(argon):
     np.testing.assert_array_equal(found, one)
     assert calls == [8]
     assert not one[2].any()
+
+
+@pytest.mark.parametrize("decimals", [3, 4, 5])
+def test_forces_of_few_digits_have_a_jacobian_and_noise(argon, decimals):
+    """As a program's text output has them: short steps change no digit, which is no agreement."""
+    structure, backend = argon
+    exact = forces_of(backend, structure, "conservative")
+
+    def rounded(positions):
+        return np.round(exact(positions), decimals)
+
+    vectors = columns(32, seed=1)
+    step = choose_step(rounded, structure.positions, vectors)
+    truth = Differences(exact, structure.positions, 1e-4).forward(vectors)
+    found = Differences(rounded, structure.positions, step.step_A).forward(vectors)
+    error = np.linalg.norm(found - truth) / np.linalg.norm(truth)
+    assert 0.0 < error < 2.0 * step.noise < 0.5  # an estimate from two steps
+
+
+def test_forces_that_do_not_change_have_no_noise():
+    step = choose_step(np.ones_like, np.zeros((4, 3)), columns(4))
+    assert (step.step_A, step.noise) == (0.1, 0.0)

@@ -118,11 +118,13 @@ def choose_step(
     Costs two evaluations for each vector and step.  Of two steps that differ by truncation, the
     larger has ten times the error of the smaller; of two that differ by rounding, the smaller has
     three times that of the larger: what is reported is the difference, which is never the better
-    of the two errors alone.
+    of the two errors alone.  A step that changes no digit of coarse forces says nothing.
     """
     products = [
         Differences(forces, positions, step, several=several).forward(vectors) for step in steps_A
     ]
+    if not any(found.any() for found in products):  # forces that don't change
+        return Step(steps_A[-1], 0.0)
     pairs = [
         Step(steps_A[k], _relative(products[k - 1], products[k])) for k in range(1, len(steps_A))
     ]
@@ -131,4 +133,4 @@ def choose_step(
 
 def _relative(smaller: Array, larger: Array) -> float:
     size = float(np.linalg.norm(larger))
-    return float(np.linalg.norm(smaller - larger)) / size if size else 0.0
+    return float(np.linalg.norm(smaller - larger)) / size if size else np.inf
