@@ -74,6 +74,18 @@ def test_direct_forces_have_no_mean_unless_it_is_kept(argon):
         )
 
 
+def test_the_kind_that_is_loaded_is_the_one_that_is_given(argon):
+    with nc.load(LENNARD_JONES) as both, nc.load(LENNARD_JONES, kind="direct") as model:
+        found = model.evaluate(argon)
+        assert found.kind == "direct"
+        np.testing.assert_array_equal(found.forces, both.evaluate(argon, "direct").forces)
+        assert np.abs(found.forces - both.evaluate(argon).forces).max() > 1e-4  # the swirl
+        assert model.evaluate(argon, "conservative").kind == "conservative"
+    only = "ase:ase.calculators.lj:LennardJones"
+    with nc.load(only, kind="direct") as model, pytest.raises(InputError, match="no direct forces"):
+        model.evaluate(argon)
+
+
 def test_a_molecule_has_no_stress():
     with nc.load(LENNARD_JONES) as model:
         dimer = Atoms("Ar2", positions=[[0, 0, 0], [0, 0, 4.0]])

@@ -49,10 +49,12 @@ class Model:
     Attributes
     ----------
     backend : what it is to the rest of the package, see `ncforce_ipi.backend.Backend`
+    kind : of the forces that `evaluate` gives if it isn't told; None: conservative where there are
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, kind: Kind | None = None) -> None:
         self.backend = backend
+        self.kind = kind
         self._said: set[str] = set()
 
     @property
@@ -83,7 +85,7 @@ class Model:
         Parameters
         ----------
         atoms : ASE's; a direction that isn't periodic has no lattice vector
-        kind : None: conservative where the model has it
+        kind : None: that of `load`, else conservative where the model has it
         keep_net_force : don't subtract the mean from direct forces, as our drivers do
 
         Raises
@@ -96,7 +98,7 @@ class Model:
         structure = as_structure(atoms)
         if not isinstance(atoms, Structure):
             self._say(unseen("the structure", atoms))
-        kind = kind or ("conservative" if "conservative" in self.kinds else "direct")
+        kind = kind or self.kind or ("conservative" if "conservative" in self.kinds else "direct")
         if kind not in self.kinds:
             raise InputError(
                 f"{self.description} has no {kind} forces, only {' and '.join(sorted(self.kinds))}"
@@ -153,7 +155,8 @@ def load(model: str, *, kind: Kind | None = None, threads: int = 1, **options: o
     ----------
     model : a shipped model, a metatomic file, FAMILY:MODEL, or a driver (see
         `ncforce_ipi.serve.load`)
-    kind : of the forces of a driver at a socket, which doesn't say; None: conservative
+    kind : of the forces that `Model.evaluate` gives; those of a driver at a socket, which doesn't
+        say. None: conservative where the model has it
     threads : CPU threads
     options : of the family: ``device``, ``dtype``, ``trust`` and its own
 
@@ -164,4 +167,4 @@ def load(model: str, *, kind: Kind | None = None, threads: int = 1, **options: o
     ModelError
         It can't be loaded.
     """
-    return Model(load_model(model, kind=kind, threads=threads, **options))
+    return Model(load_model(model, kind=kind, threads=threads, **options), kind)
