@@ -412,7 +412,13 @@ def test_what_is_done_is_written_when_stopped(argon_file, capsys, monkeypatch):
             ["--fast", "ase:ase.calculators.emt:EMT", "--fast-kind", "direct"],
             "--fast-kind: ase.calculators.emt:EMT",
         ),
+        (["--fast-kind", "conservative"], "has no conservative forces besides the slow ones"),
+        (
+            ["--slow", "ase:ase.calculators.emt:EMT", "--fast-kind", "direct"],
+            "has no direct forces besides the slow ones, which are conservative",
+        ),
         (["--copies", "0"], "expected 1 or more copies"),
+        (["--copies", "3"], "without a displacement are 3 times the same"),
         (["--displace-A", "nan"], "expected a displacement of 0 to 10 A"),
         (["ar4.xyz@0"], "two structures are called ar4.xyz@0"),
     ],
@@ -476,3 +482,12 @@ def test_models_that_keep_their_precision_say_so(tmp_path, monkeypatch, capsys):
     more = ["--fast", lj, "--forces", "slow", "fast", "--out", "two"]
     assert main([*words, "--model", "water", *more]) in (0, 1)
     assert "stays in its own precision: only metatomic models are turned" in capsys.readouterr().err
+
+
+def test_a_fast_model_that_gives_nothing_is_said(argon_file, capsys):
+    words = ["optimize", str(argon_file / "ar4.xyz"), "--model", "analytic:lennard-jones"]
+    words += ["--fast", "analytic:harmonic", "--steps", "2", "--out", str(argon_file / "o")]
+    assert main([*words, "--forces", "slow"]) == 0
+    assert "--fast analytic:harmonic isn't used: --forces slow" in capsys.readouterr().err
+    assert main([*words, "--forces", "slow", "fast", "--force"]) == 0
+    assert "isn't used" not in capsys.readouterr().err

@@ -228,6 +228,11 @@ def open_sides(how: Opening) -> tuple[Side, Side | None]:
         if kind not in other.kinds:
             raise InputError(f"--fast-kind: {other.description} has no {kind} forces")
         return first, Side(other, kind, how.keep_net_force)
+    if how.fast_kind not in (None, *backend.kinds - {kind}):
+        raise InputError(
+            f"--fast-kind: {backend.description} has no {how.fast_kind} forces besides the slow "
+            f"ones, which are {kind}; name a --fast model"
+        )
     if backend.kinds == {"conservative", "direct"}:
         return first, Side(backend, "direct", how.keep_net_force)
     return first, None
@@ -243,6 +248,8 @@ def _models(args: argparse.Namespace) -> tuple[list[dict[str, str | None]], list
         models.append(forces.identity(args.fast, fast.backend))
     _say_precision(args.precision, [side.backend for side in (slow, fast) if side])
     methods: list[Method] = args.forces or (list(METHODS) if fast else ["slow"])
+    if args.fast and methods == ["slow"]:
+        log.warning("--fast %s isn't used: --forces slow", args.fast)
     if fast is None and methods != ["slow"]:
         raise InputError(f"{slow.backend.description} has one kind of force; name a --fast model")
     for side in (slow, fast):

@@ -90,6 +90,11 @@ def tasks(
         raise InputError(f"expected 1 or more copies of a structure, got {copies}")
     if not 0 <= displace_A < 10:
         raise InputError(f"expected a displacement of 0 to 10 A, got {displace_A}")
+    if copies > 1 and not displace_A:
+        raise InputError(
+            f"{copies} copies of a structure without a displacement are {copies} times the same; "
+            "give one, e.g. --displace-A 0.1"
+        )
     random = np.random.default_rng(seed)
     found = []
     for group, frame in _named(groups):
