@@ -134,6 +134,24 @@ def test_mistakes_are_one_line(files, capsys, words, code, message):
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--probes", "64"], "not used: --probes; the whole Jacobian is taken"),
+        (["--rounds", "2", "--probes", "4"], "not used: --probes and --rounds; the whole"),
+        (["--probes", "4", "--rounds", "0", "--method", "estimate"], None),
+        (["--precision", "float64"], "not used: --precision float64; it is that of exact prod"),
+        (["--precision", "model"], "not used: --precision model; it is that of exact products"),
+        ([], None),
+    ],
+)
+def test_what_is_not_used_is_said(files, capsys, words, said):
+    path = str(files / "argon.xyz@0")
+    assert main(["jacobian", path, "--model", HARMONIC, "--kind", "direct", *words]) == 0
+    error = capsys.readouterr().err
+    assert said in error if said else "not used" not in error
+
+
 def test_frames_of_files(files):
     path = str(files / "argon.xyz")
     assert [f.name for f in read_frames([path])] == ["argon.xyz@0", "argon.xyz@1"]

@@ -192,6 +192,10 @@ def test_mistakes_are_one_line(circle, wet, capsys):
         ([path, "--molecule", "7"], "has no atom 7; expected 0 to 0"),
         ([path, "--angle-deg", "0"], "angle of a loop: expected a positive number"),
         ([path, "--loops", "0"], "expected 1 loop or more, got 0"),
+        ([path, "--path", "--strain", "5", "--turn"], "leave out --strain and --turn"),
+        ([path, "--path", "--loops", "8", "--seed", "0"], "leave out --loops and --seed"),
+        ([path, "--path", "--molecule", "0"], "are the path; leave out --molecule"),
+        ([path, "--turn", "--angle-deg", "30"], "--angle-deg that of a swing; give one of them"),
     ):
         assert main(["loop-work", *words, "--model", HARMONIC]) == 2
         assert message in capsys.readouterr().err.splitlines()[-1]

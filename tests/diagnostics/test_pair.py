@@ -428,6 +428,7 @@ def test_one_model_for_both(tmp_path, random_model):
     [
         (["--fast-kind", "conservative"], "expected two different forces"),
         (["--mass", "H"], "expected SYMBOL=X"),
+        (["--mass", "He=4"], "a mass of He, which no structure has"),
         (["--mode-frames", "0"], "expected modes of 1 structure or more, got 0"),
         (["--timestep-fs", "0"], "inner time step must be positive"),
         (["--timestep-fs", "20"], "can't integrate"),

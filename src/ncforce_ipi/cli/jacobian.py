@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from ncforce_ipi.errors import InputError
 if TYPE_CHECKING:
     from ncforce_ipi.diagnostics.survey import Options
 
+log = logging.getLogger(__name__)
 KINDS: tuple[Kind, Kind] = ("conservative", "direct")
 EXAMPLES = (
     ("both forces of the water model at the last frame of a file", "jacobian md.xyz@-1"),
@@ -51,7 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument(
         "--precision",
         choices=("float64", "model"),
-        default="float64",
         help="of exact products: float64 (default) or the model's own",
     )
     method.add_argument(
@@ -63,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument(
         "--probes",
         type=int,
-        default=16,
         metavar="K",
         help="random vectors for each species in an estimate, default 16; more of them give a "
         "smaller error",
@@ -81,7 +81,6 @@ def _add_profile(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rounds",
         type=int,
-        default=16,
         metavar="K",
         help="sets of atoms that an estimate moves for this, default 16; 0: leave it out",
     )
@@ -98,8 +97,14 @@ def run(args: argparse.Namespace) -> int:
     forces.check_outputs([args.json, args.csv, args.plot], args.force)
     options = _options(args)
     frames = read_frames(args.structures, args.frames)
+    _say_unused(args, all(options.whole(frame.structure) for frame in frames))
     kind: Kind | None = None if args.kind in (None, "both") else args.kind
     with forces.opened(args.model, kind, args.threads) as backend:
+        if args.precision and not options.exact(backend):
+            log.warning(
+                "not used: --precision %s; it is that of exact products, and differences are of "
+                "the forces as they are", args.precision,
+            )  # fmt: skip
         surveys = [
             measure_asymmetry(backend, frames, each, options, display)
             for each in _kinds(args.kind, backend)
@@ -113,20 +118,30 @@ def run(args: argparse.Namespace) -> int:
 def _options(args: argparse.Namespace) -> Options:
     from ncforce_ipi.diagnostics.survey import Options
 
-    if (args.csv or args.plot) and not args.rounds and args.method == "estimate":
+    if (args.csv or args.plot) and args.rounds == 0 and args.method == "estimate":
         raise InputError("--csv and --plot show lambda against distance, and --rounds 0 has none")
     return Options(
         method=args.method,
         products=args.products,
-        float64=args.precision == "float64",
+        float64=args.precision != "model",
         step_A=args.step_A,
-        n_probes=args.probes,
-        n_rounds=args.rounds,
+        n_probes=16 if args.probes is None else args.probes,
+        n_rounds=16 if args.rounds is None else args.rounds,
         r_max_A=args.r_max_A,
         bin_A=args.bin_A,
         seed=args.seed,
         keep_net_force=args.keep_net_force,
     )
+
+
+def _say_unused(args: argparse.Namespace, whole: bool) -> None:
+    """Say which options of an estimate aren't used, where none is made."""
+    given = [f"--{name}" for name in ("probes", "rounds") if getattr(args, name) is not None]
+    if whole and given:
+        log.warning(
+            "not used: %s; the whole Jacobian is taken, and --method estimate makes an estimate",
+            " and ".join(given),
+        )  # fmt: skip
 
 
 def _kinds(asked: str | None, backend: Backend) -> list[Kind]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from ncforce_ipi.cli import forces
 from ncforce_ipi.cli.arguments import add_model, add_net_force, add_structures, chosen_model
+from ncforce_ipi.errors import InputError
 
 if TYPE_CHECKING:
     from ncforce_ipi.diagnostics.paths import Path
     from ncforce_ipi.reading.structures import Frame
 
+DEFAULTS = {"loops": 8, "angle_deg": 30.0, "strain": 0.1, "seed": 0}  # of random loops
 EXAMPLES = (
     ("8 molecules of the last frame, both forces of the water model", "loop-work md.xyz@-1"),
     (
@@ -42,7 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     path.add_argument(
         "--loops",
         type=int,
-        default=8,
         metavar="N",
         help="number of loops, each of a molecule drawn at random; default 8",
     )
@@ -55,18 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     path.add_argument(
         "--angle-deg",
         type=float,
-        default=30.0,
         metavar="X",
         help="the molecule swings by this angle to each side, default 30 degrees",
     )
     path.add_argument("--turn", action="store_true", help="a whole turn instead of a swing")
-    path.add_argument(
-        "--strain", type=float, default=0.1, metavar="X", help="and is stretched, default by 0.1"
-    )
+    path.add_argument("--strain", type=float, metavar="X", help="and is stretched, default by 0.1")
     path.add_argument(
         "--points", type=int, default=256, metavar="N", help="on each path, default 256"
     )
-    path.add_argument("--seed", type=int, default=0, metavar="N", help="of molecules and axes")
+    path.add_argument("--seed", type=int, metavar="N", help="of molecules and axes, default 0")
     forces.add_files(parser, "work along the paths")
 
 
@@ -77,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from ncforce_ipi.diagnostics.loops import measure_work
 
     chosen_model(args)
+    _check_path(args)
     forces.check_outputs([args.json, args.csv, args.plot], args.force)
     paths = _paths(args)
     with forces.opened(args.model, args.kind, args.threads) as backend:
@@ -92,6 +91,21 @@ def run(args: argparse.Namespace) -> int:
     sys.stdout.write(loop_report.table(loops) + "\n")
     forces.write_files(args, facts, loop_report, loops)
     return 0
+
+
+def _check_path(args: argparse.Namespace) -> None:
+    """Refuse options of random loops where the path is in a file, and an angle of a whole turn."""
+    given = [f"--{name.replace('_', '-')}" for name in DEFAULTS if getattr(args, name) is not None]
+    given += ["--molecule"] * (args.molecule is not None) + ["--turn"] * args.turn
+    if args.path and given:
+        raise InputError(
+            f"--path: the frames of the file are the path; leave out {' and '.join(given)}"
+        )
+    if args.turn and args.angle_deg is not None:
+        raise InputError("--turn is a whole turn, --angle-deg that of a swing; give one of them")
+    for name, value in DEFAULTS.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
 
 
 def _paths(args: argparse.Namespace) -> list[tuple[Frame, Path]]:

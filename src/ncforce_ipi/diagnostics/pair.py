@@ -65,13 +65,21 @@ def inspect_pair(
     ------
     InputError
         The two forces are the same, a model lacks the kind of force, or too many atoms for
-        normal modes.
+        normal modes; a mass of an element that no structure has.
     """
     _check(slow, fast)
     if n_modes_structures < 1:
         raise InputError(f"expected modes of 1 structure or more, got {n_modes_structures}")
     frames = as_frames(structures)
     all_of_them = [frame.structure for frame in frames]
+    present = {int(z) for each in all_of_them for z in each.numbers}
+    if strange := [s for s in masses_u or {} if s in NUMBERS and NUMBERS[s] not in present]:
+        raise InputError(f"a mass of {strange[0]}, which no structure has; leave it out")
+    if n_modes_structures > len(all_of_them):
+        log.warning(
+            "modes of %d structures, not %d: there are no more",
+            len(all_of_them), n_modes_structures,
+        )  # fmt: skip
     n = min(n_modes_structures, len(all_of_them))
     places = np.linspace(0, len(all_of_them) - 1, n).round().astype(int)
     chosen = [
