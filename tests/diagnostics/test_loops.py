@@ -183,6 +183,17 @@ def test_a_path_through_frames_crosses_the_boundary():
         FramesLoop(line, "line")
 
 
+def test_a_path_in_other_vectors_of_the_same_lattice():
+    """Eight frames of a circle of 1 A in a cube of 4 A, whose lattice skew vectors have as well."""
+    cell, n = 4.0 * np.array([[1, 0, 0], [3, 1, 0], [2, -3, 1]]), np.array([18], np.int32)
+    angles = 2 * np.pi * np.arange(8) / 8
+    circle = np.stack([np.cos(angles), np.sin(angles), 0 * angles], axis=1)[:, None]
+    frames = [Structure(n, r - np.floor(r @ np.linalg.inv(cell)) @ cell, cell) for r in circle]
+    path = FramesLoop(frames, "circle")
+    for s, r in zip(np.arange(8) / 8, circle, strict=True):
+        np.testing.assert_allclose(path.at(s)[0] - path.at(0.0)[0], r - circle[0], atol=1e-12)
+
+
 def test_mistakes_are_one_line(circle, wet, capsys):
     path = str(circle / "circle.xyz")
     for words, message in (

@@ -14,7 +14,7 @@ from scipy.linalg import logm
 from ncforce_ipi.backend import Structure
 from ncforce_ipi.cli import main
 from ncforce_ipi.diagnostics import resonance
-from ncforce_ipi.diagnostics.bonds import bonds
+from ncforce_ipi.diagnostics.bonds import bonds, stretches
 from ncforce_ipi.diagnostics.pair import inspect_pair
 from ncforce_ipi.diagnostics.sides import Side
 from ncforce_ipi.errors import InputError
@@ -396,6 +396,30 @@ def test_stretches_of_bonds(tmp_path):
     assert len(found["bonds"]["modes"][0]["delta"]) == 3
     limits = [page["largest_M_without_growth"] for page in found.values()]
     assert limits[0] == limits[1] < 16
+
+
+def test_stretches_in_other_vectors_of_the_same_lattice():
+    """A dimer in a cube of 9 A, cut by its boundaries, and the cube's lattice by skew vectors."""
+    k, sigma_A, reduced = 57.146, 2.5, 208.98 * 127.6 / (208.98 + 127.6)
+    arguments = {"epsilon_eV": 1.0, "sigma_A": sigma_A, "cutoff_A": 6.0, "swirl_eV_per_A2": 0.0}
+    backend = load("analytic", "--model", "lennard-jones", "--arguments", json.dumps(arguments))
+    masses = np.array([208.98, 127.6])
+    random = np.random.default_rng(4)
+    found = []
+    for skew in (np.eye(3), [[1, 0, 0], [3, 1, 0], [2, -3, 1]]):
+        for _ in range(4):
+            direction = random.normal(size=3)
+            place = random.uniform(0, 9, 3)
+            bond = 2 ** (1 / 6) * sigma_A * direction / np.linalg.norm(direction)
+            atoms = Atoms("BiTe", [place, place + bond], cell=9.0 * np.array(skew), pbc=True)
+            atoms.wrap()
+            structure = structures.to_structure(atoms)
+            forces = Side(backend, "conservative").at(structure)
+            pairs = bonds(structure, masses, 9)
+            found += list(stretches(forces, forces, structure, masses, pairs).wavenumber_per_cm)
+    expected = np.sqrt(k / sigma_A**2 / (reduced * U_A2_PER_FS2_EV)) * PER_FS_PER_CM / (2 * np.pi)
+    # the shift of the force at the cutoff and neighbours at 6.2 A and more: a few thousandths
+    np.testing.assert_allclose(found, np.full(8, expected), rtol=0.01)
 
 
 def test_bonds_are_the_lightest_ones(water):

@@ -53,8 +53,12 @@ def stretches(
 
     Four evaluations for each bond; bonds that aren't stiff in the fast force are left out.
     """
+    along = _along(structure, pairs)
     k = np.array(
-        [[_stiffness(f, structure, masses_u, pair) for f in (slow, fast)] for pair in pairs]
+        [
+            [_stiffness(f, structure, masses_u, *bond) for f in (slow, fast)]
+            for bond in zip(pairs, along, strict=True)
+        ]
     )
     kept = k[:, 1] > 0
     reduced = _reduced(masses_u, pairs) * U_A2_PER_FS2_EV
@@ -67,13 +71,24 @@ def _reduced(masses_u: Array, pairs: NDArray[np.intp]) -> Array:
     return m.prod(axis=1) / m.sum(axis=1)
 
 
+def _along(structure: Structure, pairs: NDArray[np.intp]) -> Array:
+    """Unit vectors ``(n_bonds, 3)`` from the first to the nearest image of the second, in any cell.
+
+    Fractions rounded to whole numbers would miss it where a bond is longer than half a height of
+    the cell, as in a rhombohedral one.
+    """
+    from ase.geometry import find_mic
+
+    apart = structure.positions[pairs[:, 1]] - structure.positions[pairs[:, 0]]
+    vectors, lengths = find_mic(apart, structure.cell, structure.cell.any(axis=1))
+    return np.asarray(vectors / lengths[:, None])
+
+
 def _stiffness(
-    forces: Forces, structure: Structure, masses_u: Array, pair: NDArray[np.intp]
+    forces: Forces, structure: Structure, masses_u: Array, pair: NDArray[np.intp], along: Array
 ) -> float:
-    d = structure.positions[pair[1]] - structure.positions[pair[0]]
-    d -= np.round(d @ np.linalg.pinv(structure.cell)) @ structure.cell
     share = _reduced(masses_u, pair[None])[0] / masses_u[pair] * [-1.0, 1.0]
     pattern = np.zeros_like(structure.positions)
-    pattern[pair] = np.outer(share, d / np.linalg.norm(d))
+    pattern[pair] = np.outer(share, along)
     ahead, behind = (forces(structure.positions + s * STEP_A * pattern) for s in (1, -1))
     return float(-np.sum((ahead - behind) * pattern) / (2 * STEP_A))

@@ -112,12 +112,13 @@ class FramesLoop:
 
 def _continuous(frames: list[Structure]) -> Array:
     """Positions of all frames and of the first again ``(n_frames + 1, n_atoms, 3)``, A."""
+    from ase.geometry import find_mic
+
     cell = frames[0].cell
-    inverse = np.linalg.pinv(cell)
     points = [frames[0].positions]
     for frame in [*frames[1:], frames[0]]:
-        step = frame.positions - points[-1]
-        points.append(points[-1] + step - np.round(step @ inverse) @ cell)
+        step, _ = find_mic(frame.positions - points[-1], cell, cell.any(axis=1))
+        points.append(points[-1] + step)
     if np.abs(points[-1] - points[0]).max() > 1e-6:
         raise InputError(
             "the path ends in another image of the cell than it began in; expected a closed path"
