@@ -236,6 +236,15 @@ def test_a_driver_that_dies_says_why_in_one_line(atoms):
         backend.evaluate(atoms, SLOW)
 
 
+def test_threads_of_a_driver_that_comes_are_its_own(caplog):
+    for threads in (1, 3):
+        forces.opened("unix:ncforce_test_nobody", threads=threads).close()
+    (record,) = caplog.records
+    assert record.message == (
+        "unix:ncforce_test_nobody: 3 threads aren't used; the driver that comes has its own"
+    )
+
+
 def test_nobody_comes(atoms, monkeypatch):
     monkeypatch.setattr(remote, "WAIT_S", 0.5)
     name = f"unix:ncforce_test_{uuid.uuid4().hex[:12]}"

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import shutil
 from pathlib import Path
@@ -26,6 +27,8 @@ from ncforce_ipi.serve import families
 from ncforce_ipi.serve.options import Option, parse_words
 from ncforce_ipi.serve.remote import RemoteBackend
 from ncforce_ipi.serve.sockets import IPI_PREFIX, Address
+
+log = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 FORMS = (
@@ -65,6 +68,10 @@ def load_model(
     if started or awaited:
         if keywords:
             raise InputError(f"{spec!r} is a driver: give {', '.join(keywords)} in its own words")
+        if awaited and threads != 1:
+            log.warning(
+                "%s: %d threads aren't used; the driver that comes has its own", spec, threads
+            )
         return _started(words, kind, threads) if started else _awaited(spec, head, rest, kind)
     family, given = _in_this_process(spec, words)
     values = {"threads": threads, **keywords, **given}
