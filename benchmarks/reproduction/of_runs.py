@@ -171,7 +171,9 @@ def diffusion(records: Records) -> list[str]:
         "such a run, and a short one gives none); which one is said where it isn't the same. "
         f"{FREE} scales all velocities alike, which hardly changes how molecules move, and was run "
         "for longer. D of svr10 with direct forces is above it from displacements, by more than "
-        "two errors, and from velocities no more than one above that of NVE: one run, open.",
+        "two errors, and from velocities no more than one above that of NVE: one run, open. "
+        "Langevin's friction slows molecules with all three kinds of forces alike, within the "
+        "errors.",
         "",
         "In a cubic box of 12.4 A D is too small by k_B T xi / (6 pi eta L) (Yeh, Hummer 2004): "
         "0.05 A^2/ps with the viscosity of water, the same for all rows, so that it counts for "
