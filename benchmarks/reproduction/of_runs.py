@@ -173,7 +173,9 @@ def diffusion(records: Records) -> list[str]:
         "for longer. D of svr10 with direct forces is above it from displacements, by more than "
         "two errors, and from velocities no more than one above that of NVE: one run, open. "
         "Langevin's friction slows molecules with all three kinds of forces alike, within the "
-        "errors.",
+        "errors. With 10 fs they leave their cages so slowly that longer lags give smaller D than "
+        "these runs can: where velocities, whose lags are the shorter ones, give another number "
+        "than displacements by more than three errors, they have none.",
         "",
         "In a cubic box of 12.4 A D is too small by k_B T xi / (6 pi eta L) (Yeh, Hummer 2004): "
         "0.05 A^2/ps with the viscosity of water, the same for all rows, so that it counts for "

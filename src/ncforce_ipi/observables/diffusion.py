@@ -187,7 +187,8 @@ def _coefficients(data: Dataset, fit: Fit) -> Coefficients:
     if motions is not None:
         try:
             every, done = _by_velocity(motions, fit)
-            why = unresolved.too_slow(every, moved) if moved else {}
+            why = unresolved.apart(every, by_displacement, fit.memory_ps)
+            why |= unresolved.too_slow(every, moved) if moved else {}
             by_velocity, said = unresolved.without(every, why, "velocities")
             notes += done + said + _of_motions(motions)
         except InputError as err:

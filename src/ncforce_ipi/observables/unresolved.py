@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from ncforce_ipi.analysis.diffusion import Diffusion, change
 from ncforce_ipi.analysis.displacement import Displacement
+
+APART = 3.0
+"""Errors by which two ways to the same number may differ."""
 
 
 def by_displacement(every: Mapping[str, Diffusion], moved: Displacement) -> dict[str, str]:
@@ -20,6 +24,29 @@ def too_slow(every: Mapping[str, Diffusion], moved: Displacement) -> dict[str, s
         for name, one in every.items()
         if change(moved, name) > 0.1 * abs(one.value)
     }
+
+
+def apart(
+    every: Mapping[str, Diffusion], moved: Mapping[str, Diffusion], memory_ps: float
+) -> dict[str, str]:
+    """Of each species whose velocities give another D than its displacements do at longer lags.
+
+    An integral that falls slowly, as in a cage that opens after picoseconds, changes too little
+    between lags of one length to be seen there.
+    """
+    found = {}
+    for name, one in every.items():
+        other = moved.get(name, one)
+        difference = abs(one.value - other.value)
+        sigma = math.hypot(one.error, other.error)  # NaN where there is no error
+        far = difference > max(APART * sigma, 0.1 * abs(other.value))
+        if sigma > 0.0 and far and one.excess < difference:
+            found[name] = (
+                f"{one.text('A^2/ps')} is {difference / sigma:.1f} of the errors of both away from "
+                f"D from displacements at longer lags: its velocities remember for longer than "
+                f"{memory_ps:.3g} ps; give a longer time (ncforce diffusion --memory-ps)"
+            )
+    return found
 
 
 def without(
