@@ -26,7 +26,7 @@ from ncforce_ipi.launch.directory import claim
 from ncforce_ipi.launch.jobs.job import Job, from_record, service_of_record
 from ncforce_ipi.launch.processes.timelimit import TimeLimit, seconds_of
 from ncforce_ipi.launch.progress.estimate import of_what_is_left
-from ncforce_ipi.plain import words_of_model, words_of_text
+from ncforce_ipi.models.words import words_of_model, words_of_text
 from ncforce_ipi.rundir import read_record, replica_directories
 
 log = logging.getLogger(__name__)

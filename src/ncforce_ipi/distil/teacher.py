@@ -18,7 +18,7 @@ from ncforce_ipi.backend import Backend, Evaluation, Kind, Structure, Wanted
 from ncforce_ipi.distil.several import Found, load_several
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.evaluations import evaluate_all
-from ncforce_ipi.plain import words_of_model
+from ncforce_ipi.models.words import words_of_model
 from ncforce_ipi.provenance import sha256
 from ncforce_ipi.reading.structures import to_structure
 from ncforce_ipi.species import SYMBOLS

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.inputs.ensembles import Ensemble
+from ncforce_ipi.inputs.numbers import settle
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.service import Service
-from ncforce_ipi.plain import settle
 from ncforce_ipi.rundir import STRUCTURE_FILE
 
 

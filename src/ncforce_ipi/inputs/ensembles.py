@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.numbers import settle
 from ncforce_ipi.inputs.templates import shipped_file
-from ncforce_ipi.plain import settle
 from ncforce_ipi.units import PER_FS_PER_CM
 
 EnsembleName = Literal["nve", "langevin", "gle", "svr", "npt"]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.plain import real_number, settle
+from ncforce_ipi.inputs.numbers import real_number, settle
 from ncforce_ipi.species import NUMBERS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.plain import real_number, settle, whole_number
+from ncforce_ipi.inputs.numbers import real_number, settle, whole_number
 
 Forces = Literal["slow", "fast", "mts"]
 

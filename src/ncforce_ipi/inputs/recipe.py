@@ -23,13 +23,13 @@ from ncforce_ipi.inputs.commands import Transport, by_hand, needs
 from ncforce_ipi.inputs.ensembles import Ensemble
 from ncforce_ipi.inputs.held import held
 from ncforce_ipi.inputs.motion import motion_xml, title
+from ncforce_ipi.inputs.numbers import settle
 from ncforce_ipi.inputs.outputs import outputs_xml
 from ncforce_ipi.inputs.plan import Plan
 from ncforce_ipi.inputs.service import Service
 from ncforce_ipi.inputs.templates import fill, in_instruction, require_xml
 from ncforce_ipi.inputs.velocities import velocities_xyz
 from ncforce_ipi.models import identity
-from ncforce_ipi.plain import settle
 from ncforce_ipi.provenance import printable
 from ncforce_ipi.rundir import INPUT_FILE, STRUCTURE_FILE, VELOCITIES_FILE
 

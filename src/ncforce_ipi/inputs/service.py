@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.numbers import settle
 from ncforce_ipi.models import SHIPPED, identity, model_path
 from ncforce_ipi.models.modelfile import named_model
-from ncforce_ipi.plain import settle, words_of_model
+from ncforce_ipi.models.words import words_of_model
 
 MAX_DRIVERS = 1024
 TAKE_FOLDERS = ("--extensions",)  # options of families whose value is a folder

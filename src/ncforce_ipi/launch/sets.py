@@ -9,10 +9,10 @@ from pathlib import Path
 
 from ncforce_ipi import __version__
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.numbers import whole_number
 from ncforce_ipi.launch.jobs.job import Job, to_record
 from ncforce_ipi.launch.jobs.saidonce import each_said_once
 from ncforce_ipi.launch.progress.ending import Ending
-from ncforce_ipi.plain import whole_number
 from ncforce_ipi.provenance import command_line, software
 from ncforce_ipi.rundir import REPLICAS, Record, replica_names
 

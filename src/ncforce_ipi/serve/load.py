@@ -22,7 +22,7 @@ from typing import Any
 from ncforce_ipi.backend import Backend, Kind
 from ncforce_ipi.errors import InputError
 from ncforce_ipi.models import SHIPPED
-from ncforce_ipi.plain import words_of_model
+from ncforce_ipi.models.words import words_of_model
 from ncforce_ipi.serve import families
 from ncforce_ipi.serve.options import Option, parse_words
 from ncforce_ipi.serve.remote import RemoteBackend

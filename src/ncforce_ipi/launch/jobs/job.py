@@ -23,7 +23,7 @@ from ncforce_ipi.launch.jobs.door import Remote
 from ncforce_ipi.launch.jobs.reach import check_reach, of_these_forces, say_unused_system
 from ncforce_ipi.launch.processes.interpreter import python_module
 from ncforce_ipi.launch.progress.ending import Limits
-from ncforce_ipi.plain import words_of_text
+from ncforce_ipi.models.words import words_of_text
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from ncforce_ipi.analysis.runaway import FAR_TOO_HOT, lost
 from ncforce_ipi.errors import InputError
+from ncforce_ipi.inputs.numbers import settle
 from ncforce_ipi.launch.progress.follower import Row
-from ncforce_ipi.plain import settle
 
 State = Literal["finished", "stopped", "failed"]
 NOT_FINITE = "is not finite"  # the driver says it too, of what its model gave

@@ -1,4 +1,4 @@
-"""From what a user gives to plain values of Python: words in quotes, and numbers of any kind.
+"""Plain numbers of Python from those of any kind that a user gives.
 
 Owns no meaning of any of them.  Numbers of numpy don't fit into JSON, and say another thing than
 their digits where a list of them is written; a step of 8.0 isn't what i-PI reads as an integer.
@@ -6,53 +6,10 @@ their digits where a list of them is written; a step of 8.0 isn't what i-PI read
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ncforce_ipi.errors import InputError
-
-
-def words_of_text(text: str, name: str) -> list[str]:
-    """The words of a text as a shell reads them.
-
-    Parameters
-    ----------
-    name : what the text is, for messages
-
-    Raises
-    ------
-    InputError
-        A quote isn't closed.
-    """
-    try:
-        return shlex.split(text)
-    except ValueError as err:
-        raise InputError(f"{name}: a quote isn't closed in {text[:200]}") from err
-
-
-def words_of_model(spec: str) -> list[str]:
-    """The words of a model; one where it is a file, whatever is in its name.
-
-    Raises
-    ------
-    InputError
-        A quote isn't closed.
-    """
-    try:
-        return shlex.split(spec)
-    except ValueError:
-        if _is_file(spec):
-            return [spec]
-        return words_of_text(spec, "model")
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).expanduser().is_file()
-    except (OSError, RuntimeError):  # longer than a name of a file may be; ~ of nobody
-        return False
 
 
 def settle(found: object, whole: Sequence[str] = (), real: Sequence[str] = ()) -> None:

@@ -1,10 +1,10 @@
-"""Words with quotes, and numbers that aren't Python's own."""
+"""Numbers that aren't Python's own."""
 
 import numpy as np
 import pytest
 
 from ncforce_ipi.errors import InputError
-from ncforce_ipi.plain import real_number, whole_number, words_of_model, words_of_text
+from ncforce_ipi.inputs.numbers import real_number, whole_number
 
 
 @pytest.mark.parametrize("value", [8, 8.0, np.int64(8), np.float32(8), np.array(8)])
@@ -29,17 +29,3 @@ def test_numbers(value):
 def test_what_is_no_number(value):
     with pytest.raises(InputError, match="temperature_K: expected a number, got "):
         real_number(value, "temperature_K")
-
-
-def test_words(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert words_of_text("--x 'a b'", "options") == ["--x", "a b"]
-    with pytest.raises(InputError, match="options: a quote isn't closed in --x 'a b"):
-        words_of_text("--x 'a b", "options")
-    assert words_of_model("orb:orb-v2 --dtype float64") == ["orb:orb-v2", "--dtype", "float64"]
-    with pytest.raises(InputError, match=r"model: a quote isn't closed in it's\.pt"):
-        words_of_model("it's.pt")
-    (tmp_path / "it's.pt").write_text("")
-    assert words_of_model("it's.pt") == ["it's.pt"]
-    with pytest.raises(InputError, match="a quote isn't closed"):
-        words_of_model("'" + "x" * 300)
