@@ -87,6 +87,33 @@ def while_held(n, action):
     return _started(act)
 
 
+def once_held(n, condition, action):
+    """As `while_held`, at the first of the n-th and each eighth later evaluation when it is so.
+
+    Of several i-PIs that a driver serves one may be far ahead, where others start late.
+    """
+    fault, held = Path("fault").absolute(), Path("fault.held").absolute()
+    fault.write_text(f"hold {n}")
+
+    def act():
+        at = n
+        try:
+            wait_for(held.exists)
+            while not _soon(condition):
+                at += 8
+                later = fault.with_name("fault.later")
+                later.write_text(f"hold {at}")
+                later.replace(fault)
+                time.sleep(0.1)  # it goes on
+                held.unlink()
+                wait_for(held.exists)
+            action()
+        finally:
+            fault.unlink()
+
+    return _started(act)
+
+
 def when_at(step, directory, action):
     """Do something once a run has written this step, or a later one; the thread that does it."""
     path = Path(directory, "simulation.out").absolute()
@@ -105,6 +132,16 @@ def wait_for(condition):
         if time.monotonic() > deadline:
             raise TimeoutError(condition)
         time.sleep(0.02)
+
+
+def _soon(condition):
+    """Whether something is so within a second."""
+    deadline = time.monotonic() + 1.0
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _started(act):

@@ -10,7 +10,16 @@ from ncforce_ipi import cli
 from ncforce_ipi.launch.directory import tails
 from tests.ipi_host import trajectory
 
-from .runs import N_OUTER, children_of, copied, evaluation_after, record, wait_for, while_held
+from .runs import (
+    N_OUTER,
+    children_of,
+    copied,
+    evaluation_after,
+    once_held,
+    record,
+    wait_for,
+    while_held,
+)
 
 pytest.importorskip("ipi")
 pytestmark = pytest.mark.e2e
@@ -73,13 +82,15 @@ def test_a_signal_stops_all_and_all_go_on(launch, alone, drivers, request):
     logs = [Path(f"set/replica-{k}/logs/ipi.log").absolute() for k in (0, 1)]
     steps = [Path(f"set/replica-{k}/simulation.out").absolute() for k in (0, 1)]
 
+    def both_have_done_a_step():
+        return all(path.exists() and tails.last_step(path) > 0 for path in steps)
+
     def interrupt():
-        """Once both have done a step; the drivers go on when both know that they are to stop."""
-        wait_for(lambda: all(tails.last_step(path) > 0 for path in steps))
+        """The drivers go on when both know that they are to stop."""
         os.kill(os.getpid(), signal.SIGINT)
         wait_for(lambda: all("EXIT file detected" in log.read_text() for log in logs))
 
-    thread = while_held(evaluation_after(13), interrupt)
+    thread = once_held(evaluation_after(13), both_have_done_a_step, interrupt)
     code, said, found = launch("set", *TWO, *drivers)
     thread.join()
     assert code == 128 + signal.SIGINT
